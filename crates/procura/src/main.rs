@@ -1,0 +1,2 @@
+//! The procura binary.
+fn main() {}
