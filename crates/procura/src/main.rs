@@ -1,2 +1,6 @@
-//! The procura binary.
+//! `procura`: a mail transport that decides who may send as whom.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {}

@@ -1,0 +1,529 @@
+//! The operations of administration as documents. Commands, the socket and later HTTP and console use the same types.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the documents on the socket; a server refuses another one and says so.
+pub const PROTOCOL: u32 = 1;
+
+/// Longest line on the socket, in bytes, each way. Long lists come in pages, imports in batches.
+pub const MAX_LINE: usize = 8 << 20;
+
+/// One line from a command to the service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Call {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// Why, in the words of the person who asks: kept in the change log.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// One line from the service back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// Done.
+    Ok(Response),
+    /// Refused or failed; nothing was changed.
+    Err(crate::Fault),
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum Request {
+    /// What the server is and how it is.
+    Status,
+    /// Create a user.
+    UserAdd(UserAdd),
+    /// Change a user.
+    UserSet(UserSet),
+    /// Delete a user.
+    UserRemove(Target),
+    /// List users.
+    UserList(List),
+    /// Create a group.
+    GroupAdd(GroupAdd),
+    /// Change a group.
+    GroupSet(GroupSet),
+    /// Delete a group.
+    GroupRemove(Target),
+    /// List groups.
+    GroupList(List),
+    /// Add members to a group.
+    MemberAdd(Members),
+    /// Remove members from a group.
+    MemberRemove(Members),
+    /// Who is in a group.
+    MemberList(MemberList),
+    /// Give a user a mailbox.
+    MailboxEnable(MailboxEnable),
+    /// Change a mailbox.
+    MailboxSet(MailboxSet),
+    /// Take the mailbox away from a user.
+    MailboxDisable(Target),
+    /// List mailboxes.
+    MailboxList(List),
+    /// Add an accepted domain.
+    DomainAdd(DomainAdd),
+    /// Change an accepted domain.
+    DomainSet(DomainSet),
+    /// Remove an accepted domain.
+    DomainRemove(DomainRemove),
+    /// List accepted domains.
+    DomainList,
+    /// Create an organizational unit.
+    OuAdd(OuAdd),
+    /// Set a password.
+    PasswordSet(PasswordSet),
+    /// Import a batch of records.
+    Import(ImportBatch),
+    /// Where imported objects would stand: distinguished name to objectGUID, for a batch of names.
+    Lookup(Lookup),
+    /// Grant or deny a right on an object.
+    PermissionAdd(PermissionChange),
+    /// Take a grant or a denial away.
+    PermissionRemove(PermissionChange),
+    /// Who has which right on an object.
+    PermissionGet(PermissionGet),
+    /// Grant or deny a mailbox right.
+    MailboxPermissionAdd(MailboxPermissionChange),
+    /// Take a mailbox right away.
+    MailboxPermissionRemove(MailboxPermissionChange),
+    /// Who has which right on a mailbox.
+    MailboxPermissionGet(Target),
+    /// Add delegates.
+    DelegateAdd(Delegates),
+    /// Remove delegates.
+    DelegateRemove(Delegates),
+    /// Who may send on behalf.
+    DelegateGet(Target),
+    /// The record of a decision.
+    Explain(Explain),
+    /// Ask for a decision without sending.
+    Check(Check),
+    /// What waits for delivery.
+    QueueList(QueueList),
+    /// One message that waits.
+    QueueShow(QueueMessage),
+    /// Try again now.
+    QueueRetry(QueueRetry),
+    /// Drop a message.
+    QueueRemove(QueueMessage),
+}
+
+/// An object by any of its names: DN, objectGUID, SID, mail address, `DOMAIN\name`, UPN, sAMAccountName, display name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Target {
+    /// The name.
+    pub identity: String,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct List {
+    /// Only below this container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<String>,
+    /// Continue after this row: `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u32>,
+    /// At most so many rows; the service may send fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A new user.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct UserAdd {
+    /// Logon name, also the common name where no display name is given.
+    pub name: String,
+    /// Name for people.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// Container; default `CN=Users` of the domain.
+    #[serde(default)]
+    pub ou: Option<String>,
+    /// sAMAccountName; default: `name`.
+    #[serde(default)]
+    pub sam_account_name: Option<String>,
+    /// Addresses, the primary one first.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// Initial password. Without one the account exists but cannot log on with a password.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// The account is disabled.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Give a mailbox too.
+    #[serde(default)]
+    pub mailbox: bool,
+    /// Mailbox database; default: the only one.
+    #[serde(default)]
+    pub database: Option<String>,
+}
+
+/// Changes to a user; what is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct UserSet {
+    /// Which user.
+    pub identity: String,
+    /// New name for people.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// New sAMAccountName.
+    #[serde(default)]
+    pub sam_account_name: Option<String>,
+    /// Replaces all addresses, the primary one first.
+    #[serde(default)]
+    pub addresses: Option<Vec<String>>,
+    /// Adds addresses.
+    #[serde(default)]
+    pub add_addresses: Vec<String>,
+    /// Removes addresses.
+    #[serde(default)]
+    pub remove_addresses: Vec<String>,
+    /// Enable or disable the account.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+    /// Move to another container.
+    #[serde(default)]
+    pub ou: Option<String>,
+}
+
+/// A new group.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct GroupAdd {
+    /// Common name and sAMAccountName.
+    pub name: String,
+    /// Name for people.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// Container; default `CN=Users` of the domain.
+    #[serde(default)]
+    pub ou: Option<String>,
+    /// A distribution group: carries no permissions, only mail.
+    #[serde(default)]
+    pub distribution: bool,
+    /// `global` (default), `universal` or `domain-local`.
+    #[serde(default)]
+    pub scope: GroupScope,
+    /// Addresses, the primary one first.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// First members.
+    #[serde(default)]
+    pub members: Vec<String>,
+}
+
+/// Scope of a group (groupType).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupScope {
+    /// Members of its own domain, counts everywhere.
+    #[default]
+    Global,
+    /// Members of the forest, counts everywhere.
+    Universal,
+    /// Members from anywhere, counts in its domain.
+    DomainLocal,
+}
+
+/// Changes to a group; what is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct GroupSet {
+    /// Which group.
+    pub identity: String,
+    /// New name for people.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// Replaces all addresses, the primary one first.
+    #[serde(default)]
+    pub addresses: Option<Vec<String>>,
+    /// Move to another container.
+    #[serde(default)]
+    pub ou: Option<String>,
+}
+
+/// Members of a group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Members {
+    /// The group.
+    pub group: String,
+    /// The members.
+    pub members: Vec<String>,
+}
+
+/// Who is in a group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MemberList {
+    /// The group.
+    pub group: String,
+    /// Through nested groups too, down to people.
+    #[serde(default)]
+    pub recursive: bool,
+}
+
+/// A mailbox for an existing user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MailboxEnable {
+    /// The user.
+    pub identity: String,
+    /// Mailbox database; default: the only one.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// Address to add when the user has none; default `name@` the default domain.
+    #[serde(default)]
+    pub address: Option<String>,
+}
+
+/// Changes to a mailbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MailboxSet {
+    /// The owner.
+    pub identity: String,
+    /// Move to this database.
+    #[serde(default)]
+    pub database: Option<String>,
+}
+
+/// How mail for a domain is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DomainKind {
+    /// All its recipients are in the directory.
+    Authoritative,
+    /// Some are, the rest is relayed inside.
+    InternalRelay,
+    /// Relayed to somebody else.
+    ExternalRelay,
+}
+
+/// A new accepted domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DomainAdd {
+    /// `example.com` or `*.example.com` for everything below.
+    pub domain: String,
+    /// How its mail is treated.
+    pub kind: DomainKind,
+    /// Its addresses are those of this domain.
+    #[serde(default)]
+    pub alias_of: Option<String>,
+    /// `user+tag@` is `user@`.
+    #[serde(default)]
+    pub subaddressing: bool,
+}
+
+/// Changes to an accepted domain; what is absent stays.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DomainSet {
+    /// Which domain.
+    pub domain: String,
+    /// New treatment.
+    #[serde(default)]
+    pub kind: Option<DomainKind>,
+    /// New original; an empty text removes it.
+    #[serde(default)]
+    pub alias_of: Option<String>,
+    /// `user+tag@` is `user@`, or no longer.
+    #[serde(default)]
+    pub subaddressing: Option<bool>,
+}
+
+/// Which accepted domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DomainRemove {
+    /// Which.
+    pub domain: String,
+}
+
+/// A new organizational unit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OuAdd {
+    /// Its name.
+    pub name: String,
+    /// Where; default: the domain.
+    #[serde(default)]
+    pub under: Option<String>,
+    /// Inheritance is blocked.
+    #[serde(default)]
+    pub protected: bool,
+}
+
+/// A password on its way: never shown by `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub zeroize::Zeroizing<String>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A new password.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PasswordSet {
+    /// The account.
+    pub identity: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// A batch of an import. The sender resolves names to objectGUIDs, so that a batch stands alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportBatch {
+    /// The objects.
+    pub entries: Vec<ImportEntry>,
+    /// Check everything, change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// One imported object.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportEntry {
+    /// Line of the file where the entry starts: for messages.
+    pub line: u64,
+    /// Distinguished name.
+    pub dn: String,
+    /// objectGUID, 16 bytes on the wire, as text.
+    pub guid: String,
+    /// Parent's objectGUID as text; none: a partition root.
+    pub parent: Option<String>,
+    /// Attributes: LDAP name, values in base64.
+    pub attributes: Vec<(String, Vec<String>)>,
+}
+
+/// Names to look up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Lookup {
+    /// Any names.
+    pub identities: Vec<String>,
+}
+
+/// A right on an object.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PermissionChange {
+    /// The object.
+    pub identity: String,
+    /// Who.
+    pub trustee: String,
+    /// Rights by any of their names: `Send As`, `ms-Exch-SMTP-Submit`, `full-control`, `read-property`, …
+    pub rights: Vec<String>,
+    /// Deny instead of allow.
+    #[serde(default)]
+    pub deny: bool,
+    /// Inherit to objects of this class below (`user`, `group`, …), not to the object itself.
+    #[serde(default)]
+    pub inherit_to: Option<String>,
+}
+
+/// Who has which right on an object.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PermissionGet {
+    /// The object.
+    pub identity: String,
+    /// Only this trustee.
+    #[serde(default)]
+    pub trustee: Option<String>,
+}
+
+/// A mailbox right.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MailboxPermissionChange {
+    /// The mailbox.
+    pub identity: String,
+    /// Who.
+    pub trustee: String,
+    /// Rights: `full-access`, `read-permission`, `change-permission`, `change-owner`, `delete-item`.
+    pub rights: Vec<String>,
+    /// Deny instead of allow.
+    #[serde(default)]
+    pub deny: bool,
+}
+
+/// Delegates of an owner.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Delegates {
+    /// The owner.
+    pub identity: String,
+    /// Who may send on behalf.
+    pub delegates: Vec<String>,
+}
+
+/// Which decision.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Explain {
+    /// The id that the reply or the log showed.
+    pub id: String,
+}
+
+/// A question without a message.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Check {
+    /// The account, or `anonymous`.
+    pub who: String,
+    /// Header From addresses.
+    #[serde(default)]
+    pub from: Vec<String>,
+    /// Header Sender.
+    #[serde(default)]
+    pub sender: Option<String>,
+    /// Envelope sender; default: the account's own address, or the first From.
+    #[serde(default)]
+    pub mail_from: Option<String>,
+    /// The mailbox that the session logged on to.
+    #[serde(default)]
+    pub logon: Option<String>,
+    /// The receive connector; default: the only one that takes such a session.
+    #[serde(default)]
+    pub connector: Option<String>,
+    /// Recipients.
+    #[serde(default)]
+    pub to: Vec<String>,
+}
+
+/// What waits for delivery.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct QueueList {
+    /// At most so many.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// A message of the queue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueMessage {
+    /// Queue id.
+    pub id: String,
+}
+
+/// Try again now.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct QueueRetry {
+    /// One message; none: all.
+    #[serde(default)]
+    pub id: Option<String>,
+}
+
+/// What was answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum Response {
+    /// A change is durable and counts.
+    Done(Done),
+}
+
+/// A change that is durable and counts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Done {
+    /// What was done, in words.
+    pub summary: String,
+    /// What the one who asked should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
