@@ -1,0 +1,266 @@
+//! Security identifiers (MS-DTYP 2.4.2).
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::bytes::{ParseError, ParseFault};
+
+/// Most sub-authorities that a SID may have (MS-DTYP 2.4.2.2).
+pub const MAX_SUB_AUTHORITIES: usize = 15;
+/// Longer SIDs (app containers, capabilities) are rare and live on the heap; this keeps a `Sid` at 32 bytes.
+const INLINE: usize = 6;
+
+/// A security identifier: a 48-bit authority and up to 15 32-bit sub-authorities, printed as `S-1-5-21-…`.
+///
+/// Equality, order and hash are those of (authority, sub-authorities). Up to 6 sub-authorities are held inline, so that
+/// every account and group SID is a plain 32-byte value.
+#[derive(Clone)]
+pub struct Sid(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Inline { count: u8, authority: [u8; 6], subs: [u32; INLINE] },
+    Shared { authority: [u8; 6], subs: Arc<[u32]> },
+}
+
+impl Sid {
+    /// A SID with at most 6 sub-authorities; meant for constants. Use [`Sid::from_parts`] for what comes from outside.
+    ///
+    /// # Panics
+    /// With more than 6 sub-authorities or an authority of more than 48 bits (in a constant: does not compile).
+    pub const fn new(authority: u64, sub_authorities: &[u32]) -> Sid {
+        assert!(sub_authorities.len() <= INLINE, "Sid::new takes at most 6 sub-authorities");
+        assert!(authority >> 48 == 0, "the authority of a SID has 48 bits");
+        Sid(Self::inline(authority, sub_authorities))
+    }
+
+    const fn inline(authority: u64, sub_authorities: &[u32]) -> Repr {
+        let a = authority.to_be_bytes();
+        let mut subs = [0; INLINE];
+        let mut i = 0;
+        while i < sub_authorities.len() {
+            subs[i] = sub_authorities[i];
+            i += 1;
+        }
+        Repr::Inline { count: sub_authorities.len() as u8, authority: [a[2], a[3], a[4], a[5], a[6], a[7]], subs }
+    }
+
+    /// A SID from its parts; `None` with more than 15 sub-authorities or an authority of more than 48 bits.
+    pub fn from_parts(authority: u64, sub_authorities: &[u32]) -> Option<Sid> {
+        if authority >> 48 != 0 || sub_authorities.len() > MAX_SUB_AUTHORITIES {
+            return None;
+        }
+        Some(Sid(match sub_authorities.len() {
+            0..=INLINE => Self::inline(authority, sub_authorities),
+            _ => {
+                let a = authority.to_be_bytes();
+                Repr::Shared { authority: [a[2], a[3], a[4], a[5], a[6], a[7]], subs: sub_authorities.into() }
+            }
+        }))
+    }
+
+    /// Reads a SID from the start of `bytes` (revision, count, authority big-endian, sub-authorities little-endian) and
+    /// returns it with its length in bytes. What follows is not looked at.
+    pub fn parse(bytes: &[u8]) -> Result<(Sid, usize), ParseError> {
+        let Some(&[revision, count, a0, a1, a2, a3, a4, a5]) = bytes.first_chunk::<8>() else {
+            return Err(ParseError::new(bytes.len(), ParseFault::SidTruncated));
+        };
+        if revision != 1 {
+            return Err(ParseError::new(0, ParseFault::SidRevision(revision)));
+        }
+        let count = usize::from(count);
+        if count > MAX_SUB_AUTHORITIES {
+            return Err(ParseError::new(1, ParseFault::SidCount(count as u8)));
+        }
+        let length = 8 + 4 * count;
+        let Some(tail) = bytes.get(8..length) else {
+            return Err(ParseError::new(bytes.len(), ParseFault::SidTruncated));
+        };
+        let mut subs = [0u32; MAX_SUB_AUTHORITIES];
+        for (sub, chunk) in subs.iter_mut().zip(tail.as_chunks::<4>().0) {
+            *sub = u32::from_le_bytes(*chunk);
+        }
+        let authority = [a0, a1, a2, a3, a4, a5];
+        let repr = match count {
+            0..=INLINE => {
+                let mut inline = [0; INLINE];
+                inline.copy_from_slice(&subs[..INLINE]);
+                Repr::Inline { count: count as u8, authority, subs: inline }
+            }
+            _ => Repr::Shared { authority, subs: subs[..count].into() },
+        };
+        Ok((Sid(repr), length))
+    }
+
+    /// The wire form: 8 bytes and 4 for each sub-authority.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.byte_len());
+        self.write_to(&mut out);
+        out
+    }
+
+    /// Appends the wire form.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.push(1);
+        out.push(self.sub_authorities().len() as u8);
+        out.extend_from_slice(self.authority_bytes());
+        for sub in self.sub_authorities() {
+            out.extend_from_slice(&sub.to_le_bytes());
+        }
+    }
+
+    /// Length of the wire form in bytes.
+    pub fn byte_len(&self) -> usize {
+        8 + 4 * self.sub_authorities().len()
+    }
+
+    /// The identifier authority, 48 bits (5 is NT AUTHORITY).
+    pub fn authority(&self) -> u64 {
+        let [a, b, c, d, e, f] = *self.authority_bytes();
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
+
+    /// The sub-authorities, 0 to 15 of them.
+    pub fn sub_authorities(&self) -> &[u32] {
+        match &self.0 {
+            Repr::Inline { count, subs, .. } => &subs[..usize::from(*count).min(INLINE)],
+            Repr::Shared { subs, .. } => subs,
+        }
+    }
+
+    /// The relative identifier: the last sub-authority.
+    pub fn rid(&self) -> Option<u32> {
+        self.sub_authorities().last().copied()
+    }
+
+    /// All but the last sub-authority: the domain of an account's SID. `None` when there is no sub-authority.
+    pub fn domain(&self) -> Option<Sid> {
+        let (_, domain) = self.sub_authorities().split_last()?;
+        Sid::from_parts(self.authority(), domain)
+    }
+
+    /// This (domain) SID with one more sub-authority; `None` when it already has 15.
+    pub fn with_rid(&self, rid: u32) -> Option<Sid> {
+        let mut subs = self.sub_authorities().to_vec();
+        subs.push(rid);
+        Sid::from_parts(self.authority(), &subs)
+    }
+
+    /// Whether this is the SID of an account or group of a domain: `S-1-5-21-x-y-z-rid`.
+    pub fn is_domain_relative(&self) -> bool {
+        self.authority() == 5 && matches!(self.sub_authorities(), [21, _, _, _, _])
+    }
+
+    fn authority_bytes(&self) -> &[u8; 6] {
+        match &self.0 {
+            Repr::Inline { authority, .. } | Repr::Shared { authority, .. } => authority,
+        }
+    }
+}
+
+impl PartialEq for Sid {
+    fn eq(&self, other: &Sid) -> bool {
+        match (&self.0, &other.0) {
+            // Unused slots are zero, so that whole arrays compare without a loop.
+            (Repr::Inline { count: a, authority: b, subs: c }, Repr::Inline { count: d, authority: e, subs: f }) => {
+                c == f && a == d && b == e
+            }
+            (Repr::Shared { authority: a, subs: b }, Repr::Shared { authority: c, subs: d }) => a == c && b == d,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Sid {}
+
+impl Hash for Sid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.authority_bytes().hash(state);
+        self.sub_authorities().hash(state);
+    }
+}
+
+impl Ord for Sid {
+    fn cmp(&self, other: &Sid) -> Ordering {
+        (self.authority_bytes(), self.sub_authorities()).cmp(&(other.authority_bytes(), other.sub_authorities()))
+    }
+}
+
+impl PartialOrd for Sid {
+    fn partial_cmp(&self, other: &Sid) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Sid {
+    /// `S-1-5-32-544`; an authority of 2^32 or more is written in hexadecimal (MS-DTYP 2.4.2.1).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.authority() {
+            a @ 0..=0xFFFF_FFFF => write!(f, "S-1-{a}")?,
+            a => write!(f, "S-1-0x{a:012x}")?,
+        }
+        self.sub_authorities().iter().try_for_each(|sub| write!(f, "-{sub}"))
+    }
+}
+
+impl fmt::Debug for Sid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a text is not a SID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SidError {
+    /// It does not begin with `S-1-`.
+    #[error("a SID begins with S-1-")]
+    Prefix,
+    /// A part is not a decimal or 0x-prefixed hexadecimal number of its range.
+    #[error("part {0} of the SID is not a number in range")]
+    Number(usize),
+    /// More than 15 sub-authorities.
+    #[error("a SID has at most 15 sub-authorities")]
+    TooLong,
+}
+
+impl FromStr for Sid {
+    type Err = SidError;
+
+    /// Reads `S-1-5-32-544`. Numbers may be hexadecimal with `0x`; at least one sub-authority is needed.
+    fn from_str(text: &str) -> Result<Sid, SidError> {
+        let rest = text.strip_prefix("S-1-").or_else(|| text.strip_prefix("s-1-")).ok_or(SidError::Prefix)?;
+        let mut parts = rest.split('-').enumerate();
+        let number = |(i, part): (usize, &str)| parse_number(part).ok_or(SidError::Number(i + 3)).map(|n| (i, n));
+        let authority = match parts.next().map(number).transpose()? {
+            Some((_, n)) if n >> 48 == 0 => n,
+            _ => return Err(SidError::Number(3)),
+        };
+        let mut subs = Vec::with_capacity(5);
+        for part in parts {
+            let (i, n) = number(part)?;
+            if subs.len() == MAX_SUB_AUTHORITIES {
+                return Err(SidError::TooLong);
+            }
+            subs.push(u32::try_from(n).map_err(|_| SidError::Number(i + 3))?);
+        }
+        if subs.is_empty() {
+            return Err(SidError::Number(4));
+        }
+        Sid::from_parts(authority, &subs).ok_or(SidError::TooLong)
+    }
+}
+
+/// Decimal or 0x-hexadecimal, without sign or space.
+fn parse_number(text: &str) -> Option<u64> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => (hex, 16),
+        None => (text, 10),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    u64::from_str_radix(digits, radix).ok()
+}
