@@ -2,12 +2,42 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A refused or failed operation.
+/// A command that could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The service or a command could not do it.
+    /// The service refused or failed; nothing was changed.
     #[error("{0}")]
     Fault(#[from] Fault),
+    /// The data directory cannot be used.
+    #[error("{0}")]
+    Data(#[from] crate::DataError),
+    /// A server owns the directory and cannot be reached.
+    #[error("process {pid} owns {} but does not answer on {}", directory.display(), socket.display())]
+    Unreachable {
+        /// The data directory.
+        directory: std::path::PathBuf,
+        /// Its administration socket.
+        socket: std::path::PathBuf,
+        /// The owner of the directory; 0 when unknown.
+        pid: u32,
+    },
+    /// The connection to the server broke.
+    #[error("the connection to the server broke: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl AdminError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            AdminError::Fault(fault) => fault.help.clone(),
+            AdminError::Data(error) => Some(error.help()),
+            AdminError::Unreachable { pid, .. } => {
+                Some(format!("wait a moment if it is starting or stopping; else look at process {pid}"))
+            }
+            AdminError::Io(_) => Some("look at the server's log, then repeat the command".into()),
+        }
+    }
 }
 
 /// A fault as a document: what was wrong, and what to do about it.
@@ -21,6 +51,19 @@ pub struct Fault {
     /// For people: what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+}
+
+impl Fault {
+    /// A fault in words.
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Fault {
+        Fault { kind, message: message.into(), help: None }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Fault {
+        Fault { help: Some(help.into()), ..self }
+    }
 }
 
 /// Kinds of faults.
