@@ -1,1 +1,34 @@
-//! placeholder
+//! The durable spool and its schedule.
+//!
+//! `250` after the end of data means: on stable storage. A body, small or 100 MB, goes to an append-only preallocated
+//! segment file; one committer thread syncs the segments that its group of waiting messages touched, then commits the
+//! envelopes and the schedule to `queue.db` (SQLite, WAL, synchronous=FULL), then acknowledges them all. Whatever waits
+//! when it gets around is one group; there is no timer.
+//!
+//! ```text
+//! QUEUE/queue.lock          exclusive lock
+//! QUEUE/queue.db            envelopes, recipients, destinations, audit outbox
+//! QUEUE/segments/00000001.seg …   bodies
+//! ```
+//!
+//! The crate knows nothing of SMTP: addresses and destinations are text to it. It reads no clock.
+
+mod backoff;
+mod body;
+mod envelope;
+mod error;
+mod failpoint;
+mod pending;
+mod queue;
+mod schedule;
+
+pub use backoff::Backoff;
+pub use body::{BodyReader, BodyWriter};
+pub use envelope::{
+    AuditItem, Counts, Delivery, DestinationState, DueRecipient, Envelope, Hold, ListFilter, MessageDetail,
+    MessageSummary, Millis, NewMessage, Outcome, Recipient, RecipientDetail, RecipientState,
+};
+pub use error::QueueError;
+pub use failpoint::{FAIL_POINTS, fail_point};
+pub use pending::Pending;
+pub use queue::{Queue, QueueOptions, Recovery};

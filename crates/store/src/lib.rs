@@ -1,1 +1,8 @@
-//! placeholder
+//! What is durable next to the mail queue: the directory with its history (`directory.db`) and decision records
+//! (`audit.db`), both SQLite with one writer each.
+
+mod audit;
+mod error;
+
+pub use audit::{AuditEntry, AuditFilter, AuditStore, Retention};
+pub use error::StoreError;
