@@ -1,0 +1,1 @@
+//! Encoded words (RFC 2047) and quoting for display names.
