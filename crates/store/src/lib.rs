@@ -2,7 +2,9 @@
 //! (`audit.db`), both SQLite with one writer each.
 
 mod audit;
+mod directory;
 mod error;
 
 pub use audit::{AuditEntry, AuditFilter, AuditStore, Retention};
+pub use directory::{DirectoryStore, HistoryEntry, HistoryFilter};
 pub use error::StoreError;
