@@ -45,6 +45,8 @@ async fn scripted(script: &'static [(&'static str, &'static str)]) -> SocketAddr
     let acceptor = TlsAcceptor::from(Arc::new(config));
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            // Several replies to pipelined commands are several writes: with Nagle each batch would wait for an ACK.
+            stream.set_nodelay(true).unwrap();
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 stream.write_all(answer(script, "CONNECT").as_bytes()).await.unwrap();
