@@ -1,9 +1,13 @@
 //! Mail addresses: the grammar of RFC 5321 §4.1.2 and RFC 6531 §3.3, and the canonical form for comparing them.
 
+mod domain;
+mod local;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 
 /// A validated mail address (addr-spec: `local@domain`), kept as it was written.
 ///
@@ -17,10 +21,23 @@ pub struct Address {
 impl Address {
     /// Parses `local@domain`. The local part is a dot-atom or a quoted string, UTF-8 allowed (RFC 6531); the domain is
     /// a host name, not necessarily qualified, or an address literal.
+    ///
+    /// RFC 5321 §4.5.3.1.1 limits a local part to 64 octets, which variable envelope return paths exceed in practice; here
+    /// only the whole is limited, to [`Address::MAX_LENGTH`].
     pub fn parse(text: &str) -> Result<Address, AddressError> {
-        let _ = text;
-        todo!()
+        if text.is_empty() {
+            return Err(AddressError::Empty);
+        }
+        if text.len() > Address::MAX_LENGTH {
+            return Err(AddressError::TooLong);
+        }
+        let at = local::parse(text)?;
+        domain::check(&text[at + 1..])?;
+        Ok(Address { text: CompactString::from(text), at: at as u16 })
     }
+
+    /// The most octets an address may have.
+    pub const MAX_LENGTH: usize = 320;
 
     /// The local part as written, quotes included.
     pub fn local(&self) -> &str {
@@ -54,7 +71,24 @@ impl Address {
 
     /// The form in which addresses are compared, logged and looked up.
     pub fn canonical(&self) -> CanonicalAddress {
-        todo!()
+        let mut text = local::canonical(self.local());
+        text.push('@');
+        text.push_str(&domain::canonical_or_literal(self.domain()));
+        CanonicalAddress(text)
+    }
+
+    /// The local part without quotes and backslashes.
+    pub fn local_content(&self) -> Cow<'_, str> {
+        local::content(self.local())
+    }
+
+    /// The address of this local part, given without quoting, in `domain`.
+    pub(crate) fn from_parts(local_content: &str, domain: &str) -> Result<Address, AddressError> {
+        let mut text = String::with_capacity(local_content.len() + 1 + domain.len());
+        local::write(local_content, &mut text);
+        text.push('@');
+        text.push_str(domain);
+        Address::parse(&text)
     }
 }
 
@@ -86,21 +120,27 @@ impl CanonicalAddress {
 
     /// The same local part in another domain; `None` when `domain` is no domain name.
     pub fn with_domain(&self, domain: &str) -> Option<CanonicalAddress> {
-        let _ = domain;
-        todo!()
+        let domain = domain::canonical(domain)?;
+        Some(CanonicalAddress(format_compact!("{}@{domain}", self.local())))
     }
 
     /// The address without its subaddress: `carla+list@x` gives `carla@x` (RFC 5233). `None` when there is no tag.
     pub fn without_tag(&self) -> Option<CanonicalAddress> {
-        todo!()
+        let content = local::content(self.local());
+        let user = &content[..content.find('+')?];
+        if user.is_empty() {
+            return None;
+        }
+        let mut text = String::new();
+        local::write(user, &mut text);
+        Some(CanonicalAddress(format_compact!("{text}@{}", self.domain())))
     }
 }
 
 /// The canonical form of a domain name: lowercase A-labels (IDNA, UTS 46), no trailing dot. `None` when it is no domain
 /// name; address literals are none.
 pub fn canonical_domain(domain: &str) -> Option<String> {
-    let _ = domain;
-    todo!()
+    domain::canonical(domain)
 }
 
 /// Why a text is not an address.
@@ -109,6 +149,43 @@ pub enum AddressError {
     /// Nothing there.
     #[error("the address is empty")]
     Empty,
+    /// Longer than [`Address::MAX_LENGTH`] octets.
+    #[error("the address is longer than {} octets", Address::MAX_LENGTH)]
+    TooLong,
+    /// No `@` separates a local part from a domain.
+    #[error("the address has no @")]
+    NoAt,
+    /// Nothing before the `@`.
+    #[error("the local part is empty")]
+    EmptyLocal,
+    /// A dot at the start or end of an unquoted local part, or two in a row.
+    #[error("the local part has a misplaced dot")]
+    LocalDot,
+    /// A character that a local part cannot hold, or not unquoted.
+    #[error("the local part has a character that is not allowed there")]
+    LocalCharacter,
+    /// A quoted string without its end, or followed by something else than `@`.
+    #[error("the quoted local part does not end before the @")]
+    Quote,
+    /// A character that readers do not show, or show as another one.
+    #[error("the address has a character that cannot be seen or looks like another")]
+    Confusable,
+    /// Nothing after the `@`.
+    #[error("the domain is empty")]
+    EmptyDomain,
+    /// The domain ends with a dot.
+    #[error("the domain ends with a dot")]
+    TrailingDot,
+    /// The domain is no domain name: a label is empty, too long, has other characters than letters, digits and hyphens, or
+    /// is no valid internationalized label.
+    #[error("the domain is not a domain name")]
+    Domain,
+    /// The last label has digits only: an IP address without brackets.
+    #[error("the domain is a number; an address literal needs brackets")]
+    NumericDomain,
+    /// Brackets that hold no IP address.
+    #[error("the address literal is not an IP address")]
+    Literal,
 }
 
 impl FromStr for Address {

@@ -1,5 +1,9 @@
 //! The header block: read incrementally from the data of a message, bounded, and strict where readers differ.
 
+mod reader;
+
+pub use reader::{HeaderProgress, HeaderReader};
+
 /// A complete header block whose every line is a well-formed field (RFC 5322 §2.2): printable ASCII names directly
 /// before the colon, CRLF line ends, no NUL, no bare CR or LF, no byte order mark. Only [`HeaderReader`] makes one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,15 +22,17 @@ struct Span {
 impl HeaderBlock {
     /// Reads a whole header block from the start of `message`; what follows the empty line is ignored.
     pub fn parse(message: &[u8]) -> Result<HeaderBlock, HeaderFault> {
-        let _ = message;
-        todo!()
+        let mut reader = HeaderReader::new(usize::MAX);
+        reader.push(message)?;
+        reader.finish()
     }
 
     /// The fields, in order.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'_>> + ExactSizeIterator {
-        self.fields
-            .iter()
-            .map(|span| Field { name: &self.bytes[span.start..span.name_end], raw: &self.bytes[span.start..span.end] })
+        self.fields.iter().map(|span| Field {
+            name: &self.bytes[span.start..span.name_end],
+            raw: &self.bytes[span.start..span.end],
+        })
     }
 
     /// The fields of this name (ASCII case is ignored), in order.
@@ -67,46 +73,9 @@ impl<'a> Field<'a> {
 
     /// The value unfolded and trimmed; bytes that are not UTF-8 are replaced. For reading, never for deciding.
     pub fn text(&self) -> String {
-        todo!()
+        let unfolded: Vec<u8> = self.value().iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+        String::from_utf8_lossy(&unfolded).trim().to_owned()
     }
-}
-
-/// Reads a header block from pieces of message data, split anywhere. Holds at most `limit` bytes.
-#[derive(Debug)]
-pub struct HeaderReader {
-    block: HeaderBlock,
-    limit: usize,
-}
-
-impl HeaderReader {
-    /// A reader that refuses a header block longer than `limit` bytes.
-    pub fn new(limit: usize) -> HeaderReader {
-        HeaderReader { block: HeaderBlock::default(), limit }
-    }
-
-    /// Takes dot-unstuffed message data. After [`HeaderProgress::Complete`] the rest of `input` is body: take the block
-    /// with [`HeaderReader::finish`].
-    pub fn push(&mut self, input: &[u8]) -> Result<HeaderProgress, HeaderFault> {
-        let _ = (input, self.limit);
-        todo!()
-    }
-
-    /// The block: after [`HeaderProgress::Complete`], or at the end of data when no empty line came.
-    pub fn finish(self) -> Result<HeaderBlock, HeaderFault> {
-        Ok(self.block)
-    }
-}
-
-/// How far [`HeaderReader::push`] came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeaderProgress {
-    /// All input was taken; the header goes on.
-    More,
-    /// The empty line was read. `consumed` bytes of the input belong to the header, that line included; the rest is body.
-    Complete {
-        /// How many bytes of the last input were taken.
-        consumed: usize,
-    },
 }
 
 /// Why a header block is refused. Every fault but [`HeaderFault::TooLarge`] is answered `550 5.6.0` and its text.
@@ -117,5 +86,57 @@ pub enum HeaderFault {
     TooLarge {
         /// The limit in bytes.
         limit: usize,
+    },
+    /// A NUL.
+    #[error("the header has a NUL character in line {line}")]
+    Nul {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A CR that no LF follows.
+    #[error("the header has a carriage return without a line feed in line {line}")]
+    BareCr {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A LF that no CR precedes.
+    #[error("the header has a line feed without a carriage return in line {line}")]
+    BareLf {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// U+FEFF before the first field: some readers skip it, others see a field of another name.
+    #[error("the message begins with a byte order mark")]
+    ByteOrderMark,
+    /// The first line begins with a space or a tab: a continuation of nothing.
+    #[error("the message begins with white space before the first header field")]
+    LeadingWhitespace,
+    /// A space or tab between field name and colon (obsolete syntax, RFC 5322 §4.5): some readers see another field, or
+    /// the end of the header.
+    #[error("a space or tab stands between a header field's name and the colon in line {line}")]
+    SpaceBeforeColon {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A field name with characters that it cannot have, or without any.
+    #[error("the header field name in line {line} is not valid")]
+    FieldName {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// The first line is no header field.
+    #[error("the message does not begin with a header field")]
+    NoHeader,
+    /// A line without a colon between fields.
+    #[error("line {line} of the header is not a header field")]
+    NotAField {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// The data ended within a line.
+    #[error("the header ends within line {line}")]
+    UnfinishedLine {
+        /// Counted from 1.
+        line: usize,
     },
 }
