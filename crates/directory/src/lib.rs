@@ -1,1 +1,48 @@
-//! placeholder
+//! The directory of Procura: objects and names, tokens, effective descriptors, and the immutable
+//! [`Snapshot`] on which every decision is made. Pure: no I/O, no clock, no randomness.
+//!
+//! The way in is one stream of changes: LDIF ([`import`]), commands and the AdminSDHolder task
+//! ([`protected`]) produce [`ChangeBatch`]es; [`Snapshot::apply`] turns one into the next snapshot and a
+//! [`ChangeLog`] that says exactly what became durable. A store keeps [`Record`]s and the log; nothing else.
+
+pub mod attributes;
+mod change;
+mod class;
+mod column;
+mod config;
+mod defaults;
+mod descriptor;
+pub mod dn;
+mod edit;
+pub mod import;
+mod index;
+pub mod ldif;
+mod links;
+mod load;
+mod mailbox;
+mod object;
+pub mod organization;
+pub mod protected;
+mod record;
+mod resolve;
+mod sids;
+mod snapshot;
+mod token;
+
+pub use change::{AttributeChange, Change, ChangeBatch, ChangeError, ChangeLog, ObjectChange};
+pub use class::{Class, GroupScope, GroupType};
+pub use config::{
+    AcceptedDomain, AddressSpace, AuthMechanisms, Config, Database, Domain, DomainKind, HeaderFrom, IpRange, OnBehalf,
+    Organization, ReceiveConnector, SendConnector, Server,
+};
+pub use descriptor::{Descriptor, DescriptorHash};
+pub use load::{LoadError, Loaded, Problem};
+pub use object::{Mailbox, Object, ObjectId};
+pub use record::{Record, Value, link_by_sid, link_value, parse_link};
+pub use resolve::{AddressOwner, NameError};
+pub use snapshot::{Applied, Snapshot};
+pub use token::{HostKind, Token, TokenError, TokenKind};
+
+/// Milliseconds since the Unix epoch, UTC. The directory never reads a clock: whoever makes a batch says when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(pub i64);

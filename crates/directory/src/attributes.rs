@@ -1,0 +1,190 @@
+//! The one table of attributes that the directory knows: names of Active Directory and Exchange where they exist, our
+//! own (prefix `procura`) elsewhere. Other attributes are kept as octets under the name they came with.
+
+use std::borrow::Cow;
+
+/// What the values of an attribute are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// UTF-8 text.
+    Text,
+    /// Decimal integer as text.
+    Integer,
+    /// `TRUE` or `FALSE`.
+    Boolean,
+    /// Binary SID.
+    Sid,
+    /// Binary GUID, 16 octets.
+    Guid,
+    /// Self-relative security descriptor.
+    Descriptor,
+    /// Link to objects: a DN, `<GUID=…>` or `<SID=…>` when written, `<GUID=…>` when read. The name is that of the back
+    /// link, which is derived and cannot be written.
+    Link(&'static str),
+    /// Given by the directory, never stored and never written.
+    Derived,
+    /// Anything.
+    Octets,
+}
+
+/// One attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// lDAPDisplayName.
+    pub name: &'static str,
+    /// What its values are.
+    pub syntax: Syntax,
+    /// At most one value?
+    pub single: bool,
+    /// What it means here.
+    pub doc: &'static str,
+}
+
+macro_rules! attributes {
+    ($($constant:ident $name:literal $syntax:expr, $valued:ident, $doc:literal;)*) => {
+        /// All known attributes. The position is the number of the attribute in memory, nowhere durable.
+        pub static ATTRIBUTES: &[Attribute] = &[
+            $(Attribute { name: $name, syntax: $syntax, single: attributes!(@$valued), doc: $doc },)*
+        ];
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        enum Position { $($constant,)* }
+        $(
+            #[doc = $doc]
+            pub const $constant: &str = $name;
+        )*
+        /// The number of a known attribute, as a constant.
+        pub(crate) mod number {
+            $(pub(crate) const $constant: u16 = super::Position::$constant as u16;)*
+        }
+    };
+    (@one) => { true };
+    (@many) => { false };
+}
+
+use Syntax::*;
+
+attributes! {
+    OBJECT_CLASS "objectClass" Text, many, "Classes, most general first.";
+    OBJECT_GUID "objectGUID" Derived, one, "Key of the object (Record::guid).";
+    OBJECT_SID "objectSid" Sid, one, "SID of a security principal or a domain; set once.";
+    SID_HISTORY "sIDHistory" Sid, many, "Former SIDs; they count in tokens.";
+    DESCRIPTOR "nTSecurityDescriptor" Descriptor, one, "Explicit part of the security descriptor; one empty value: could not be read.";
+    DISTINGUISHED_NAME "distinguishedName" Derived, one, "The DN.";
+    NAME "name" Derived, one, "Value of the RDN.";
+    CN "cn" Derived, one, "Naming attribute.";
+    OU "ou" Derived, one, "Naming attribute.";
+    DC "dc" Derived, one, "Naming attribute.";
+    SAM_ACCOUNT_NAME "sAMAccountName" Text, one, "Logon name, unique in its domain.";
+    USER_PRINCIPAL_NAME "userPrincipalName" Text, one, "Logon name in the form of a mail address, unique in the forest.";
+    DISPLAY_NAME "displayName" Text, one, "Name for people; goes into stamped Sender fields.";
+    GIVEN_NAME "givenName" Text, one, "First name.";
+    SN "sn" Text, one, "Last name.";
+    DESCRIPTION "description" Text, many, "Words for administrators.";
+    MAIL "mail" Text, one, "Mail address; the primary address where proxyAddresses names none.";
+    PROXY_ADDRESSES "proxyAddresses" Text, many, "Addresses: `SMTP:` the primary one, `smtp:` the others; further types are kept and ignored.";
+    TARGET_ADDRESS "targetAddress" Text, one, "Where mail for a contact goes.";
+    USER_ACCOUNT_CONTROL "userAccountControl" Integer, one, "Account flags; 0x2 disabled.";
+    PRIMARY_GROUP_ID "primaryGroupID" Integer, one, "RID of the primary group; 513 when absent.";
+    GROUP_TYPE "groupType" Integer, one, "Scope bits and 0x80000000 for security groups.";
+    ADMIN_COUNT "adminCount" Integer, one, "1: AdminSDHolder has taken the descriptor over.";
+    DS_HEURISTICS "dSHeuristics" Text, one, "Forest switches, on CN=Directory Service; the 16th character takes operator groups out of protection.";
+    NETBIOS_NAME "nETBIOSName" Text, one, "Short name of a domain, on the domain object itself.";
+    NEXT_RID "rIDNextRID" Integer, one, "Next RID that a domain gives out; only grows.";
+    SHOW_IN_ADVANCED "showInAdvancedViewOnly" Boolean, one, "Kept, not used.";
+    MEMBER "member" Link("memberOf"), many, "Members of a group (primary groups aside).";
+    PUBLIC_DELEGATES "publicDelegates" Link("publicDelegatesBL"), many, "Who may send on behalf of this object.";
+    DELEGATE_LIST "msExchDelegateListLink" Link("msExchDelegateListBL"), many, "Who sees this mailbox mapped; no right.";
+    HOME_MDB "homeMDB" Link("homeMDBBL"), one, "Mailbox database.";
+    MANAGED_BY "managedBy" Link("managedObjects"), one, "Who manages the object; no right of its own.";
+    MANAGER "manager" Link("directReports"), one, "Superior; no right.";
+    AUTH_ORIG "authOrig" Link("authOrigBL"), many, "Only these may send to this object.";
+    UNAUTH_ORIG "unauthOrig" Link("unauthOrigBL"), many, "These may not send to this object.";
+    SUBMIT_PERMS "dLMemSubmitPerms" Link("dLMemSubmitPermsBL"), many, "Only members of these groups may send to this object.";
+    REJECT_PERMS "dLMemRejectPerms" Link("dLMemRejectPermsBL"), many, "Members of these groups may not send to this object.";
+    ALT_RECIPIENT "altRecipient" Link("altRecipientBL"), one, "Mail is forwarded there.";
+    MAILBOX_GUID "msExchMailboxGuid" Guid, one, "The mailbox that this object owns, unique in the forest.";
+    MASTER_ACCOUNT_SID "msExchMasterAccountSid" Sid, one, "The associated external account (S0); it counts only while the owner is disabled.";
+    MAILBOX_DESCRIPTOR_COPY "msExchMailboxSecurityDescriptor" Octets, one, "Backup copy of mailbox rights: never read for a decision.";
+    REQUIRE_AUTH_TO_SEND_TO "msExchRequireAuthToSendTo" Boolean, one, "Only proven senders may send to this object.";
+    HIDE_FROM_ADDRESS_LISTS "msExchHideFromAddressLists" Boolean, one, "Not in address lists.";
+    LEGACY_EXCHANGE_DN "legacyExchangeDN" Text, one, "Kept, not used.";
+    RECIPIENT_TYPE_DETAILS "msExchRecipientTypeDetails" Integer, one, "1 user, 2 linked, 4 shared, 16 room, 32 equipment mailbox.";
+    ACCEPTED_DOMAIN_NAME "msExchAcceptedDomainName" Text, one, "Domain, or `*.domain` for everything below it.";
+    ACCEPTED_DOMAIN_FLAGS "msExchAcceptedDomainFlags" Integer, one, "0 authoritative, 1 external relay, 2 internal relay; +4 the default domain.";
+    RECEIVE_BINDINGS "msExchSmtpReceiveBindings" Text, many, "Addresses and ports to listen on: `0.0.0.0:25`, `[::]:25`.";
+    RECEIVE_RANGES "msExchSmtpReceiveRemoteIPRanges" Text, many, "Clients: address, first-last, or CIDR.";
+    RECEIVE_ENABLED "msExchSmtpReceiveEnabled" Boolean, one, "TRUE when absent.";
+    RECEIVE_SECURITY "msExchSmtpReceiveSecurityFlags" Integer, one, "Authentication mechanisms: 1 TLS, 2 Integrated, 4 Basic, 8 Basic only after TLS, 16 ExchangeServer, 32 ExternalAuthoritative.";
+    RECEIVE_FQDN "msExchSMTPReceiveConnectorFQDN" Text, one, "Name in the greeting and in EHLO; the node's name when absent.";
+    RECEIVE_BANNER "msExchSmtpReceiveBanner" Text, one, "Text after 220.";
+    RECEIVE_MAX_MESSAGE "msExchSmtpReceiveMaxMessageSize" Integer, one, "Octets.";
+    RECEIVE_MAX_HEADER "msExchSmtpReceiveMaxHeaderSize" Integer, one, "Octets.";
+    RECEIVE_MAX_RECIPIENTS "msExchSmtpReceiveMaxRecipientsPerMessage" Integer, one, "Recipients of a message.";
+    RECEIVE_MAX_HOPS "msExchSmtpReceiveMaxHopCount" Integer, one, "Received fields before a message is a loop.";
+    RECEIVE_MAX_ERRORS "msExchSmtpReceiveMaxProtocolErrors" Integer, one, "Errors before a session ends.";
+    RECEIVE_MAX_LOGON_FAILURES "msExchSmtpReceiveMaxLogonFailures" Integer, one, "Failed AUTH commands before a session ends.";
+    RECEIVE_MAX_CONNECTIONS "msExchSmtpReceiveMaxInboundConnections" Integer, one, "Connections at a time.";
+    RECEIVE_MAX_PER_SOURCE "msExchSmtpReceiveMaxInboundConnectionsPerSource" Integer, one, "Connections at a time from one address.";
+    RECEIVE_TIMEOUT "msExchSmtpReceiveConnectionTimeout" Integer, one, "Seconds that a session may last.";
+    RECEIVE_INACTIVITY "msExchSmtpReceiveConnectionInactivityTimeout" Integer, one, "Seconds that a session may be silent.";
+    RECEIVE_TARPIT "msExchSmtpReceiveTarpitInterval" Integer, one, "Milliseconds by which refusals are delayed.";
+    SEND_ENABLED "msExchSmtpSendEnabled" Boolean, one, "TRUE when absent.";
+    SEND_SPACES "routingList" Text, many, "Address spaces: `SMTP:*.example.net;1`, type and cost optional.";
+    SEND_SMART_HOSTS "msExchSmtpSmartHost" Text, many, "`host`, `host:port`; none: by MX.";
+    SEND_PORT "msExchSmtpSendPort" Integer, one, "25 when absent.";
+    SEND_MAX_MESSAGE "delivContLength" Integer, one, "Largest message, KiB.";
+    SEND_FQDN "msExchSmtpSendAdvertisedDomain" Text, one, "Name in EHLO; the node's name when absent.";
+    NETWORK_ADDRESS "networkAddress" Text, many, "Names of a server: `ncacn_ip_tcp:mail.example.com`.";
+    SERVER_ROLES "msExchCurrentServerRoles" Integer, one, "2 mailbox, 32 hub, 64 edge.";
+    ALIAS_OF "procuraAliasOf" Text, one, "On an accepted domain: local parts are looked up in this domain instead.";
+    SUBADDRESSING "procuraSubaddressing" Boolean, one, "On an accepted domain: `carla+tag` is `carla` where no exact address says otherwise.";
+    MAILBOX_DESCRIPTOR "procuraMailboxSecurityDescriptor" Descriptor, one, "Explicit part of the mailbox descriptor.";
+    HEADER_FROM "procuraHeaderFrom" Text, one, "On a receive connector: enforce (default), observe, off.";
+    ON_BEHALF "procuraOnBehalf" Text, one, "On a receive connector: stamp (default) or reject.";
+    DELEGATE_CHAIN "procuraDelegateChain" Boolean, one, "On a receive connector: Send As of the delegate's address may be followed by Send on Behalf. FALSE when absent.";
+    REQUIRE_FROM "procuraRequireFrom" Boolean, one, "On a receive connector: refuse mail without From. TRUE when absent.";
+    LOGON_SEPARATOR "procuraLogonSeparator" Text, one, "On a receive connector: the character between user and mailbox in a logon name; `*` when absent.";
+    COMMAND_TIMEOUT "procuraCommandTimeout" Integer, one, "On a receive connector: seconds until the next command.";
+    DATA_TIMEOUT "procuraDataTimeout" Integer, one, "On a receive connector: seconds until the next piece of a message.";
+    CONNECTOR_USAGE "procuraUsage" Text, one, "Usage type that a connector was made with: Client, Internet, Internal, Partner, Custom.";
+    SECURE_DOMAINS "procuraSecureDomains" Text, many, "On the organization: domains whose mail must come with their certificate.";
+    LEGACY_POLICY "procuraLegacySendAs" Boolean, one, "On a database or server: Full Mailbox Access implies Send As, as before the separation. FALSE when absent.";
+}
+
+/// Number of the first attribute that is not in the table.
+pub(crate) const FIRST_UNKNOWN: u16 = 0x1000;
+
+/// The attribute of that name, in any case.
+pub fn by_name(name: &str) -> Option<&'static Attribute> {
+    number_of(name).map(|number| &ATTRIBUTES[usize::from(number)])
+}
+
+/// The attribute whose back link has that name, in any case.
+pub fn by_back_link(name: &str) -> Option<&'static Attribute> {
+    ATTRIBUTES.iter().find(|attribute| matches!(attribute.syntax, Link(back) if back.eq_ignore_ascii_case(name)))
+}
+
+/// The name as the table spells it; as given where the table has none.
+pub fn canonical_name(name: &str) -> Cow<'_, str> {
+    match by_name(name) {
+        Some(attribute) => Cow::Borrowed(attribute.name),
+        None => Cow::Borrowed(name),
+    }
+}
+
+/// The number of a known attribute.
+pub(crate) fn number_of(name: &str) -> Option<u16> {
+    use std::collections::HashMap;
+    use std::sync::LazyLock;
+    static BY_NAME: LazyLock<HashMap<String, u16, foldhash::fast::FixedState>> = LazyLock::new(|| {
+        ATTRIBUTES.iter().zip(0..).map(|(attribute, number)| (attribute.name.to_ascii_lowercase(), number)).collect()
+    });
+    static EXACT: LazyLock<HashMap<&'static str, u16, foldhash::fast::FixedState>> =
+        LazyLock::new(|| ATTRIBUTES.iter().zip(0..).map(|(attribute, number)| (attribute.name, number)).collect());
+    EXACT.get(name).or_else(|| BY_NAME.get(&name.to_ascii_lowercase())).copied()
+}
+
+/// The attribute of a number of the table.
+pub(crate) fn known(number: u16) -> Option<&'static Attribute> {
+    ATTRIBUTES.get(usize::from(number))
+}

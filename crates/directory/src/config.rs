@@ -1,0 +1,371 @@
+//! Typed views of the objects that configure the transport.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use acl::Sid;
+
+use crate::ObjectId;
+
+/// What an object of the configuration partition says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Config {
+    /// A receive connector.
+    ReceiveConnector(ReceiveConnector),
+    /// A send connector.
+    SendConnector(SendConnector),
+    /// An accepted domain.
+    AcceptedDomain(AcceptedDomain),
+    /// A mailbox database.
+    Database(Database),
+    /// A server.
+    Server(Server),
+    /// The organization.
+    Organization(Organization),
+}
+
+/// A domain of the forest (not an accepted domain).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// The domain object.
+    pub object: ObjectId,
+    /// DNS name, from the DN: `example.com`.
+    pub dns_name: String,
+    /// Short name: `EXAMPLE`.
+    pub netbios_name: String,
+    /// SID of the domain.
+    pub sid: Sid,
+    /// The first domain of the forest: `EA` and `SA` are its groups.
+    pub is_root: bool,
+}
+
+/// The organization.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Organization {
+    /// Domains whose mail is only believed with a certificate (S2 Domain Security), canonical.
+    pub secure_domains: Vec<String>,
+}
+
+/// A server of the organization.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Server {
+    /// Host names from networkAddress.
+    pub names: Vec<String>,
+    /// Edge role instead of hub.
+    pub edge: bool,
+    /// Full Mailbox Access implies Send As on mailboxes below (authorization.md §6).
+    pub legacy_policy: bool,
+}
+
+/// A mailbox database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Database {
+    /// Full Mailbox Access implies Send As on its mailboxes (authorization.md §6).
+    pub legacy_policy: bool,
+}
+
+/// What we do for mail to an accepted domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DomainKind {
+    /// All its recipients are ours; unknown ones are refused.
+    Authoritative,
+    /// Recipients may also live elsewhere in the organization.
+    InternalRelay,
+    /// Mail is passed on outside.
+    ExternalRelay,
+}
+
+/// An accepted domain (S2, facts 3.10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedDomain {
+    /// Canonical name, without `*.`.
+    pub name: String,
+    /// Everything below the name (but not the name itself).
+    pub wildcard: bool,
+    /// What kind.
+    pub kind: DomainKind,
+    /// The domain in which local parts are looked up, canonical.
+    pub alias_of: Option<String>,
+    /// `local+tag` stands for `local`.
+    pub subaddressing: bool,
+    /// Where postmaster lives.
+    pub default: bool,
+}
+
+/// Clients or listeners by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IpRange {
+    /// Lowest address.
+    pub first: IpAddr,
+    /// Highest address, of the same family.
+    pub last: IpAddr,
+}
+
+/// Authentication that a receive connector offers (facts 3.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AuthMechanisms {
+    /// STARTTLS.
+    pub tls: bool,
+    /// Kerberos (NTLM is not offered).
+    pub integrated: bool,
+    /// AUTH PLAIN and LOGIN.
+    pub basic: bool,
+    /// ... only after STARTTLS.
+    pub basic_requires_tls: bool,
+    /// Servers of the organization by certificate.
+    pub exchange_server: bool,
+    /// Whoever can connect is believed (Externally Secured servers).
+    pub external_authoritative: bool,
+}
+
+/// How header senders are checked (authorization.md §5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HeaderFrom {
+    /// Refuse what is not allowed.
+    #[default]
+    Enforce,
+    /// Log what would be refused.
+    Observe,
+    /// Do not look.
+    Off,
+}
+
+/// What happens to a message that is allowed on behalf only and does not say so (authorization.md §5.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnBehalf {
+    /// It gets a Sender field.
+    #[default]
+    Stamp,
+    /// It is refused.
+    Reject,
+}
+
+/// A receive connector. Sizes are octets, times milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiveConnector {
+    /// Value of the RDN: `Client MAIL`.
+    pub name: String,
+    /// Does it listen?
+    pub enabled: bool,
+    /// Where.
+    pub bindings: Vec<SocketAddr>,
+    /// To whom; of connectors on one binding the most specific range wins (facts 3.8).
+    pub remote_ranges: Vec<IpRange>,
+    /// What it offers.
+    pub auth: AuthMechanisms,
+    /// Name in the greeting; the node's when absent.
+    pub fqdn: Option<String>,
+    /// Text after `220`.
+    pub banner: Option<String>,
+    /// Largest message.
+    pub max_message_size: u64,
+    /// Largest header block.
+    pub max_header_size: u64,
+    /// Most recipients of a message.
+    pub max_recipients: u32,
+    /// Most hops.
+    pub max_hops: u32,
+    /// Errors that end a session.
+    pub max_errors: u32,
+    /// Failed AUTH commands that end a session.
+    pub max_logon_failures: u32,
+    /// Connections at a time.
+    pub max_connections: u32,
+    /// Connections at a time from one address.
+    pub max_connections_per_source: u32,
+    /// Longest wait for a command.
+    pub command_timeout_ms: u64,
+    /// Longest wait for a piece of a message.
+    pub data_timeout_ms: u64,
+    /// Longest session.
+    pub session_lifetime_ms: u64,
+    /// Delay of refusals.
+    pub tarpit_ms: u64,
+    /// Checking of header senders.
+    pub header_from: HeaderFrom,
+    /// Stamp or reject.
+    pub on_behalf: OnBehalf,
+    /// One hop from Send As of a delegate to Send on Behalf (authorization.md §5.4).
+    pub delegate_chain: bool,
+    /// From may not be missing (authorization.md §5.1).
+    pub require_from: bool,
+    /// Between user and mailbox in a logon name: `bob*ceo`. A backslash would clash with `DOMAIN\user`.
+    pub logon_separator: char,
+    /// Usage type that it was made with, for people: `Client`, `Internet`, …
+    pub usage: Option<String>,
+}
+
+/// What a send connector takes: `SMTP:*.example.net;1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressSpace {
+    /// Canonical domain without `*.`; empty for `*`, everything.
+    pub domain: String,
+    /// Subdomains too (`*.domain`), or everything (`*`).
+    pub wildcard: bool,
+    /// 1-100.
+    pub cost: u32,
+}
+
+/// A send connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendConnector {
+    /// Value of the RDN.
+    pub name: String,
+    /// In use?
+    pub enabled: bool,
+    /// What it takes.
+    pub spaces: Vec<AddressSpace>,
+    /// `host` or `host:port`; none: by MX.
+    pub smart_hosts: Vec<String>,
+    /// Port where the smart host names none.
+    pub port: u16,
+    /// Largest message, octets; none: no limit.
+    pub max_message_size: Option<u64>,
+    /// Name in EHLO; the node's when absent.
+    pub fqdn: Option<String>,
+}
+
+impl IpRange {
+    /// All IPv4 addresses, as connectors of usage Internet have it.
+    pub const ALL_V4: IpRange = IpRange {
+        first: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        last: IpAddr::V4(std::net::Ipv4Addr::BROADCAST),
+    };
+    /// All IPv6 addresses.
+    pub const ALL_V6: IpRange = IpRange {
+        first: IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+        last: IpAddr::V6(std::net::Ipv6Addr::from_bits(u128::MAX)),
+    };
+
+    /// Reads `address`, `first-last` or `address/bits`; IPv4-mapped IPv6 addresses become IPv4. The error is in words.
+    pub fn parse(text: &str) -> Result<IpRange, String> {
+        let text = text.trim();
+        let address = |part: &str| {
+            part.trim().parse::<IpAddr>().map(|ip| ip.to_canonical()).map_err(|_| format!("“{part}” is not an IP address"))
+        };
+        if let Some((base, bits)) = text.split_once('/') {
+            return IpRange::network(address(base)?, bits.trim());
+        }
+        let (first, last) = match text.split_once('-') {
+            Some((first, last)) => (address(first)?, address(last)?),
+            None => (address(text)?, address(text)?),
+        };
+        if first.is_ipv4() != last.is_ipv4() || first > last {
+            return Err(format!("“{text}” is not a range of addresses"));
+        }
+        Ok(IpRange { first, last })
+    }
+
+    fn network(base: IpAddr, bits: &str) -> Result<IpRange, String> {
+        let width = if base.is_ipv4() { 32 } else { 128 };
+        let bits: u32 = bits.parse().ok().filter(|bits| *bits <= width).ok_or(format!("“/{bits}” is not a prefix length"))?;
+        let host = if bits == 0 { u128::MAX } else { (1u128 << (width - bits).min(127)) - 1 };
+        let host = if width - bits == 128 { u128::MAX } else { host };
+        Ok(match base {
+            IpAddr::V4(ip) => {
+                let host = (host & 0xFFFF_FFFF) as u32;
+                IpRange { first: IpAddr::V4((ip.to_bits() & !host).into()), last: IpAddr::V4((ip.to_bits() | host).into()) }
+            }
+            IpAddr::V6(ip) => {
+                IpRange { first: IpAddr::V6((ip.to_bits() & !host).into()), last: IpAddr::V6((ip.to_bits() | host).into()) }
+            }
+        })
+    }
+
+    /// Whether the address is in the range. An IPv4-mapped IPv6 address counts as its IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.first.is_ipv4() && self.first <= address && address <= self.last
+    }
+
+    /// Number of addresses, less one: the smaller, the more specific.
+    pub fn size(&self) -> u128 {
+        match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => u128::from(last.to_bits() - first.to_bits()),
+            (IpAddr::V6(first), IpAddr::V6(last)) => last.to_bits() - first.to_bits(),
+            _ => u128::MAX,
+        }
+    }
+
+    /// Whether it holds every address of its family.
+    pub fn is_unbounded(&self) -> bool {
+        *self == IpRange::ALL_V4 || *self == IpRange::ALL_V6
+    }
+}
+
+impl fmt::Display for IpRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
+    }
+}
+
+impl AuthMechanisms {
+    /// From msExchSmtpReceiveSecurityFlags.
+    pub fn from_flags(flags: u32) -> AuthMechanisms {
+        AuthMechanisms {
+            tls: flags & 0x1 != 0,
+            integrated: flags & 0x2 != 0,
+            basic: flags & 0x4 != 0,
+            basic_requires_tls: flags & 0x8 != 0,
+            exchange_server: flags & 0x10 != 0,
+            external_authoritative: flags & 0x20 != 0,
+        }
+    }
+
+    /// As msExchSmtpReceiveSecurityFlags.
+    pub fn flags(self) -> u32 {
+        u32::from(self.tls)
+            | u32::from(self.integrated) << 1
+            | u32::from(self.basic) << 2
+            | u32::from(self.basic_requires_tls) << 3
+            | u32::from(self.exchange_server) << 4
+            | u32::from(self.external_authoritative) << 5
+    }
+}
+
+impl AddressSpace {
+    /// Reads `SMTP:*.example.net;1`; type and cost may be absent, other types are refused. The error is in words.
+    pub fn parse(text: &str) -> Result<AddressSpace, String> {
+        let (space, cost) = match text.rsplit_once(';') {
+            Some((space, cost)) => (space, cost.trim().parse().map_err(|_| format!("“{cost}” is not a cost"))?),
+            None => (text, 1),
+        };
+        if !(1..=100).contains(&cost) {
+            return Err(format!("the cost {cost} is not in 1-100"));
+        }
+        let space = match space.split_once(':') {
+            Some((kind, rest)) if kind.trim().eq_ignore_ascii_case("smtp") => rest.trim(),
+            Some((kind, _)) => return Err(format!("address spaces of type “{kind}” are not supported")),
+            None => space.trim(),
+        };
+        if space == "*" {
+            return Ok(AddressSpace { domain: String::new(), wildcard: true, cost });
+        }
+        let (name, wildcard) = match space.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (space, false),
+        };
+        match message::canonical_domain(name) {
+            Some(domain) => Ok(AddressSpace { domain, wildcard, cost }),
+            None => Err(format!("“{space}” is not a domain")),
+        }
+    }
+
+    /// How well a canonical domain matches: length of the matching name plus one; exact names win over wildcards.
+    /// `None`: it does not.
+    pub fn matches(&self, domain: &str) -> Option<usize> {
+        if self.wildcard && self.domain.is_empty() {
+            return Some(1);
+        }
+        if self.wildcard {
+            return is_below(domain, &self.domain).then_some(self.domain.len() + 1);
+        }
+        (domain == self.domain).then_some(domain.len() + 2)
+    }
+}
+
+/// Whether a canonical domain is a proper subdomain of another.
+pub(crate) fn is_below(domain: &str, parent: &str) -> bool {
+    domain.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+}
+
