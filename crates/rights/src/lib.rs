@@ -1,1 +1,31 @@
-//! placeholder
+//! Who may send as whom: the one table of rights, and the one function that decides.
+//!
+//! [`decide`] answers a [`Question`] for a token on a snapshot of the directory; a [`Transaction`] asks it, step by
+//! step, for a message that comes in by SMTP. What is decided, in which order and with which words is laid down in the
+//! authorization model (`docs/`); sections are cited as `authorization.md §4`, the three documents about Exchange that
+//! the model comes from as S0 (KB 912918), S1 (Good KB 17540) and S2 (Exchange 2007 transport permissions).
+//!
+//! The crate knows no sockets and no storage, and reads no clock.
+
+pub mod admin;
+mod decide;
+mod header;
+mod recipient;
+mod record;
+mod refusal;
+mod send;
+mod sender;
+mod table;
+mod trace;
+mod transaction;
+
+pub use decide::{FULL_MAILBOX_ACCESS, Facts, Grant, Question, Verdict, decide};
+pub use header::HeaderGrant;
+pub use recipient::{RecipientBy, RecipientGrant};
+pub use record::{AceLine, Asked, Circumstances, DecisionRecord, Missing, TraceLine, VerdictKind, Who, lines};
+pub use refusal::{Refusal, ReplyText};
+pub use send::{Receiver, send_headers};
+pub use sender::Proof;
+pub use table::{GrantedOn, GroupTrustee, PermissionGroup, RIGHTS, Right, RightName, ServerRole};
+pub use trace::{DescriptorKind, NoTrace, Step, Steps, Trace, Wanted};
+pub use transaction::{Accepted, Authority, Denied, Transaction, may_log_on};

@@ -1,0 +1,286 @@
+//! `decide`: the one function behind every answer that Procura gives about permissions.
+//!
+//! SMTP, the command line, audits and release of held mail ask here and nowhere else; [`Transaction`](crate::Transaction)
+//! is a sequence of these questions. The rules are those of `authorization.md` §3-§6.
+
+use acl::{Outcome, Principals};
+use directory::{
+    AddressOwner, Config, Descriptor, DomainKind, Object, ObjectId, ReceiveConnector, Snapshot, Time, Token, TokenKind,
+};
+use message::Address;
+use message::senders::{SenderFault, Senders};
+
+use crate::header::HeaderGrant;
+use crate::recipient::RecipientGrant;
+use crate::refusal::Refusal;
+use crate::sender::Proof;
+use crate::table::RightName;
+use crate::trace::{DescriptorKind, Step, Trace, Wanted};
+
+/// Where and when a question is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The receive connector that the session came in by.
+    pub connector: ObjectId,
+    /// The mailbox that the session logged on to, by its owner; not necessarily that of the account.
+    pub logon: Option<ObjectId>,
+    /// When; there is no other clock.
+    pub time: Time,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Question<'a> {
+    /// Does the token hold this right on the connector?
+    Right(RightName),
+    /// May the session submit messages at all? Full Mailbox Access that a mailbox logon rests on is checked again.
+    Submit,
+    /// May the token log on to the mailbox of this owner?
+    Logon(ObjectId),
+    /// May the token use this envelope sender (`authorization.md` §4, `allowed(A)`)?
+    Sender(&'a Address),
+    /// May a message with this envelope sender, so proven, go to this recipient?
+    Recipient {
+        /// The recipient.
+        to: &'a Address,
+        /// How the envelope sender was proven; `None` for the null reverse-path.
+        sender: Option<&'a Proof>,
+        /// The message was marked internal by an own server (see [`Question::Internal`]).
+        internal: bool,
+    },
+    /// Does a message whose MAIL FROM carried this `AUTH=` count as marked internal by an own server?
+    Internal {
+        /// The parameter was `AUTH=<>`.
+        anonymous: bool,
+    },
+    /// May the token use these header senders (`authorization.md` §5)?
+    Header(Result<&'a Senders, &'a SenderFault>),
+}
+
+/// What was granted, with what the caller needs to act on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// The right, the logon or the submission.
+    Plain,
+    /// The sender, proven so.
+    Sender(Proof),
+    /// The recipient.
+    Recipient(RecipientGrant),
+    /// The header senders, and how the header is to be edited.
+    Header(HeaderGrant),
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict<T> {
+    /// `Allow` goes with `Ok`, the others with `Err`; `Deny` where an ACE says so, `None` where nothing grants.
+    pub outcome: Outcome,
+    /// What was granted, or why not.
+    pub reason: Result<Grant, Refusal>,
+    /// What it rests on.
+    pub trace: T,
+}
+
+/// Decides one question for one token on one snapshot.
+///
+/// With [`NoTrace`](crate::NoTrace) nothing is recorded and nothing allocated beyond the answer; with
+/// [`Steps`](crate::Steps) each ACE and delegate link that mattered is noted. Both run the same code.
+pub fn decide<T: Trace + Default>(
+    snapshot: &Snapshot,
+    token: &Token,
+    facts: &Facts,
+    question: &Question<'_>,
+) -> Verdict<T> {
+    let mut trace = T::default();
+    let mut judge = Judge { snapshot, token, facts, trace: &mut trace, denied: false };
+    let reason = judge.answer(question);
+    let outcome = match (&reason, judge.denied) {
+        (Ok(_), _) => Outcome::Allow,
+        (Err(_), true) => Outcome::Deny,
+        (Err(_), false) => Outcome::None,
+    };
+    Verdict { outcome, reason, trace }
+}
+
+/// One decision in the making.
+pub(crate) struct Judge<'a, T> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) token: &'a Token,
+    pub(crate) facts: &'a Facts,
+    pub(crate) trace: &'a mut T,
+    /// An ACE said Deny to something that mattered.
+    pub(crate) denied: bool,
+}
+
+impl<'a, T: Trace> Judge<'a, T> {
+    fn answer(&mut self, question: &Question<'_>) -> Result<Grant, Refusal> {
+        match question {
+            Question::Right(right) => match self.connector_right(*right) {
+                true => Ok(Grant::Plain),
+                false => Err(Refusal::NoSubmit),
+            },
+            Question::Submit => self.submit().map(|()| Grant::Plain),
+            Question::Logon(mailbox) => match self.full_access(*mailbox) {
+                true => Ok(Grant::Plain),
+                false => Err(Refusal::AuthenticationFailed),
+            },
+            Question::Sender(address) => self.envelope_sender(address).map(Grant::Sender),
+            Question::Recipient { to, sender, internal } => {
+                self.recipient(to, *sender, *internal).map(Grant::Recipient)
+            }
+            Question::Internal { anonymous } => match self.is_internal(*anonymous) {
+                true => Ok(Grant::Plain),
+                false => Err(Refusal::NoSubmit),
+            },
+            Question::Header(senders) => self.header(*senders).map(Grant::Header),
+        }
+    }
+
+    /// The stages AUTH and MAIL FROM of `authorization.md` §4.
+    fn submit(&mut self) -> Result<(), Refusal> {
+        let refusal = match self.token.kind {
+            TokenKind::Anonymous => Refusal::NotAuthenticated,
+            _ => Refusal::NoSubmit,
+        };
+        if !self.connector_right(RightName::Submit) {
+            return Err(refusal);
+        }
+        if let (TokenKind::Account, Some(mailbox)) = (&self.token.kind, self.facts.logon)
+            && !self.full_access(mailbox)
+        {
+            return Err(refusal);
+        }
+        Ok(())
+    }
+
+    /// The settings of the connector; `None` when it is gone.
+    pub(crate) fn connector(&self) -> Option<&'a ReceiveConnector> {
+        receive_connector(self.snapshot, self.facts.connector)
+    }
+
+    /// Whether the token holds `right` on the connector.
+    pub(crate) fn connector_right(&mut self, right: RightName) -> bool {
+        self.control_right(self.facts.connector, right) == Outcome::Allow
+    }
+
+    /// AccessCheck for a control access right on an object. An unreadable descriptor grants nothing.
+    pub(crate) fn control_right(&mut self, on: ObjectId, right: RightName) -> Outcome {
+        let Some(object) = self.snapshot.object(on) else { return Outcome::None };
+        let wanted = Wanted::Right(right);
+        let Some(descriptor) = self.snapshot.descriptor(on) else {
+            return self.unreadable(on, DescriptorKind::Object, wanted);
+        };
+        // The account link is for mail only (S0): of the rights on a directory object it reaches Send As alone.
+        let linked = right == RightName::SendAs && self.is_linked(object);
+        let who = self.principals(object, descriptor, linked);
+        let decision = descriptor.dacl().control_access(&self.token.sids, who, &right.guid());
+        self.decided(on, DescriptorKind::Object, wanted, decision)
+    }
+
+    /// `full_access(R)`: AccessCheck for mailbox right 0x1 over the mailbox descriptor of `owner`.
+    pub(crate) fn full_access(&mut self, owner: ObjectId) -> bool {
+        let Some(object) = self.snapshot.object(owner) else { return false };
+        if object.mailbox().is_none() {
+            return false;
+        }
+        self.mailbox_right(owner, object, Wanted::FullMailboxAccess) == Outcome::Allow
+    }
+
+    /// AccessCheck over the mailbox descriptor of `owner`.
+    pub(crate) fn mailbox_right(&mut self, owner: ObjectId, object: &Object, wanted: Wanted) -> Outcome {
+        let mask = match wanted {
+            Wanted::InheritedSendAs => MAILBOX_SEND_AS,
+            _ => FULL_MAILBOX_ACCESS,
+        };
+        let Some(descriptor) = self.snapshot.mailbox_descriptor(owner) else {
+            return self.unreadable(owner, DescriptorKind::Mailbox, wanted);
+        };
+        let linked = self.is_linked(object);
+        let who = self.principals(object, descriptor, linked);
+        let decision = descriptor.dacl().access(&self.token.sids, who, mask);
+        self.decided(owner, DescriptorKind::Mailbox, wanted, decision)
+    }
+
+    fn principals(&self, object: &Object, descriptor: &Descriptor, linked: bool) -> Principals {
+        let holds = |sid| self.token.sids.contains(sid);
+        Principals {
+            is_self: linked || object.sid().is_some_and(holds),
+            is_owner: descriptor.sd().owner.as_ref().and_then(|owner| self.snapshot.sid_id(owner)).is_some_and(holds),
+        }
+    }
+
+    /// Whether the token's user is the Associated External Account of `object`. The link counts only while the owner is
+    /// disabled (KB 300456), and for the user SID alone.
+    pub(crate) fn is_linked(&mut self, object: &Object) -> bool {
+        if object.master_account() != Some(self.token.user) {
+            return false;
+        }
+        if object.enabled()
+            && let Some(of) = self.snapshot.by_guid(&object.guid())
+        {
+            self.trace.note(|| Step::LinkIgnored { of });
+        }
+        !object.enabled()
+    }
+
+    fn unreadable(&mut self, on: ObjectId, kind: DescriptorKind, wanted: Wanted) -> Outcome {
+        self.trace.note(|| Step::Unreadable { on, kind, wanted });
+        Outcome::None
+    }
+
+    fn decided(&mut self, on: ObjectId, kind: DescriptorKind, wanted: Wanted, decision: acl::Decision) -> Outcome {
+        let outcome = decision.outcome;
+        self.denied |= outcome == Outcome::Deny;
+        self.trace.note(|| match decision.ace {
+            Some(index) => Step::Ace { on, kind, index, wanted, outcome },
+            None => Step::NoAce { on, kind, wanted, outcome },
+        });
+        outcome
+    }
+
+    /// The one object that owns `address`, noted in the trace; `None` where nobody or several do.
+    pub(crate) fn owner_of(&mut self, address: &Address) -> Option<ObjectId> {
+        let canonical = address.canonical();
+        match self.snapshot.by_address(&canonical) {
+            AddressOwner::One(owner) => {
+                self.trace.note(|| Step::AddressOf { address: canonical, owner });
+                Some(owner)
+            }
+            AddressOwner::Nobody => {
+                let authoritative = is_authoritative(self.snapshot, canonical.domain());
+                self.trace.note(|| Step::Nobody { address: canonical, authoritative });
+                None
+            }
+            AddressOwner::Several(owners) => {
+                self.trace.note(|| Step::SeveralOwners { address: canonical, owners });
+                None
+            }
+        }
+    }
+
+    /// The account of the session.
+    pub(crate) fn account(&self) -> Option<ObjectId> {
+        match self.token.kind {
+            TokenKind::Account => self.token.account,
+            _ => None,
+        }
+    }
+}
+
+/// Mailbox right 0x1, `fsdrightMailboxOwner`.
+pub const FULL_MAILBOX_ACCESS: acl::AccessMask = acl::AccessMask(0x1);
+/// Mailbox right 0x2, `fsdrightMailboxSendAs`; counts under the legacy policy only.
+pub const MAILBOX_SEND_AS: acl::AccessMask = acl::AccessMask(0x2);
+
+/// The settings of a receive connector; `None` when the object is gone or is none.
+pub(crate) fn receive_connector(snapshot: &Snapshot, id: ObjectId) -> Option<&ReceiveConnector> {
+    match snapshot.object(id)?.config()? {
+        Config::ReceiveConnector(connector) => Some(connector),
+        _ => None,
+    }
+}
+
+/// Whether a canonical domain falls under an authoritative accepted domain.
+pub(crate) fn is_authoritative(snapshot: &Snapshot, domain: &str) -> bool {
+    snapshot.accepted_domain(domain).is_some_and(|domain| domain.kind == DomainKind::Authoritative)
+}

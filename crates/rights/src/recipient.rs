@@ -1,0 +1,108 @@
+//! The stage RCPT TO of `authorization.md` §4.
+
+use directory::{AddressOwner, DomainKind, HostKind, ObjectId, TokenKind};
+use message::Address;
+
+use crate::decide::Judge;
+use crate::refusal::Refusal;
+use crate::sender::Proof;
+use crate::table::RightName;
+use crate::trace::{Step, Trace};
+
+/// A recipient that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecipientGrant {
+    /// The object that owns the address, where one does.
+    pub object: Option<ObjectId>,
+    /// Why the session may send there.
+    pub by: RecipientBy,
+}
+
+/// Why a recipient was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecipientBy {
+    /// Its domain is an accepted domain of this kind.
+    AcceptedDomain(DomainKind),
+    /// The session may relay to any recipient.
+    AnyRecipient,
+}
+
+impl<T: Trace> Judge<'_, T> {
+    pub(crate) fn recipient(
+        &mut self,
+        to: &Address,
+        sender: Option<&Proof>,
+        internal: bool,
+    ) -> Result<RecipientGrant, Refusal> {
+        let canonical = to.canonical();
+        let domain = self.snapshot.accepted_domain(canonical.domain()).map(|domain| domain.kind);
+        let by = match domain {
+            Some(kind) => RecipientBy::AcceptedDomain(kind),
+            None if self.connector_right(RightName::AcceptAnyRecipient) => RecipientBy::AnyRecipient,
+            None => return Err(Refusal::UnableToRelay(to.clone())),
+        };
+        let object = match self.snapshot.by_address(&canonical) {
+            AddressOwner::One(object) => Some(object),
+            AddressOwner::Several(owners) if domain == Some(DomainKind::Authoritative) => {
+                self.trace.note(|| Step::SeveralOwners { address: canonical, owners });
+                return Err(Refusal::AmbiguousRecipient(to.clone()));
+            }
+            AddressOwner::Nobody if domain == Some(DomainKind::Authoritative) => {
+                self.trace.note(|| Step::Nobody { address: canonical, authoritative: true });
+                return Err(Refusal::UserUnknown(to.clone()));
+            }
+            _ => None,
+        };
+        if let Some(object) = object {
+            self.delivery_restrictions(to, object, sender, internal)?;
+        }
+        Ok(RecipientGrant { object, by })
+    }
+
+    /// "Authenticated senders only", and the lists of accepted and rejected senders. They look at proven senders: the
+    /// owner whom the envelope sender was proven to be, and for a delegate the delegate too.
+    fn delivery_restrictions(
+        &mut self,
+        to: &Address,
+        recipient: ObjectId,
+        sender: Option<&Proof>,
+        internal: bool,
+    ) -> Result<(), Refusal> {
+        let proven: Vec<ObjectId> = match sender {
+            Some(Proof::OnBehalf(owner)) => [Some(*owner), self.account()].into_iter().flatten().collect(),
+            Some(proof) => proof.object().into_iter().collect(),
+            None => Vec::new(),
+        };
+        let is_proven = !proven.is_empty() || matches!(sender, Some(Proof::Partner)) || internal;
+        let only_proven = self.snapshot.object(recipient).is_some_and(|object| object.requires_authenticated_sender());
+        if only_proven && !is_proven {
+            return Err(Refusal::AuthenticationRequired(to.clone()));
+        }
+        let list = |people: &str, groups: &str| {
+            let mut entries = self.snapshot.links(recipient, people);
+            entries.extend(self.snapshot.links(recipient, groups));
+            entries
+        };
+        let accepted_list = list("authOrig", "dLMemSubmitPerms");
+        let rejected_list = list("unauthOrig", "dLMemRejectPerms");
+        let is_on = |list: &[ObjectId]| {
+            proven
+                .iter()
+                .any(|sender| list.iter().any(|entry| entry == sender || self.snapshot.is_member(*sender, *entry)))
+        };
+        let rejected = is_on(&rejected_list);
+        let accepted = accepted_list.is_empty() || is_on(&accepted_list);
+        match accepted && !rejected {
+            true => Ok(()),
+            false => Err(Refusal::NotAuthorized(to.clone())),
+        }
+    }
+
+    /// Whether a message of this session, with this `AUTH=` parameter, counts as internal: a proven server that holds
+    /// Accept Authentication Flag says so, unless it passes on `AUTH=<>`. Never proof of an address.
+    pub(crate) fn is_internal(&mut self, marked_anonymous: bool) -> bool {
+        let server =
+            matches!(self.token.kind, TokenKind::Host(HostKind::Hub | HostKind::Edge | HostKind::ExternallySecured));
+        server && !marked_anonymous && self.connector_right(RightName::AcceptAuthenticationFlag)
+    }
+}

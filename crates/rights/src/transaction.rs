@@ -1,0 +1,337 @@
+//! A mail transaction: MAIL FROM, RCPT TO and the header, decided for all tokens of a session.
+//!
+//! A message is allowed if one token alone allows all of it; rights are never mixed between tokens (`authorization.md`
+//! §2: mixing would let anybody with a login relay as any stranger). So the transaction starts with every token, the
+//! account's first, and each step leaves those that allow it.
+
+use std::sync::Arc;
+
+use acl::Outcome;
+use directory::{HeaderFrom, HostKind, ObjectId, Snapshot, Time, Token};
+use message::Address;
+use message::firewall::Keep;
+use message::senders::{SenderFault, Senders};
+
+use crate::decide::{Facts, Grant, Question, decide, receive_connector};
+use crate::header::HeaderGrant;
+use crate::recipient::RecipientGrant;
+use crate::refusal::Refusal;
+use crate::sender::Proof;
+use crate::table::RightName;
+use crate::trace::{NoTrace, Step, Steps};
+
+/// What a session has proven so far. Tokens are made from it anew for each command, so that the newest snapshot counts.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    /// The receive connector.
+    pub connector: ObjectId,
+    /// The account that logged on.
+    pub account: Option<ObjectId>,
+    /// What the peer proved by certificate or address.
+    pub host: Option<HostKind>,
+    /// The owner of the mailbox that the session logged on to.
+    pub logon: Option<ObjectId>,
+}
+
+impl Authority {
+    /// A session that has proven nothing but where it came from.
+    pub fn new(connector: ObjectId, host: Option<HostKind>) -> Authority {
+        Authority { connector, account: None, host, logon: None }
+    }
+
+    /// Whether the session may go on: its connector is in service and its account enabled.
+    pub fn check(&self, snapshot: &Snapshot) -> Result<(), Refusal> {
+        if !receive_connector(snapshot, self.connector).is_some_and(|connector| connector.enabled) {
+            return Err(Refusal::ConnectorEnded);
+        }
+        match self.account {
+            Some(account) => snapshot.account_token(account).map(|_| ()).map_err(|_| Refusal::AccountEnded),
+            None => Ok(()),
+        }
+    }
+
+    /// The session's tokens, in the order in which they are tried: account, host, anonymous.
+    pub fn tokens(&self, snapshot: &Snapshot) -> Result<Vec<Arc<Token>>, Refusal> {
+        self.check(snapshot)?;
+        let mut tokens = Vec::with_capacity(3);
+        if let Some(account) = self.account {
+            tokens.push(snapshot.account_token(account).map_err(|_| Refusal::AccountEnded)?);
+        }
+        if let Some(host) = &self.host {
+            tokens.push(snapshot.host_token(host.clone()));
+        }
+        tokens.push(snapshot.anonymous_token());
+        Ok(tokens)
+    }
+
+    fn facts(&self, time: Time) -> Facts {
+        Facts { connector: self.connector, logon: self.logon, time }
+    }
+}
+
+/// A refusal, decided a second time with its trace.
+#[derive(Clone, Debug)]
+pub struct Denied {
+    /// What to answer.
+    pub refusal: Refusal,
+    /// `Deny` where an ACE says so, `None` where nothing grants.
+    pub outcome: Outcome,
+    /// The token whose refusal this is: the first that was left.
+    pub token: Arc<Token>,
+    /// What it rests on.
+    pub steps: Vec<Step>,
+}
+
+/// A message that was accepted, as far as permissions go.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The token that allows all of it.
+    pub token: Arc<Token>,
+    /// How the envelope sender was proven; `None` for the null reverse-path.
+    pub envelope: Option<Proof>,
+    /// The header senders. Where the connector only observes or does not look, this is empty.
+    pub header: HeaderGrant,
+    /// What would have been refused, on a connector that observes.
+    pub observed: Option<Denied>,
+    /// Which firewalled header fields stay.
+    pub keep: Keep,
+    /// The message was marked internal by an own server.
+    pub internal: bool,
+    /// The anti-spam agent is bypassed.
+    pub bypass_anti_spam: bool,
+    /// The trace, where the message is sent as or on behalf of somebody else.
+    pub steps: Vec<Step>,
+}
+
+/// One mail transaction.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    version: u64,
+    sender: Option<Address>,
+    marked_anonymous: bool,
+    recipients: Vec<Address>,
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Clone, Debug)]
+struct Candidate {
+    token: Arc<Token>,
+    envelope: Option<Proof>,
+    internal: bool,
+}
+
+impl Transaction {
+    /// MAIL FROM. `sender` is `None` for the null reverse-path; `marked_anonymous` says that the command carried
+    /// `AUTH=<>`, which counts only from a server that holds Accept Authentication Flag.
+    pub fn mail_from(
+        snapshot: &Snapshot,
+        authority: &Authority,
+        time: Time,
+        sender: Option<&Address>,
+        marked_anonymous: bool,
+    ) -> Result<Transaction, Box<Denied>> {
+        let tokens = authority.tokens(snapshot).map_err(|refusal| Denied::ended(snapshot, refusal))?;
+        let facts = authority.facts(time);
+        let mut candidates = Vec::with_capacity(tokens.len());
+        let mut first = None;
+        for token in tokens {
+            match Candidate::admit(snapshot, &facts, &token, sender, marked_anonymous) {
+                Ok(candidate) => candidates.push(candidate),
+                Err(question) => {
+                    first.get_or_insert((token, question));
+                }
+            }
+        }
+        if candidates.is_empty() {
+            let (token, question) = first.unwrap_or((snapshot.anonymous_token(), Question::Submit));
+            return Err(Denied::traced(snapshot, &token, &facts, &question));
+        }
+        let version = snapshot.version();
+        let recipients = Vec::new();
+        Ok(Transaction { version, sender: sender.cloned(), marked_anonymous, recipients, candidates })
+    }
+
+    /// RCPT TO. Tokens that do not allow this recipient drop out, unless none is left: then the recipient is refused.
+    pub fn recipient(
+        &mut self,
+        snapshot: &Snapshot,
+        authority: &Authority,
+        time: Time,
+        to: &Address,
+    ) -> Result<RecipientGrant, Box<Denied>> {
+        self.refresh(snapshot, authority, time)?;
+        let facts = authority.facts(time);
+        let grants: Vec<Option<RecipientGrant>> =
+            self.candidates.iter().map(|candidate| candidate.recipient(snapshot, &facts, to)).collect();
+        let Some(grant) = grants.iter().flatten().next().copied() else {
+            return Err(match self.candidates.first() {
+                Some(first) => Denied::traced(snapshot, &first.token, &facts, &first.question(to)),
+                None => Denied::ended(snapshot, Refusal::NoSubmit),
+            });
+        };
+        let mut allows = grants.iter().map(Option::is_some);
+        self.candidates.retain(|_| allows.next().unwrap_or(false));
+        self.recipients.push(to.clone());
+        Ok(grant)
+    }
+
+    /// The octets that the message may have; `None` for no limit. A limit binds only if it binds every token left.
+    pub fn size_limit(&self, snapshot: &Snapshot, authority: &Authority, time: Time) -> Option<u64> {
+        let facts = authority.facts(time);
+        let limit = receive_connector(snapshot, authority.connector)?.max_message_size;
+        let bypass =
+            |candidate: &Candidate| holds(snapshot, &candidate.token, &facts, RightName::BypassMessageSizeLimit);
+        (!self.candidates.iter().any(bypass)).then_some(limit)
+    }
+
+    /// End of the header block, with the message's senders as received, and `size` octets known of it so far.
+    ///
+    /// Everything is decided again first if the directory changed since MAIL FROM, so that a revoked right counts within
+    /// one message.
+    pub fn header(
+        &mut self,
+        snapshot: &Snapshot,
+        authority: &Authority,
+        time: Time,
+        senders: Result<&Senders, &SenderFault>,
+    ) -> Result<Accepted, Box<Denied>> {
+        self.refresh(snapshot, authority, time)?;
+        let facts = authority.facts(time);
+        let mode = receive_connector(snapshot, authority.connector).map_or(HeaderFrom::Enforce, |c| c.header_from);
+        let question = Question::Header(senders);
+        let mut granted = None;
+        if mode != HeaderFrom::Off {
+            granted = self.candidates.iter().find_map(|candidate| {
+                match decide::<NoTrace>(snapshot, &candidate.token, &facts, &question).reason {
+                    Ok(Grant::Header(grant)) => Some((candidate.clone(), grant)),
+                    _ => None,
+                }
+            });
+        }
+        let Some(first) = self.candidates.first().cloned() else {
+            return Err(Denied::ended(snapshot, Refusal::NoSubmit));
+        };
+        let (candidate, header, observed) = match (granted, mode) {
+            (Some((candidate, header)), _) => (candidate, header, None),
+            (None, HeaderFrom::Off) => (first, HeaderGrant::default(), None),
+            (None, HeaderFrom::Observe) => {
+                let observed = Denied::traced(snapshot, &first.token, &facts, &question);
+                (first, HeaderGrant::default(), Some(*observed))
+            }
+            (None, HeaderFrom::Enforce) => return Err(Denied::traced(snapshot, &first.token, &facts, &question)),
+        };
+        let as_another = !header.sent_as().is_empty() || !header.on_behalf_of().is_empty();
+        let steps = match as_another {
+            true => decide::<Steps>(snapshot, &candidate.token, &facts, &question).trace.0,
+            false => Vec::new(),
+        };
+        let right = |right| holds(snapshot, &candidate.token, &facts, right);
+        let keep = Keep {
+            routing: right(RightName::AcceptHeadersRouting),
+            organization: right(RightName::AcceptHeadersOrganization),
+            forest: right(RightName::AcceptHeadersForest),
+        };
+        let bypass_anti_spam = right(RightName::BypassAntiSpam);
+        let Candidate { token, envelope, internal } = candidate;
+        Ok(Accepted { token, envelope, header, observed, keep, internal, bypass_anti_spam, steps })
+    }
+
+    /// Whether a token that is left holds Accept Exch50; without it a blob is dropped.
+    pub fn accepts_exch50(&self, snapshot: &Snapshot, authority: &Authority, time: Time) -> bool {
+        let facts = authority.facts(time);
+        self.candidates.iter().any(|candidate| holds(snapshot, &candidate.token, &facts, RightName::AcceptExch50))
+    }
+
+    /// Decides the whole envelope again if the directory changed: the recipients accepted so far are weighed against
+    /// every token, so that what is left still allows all of it.
+    fn refresh(&mut self, snapshot: &Snapshot, authority: &Authority, time: Time) -> Result<(), Box<Denied>> {
+        authority.check(snapshot).map_err(|refusal| Denied::ended(snapshot, refusal))?;
+        if self.version == snapshot.version() {
+            return Ok(());
+        }
+        let mut renewed =
+            Transaction::mail_from(snapshot, authority, time, self.sender.as_ref(), self.marked_anonymous)?;
+        let recipients = std::mem::take(&mut self.recipients);
+        for to in &recipients {
+            renewed.recipient(snapshot, authority, time, to)?;
+        }
+        *self = renewed;
+        Ok(())
+    }
+}
+
+impl Candidate {
+    /// A token that may submit with this sender, or the question that it failed.
+    fn admit<'q>(
+        snapshot: &Snapshot,
+        facts: &Facts,
+        token: &Arc<Token>,
+        sender: Option<&'q Address>,
+        marked_anonymous: bool,
+    ) -> Result<Candidate, Question<'q>> {
+        let ask = |question: &Question<'_>| decide::<NoTrace>(snapshot, token, facts, question).reason;
+        if ask(&Question::Submit).is_err() {
+            return Err(Question::Submit);
+        }
+        let envelope = match sender {
+            None => None,
+            Some(address) => match ask(&Question::Sender(address)) {
+                Ok(Grant::Sender(proof)) => Some(proof),
+                _ => return Err(Question::Sender(address)),
+            },
+        };
+        let internal = ask(&Question::Internal { anonymous: marked_anonymous }).is_ok();
+        Ok(Candidate { token: token.clone(), envelope, internal })
+    }
+
+    fn question<'q>(&'q self, to: &'q Address) -> Question<'q> {
+        Question::Recipient { to, sender: self.envelope.as_ref(), internal: self.internal }
+    }
+
+    fn recipient(&self, snapshot: &Snapshot, facts: &Facts, to: &Address) -> Option<RecipientGrant> {
+        match decide::<NoTrace>(snapshot, &self.token, facts, &self.question(to)).reason {
+            Ok(Grant::Recipient(grant)) => Some(grant),
+            _ => None,
+        }
+    }
+}
+
+impl Denied {
+    /// Decides a refused question again, with its trace.
+    pub fn traced(snapshot: &Snapshot, token: &Arc<Token>, facts: &Facts, question: &Question<'_>) -> Box<Denied> {
+        let verdict = decide::<Steps>(snapshot, token, facts, question);
+        // The same code on the same snapshot says the same; should it not, the session is still refused.
+        let refusal = verdict.reason.err().unwrap_or(Refusal::NoSubmit);
+        Box::new(Denied { refusal, outcome: verdict.outcome, token: token.clone(), steps: verdict.trace.0 })
+    }
+
+    fn ended(snapshot: &Snapshot, refusal: Refusal) -> Box<Denied> {
+        Box::new(Denied { refusal, outcome: Outcome::None, token: snapshot.anonymous_token(), steps: Vec::new() })
+    }
+}
+
+/// Whether AUTH may succeed for `account`, with a logon to `logon`'s mailbox if given: Submit on the connector for the
+/// account token, and Full Mailbox Access (`authorization.md` §4, stage AUTH; §6).
+pub fn may_log_on(
+    snapshot: &Snapshot,
+    authority: &Authority,
+    time: Time,
+    account: ObjectId,
+    logon: Option<ObjectId>,
+) -> Result<(), Box<Denied>> {
+    let authority = Authority { account: Some(account), logon, ..authority.clone() };
+    let facts = authority.facts(time);
+    let Ok(token) = snapshot.account_token(account) else {
+        return Err(Denied::ended(snapshot, Refusal::AuthenticationFailed));
+    };
+    if decide::<NoTrace>(snapshot, &token, &facts, &Question::Submit).reason.is_ok() {
+        return Ok(());
+    }
+    let mut denied = Denied::traced(snapshot, &token, &facts, &Question::Submit);
+    denied.refusal = Refusal::AuthenticationFailed;
+    Err(denied)
+}
+
+fn holds(snapshot: &Snapshot, token: &Token, facts: &Facts, right: RightName) -> bool {
+    decide::<NoTrace>(snapshot, token, facts, &Question::Right(right)).outcome == Outcome::Allow
+}
