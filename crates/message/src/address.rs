@@ -3,6 +3,8 @@
 mod domain;
 mod local;
 
+pub(crate) use local::is_atext;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,7 @@
 //! The header firewall: fields that only trusted hosts may set (F §3.11).
 
 use crate::header::Field;
+use crate::trace_fields::HOP_MARKER;
 
 /// Which classes of firewalled fields stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,17 @@ pub struct Keep {
     pub forest: bool,
 }
 
+/// A class of fields that the firewall knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldClass {
+    /// Where the message came along.
+    Routing,
+    /// What servers of one organization tell each other.
+    Organization,
+    /// What servers of one forest tell each other.
+    Forest,
+}
+
 impl Keep {
     /// Everything stays.
     pub const ALL: Keep = Keep { routing: true, organization: true, forest: true };
@@ -21,7 +33,35 @@ impl Keep {
 
     /// Whether the field stays.
     pub fn keeps(&self, field: &Field<'_>) -> bool {
-        let _ = field;
-        todo!()
+        match class(field.name) {
+            None => true,
+            Some(FieldClass::Routing) => self.routing,
+            Some(FieldClass::Organization) => self.organization,
+            Some(FieldClass::Forest) => self.forest,
+        }
     }
+}
+
+/// The class of a field name; `None` when the firewall does not know it. Case is ignored, and `_` counts as `-`, because
+/// some readers take them for the same. The hop marker belongs to no class, so loops are found across organizations.
+pub fn class(name: &[u8]) -> Option<FieldClass> {
+    if is(name, HOP_MARKER) {
+        return None;
+    }
+    let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| is(start, prefix));
+    if is(name, "Received") || begins("Resent-") {
+        Some(FieldClass::Routing)
+    } else if ["X-MS-Exchange-Organization", "X-Microsoft-Exchange-Organization", "X-Procura-"].into_iter().any(begins)
+    {
+        Some(FieldClass::Organization)
+    } else if ["X-MS-Exchange-Forest", "X-Microsoft-Exchange-Forest"].into_iter().any(begins) {
+        Some(FieldClass::Forest)
+    } else {
+        None
+    }
+}
+
+fn is(name: &[u8], known: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == known.len() && name.iter().zip(known.bytes()).all(|(a, b)| fold(*a) == fold(b))
 }

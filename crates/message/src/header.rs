@@ -29,10 +29,9 @@ impl HeaderBlock {
 
     /// The fields, in order.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'_>> + ExactSizeIterator {
-        self.fields.iter().map(|span| Field {
-            name: &self.bytes[span.start..span.name_end],
-            raw: &self.bytes[span.start..span.end],
-        })
+        self.fields
+            .iter()
+            .map(|span| Field { name: &self.bytes[span.start..span.name_end], raw: &self.bytes[span.start..span.end] })
     }
 
     /// The fields of this name (ASCII case is ignored), in order.

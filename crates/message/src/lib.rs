@@ -22,5 +22,5 @@ pub mod trace_fields;
 pub use address::{Address, AddressError, CanonicalAddress, canonical_domain};
 pub use firewall::Keep;
 pub use header::{Field, HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
-pub use rewrite::{Edits, SenderEdit, rewrite};
-pub use senders::{Mailbox, Resent, SenderFault, Senders, senders};
+pub use rewrite::{Edits, SenderEdit, rewrite, write_field};
+pub use senders::{Mailbox, Resent, SenderFault, SenderFaultKind, Senders, senders};

@@ -1,15 +1,39 @@
 //! Writing a header block anew: firewall, stamps and new fields on top.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::firewall::Keep;
-use crate::header::HeaderBlock;
-use crate::senders::Mailbox;
+use crate::header::{Field, HeaderBlock};
+use crate::senders::{Mailbox, newest_resent_block};
+use crate::trace_fields::HOP_MARKER;
 
 /// Writes `block` with `edits`, followed by the empty line. Fields that no edit touches are copied byte for byte.
 pub fn rewrite(block: &HeaderBlock, edits: &Edits) -> Vec<u8> {
-    let _ = (block, edits);
-    todo!()
+    let mut out = Vec::with_capacity(block.as_bytes().len() + 1024);
+    for (name, value) in &edits.prepend {
+        write_field(&mut out, name, value);
+    }
+    if let Some(hops) = edits.hops {
+        write_field(&mut out, HOP_MARKER, &hops.to_string());
+    }
+    let mut sender = Stamp::new("Sender", "From", &edits.sender, block, 0..block.fields().len());
+    let mut resent_sender = match newest_resent_block(block) {
+        Some(range) if edits.keep.routing => {
+            Stamp::new("Resent-Sender", "Resent-From", &edits.resent_sender, block, range)
+        }
+        _ => Stamp::new("Resent-Sender", "Resent-From", &SenderEdit::Keep, block, 0..0),
+    };
+    for (index, field) in block.fields().enumerate() {
+        sender.write_before(&mut out, index, edits.utf8);
+        resent_sender.write_before(&mut out, index, edits.utf8);
+        if !edits.drops(&field) && !sender.replaces(index, &field) && !resent_sender.replaces(index, &field) {
+            out.extend_from_slice(field.raw);
+        }
+    }
+    sender.write(&mut out, edits.utf8);
+    out.extend_from_slice(b"\r\n");
+    out
 }
 
 /// What [`rewrite`] changes.
@@ -19,16 +43,25 @@ pub struct Edits {
     pub keep: Keep,
     /// What becomes of Sender.
     pub sender: SenderEdit,
-    /// What becomes of Resent-Sender in the newest Resent block.
+    /// What becomes of Resent-Sender in the newest Resent block; without effect where the block is not kept.
     pub resent_sender: SenderEdit,
-    /// Fields put on top, the first one topmost. Values are plain text without line ends; long lines are folded.
+    /// Fields put on top, the first one topmost. Values are plain text; long lines are folded, control characters become
+    /// spaces.
     pub prepend: Vec<(Cow<'static, str>, String)>,
-    /// Fields of these names are dropped before anything is put on top (overwritten organization headers).
+    /// Fields of these names are dropped (organization headers that are written anew).
     pub drop: Vec<Cow<'static, str>>,
     /// Sets the hop marker (see [`crate::trace_fields::hops`]); `None` leaves it.
     pub hops: Option<u32>,
     /// Display names are written as UTF-8 (SMTPUTF8) rather than as encoded words.
     pub utf8: bool,
+}
+
+impl Edits {
+    fn drops(&self, field: &Field<'_>) -> bool {
+        !self.keep.keeps(field)
+            || (self.hops.is_some() && field.is(HOP_MARKER))
+            || self.drop.iter().any(|name| field.is(name))
+    }
 }
 
 /// What becomes of a sender field.
@@ -39,6 +72,84 @@ pub enum SenderEdit {
     Keep,
     /// It is dropped.
     Remove,
-    /// It is set, or replaced.
+    /// It is set, or replaced. A new one stands directly before From, or Resent-From.
     Set(Mailbox),
+}
+
+/// Appends `name: value`, folded at spaces to lines of 78 characters where it can be, of 998 where it must.
+pub fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
+    const WISH: usize = 78;
+    const LIMIT: usize = 900;
+    let clean: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    out.extend(name.bytes().filter(|b| b.is_ascii_graphic() && *b != b':'));
+    out.extend_from_slice(b":");
+    let mut column = name.len() + 1;
+    for word in clean.split(' ').filter(|word| !word.is_empty()) {
+        if column + 1 + word.len() > WISH && column > name.len() + 1 {
+            out.extend_from_slice(b"\r\n");
+            column = 0;
+        }
+        out.push(b' ');
+        column += 1;
+        let mut rest = word;
+        while column + rest.len() > LIMIT {
+            let mut cut = LIMIT.saturating_sub(column).min(rest.len());
+            while !rest.is_char_boundary(cut) {
+                cut -= 1;
+            }
+            out.extend_from_slice(&rest.as_bytes()[..cut]);
+            out.extend_from_slice(b"\r\n ");
+            rest = &rest[cut..];
+            column = 1;
+        }
+        out.extend_from_slice(rest.as_bytes());
+        column += rest.len();
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// One sender field being edited within a range of fields.
+struct Stamp<'a> {
+    name: &'static str,
+    edit: &'a SenderEdit,
+    range: Range<usize>,
+    /// Before which field the new one goes.
+    place: Option<usize>,
+    /// Whether it is still to be written.
+    pending: bool,
+}
+
+impl<'a> Stamp<'a> {
+    fn new(
+        name: &'static str,
+        author: &'static str,
+        edit: &'a SenderEdit,
+        block: &HeaderBlock,
+        range: Range<usize>,
+    ) -> Stamp<'a> {
+        let position = |name| {
+            let mut fields = block.fields().enumerate().skip(range.start).take(range.len());
+            fields.find(|(_, field)| field.is(name)).map(|(index, _)| index)
+        };
+        let place = position(author).or_else(|| position(name));
+        Stamp { name, edit, place, pending: matches!(edit, SenderEdit::Set(_)), range }
+    }
+
+    fn replaces(&self, index: usize, field: &Field<'_>) -> bool {
+        !matches!(self.edit, SenderEdit::Keep) && self.range.contains(&index) && field.is(self.name)
+    }
+
+    fn write_before(&mut self, out: &mut Vec<u8>, index: usize, utf8: bool) {
+        if self.place == Some(index) {
+            self.write(out, utf8);
+        }
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, utf8: bool) {
+        if let SenderEdit::Set(mailbox) = self.edit
+            && std::mem::take(&mut self.pending)
+        {
+            write_field(out, self.name, &mailbox.to_header(utf8));
+        }
+    }
 }

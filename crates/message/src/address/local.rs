@@ -95,7 +95,9 @@ fn end_of_quoted(text: &str) -> Result<usize, AddressError> {
     while let Some((position, c)) = chars.next() {
         match c {
             '"' if empty => return Err(AddressError::EmptyLocal),
-            '"' => return if text[position + 1..].starts_with('@') { Ok(position + 1) } else { Err(AddressError::Quote) },
+            '"' => {
+                return if text[position + 1..].starts_with('@') { Ok(position + 1) } else { Err(AddressError::Quote) };
+            }
             '\\' => match chars.next() {
                 Some((_, ' '..='~')) => {}
                 Some(_) => return Err(AddressError::LocalCharacter),

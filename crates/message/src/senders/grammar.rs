@@ -1,0 +1,220 @@
+//! Mailboxes and groups: RFC 5322 §3.4 with RFC 6854, obsolete forms where they have one meaning.
+
+use super::fault::SenderFaultKind as Fault;
+use super::lexer::{Gap, Lexer, Word, WordKind};
+use super::{MAX_MAILBOXES, Mailbox};
+use crate::address::{Address, AddressError};
+use crate::encoded_word;
+
+/// The mailboxes of a field value, at least one. Groups give their members.
+pub(super) fn mailboxes(value: &[u8], groups: bool) -> Result<Vec<Mailbox>, Fault> {
+    let mut parser = Parser { lexer: Lexer::new(value)?, mailboxes: Vec::new() };
+    parser.address_list(groups)?;
+    if parser.mailboxes.is_empty() { Err(Fault::NoMailbox) } else { Ok(parser.mailboxes) }
+}
+
+struct Parser<'a> {
+    lexer: Lexer<'a>,
+    mailboxes: Vec<Mailbox>,
+}
+
+impl Parser<'_> {
+    /// `address *("," address)`, empty members allowed (obs-addr-list).
+    fn address_list(&mut self, groups: bool) -> Result<(), Fault> {
+        loop {
+            let (words, gap) = self.lexer.words()?;
+            match self.lexer.peek() {
+                None | Some(',') if words.is_empty() => {}
+                Some(':') if groups => self.group(&words)?,
+                Some(':') => return Err(Fault::Group),
+                _ => self.mailbox(words, gap)?,
+            }
+            self.lexer.gap()?;
+            if !self.lexer.take(',') {
+                return self.end();
+            }
+        }
+    }
+
+    /// `display-name ":" [group-list] ";"`, from the colon on.
+    fn group(&mut self, name: &[Word]) -> Result<(), Fault> {
+        display_name(name)?.ok_or(Fault::GroupSyntax)?;
+        self.lexer.take(':');
+        loop {
+            let (words, gap) = self.lexer.words()?;
+            match self.lexer.peek() {
+                Some(',' | ';') if words.is_empty() => {}
+                None | Some(':') => return Err(Fault::GroupSyntax),
+                _ => self.mailbox(words, gap)?,
+            }
+            self.lexer.gap()?;
+            if self.lexer.take(';') {
+                return Ok(());
+            }
+            if !self.lexer.take(',') {
+                return self.end().and(Err(Fault::GroupSyntax));
+            }
+        }
+    }
+
+    /// `[display-name] "<" … ">"` or `addr-spec`, after its words.
+    fn mailbox(&mut self, words: Vec<Word>, gap: Gap) -> Result<(), Fault> {
+        let mailbox = match self.lexer.peek() {
+            Some('<') => Mailbox { display_name: display_name(&words)?, address: self.angle_address()? },
+            Some('@') => Mailbox { display_name: None, address: self.address(words, gap, false)? },
+            Some('>') => return Err(Fault::AngleBrackets),
+            None | Some(',' | ';') => return Err(Fault::NoAddress),
+            Some(_) => return Err(Fault::Unexpected),
+        };
+        if self.mailboxes.len() == MAX_MAILBOXES {
+            return Err(Fault::TooManyMailboxes);
+        }
+        self.mailboxes.push(mailbox);
+        Ok(())
+    }
+
+    fn angle_address(&mut self) -> Result<Address, Fault> {
+        self.lexer.take('<');
+        let before = self.lexer.gap()?;
+        let route = self.lexer.peek() == Some('@');
+        if route {
+            self.route()?;
+        }
+        let (words, gap) = self.lexer.words()?;
+        if before.address_like {
+            return Err(Fault::CommentInAddress);
+        }
+        if self.lexer.peek() != Some('@') {
+            return Err(match self.lexer.peek() {
+                None => Fault::AngleBrackets,
+                Some('>') => encoded_or(&words, Fault::NoAddress),
+                Some(_) => encoded_or(&words, Fault::Unexpected),
+            });
+        }
+        let address = self.address(words, gap, true)?;
+        if self.lexer.take('>') { Ok(address) } else { Err(Fault::AngleBrackets) }
+    }
+
+    /// `obs-route = "@" domain *("," "@" domain) ":"`; it is dropped.
+    fn route(&mut self) -> Result<(), Fault> {
+        loop {
+            let mut gap = self.lexer.gap()?;
+            if self.lexer.take('@') {
+                let domain = self.lexer.domain();
+                Address::from_parts("route", domain).map_err(|_| Fault::Route)?;
+                gap = self.lexer.gap()?;
+            }
+            match self.lexer.peek() {
+                _ if gap.present => return Err(Fault::Route),
+                Some(':') => {
+                    self.lexer.take(':');
+                    return Ok(());
+                }
+                Some(',') => self.lexer.take(','),
+                _ => return Err(Fault::Route),
+            };
+        }
+    }
+
+    /// `local-part "@" domain`, from the `@` on; `gap` stands before it.
+    fn address(&mut self, words: Vec<Word>, mut gap: Gap, angle: bool) -> Result<Address, Fault> {
+        let local = local_part(&words, angle)?;
+        self.lexer.take('@');
+        let after = self.lexer.gap()?;
+        gap.address_like |= after.address_like || words.first().is_some_and(|word| angle && word.gap.address_like);
+        let domain = self.lexer.domain();
+        let behind = self.lexer.gap()?;
+        gap.address_like |= angle && behind.address_like;
+        if gap.address_like {
+            return Err(Fault::CommentInAddress);
+        }
+        if behind.present && self.lexer.peek() == Some('.') {
+            return Err(Fault::ObsoleteAddress);
+        }
+        if domain.contains("=?") {
+            return Err(Fault::EncodedWord);
+        }
+        let address = Address::from_parts(&local, domain).map_err(Fault::Address)?;
+        if address.domain_literal() {
+            return Err(Fault::AddressLiteral);
+        }
+        if !address.is_qualified() {
+            return Err(Fault::Unqualified);
+        }
+        Ok(address)
+    }
+
+    /// Nothing may follow; if something does, says what it looks like.
+    fn end(&mut self) -> Result<(), Fault> {
+        match self.lexer.peek() {
+            None => Ok(()),
+            Some('>') => Err(Fault::AngleBrackets),
+            Some(';') => Err(Fault::GroupSyntax),
+            Some(':' | ']' | '[' | '\\') => Err(Fault::Unexpected),
+            Some(_) => Err(Fault::MissingComma),
+        }
+    }
+}
+
+/// The content of a local part: one quoted string, or atoms with dots and nothing else between them.
+fn local_part(words: &[Word], angle: bool) -> Result<String, Fault> {
+    let mut content = String::new();
+    for (index, word) in words.iter().enumerate() {
+        let beside_dot = index > 0 && (is_dot(word) || is_dot(&words[index - 1]));
+        match &word.kind {
+            _ if index > 0 && !beside_dot => {
+                return Err(if angle { Fault::Unexpected } else { Fault::WordsBeforeAddress });
+            }
+            _ if beside_dot && word.gap.present => return Err(Fault::ObsoleteAddress),
+            WordKind::Quoted(_) if words.len() > 1 => return Err(Fault::ObsoleteAddress),
+            WordKind::Quoted(text) if text.contains(['@', '<', '>']) => return Err(Fault::ConfusingLocalPart),
+            WordKind::Atom(text) if text.contains("=?") => return Err(Fault::EncodedWord),
+            WordKind::Quoted(text) => content.push_str(text),
+            WordKind::Atom(text) => content.push_str(text),
+            WordKind::Dot => content.push('.'),
+        }
+    }
+    let quoted = matches!(words.first(), Some(Word { kind: WordKind::Quoted(_), .. }));
+    if content.is_empty() {
+        return Err(if quoted { Fault::Address(AddressError::EmptyLocal) } else { Fault::NoAddress });
+    }
+    if !quoted && content.split('.').any(str::is_empty) {
+        return Err(Fault::Address(AddressError::LocalDot));
+    }
+    Ok(content)
+}
+
+/// The display name of a phrase; `None` without words.
+fn display_name(words: &[Word]) -> Result<Option<String>, Fault> {
+    if words.first().is_some_and(is_dot) {
+        return Err(Fault::DisplayName);
+    }
+    let mut name = String::new();
+    let mut after_encoded = false;
+    for (index, word) in words.iter().enumerate() {
+        let decoded = match &word.kind {
+            WordKind::Atom(text) => encoded_word::decode(text),
+            _ => None,
+        };
+        if index > 0 && word.gap.present && !(after_encoded && decoded.is_some()) {
+            name.push(' ');
+        }
+        after_encoded = decoded.is_some();
+        match (&word.kind, &decoded) {
+            (_, Some(text)) => name.push_str(text),
+            (WordKind::Atom(text) | WordKind::Quoted(text), None) => name.push_str(text),
+            (WordKind::Dot, None) => name.push('.'),
+        }
+    }
+    let name = name.trim();
+    Ok((!words.is_empty() && !name.is_empty()).then(|| name.to_owned()))
+}
+
+fn is_dot(word: &Word) -> bool {
+    matches!(word.kind, WordKind::Dot)
+}
+
+fn encoded_or(words: &[Word], fault: Fault) -> Fault {
+    let encoded = words.iter().any(|word| matches!(&word.kind, WordKind::Atom(text) if text.contains("=?")));
+    if encoded { Fault::EncodedWord } else { fault }
+}

@@ -1,0 +1,167 @@
+//! Words, white space and comments of RFC 5322 §3.2.
+
+use super::fault::SenderFaultKind as Fault;
+use crate::address::is_atext;
+
+/// How deeply comments may nest.
+const MAX_COMMENT_DEPTH: usize = 16;
+
+/// The value of a field, checked line by line, and where reading it has come to.
+pub(super) struct Lexer<'a> {
+    text: &'a str,
+    position: usize,
+}
+
+/// White space and comments between tokens (CFWS).
+#[derive(Clone, Copy, Default)]
+pub(super) struct Gap {
+    /// There is some.
+    pub present: bool,
+    /// A comment among it has a character that could make it an address.
+    pub address_like: bool,
+}
+
+/// A word of a phrase or of a local part.
+pub(super) struct Word {
+    pub kind: WordKind,
+    /// What stands before it.
+    pub gap: Gap,
+}
+
+pub(super) enum WordKind {
+    Atom(String),
+    /// The content, without quotes and backslashes.
+    Quoted(String),
+    Dot,
+}
+
+impl<'a> Lexer<'a> {
+    /// Checks what the grammar does not see: encoding, control characters, line lengths, blank lines.
+    pub fn new(value: &'a [u8]) -> Result<Lexer<'a>, Fault> {
+        let text = std::str::from_utf8(value).map_err(|_| Fault::NotUtf8)?;
+        for (index, line) in text.split("\r\n").enumerate() {
+            if line.chars().any(|c| c.is_control() && c != '\t') {
+                return Err(Fault::Control);
+            }
+            if line.len() > 998 {
+                return Err(Fault::LineTooLong);
+            }
+            if index > 0 && line.bytes().all(|b| matches!(b, b' ' | b'\t')) {
+                return Err(Fault::BlankLine);
+            }
+        }
+        Ok(Lexer { text, position: 0 })
+    }
+
+    pub fn peek(&self) -> Option<char> {
+        self.text[self.position..].chars().next()
+    }
+
+    /// Takes `c` if it is next.
+    pub fn take(&mut self, c: char) -> bool {
+        let next = self.peek() == Some(c);
+        if next {
+            self.position += c.len_utf8();
+        }
+        next
+    }
+
+    /// Takes white space and comments.
+    pub fn gap(&mut self) -> Result<Gap, Fault> {
+        let mut gap = Gap::default();
+        loop {
+            match self.peek() {
+                Some(' ' | '\t' | '\r' | '\n') => self.position += 1,
+                Some('(') => gap.address_like |= self.comment()?,
+                Some(')') => return Err(Fault::Comment),
+                _ => return Ok(gap),
+            }
+            gap.present = true;
+        }
+    }
+
+    /// Takes words and dots up to a character that is part of neither, and the gap before that.
+    pub fn words(&mut self) -> Result<(Vec<Word>, Gap), Fault> {
+        let mut words = Vec::new();
+        loop {
+            let gap = self.gap()?;
+            let kind = match self.peek() {
+                Some('"') => WordKind::Quoted(self.quoted_string()?),
+                Some('.') => {
+                    self.position += 1;
+                    WordKind::Dot
+                }
+                Some(c) if is_atext(c) => WordKind::Atom(self.atom().to_owned()),
+                _ => return Ok((words, gap)),
+            };
+            words.push(Word { kind, gap });
+        }
+    }
+
+    /// Takes a dot-atom or an address literal; neither is checked further.
+    pub fn domain(&mut self) -> &'a str {
+        let rest = &self.text[self.position..];
+        let length = if rest.starts_with('[') {
+            rest.find(']').map_or(rest.len(), |end| end + 1)
+        } else {
+            rest.find(|c| !is_atext(c) && c != '.').unwrap_or(rest.len())
+        };
+        self.position += length;
+        &rest[..length]
+    }
+
+    fn atom(&mut self) -> &'a str {
+        let rest = &self.text[self.position..];
+        let length = rest.find(|c| !is_atext(c)).unwrap_or(rest.len());
+        self.position += length;
+        &rest[..length]
+    }
+
+    /// The content of the quoted string that begins here, unfolded.
+    fn quoted_string(&mut self) -> Result<String, Fault> {
+        let mut content = String::new();
+        let mut chars = self.text[self.position..].char_indices().skip(1);
+        while let Some((offset, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.position += offset + 1;
+                    return Ok(content);
+                }
+                '\\' => content.push(escaped(chars.next())?.ok_or(Fault::Quote)?),
+                '\r' | '\n' => {}
+                c => content.push(c),
+            }
+        }
+        Err(Fault::Quote)
+    }
+
+    /// Takes the comment that begins here; whether it looks like an address.
+    fn comment(&mut self) -> Result<bool, Fault> {
+        let mut depth = 0;
+        let mut address_like = false;
+        let mut chars = self.text[self.position..].char_indices();
+        while let Some((offset, c)) = chars.next() {
+            match c {
+                '(' if depth == MAX_COMMENT_DEPTH => return Err(Fault::CommentDepth),
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                '\\' => address_like |= escaped(chars.next())?.is_some_and(|c| matches!(c, '@' | '<' | '>')),
+                '@' | '<' | '>' => address_like = true,
+                _ => {}
+            }
+            if depth == 0 {
+                self.position += offset + 1;
+                return Ok(address_like);
+            }
+        }
+        Err(Fault::Comment)
+    }
+}
+
+/// The character of a quoted-pair; a backslash before a line end is refused.
+fn escaped(next: Option<(usize, char)>) -> Result<Option<char>, Fault> {
+    match next {
+        Some((_, '\r' | '\n')) => Err(Fault::Control),
+        next => Ok(next.map(|(_, c)| c)),
+    }
+}
