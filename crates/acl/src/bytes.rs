@@ -1,6 +1,6 @@
 //! Self-relative bytes of descriptors (MS-DTYP 2.4.4 - 2.4.6).
 
-use crate::SecurityDescriptor;
+use crate::{AccessMask, Ace, AceFlags, AceType, Acl, Coda, Control, Guid, SecurityDescriptor, Sid, well_known};
 
 /// Why bytes are not a SID, an ACL or a descriptor: where, and what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +15,11 @@ pub struct ParseError {
 impl ParseError {
     pub(crate) const fn new(offset: usize, fault: ParseFault) -> ParseError {
         ParseError { offset, fault }
+    }
+
+    /// The same, seen from an input that begins `base` bytes earlier.
+    fn at(self, base: usize) -> ParseError {
+        ParseError { offset: base + self.offset, ..self }
     }
 }
 
@@ -31,17 +36,258 @@ pub enum ParseFault {
     /// A SID has at most 15 sub-authorities.
     #[error("{0} sub-authorities in a SID, at most 15 are allowed")]
     SidCount(u8),
+    /// Fewer than the 20 bytes of the header.
+    #[error("the header of a descriptor has 20 bytes, here are {0}")]
+    HeaderTruncated(usize),
+    /// The revision of a descriptor is 1.
+    #[error("descriptor revision {0} is not 1")]
+    Revision(u8),
+    /// SELF_RELATIVE is not set: the offsets would be memory addresses.
+    #[error("the descriptor is not self-relative (control {0:#06x})")]
+    NotSelfRelative(u16),
+    /// An offset points into the header or beyond the end.
+    #[error("offset {0} of the {1} lies outside the descriptor")]
+    SectionOffset(u32, Section),
+    /// Fewer than the 8 bytes of an ACL's header.
+    #[error("the ACL is cut off")]
+    AclTruncated,
+    /// ACL revisions are 2 and 4.
+    #[error("ACL revision {0} is neither 2 nor 4")]
+    AclRevision(u8),
+    /// AclSize is smaller than its header or reaches beyond the end.
+    #[error("ACL size {0} does not fit")]
+    AclSize(u16),
+    /// The ACL ends before its last ACE.
+    #[error("ACE {0} of {1} is cut off")]
+    AceTruncated(u16, u16),
+    /// AceSize is too small for the kind of ACE, or reaches beyond the ACL.
+    #[error("size {0} of the ACE does not fit")]
+    AceSize(u16),
 }
 
+/// A part of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// The owner.
+    Owner,
+    /// The primary group.
+    Group,
+    /// The system ACL.
+    Sacl,
+    /// The discretionary ACL.
+    Dacl,
+}
+
+impl std::fmt::Display for Section {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Section::Owner => "owner",
+            Section::Group => "group",
+            Section::Sacl => "SACL",
+            Section::Dacl => "DACL",
+        })
+    }
+}
+
+const HEADER: usize = 20;
+const ACL_HEADER: usize = 8;
+/// ACE header (type, flags, size) and mask.
+const ACE_HEADER: usize = 8;
+const OBJECT_TYPE_PRESENT: u32 = 1;
+const INHERITED_OBJECT_TYPE_PRESENT: u32 = 2;
+
 impl SecurityDescriptor {
-    /// Reads a self-relative descriptor. Sections may come in any order and with gaps.
+    /// Reads a self-relative descriptor. Sections may come in any order, with gaps, and share bytes; a section whose
+    /// control bit is clear is absent, whatever its offset says (RtlGetDaclSecurityDescriptor).
     pub fn parse(bytes: &[u8]) -> Result<SecurityDescriptor, ParseError> {
-        let _ = bytes;
-        todo!()
+        let Some(header) = bytes.first_chunk::<HEADER>() else {
+            return Err(ParseError::new(bytes.len(), ParseFault::HeaderTruncated(bytes.len())));
+        };
+        if header[0] != 1 {
+            return Err(ParseError::new(0, ParseFault::Revision(header[0])));
+        }
+        let control = Control(u16::from_le_bytes([header[2], header[3]]));
+        if !control.contains(Control::SELF_RELATIVE) {
+            return Err(ParseError::new(2, ParseFault::NotSelfRelative(control.0)));
+        }
+        let section = |at: usize, section: Section| -> Result<Option<usize>, ParseError> {
+            let offset = u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+            match offset as usize {
+                0 => Ok(None),
+                start if start >= HEADER && start < bytes.len() => Ok(Some(start)),
+                _ => Err(ParseError::new(at, ParseFault::SectionOffset(offset, section))),
+            }
+        };
+        let sid = |start: usize| Sid::parse(&bytes[start..]).map(|(sid, _)| sid).map_err(|e| e.at(start));
+        let acl = |start: usize| Acl::parse(&bytes[start..]).map_err(|e| e.at(start));
+        let owner = section(4, Section::Owner)?.map(sid).transpose()?;
+        let group = section(8, Section::Group)?.map(sid).transpose()?;
+        let sacl = section(12, Section::Sacl)?.filter(|_| control.contains(Control::SACL_PRESENT));
+        let dacl = section(16, Section::Dacl)?.filter(|_| control.contains(Control::DACL_PRESENT));
+        Ok(SecurityDescriptor {
+            control,
+            rm_control: header[1],
+            owner,
+            group,
+            sacl: sacl.map(acl).transpose()?,
+            dacl: dacl.map(acl).transpose()?,
+        })
     }
 
     /// Writes the descriptor as Windows does: SACL, DACL, owner, group without gaps.
     pub fn to_bytes(&self) -> Vec<u8> {
-        todo!()
+        let mut control = self.control | Control::SELF_RELATIVE;
+        if self.dacl.is_some() {
+            control = control | Control::DACL_PRESENT;
+        }
+        if self.sacl.is_some() {
+            control = control | Control::SACL_PRESENT;
+        }
+        let mut out = vec![0; HEADER];
+        out[0] = 1;
+        out[1] = self.rm_control;
+        out[2..4].copy_from_slice(&control.0.to_le_bytes());
+        let offset = |out: &mut Vec<u8>, at: usize| {
+            let here = (out.len() as u32).to_le_bytes();
+            out[at..at + 4].copy_from_slice(&here);
+        };
+        if let Some(sacl) = &self.sacl {
+            offset(&mut out, 12);
+            sacl.write_to(&mut out);
+        }
+        if let Some(dacl) = &self.dacl {
+            offset(&mut out, 16);
+            dacl.write_to(&mut out);
+        }
+        if let Some(owner) = &self.owner {
+            offset(&mut out, 4);
+            owner.write_to(&mut out);
+        }
+        if let Some(group) = &self.group {
+            offset(&mut out, 8);
+            group.write_to(&mut out);
+        }
+        out
+    }
+}
+
+impl Acl {
+    /// Reads an ACL from the start of `bytes`; what follows it is not looked at.
+    pub fn parse(bytes: &[u8]) -> Result<Acl, ParseError> {
+        let Some(&[revision, _, s0, s1, c0, c1, _, _]) = bytes.first_chunk::<ACL_HEADER>() else {
+            return Err(ParseError::new(bytes.len(), ParseFault::AclTruncated));
+        };
+        if revision != Acl::REVISION && revision != Acl::REVISION_DS {
+            return Err(ParseError::new(0, ParseFault::AclRevision(revision)));
+        }
+        let size = u16::from_le_bytes([s0, s1]);
+        let count = u16::from_le_bytes([c0, c1]);
+        let body = bytes.get(ACL_HEADER..usize::from(size));
+        let body = body.ok_or(ParseError::new(2, ParseFault::AclSize(size)))?;
+        // The count is not to be trusted for an allocation beyond what the bytes can hold.
+        let mut aces = Vec::with_capacity(usize::from(count).min(body.len() / 16));
+        let mut at = 0;
+        for index in 0..count {
+            let rest = &body[at..];
+            if rest.is_empty() {
+                return Err(ParseError::new(ACL_HEADER + at, ParseFault::AceTruncated(index, count)));
+            }
+            let (ace, length) = Ace::parse(rest).map_err(|e| e.at(ACL_HEADER + at))?;
+            aces.push(ace);
+            at += length;
+        }
+        Ok(Acl { revision, aces, trailing: body[at..].to_vec() })
+    }
+
+    /// Appends the wire form. AclSize has 16 bits: a list that is longer, which nobody could have read, is written with
+    /// a size that every reader refuses.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&[self.revision, 0, 0, 0]);
+        out.extend_from_slice(&u16::try_from(self.aces.len()).unwrap_or(u16::MAX).to_le_bytes());
+        out.extend_from_slice(&[0, 0]);
+        for ace in &self.aces {
+            ace.write_to(out);
+        }
+        out.extend_from_slice(&self.trailing);
+        let size = u16::try_from(out.len() - start).unwrap_or(0).to_le_bytes();
+        out[start + 2..start + 4].copy_from_slice(&size);
+    }
+
+    /// Length of the wire form in bytes; more than 65,535 cannot be stored.
+    pub fn byte_len(&self) -> usize {
+        ACL_HEADER + self.aces.iter().map(Ace::byte_len).sum::<usize>() + self.trailing.len()
+    }
+}
+
+impl Ace {
+    /// Reads an ACE from the start of `bytes` and returns it with its length in bytes.
+    pub fn parse(bytes: &[u8]) -> Result<(Ace, usize), ParseError> {
+        let Some(&[kind, flags, s0, s1]) = bytes.first_chunk::<4>() else {
+            return Err(ParseError::new(bytes.len(), ParseFault::AceTruncated(0, 1)));
+        };
+        let size = u16::from_le_bytes([s0, s1]);
+        let too_small = ParseError::new(2, ParseFault::AceSize(size));
+        let ace = bytes.get(..usize::from(size)).ok_or(too_small)?;
+        let body = ace.get(4..).ok_or(too_small)?;
+        let (ace_type, flags) = (AceType(kind), AceFlags(flags));
+        if !ace_type.is_known() {
+            let sid = well_known::NULL;
+            let opaque = Ace { flags, data: Coda::from(body), ..Ace::new(ace_type, sid, AccessMask::NONE) };
+            return Ok((opaque, ace.len()));
+        }
+        let (mask, mut rest) = body.split_first_chunk::<4>().ok_or(too_small)?;
+        let mut object_type = None;
+        let mut inherited_object_type = None;
+        if ace_type.is_object() {
+            let (present, tail) = rest.split_first_chunk::<4>().ok_or(too_small)?;
+            rest = tail;
+            let present = u32::from_le_bytes(*present);
+            for (bit, slot) in
+                [(OBJECT_TYPE_PRESENT, &mut object_type), (INHERITED_OBJECT_TYPE_PRESENT, &mut inherited_object_type)]
+            {
+                if present & bit != 0 {
+                    let (guid, tail) = rest.split_first_chunk::<16>().ok_or(too_small)?;
+                    *slot = Some(Guid(*guid));
+                    rest = tail;
+                }
+            }
+        }
+        let (sid, length) = Sid::parse(rest).map_err(|e| e.at(ace.len() - rest.len()))?;
+        let mask = AccessMask(u32::from_le_bytes(*mask));
+        let data = Coda::from(&rest[length..]);
+        Ok((Ace { ace_type, flags, mask, object_type, inherited_object_type, sid, data }, ace.len()))
+    }
+
+    /// Appends the wire form.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        let size = u16::try_from(self.byte_len()).unwrap_or(0);
+        out.extend_from_slice(&[self.ace_type.0, self.flags.0]);
+        out.extend_from_slice(&size.to_le_bytes());
+        if self.ace_type.is_known() {
+            out.extend_from_slice(&self.mask.0.to_le_bytes());
+            if self.ace_type.is_object() {
+                let object = if self.object_type.is_some() { OBJECT_TYPE_PRESENT } else { 0 };
+                let class = if self.inherited_object_type.is_some() { INHERITED_OBJECT_TYPE_PRESENT } else { 0 };
+                out.extend_from_slice(&(object | class).to_le_bytes());
+                for guid in [self.object_type, self.inherited_object_type].into_iter().flatten() {
+                    out.extend_from_slice(&guid.0);
+                }
+            }
+            self.sid.write_to(out);
+        }
+        out.extend_from_slice(&self.data);
+    }
+
+    /// Length of the wire form in bytes.
+    pub fn byte_len(&self) -> usize {
+        if !self.ace_type.is_known() {
+            return 4 + self.data.len();
+        }
+        let guids = match self.ace_type.is_object() {
+            true => 4 + 16 * [self.object_type, self.inherited_object_type].iter().flatten().count(),
+            false => 0,
+        };
+        ACE_HEADER + guids + self.sid.byte_len() + self.data.len()
     }
 }

@@ -1,6 +1,8 @@
 //! AccessCheck on interned SIDs: the hot path, without allocation.
 
-use crate::{AccessMask, Guid, SecurityDescriptor, Sid, SidId, SidSet};
+use crate::condition::{Folded, Truth};
+use crate::mask::GenericMapping;
+use crate::{AccessMask, Ace, Control, Guid, SecurityDescriptor, Sid, SidId, SidSet, well_known};
 
 /// What the caller knows of the token's relation to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -32,35 +34,350 @@ pub struct Decision {
     pub ace: Option<usize>,
 }
 
-/// A DACL prepared for checks. Small: about 20 bytes for each ACE.
+impl Decision {
+    const GRANTED: Decision = Decision { outcome: Outcome::Allow, ace: None };
+    const NOTHING: Decision = Decision { outcome: Outcome::None, ace: None };
+
+    /// Whether everything that was asked for is granted.
+    pub fn is_allowed(self) -> bool {
+        self.outcome == Outcome::Allow
+    }
+}
+
+/// A DACL prepared for checks: one block of memory, about 20 bytes for each ACE.
+///
+/// Entries of control access rights are grouped by right, so that a check reads only those of its right and those that
+/// speak of all rights. Conditional ACEs see no claims of the token here: their Member_of tests and the claims about
+/// the object count (see [`crate::check`] for tokens with claims).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CompiledDacl {}
+pub struct CompiledDacl {
+    state: State,
+    /// An effective ACE for OWNER RIGHTS is there: no implicit rights of the owner.
+    has_owner_rights: bool,
+    /// Number of distinct object types on entries that hold CONTROL_ACCESS; they come first among the GUIDs.
+    rights: u16,
+    guids: u16,
+    control_entries: u16,
+    /// `rights` fingerprints · `rights + 1` ends of groups · control entries (2 words each: SID, meta; those without a
+    /// right first, then by right, in DACL order) · GUIDs (4 words each) · all entries (3 words each: SID, mask, meta; in
+    /// DACL order).
+    words: Box<[u32]>,
+    /// Conditions by index of their ACE, ascending.
+    conditions: Option<Box<[(u32, Folded)]>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// NULL or absent: grants everything.
+    Null,
+    Present,
+    /// More entries than any stored ACL can have: grants nothing.
+    TooLong,
+}
+
+/// Last word of an entry: what it does, whom it means, its object type, its index.
+#[derive(Clone, Copy)]
+struct Meta(u32);
+
+impl Meta {
+    const DENY: u32 = 1;
+    const SELF: u32 = 2;
+    const OWNER: u32 = 4;
+    const CONDITIONAL: u32 = 8;
+    const TYPE_SHIFT: u32 = 4;
+    const TYPE_MASK: u32 = 0xFFF;
+    const INDEX_SHIFT: u32 = 16;
+
+    fn is_deny(self) -> bool {
+        self.0 & Meta::DENY != 0
+    }
+
+    /// 0 for none, else one more than the index among the GUIDs.
+    fn object_type(self) -> usize {
+        (self.0 >> Meta::TYPE_SHIFT & Meta::TYPE_MASK) as usize
+    }
+
+    fn index(self) -> usize {
+        (self.0 >> Meta::INDEX_SHIFT) as usize
+    }
+
+    fn decision(self) -> Decision {
+        let outcome = if self.is_deny() { Outcome::Deny } else { Outcome::Allow };
+        Decision { outcome, ace: Some(self.index()) }
+    }
+}
 
 impl CompiledDacl {
     /// Prepares the DACL of `sd`. `intern` gives the number of a SID, a new one for one never seen.
+    ///
+    /// Generic rights are mapped as on directory objects ([`GenericMapping::DIRECTORY`]).
     pub fn compile(sd: &SecurityDescriptor, intern: &mut dyn FnMut(&Sid) -> SidId) -> CompiledDacl {
-        let _ = (sd, intern);
-        todo!()
+        let Some(dacl) = sd.dacl.as_ref().filter(|_| sd.control.contains(Control::DACL_PRESENT)) else {
+            return CompiledDacl::without_entries(State::Null);
+        };
+        let counted: Vec<(usize, &Ace)> = dacl.aces.iter().enumerate().filter(|(_, ace)| counts(ace)).collect();
+        let (rights, guids) = object_types(&counted);
+        if dacl.aces.len() > usize::from(u16::MAX) || guids.len() >= Meta::TYPE_MASK as usize {
+            return CompiledDacl::without_entries(State::TooLong);
+        }
+
+        let resource =
+            if counted.iter().any(|(_, ace)| is_conditional(ace)) { sd.resource_claims() } else { Vec::new() };
+        let mut conditions = Vec::new();
+        let mut control: Vec<(usize, [u32; 2])> = Vec::new();
+        let mut entries: Vec<[u32; 3]> = Vec::with_capacity(counted.len());
+        let mut has_owner_rights = false;
+        for (index, ace) in counted {
+            let mut meta = if ace.is_deny() { Meta::DENY } else { 0 };
+            let mut sid = 0;
+            if ace.sid == well_known::SELF {
+                meta |= Meta::SELF;
+            } else if ace.sid == well_known::OWNER_RIGHTS {
+                meta |= Meta::OWNER;
+                has_owner_rights = true;
+            } else {
+                sid = intern(&ace.sid).0;
+            }
+            if is_conditional(ace) {
+                meta |= Meta::CONDITIONAL;
+                conditions.push((index as u32, Folded::new(&ace.data, &resource, intern)));
+            }
+            let object_type = match ace.object_type {
+                Some(guid) => 1 + guids.iter().position(|other| *other == guid).unwrap_or(0),
+                None => 0,
+            };
+            meta |= (object_type as u32) << Meta::TYPE_SHIFT | (index as u32) << Meta::INDEX_SHIFT;
+            let mask = ace.mask.map_generic(&GenericMapping::DIRECTORY);
+            if mask.contains(AccessMask::CONTROL_ACCESS) {
+                control.push((object_type, [sid, meta]));
+            }
+            entries.push([sid, mask.0, meta]);
+        }
+        control.sort_by_key(|(object_type, _)| *object_type);
+
+        let capacity = 2 * rights + 1 + 2 * control.len() + 4 * guids.len() + 3 * entries.len();
+        let mut words: Vec<u32> = Vec::with_capacity(capacity);
+        words.extend(guids[..rights].iter().map(fingerprint));
+        words.extend((0..=rights).map(|group| control.partition_point(|(t, _)| *t <= group) as u32));
+        words.extend(control.iter().flat_map(|(_, entry)| entry));
+        words.extend(guids.iter().flat_map(guid_words));
+        words.extend(entries.iter().flatten());
+        CompiledDacl {
+            state: State::Present,
+            has_owner_rights,
+            rights: rights as u16,
+            guids: guids.len() as u16,
+            control_entries: control.len() as u16,
+            words: words.into(),
+            conditions: (!conditions.is_empty()).then(|| conditions.into()),
+        }
+    }
+
+    fn without_entries(state: State) -> CompiledDacl {
+        CompiledDacl {
+            state,
+            has_owner_rights: false,
+            rights: 0,
+            guids: 0,
+            control_entries: 0,
+            words: [0].into(),
+            conditions: None,
+        }
     }
 
     /// A control access right such as Send As: the first effective ACE that matches, holds CONTROL_ACCESS and names
-    /// that right or none decides (MS-ADTS 5.1.3.3.4). Plain ACEs count.
+    /// that right or none decides (MS-ADTS 5.1.3.3.4). Plain ACEs count, though that text names object ACEs only: that
+    /// is how administrators hold Send As.
     pub fn control_access(&self, token: &SidSet, who: Principals, right: &Guid) -> Decision {
-        let _ = (token, who, right);
-        todo!()
+        if self.state == State::Null {
+            return Decision::GRANTED;
+        }
+        let any = self.first_match(0, token, who, u32::MAX);
+        let Some(group) = self.right_group(right) else {
+            return any.map_or(Decision::NOTHING, Meta::decision);
+        };
+        // The right's own group matters only where it comes before what was found.
+        let before = any.map_or(u32::MAX, |meta| meta.0 >> Meta::INDEX_SHIFT);
+        self.first_match(group, token, who, before).or(any).map_or(Decision::NOTHING, Meta::decision)
     }
 
     /// AccessCheck without an object type list (MS-DTYP 2.5.3.2). Of the ACEs with an object type, those that allow are
     /// ignored and those that deny count.
+    ///
+    /// To ask for nothing is not granted. ACCESS_SYSTEM_SECURITY needs a privilege that no token here has.
     pub fn access(&self, token: &SidSet, who: Principals, wanted: AccessMask) -> Decision {
-        let _ = (token, who, wanted);
-        todo!()
+        self.decide(token, who, wanted, |object_type, deny| object_type == 0 || deny)
     }
 
     /// AccessCheck for one property: `path` is class, property set (if it has one), attribute (MS-ADTS 5.1.3.3.3). ACEs
     /// count that name no type or one of the path.
     pub fn property_access(&self, token: &SidSet, who: Principals, wanted: AccessMask, path: &[Guid]) -> Decision {
-        let _ = (token, who, wanted, path);
-        todo!()
+        let guids = self.guids();
+        self.decide(token, who, wanted, |object_type, _| {
+            object_type == 0 || path.iter().any(|guid| guids[object_type - 1] == guid_words(guid))
+        })
     }
+
+    /// All that the token is granted, as MAXIMUM_ALLOWED gives it: for each right the first ACE that speaks of it.
+    /// ACEs with an object type count as in [`CompiledDacl::access`]. What a NULL DACL grants is every right on a
+    /// directory object.
+    pub fn maximum_access(&self, token: &SidSet, who: Principals) -> AccessMask {
+        if self.state == State::Null {
+            return AccessMask::DS_FULL_CONTROL;
+        }
+        let mut granted = self.implied(who).0;
+        let mut denied = 0;
+        for (sid, mask, meta) in self.entries() {
+            let counts = meta.object_type() == 0 || meta.is_deny();
+            if counts && mask & !(granted | denied) != 0 && self.matches(meta, sid, token, who) {
+                if meta.is_deny() {
+                    denied |= mask & !granted;
+                } else {
+                    granted |= mask & !denied;
+                }
+            }
+        }
+        AccessMask(granted)
+    }
+
+    /// Bytes that this DACL occupies on the heap.
+    pub fn heap_size(&self) -> usize {
+        let conditions = self.conditions.as_ref().map_or(0, |c| c.len() * size_of::<(u32, Folded)>());
+        self.words.len() * 4 + conditions
+    }
+
+    fn decide(
+        &self,
+        token: &SidSet,
+        who: Principals,
+        wanted: AccessMask,
+        counts: impl Fn(usize, bool) -> bool,
+    ) -> Decision {
+        let wanted = wanted.map_generic(&GenericMapping::DIRECTORY);
+        if wanted.is_empty() || wanted.intersects(AccessMask::ACCESS_SYSTEM_SECURITY) {
+            return Decision::NOTHING;
+        }
+        if self.state == State::Null {
+            return Decision::GRANTED;
+        }
+        let mut missing = wanted.0 & !self.implied(who).0;
+        if missing == 0 {
+            return Decision::GRANTED;
+        }
+        for (sid, mask, meta) in self.entries() {
+            if mask & missing != 0 && counts(meta.object_type(), meta.is_deny()) && self.matches(meta, sid, token, who)
+            {
+                missing &= !mask;
+                if meta.is_deny() || missing == 0 {
+                    return meta.decision();
+                }
+            }
+        }
+        Decision::NOTHING
+    }
+
+    /// What the owner has without an ACE: RC and WD (MS-DTYP 2.5.3.2; MS-ADTS 5.1.3.3.2 adds WO, Windows does not).
+    fn implied(&self, who: Principals) -> AccessMask {
+        if who.is_owner && !self.has_owner_rights && self.state == State::Present {
+            AccessMask::READ_CONTROL | AccessMask::WRITE_DAC
+        } else {
+            AccessMask::NONE
+        }
+    }
+
+    /// The first entry of a group of control rights that matches and comes before ACE number `before`.
+    #[inline]
+    fn first_match(&self, group: usize, token: &SidSet, who: Principals, before: u32) -> Option<Meta> {
+        let rights = usize::from(self.rights);
+        let start = if group == 0 { 0 } else { self.words[rights + group - 1] as usize };
+        let end = self.words[rights + group] as usize;
+        let base = 2 * rights + 1;
+        for &[sid, meta] in self.words[base + 2 * start..base + 2 * end].as_chunks::<2>().0 {
+            let meta = Meta(meta);
+            if self.matches(meta, sid, token, who) {
+                return (meta.0 >> Meta::INDEX_SHIFT < before).then_some(meta);
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn right_group(&self, right: &Guid) -> Option<usize> {
+        let wanted = fingerprint(right);
+        let fingerprints = &self.words[..usize::from(self.rights)];
+        let mut candidates = fingerprints.iter().enumerate().filter(|(_, print)| **print == wanted);
+        candidates.find(|(index, _)| self.guids()[*index] == guid_words(right)).map(|(index, _)| index + 1)
+    }
+
+    #[inline]
+    fn matches(&self, meta: Meta, sid: u32, token: &SidSet, who: Principals) -> bool {
+        let matches = match meta.0 & (Meta::SELF | Meta::OWNER) {
+            0 => token.contains(SidId(sid)),
+            Meta::SELF => who.is_self,
+            _ => who.is_owner,
+        };
+        matches && (meta.0 & Meta::CONDITIONAL == 0 || self.condition_holds(meta, token))
+    }
+
+    /// A condition that is not known to be false denies; one that is true allows.
+    #[cold]
+    fn condition_holds(&self, meta: Meta, token: &SidSet) -> bool {
+        let conditions = self.conditions.as_deref().unwrap_or_default();
+        let found = conditions.binary_search_by_key(&(meta.index() as u32), |(index, _)| *index);
+        let truth = found.map_or(Truth::Unknown, |at| conditions[at].1.evaluate(token));
+        truth == Truth::True || (meta.is_deny() && truth == Truth::Unknown)
+    }
+
+    fn guids(&self) -> &[[u32; 4]] {
+        let start = 2 * usize::from(self.rights) + 1 + 2 * usize::from(self.control_entries);
+        let end = start + 4 * usize::from(self.guids);
+        self.words.get(start..end).unwrap_or_default().as_chunks::<4>().0
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (u32, u32, Meta)> + '_ {
+        let before = 2 * usize::from(self.rights) + 1 + 2 * usize::from(self.control_entries);
+        let entries = &self.words[before + 4 * usize::from(self.guids)..];
+        entries.as_chunks::<3>().0.iter().map(|&[sid, mask, meta]| (sid, mask, Meta(meta)))
+    }
+}
+
+/// Whether an ACE can decide anything: effective, and it allows or denies.
+fn counts(ace: &Ace) -> bool {
+    ace.is_effective() && (ace.is_allow() || ace.is_deny())
+}
+
+/// Callback ACEs without data have no condition that could be true.
+fn is_conditional(ace: &Ace) -> bool {
+    ace.ace_type.is_callback()
+}
+
+/// The distinct object types, those on entries that hold CONTROL_ACCESS first, and how many these are.
+fn object_types(aces: &[(usize, &Ace)]) -> (usize, Vec<Guid>) {
+    let is_control = |ace: &Ace| ace.mask.map_generic(&GenericMapping::DIRECTORY).contains(AccessMask::CONTROL_ACCESS);
+    let mut guids: Vec<Guid> = Vec::new();
+    let mut rights = 0;
+    for control in [true, false] {
+        for guid in aces.iter().filter(|(_, ace)| is_control(ace) == control).filter_map(|(_, ace)| ace.object_type) {
+            if !guids.contains(&guid) {
+                guids.push(guid);
+            }
+        }
+        if control {
+            rights = guids.len();
+        }
+    }
+    (rights, guids)
+}
+
+/// GUIDs of one family differ in few bits of the first word: all four words count.
+#[inline]
+fn fingerprint(guid: &Guid) -> u32 {
+    let [a, b, c, d] = guid_words(guid);
+    a ^ b.rotate_left(8) ^ c.rotate_left(16) ^ d.rotate_left(24)
+}
+
+#[inline]
+fn guid_words(guid: &Guid) -> [u32; 4] {
+    let word = |at: usize| u32::from_le_bytes([guid.0[at], guid.0[at + 1], guid.0[at + 2], guid.0[at + 3]]);
+    [word(0), word(4), word(8), word(12)]
 }

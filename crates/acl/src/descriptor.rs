@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::BitOr;
 
-use crate::{Acl, Sid};
+use crate::condition::Claim;
+use crate::{AceType, Acl, Sid};
 
 /// Control bits of a security descriptor (MS-DTYP 2.4.6).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -110,5 +111,13 @@ impl SecurityDescriptor {
     /// Sets or clears the protection of the DACL; the ACEs stay as they are (see [`crate::edit`] to convert them).
     pub fn set_dacl_protected(&mut self, protected: bool) {
         self.control.set(Control::DACL_PROTECTED, protected);
+    }
+
+    /// The claims about the object: effective RESOURCE_ATTRIBUTE ACEs of the SACL. Malformed ones are left out, so that
+    /// conditions on them are unknown.
+    pub fn resource_claims(&self) -> Vec<Claim> {
+        let aces = self.sacl.iter().flat_map(|sacl| &sacl.aces);
+        let resource = aces.filter(|ace| ace.ace_type == AceType::RESOURCE_ATTRIBUTE && ace.is_effective());
+        resource.filter_map(|ace| Claim::parse(&ace.data).ok()).collect()
     }
 }

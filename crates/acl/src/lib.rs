@@ -7,6 +7,7 @@
 mod ace;
 mod bytes;
 mod compiled;
+pub mod condition;
 mod descriptor;
 pub mod edit;
 mod guid;
@@ -19,11 +20,13 @@ mod sid_set;
 pub mod well_known;
 
 pub use ace::{Ace, AceFlags, AceType, Acl, Coda};
-pub use bytes::{ParseError, ParseFault};
+pub use bytes::{ParseError, ParseFault, Section};
 pub use compiled::{CompiledDacl, Decision, Outcome, Principals};
 pub use descriptor::{Control, SecurityDescriptor};
 pub use guid::{Guid, GuidError};
-pub use inherit::{InheritContext, effective_descriptor, explicit_part, inherited_aces};
+pub use inherit::{
+    InheritContext, create_descriptor, created_aces, effective_descriptor, explicit_part, inherited_aces,
+};
 pub use mask::{AccessMask, GenericMapping};
 pub use sddl::{SddlContext, SddlError};
 pub use sid::{Sid, SidError};
