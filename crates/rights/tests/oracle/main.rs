@@ -1,0 +1,99 @@
+//! An executable specification: `allowed(A)` and the header rules read literally from `authorization.md` §4-§5 over plain
+//! vectors and sets, compared with `decide` on random organizations.
+//!
+//! The specification shares nothing with the engine but SIDs and addresses: it computes tokens by walking memberships,
+//! reads ACEs one after the other, and inherits by hand.
+
+mod specification;
+mod world;
+
+use message::rewrite::SenderEdit;
+use message::senders::{Mailbox, Resent, Senders};
+use proptest::prelude::*;
+use rights::{Facts, Grant, NoTrace, Proof, Question, Refusal, Steps, decide};
+
+use specification::{Edit, How, Specification};
+use world::{ADDRESSES, World, address};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_envelope_sender_is_allowed_exactly_where_the_specification_allows_it(
+        world in world::worlds(), who in 0..world::USERS + 1, logon in proptest::option::of(0..world::USERS),
+        sender in 0..ADDRESSES.len(),
+    ) {
+        let directory = world.directory();
+        let spec = Specification { world: &world, account: (who < world::USERS).then_some(who), logon };
+        let facts = Facts { connector: directory.connector, logon: logon.map(|user| directory.users[user]), time: directory::Time(0) };
+        let token = directory.token(spec.account);
+        let sender = address(ADDRESSES[sender]);
+        let fast = decide::<NoTrace>(&directory.snapshot, &token, &facts, &Question::Sender(&sender));
+        let traced = decide::<Steps>(&directory.snapshot, &token, &facts, &Question::Sender(&sender));
+        prop_assert_eq!(&fast.reason, &traced.reason, "the trace changed the verdict");
+        let expected = spec.allowed(sender.as_str());
+        match (&fast.reason, expected) {
+            (Ok(Grant::Sender(proof)), Some(how)) => prop_assert_eq!(shape(proof), how),
+            (Err(Refusal::Sender(refused)), None) => prop_assert_eq!(refused, &sender),
+            (reason, expected) => prop_assert!(false, "engine {reason:?}, specification {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn header_senders_are_allowed_and_stamped_exactly_as_the_specification_says(
+        world in world::worlds(), who in 0..world::USERS + 1, logon in proptest::option::of(0..world::USERS),
+        from in proptest::collection::vec(0..ADDRESSES.len(), 0..3), sender in proptest::option::of(0..ADDRESSES.len()),
+        resent in proptest::option::of((proptest::collection::vec(0..ADDRESSES.len(), 1..3), proptest::option::of(0..ADDRESSES.len()))),
+    ) {
+        let directory = world.directory();
+        let spec = Specification { world: &world, account: (who < world::USERS).then_some(who), logon };
+        let facts = Facts { connector: directory.connector, logon: logon.map(|user| directory.users[user]), time: directory::Time(0) };
+        let token = directory.token(spec.account);
+        let mailbox = |index: &usize| Mailbox { display_name: None, address: address(ADDRESSES[*index]) };
+        let senders = Senders {
+            from: from.iter().map(mailbox).collect(),
+            sender: sender.as_ref().map(mailbox),
+            resent: resent.as_ref().map(|(from, sender)| Resent {
+                from: from.iter().map(mailbox).collect(),
+                sender: sender.as_ref().map(mailbox),
+            }),
+        };
+        let verdict = decide::<NoTrace>(&directory.snapshot, &token, &facts, &Question::Header(Ok(&senders)));
+        let text = |mailboxes: &[usize]| mailboxes.iter().map(|index| ADDRESSES[*index]).collect::<Vec<_>>();
+        let expected = spec.header(&text(&from), sender.map(|index| ADDRESSES[index])).and_then(|edit| match &resent {
+            Some((from, sender)) => {
+                spec.pair(&text(from), sender.map(|index| ADDRESSES[index])).map(|resent| (edit, resent))
+            }
+            None => Some((edit, Edit::Keep)),
+        });
+        match (verdict.reason, expected) {
+            (Ok(Grant::Header(grant)), Some((sender, resent))) => {
+                prop_assert_eq!(edit(&grant.sender), sender);
+                prop_assert_eq!(edit(&grant.resent_sender), resent);
+            }
+            (Err(_), None) => {}
+            (reason, expected) => prop_assert!(false, "engine {reason:?}, specification {expected:?}"),
+        }
+    }
+}
+
+/// Random organizations, senders and sessions; more in a long run (`PROPTEST_CASES`).
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(3000)
+}
+
+fn shape(proof: &Proof) -> How {
+    match proof {
+        Proof::Owner(_) | Proof::SendAs(_) | Proof::SuperDelegate(_) | Proof::Legacy(_) => How::As,
+        Proof::OnBehalf(_) => How::OnBehalf,
+        Proof::Partner | Proof::AnySender => How::Any,
+    }
+}
+
+fn edit(edit: &SenderEdit) -> Edit {
+    match edit {
+        SenderEdit::Keep => Edit::Keep,
+        SenderEdit::Remove => Edit::Remove,
+        SenderEdit::Set(mailbox) => Edit::Set(mailbox.address.to_string()),
+    }
+}
