@@ -1,0 +1,139 @@
+//! The demo organization, served from a temporary folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::outcome::Message;
+use crate::server::{Finished, PATIENCE, Server, free_port, run_procura};
+
+/// `procura serve --demo` with its data in a temporary folder.
+#[derive(Debug)]
+pub struct Demo {
+    server: Option<Server>,
+    folder: TempDir,
+    /// Port of the connector for clients: STARTTLS, then AUTH.
+    pub client_port: u16,
+    /// Port of the connector for the Internet: anonymous.
+    pub internet_port: u16,
+}
+
+impl Demo {
+    /// Starts it with empty data.
+    #[track_caller]
+    pub fn start() -> Demo {
+        let folder = tempfile::Builder::new().prefix("procura-e2e-").tempdir().unwrap();
+        let mut demo = Demo { server: None, folder, client_port: free_port(), internet_port: free_port() };
+        demo.start_again();
+        demo
+    }
+
+    /// Starts the server on the data that is there. It must not be running.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        assert!(self.server.is_none(), "the demo runs already");
+        let (client, internet) =
+            (format!("127.0.0.1:{}", self.client_port), format!("127.0.0.1:{}", self.internet_port));
+        let data = self.data();
+        let arguments = [
+            "serve",
+            "--demo",
+            "--data",
+            data.to_str().unwrap(),
+            "--client-listen",
+            &client,
+            "--internet-listen",
+            &internet,
+        ];
+        self.server = Some(Server::start(&arguments, &[self.client_port, self.internet_port]));
+    }
+
+    /// Stops the server and keeps its data; the exit code.
+    #[track_caller]
+    pub fn stop(&mut self) -> i32 {
+        self.server.take().unwrap().stop()
+    }
+
+    /// Ends the server as a crash would, and keeps its data.
+    pub fn kill(&mut self) {
+        self.server.take().unwrap().kill();
+    }
+
+    /// The running server.
+    pub fn server(&mut self) -> &mut Server {
+        self.server.as_mut().unwrap()
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder for a test's own files, removed with the demo.
+    pub fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a command of `procura` on the demo's data.
+    pub fn procura(&self, arguments: &[&str]) -> Finished {
+        self.procura_with(arguments, "")
+    }
+
+    /// The same with something on standard input.
+    pub fn procura_with(&self, arguments: &[&str], input: &str) -> Finished {
+        let data = self.data();
+        let mut all = arguments.to_vec();
+        all.extend(["--data", data.to_str().unwrap()]);
+        run_procura(all, input)
+    }
+
+    /// Waits for the message with this subject in any local mailbox.
+    #[track_caller]
+    pub fn delivered(&self, subject: &str) -> Message {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            if let Some(message) = self.delivered_now(subject).into_iter().next() {
+                return message;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("no message with the subject {subject:?} came below {}", self.data().display());
+    }
+
+    /// The messages with this subject that lie in local mailboxes now.
+    pub fn delivered_now(&self, subject: &str) -> Vec<Message> {
+        let wanted = format!("Subject: {subject}");
+        let mut found = Vec::new();
+        visit(&self.data(), &mut |file| {
+            let Ok(bytes) = fs::read(file) else { return };
+            let message = Message::parse(&bytes);
+            if message.text.lines().take_while(|line| !line.is_empty()).any(|line| line == wanted) {
+                found.push(message);
+            }
+        });
+        found
+    }
+
+    /// All messages that lie in local mailboxes now.
+    pub fn mailboxes(&self) -> Vec<Message> {
+        let mut found = Vec::new();
+        visit(&self.data(), &mut |file| found.extend(fs::read(file).ok().map(|bytes| Message::parse(&bytes))));
+        found
+    }
+}
+
+/// Calls `each` with every file of every Maildir folder `new` below `folder`. Links are not followed.
+fn visit(folder: &Path, each: &mut dyn FnMut(&Path)) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+        if kind.is_dir() {
+            visit(&path, each);
+        } else if kind.is_file() && folder.ends_with("new") {
+            each(&path);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What the end-to-end tests share: the server under test, the clients that people use, and tables of expectations.
+//!
+//! Each test starts servers of its own in a temporary folder on free ports of the loopback interface. The server is the
+//! binary `procura` beside the test's own (`cargo build --bin procura` makes it; `./test` does so), or the one that the
+//! environment variable `PROCURA_BIN` names.
+//!
+//! Expected outcomes come from the authorization model, never from what a server was seen to do.
+
+// A test stops at the first thing that is not as it must be, and so does what the tests share.
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod demo;
+mod outcome;
+mod peer;
+mod server;
+mod table;
+mod talk;
+
+pub use client::{Attempt, Logon, Mechanism, Tool};
+pub use demo::Demo;
+pub use outcome::{Message, Outcome};
+pub use peer::{require, skip_without};
+pub use server::{Finished, Server, free_port, procura, run_procura};
+pub use table::run_table;
+pub use talk::Talk;

@@ -1,0 +1,71 @@
+"""One SMTP session by smtplib, told what to do by lines of JSON on standard input; one line of JSON answers each."""
+
+import json
+import smtplib
+import ssl
+import sys
+
+
+def text(reply):
+    code, message = reply
+    return f"{code} " + message.decode("utf-8", "replace").replace("\n", " ")
+
+
+def log_on(smtp, order):
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    smtp.starttls(context=context)
+    smtp.ehlo()
+    smtp.user, smtp.password = order["login"], order["password"]
+    mailbox = order.get("mailbox")
+    try:
+        if order["mechanism"] == "LOGIN":
+            return text(smtp.auth("LOGIN", smtp.auth_login, initial_response_ok=False))
+        if mailbox:
+            answer = lambda challenge=None: f"{mailbox}\0{smtp.user}\0{smtp.password}"
+            return text(smtp.auth("PLAIN", answer))
+        return text(smtp.auth("PLAIN", smtp.auth_plain))
+    except smtplib.SMTPAuthenticationError as refusal:
+        return text((refusal.smtp_code, refusal.smtp_error))
+
+
+def send(smtp, order):
+    reply = smtp.mail(order["envelope"])
+    if reply[0] != 250:
+        smtp.docmd("RSET")
+        return text(reply)
+    for recipient in order["to"]:
+        reply = smtp.rcpt(recipient)
+        if reply[0] not in (250, 251):
+            smtp.docmd("RSET")
+            return text(reply)
+    try:
+        # As bytes, so that smtplib sends them as they are but for the line ends.
+        return text(smtp.data(order["message"].replace("\n", "\r\n").encode("utf-8")))
+    except smtplib.SMTPDataError as refusal:
+        return text((refusal.smtp_code, refusal.smtp_error))
+
+
+def main():
+    smtp = None
+    for line in sys.stdin:
+        order = json.loads(line)
+        try:
+            match order["do"]:
+                case "connect":
+                    smtp = smtplib.SMTP(local_hostname="client.test", timeout=60)
+                    reply = text(smtp.connect("127.0.0.1", order["port"]))
+                    smtp.ehlo()
+                case "log on":
+                    reply = log_on(smtp, order)
+                case "send":
+                    reply = send(smtp, order)
+                case "command":
+                    reply = text(smtp.docmd(order["line"]))
+        except (smtplib.SMTPException, OSError) as fault:
+            reply = f"closed: {fault}"
+        print(json.dumps(reply), flush=True)
+
+
+main()
