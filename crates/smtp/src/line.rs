@@ -1,5 +1,7 @@
 //! Command lines out of a byte stream.
 
+use memchr::{memchr, memchr2};
+
 use crate::error::PeerError;
 
 /// Cuts command lines (RFC 5321 §2.3.8: CRLF and nothing else ends one). Holds at most one partial line.
@@ -7,6 +9,10 @@ use crate::error::PeerError;
 pub struct LineReader {
     partial: Vec<u8>,
     limit: usize,
+    /// The last line was complete: `partial` is to be cleared.
+    ended: bool,
+    /// Bytes of a line over the limit that were thrown away.
+    skipped: usize,
 }
 
 impl LineReader {
@@ -14,10 +20,12 @@ impl LineReader {
     pub const COMMAND_LIMIT: usize = 2048;
     /// Octets of a line of an authentication exchange, CRLF included (RFC 4954 §4).
     pub const AUTH_LIMIT: usize = 12288;
+    /// Octets of a line over the limit that are skipped before we give up.
+    pub const SKIP_LIMIT: usize = 65536;
 
     /// A reader with [`LineReader::COMMAND_LIMIT`].
     pub fn new() -> LineReader {
-        LineReader { partial: Vec::new(), limit: LineReader::COMMAND_LIMIT }
+        LineReader { partial: Vec::new(), limit: LineReader::COMMAND_LIMIT, ended: false, skipped: 0 }
     }
 
     /// Changes the limit, for the lines to come.
@@ -27,13 +35,67 @@ impl LineReader {
 
     /// Takes one line at most from `input`. What is not consumed is to be given again.
     pub fn read<'a>(&'a mut self, input: &'a [u8]) -> Taken<'a> {
-        let _ = (input, self.limit);
-        todo!()
+        if std::mem::take(&mut self.ended) {
+            self.partial.clear();
+        }
+        let Some(consumed) = self.end_of_line(input) else {
+            return self.keep(input);
+        };
+        if self.skipped > 0 || self.partial.len() + consumed > self.limit {
+            self.reset();
+            return Taken { consumed, line: Line::Fault(PeerError::LineTooLong) };
+        }
+        let line = if self.partial.is_empty() {
+            &input[..consumed]
+        } else {
+            self.partial.extend_from_slice(&input[..consumed]);
+            self.ended = true;
+            &self.partial
+        };
+        Taken { consumed, line: check(&line[..line.len() - 2]) }
     }
 
     /// Whether part of a line was taken.
     pub fn has_partial(&self) -> bool {
-        !self.partial.is_empty()
+        (!self.ended && !self.partial.is_empty()) || self.skipped > 0
+    }
+
+    /// Forgets a partial line, as after STARTTLS.
+    pub fn reset(&mut self) {
+        self.partial.clear();
+        self.ended = false;
+        self.skipped = 0;
+    }
+
+    /// The position behind the first CRLF; its CR may be the last byte of the partial line.
+    fn end_of_line(&self, input: &[u8]) -> Option<usize> {
+        let mut start = 0;
+        while let Some(offset) = memchr(b'\n', &input[start..]) {
+            let position = start + offset;
+            let before = if position == 0 { self.partial.last() } else { input.get(position - 1) };
+            if before == Some(&b'\r') {
+                return Some(position + 1);
+            }
+            start = position + 1;
+        }
+        None
+    }
+
+    fn keep<'a>(&'a mut self, input: &[u8]) -> Taken<'a> {
+        let consumed = input.len();
+        if self.skipped == 0 && self.partial.len() + consumed <= self.limit {
+            self.partial.extend_from_slice(input);
+            return Taken { consumed, line: Line::Partial };
+        }
+        self.skipped += consumed;
+        if let Some(last) = input.last() {
+            self.partial.clear();
+            self.partial.push(*last);
+        }
+        if self.skipped > LineReader::SKIP_LIMIT {
+            return Taken { consumed, line: Line::Fault(PeerError::EndlessLine) };
+        }
+        Taken { consumed, line: Line::Partial }
     }
 }
 
@@ -61,4 +123,15 @@ pub enum Line<'a> {
     Complete(&'a [u8]),
     /// A faulty line, taken whole: it gets one reply.
     Fault(PeerError),
+}
+
+fn check(line: &[u8]) -> Line<'_> {
+    if memchr(0, line).is_some() {
+        return Line::Fault(PeerError::Nul);
+    }
+    match memchr2(b'\r', b'\n', line).map(|position| line[position]) {
+        Some(b'\r') => Line::Fault(PeerError::BareCr),
+        Some(_) => Line::Fault(PeerError::BareLf),
+        None => Line::Complete(line),
+    }
 }

@@ -28,9 +28,36 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Reads a 250 reply to EHLO or LHLO; a reply to HELO gives none.
+    /// Reads a 250 reply to EHLO or LHLO. Its first line is a greeting, so a reply to HELO gives none.
     pub fn parse(reply: &Reply) -> Capabilities {
-        let _ = reply;
-        todo!()
+        let mut capabilities = Capabilities::default();
+        for line in reply.lines.iter().skip(1) {
+            capabilities.add(line.trim());
+        }
+        capabilities
+    }
+
+    fn add(&mut self, line: &str) {
+        // `AUTH=LOGIN` is how servers before RFC 2554 wrote it; some still do.
+        let (keyword, parameters) = line.split_once([' ', '=']).unwrap_or((line, ""));
+        match keyword.to_ascii_uppercase().as_str() {
+            "PIPELINING" => self.pipelining = true,
+            "8BITMIME" => self.eight_bit_mime = true,
+            "SMTPUTF8" => self.smtputf8 = true,
+            "STARTTLS" => self.starttls = true,
+            "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
+            "DSN" => self.dsn = true,
+            "CHUNKING" => self.chunking = true,
+            "SIZE" => self.size = Some(parameters.trim().parse().unwrap_or(0)),
+            "AUTH" => {
+                for mechanism in parameters.split_ascii_whitespace().map(str::to_ascii_uppercase) {
+                    if !self.auth.contains(&mechanism) {
+                        self.auth.push(mechanism);
+                    }
+                }
+            }
+            "" => {}
+            _ => self.other.push(line.to_owned()),
+        }
     }
 }
