@@ -14,6 +14,5 @@ pub use capabilities::Capabilities;
 pub use reply_parser::{ReplyFault, ReplyParser};
 pub use stuffing::DotStuffer;
 pub use transaction::{
-    ConnectionState, Envelope, Outcome, Protocol, ProtocolError, RecipientOptions, Step,
-    Transaction as ClientTransaction, Unsendable,
+    ConnectionState, Envelope, Outcome, Protocol, ProtocolError, Step, Transaction as ClientTransaction, Unsendable,
 };

@@ -158,6 +158,11 @@ pub struct RcptParams {
     pub orcpt: Option<OriginalRecipient>,
 }
 
+impl RcptParams {
+    /// No parameters.
+    pub const NONE: RcptParams = RcptParams { notify: None, orcpt: None };
+}
+
 /// `BODY=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyType {

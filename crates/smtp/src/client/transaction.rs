@@ -1,10 +1,16 @@
 //! One message to its recipients: MAIL, RCPT…, DATA, pipelined where the server offers it, over SMTP or LMTP.
 
+use std::collections::VecDeque;
+
 use message::Address;
 
-use super::Capabilities;
-use crate::command::{BodyType, Notify, OriginalRecipient, ReturnContent};
+use super::{Capabilities, write};
+use crate::command::{BodyType, MailParams, RcptParams, ReturnContent};
 use crate::reply::Reply;
+
+/// The most commands sent before their replies are read: both sides' socket buffers hold them, so neither side can wait
+/// for the other for ever (RFC 2920 §3.1).
+const WINDOW: usize = 100;
 
 /// SMTP, or LMTP with a reply for each recipient after the data (RFC 2033).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,15 +22,15 @@ pub enum Protocol {
 }
 
 /// What is to be sent, to whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Envelope {
     /// The reverse-path; `None` is `<>`.
     pub sender: Option<Address>,
-    /// The recipients, with their options.
-    pub recipients: Vec<(Address, RecipientOptions)>,
-    /// The size of the data in bytes, when known.
+    /// The recipients, with their DSN parameters, which are passed on where the server offers DSN.
+    pub recipients: Vec<(Address, RcptParams)>,
+    /// The size of the data in bytes, when known; announced where the server offers SIZE.
     pub size: Option<u64>,
-    /// `BODY`.
+    /// `BODY`; announced where the server offers 8BITMIME. Nothing is converted for servers that do not.
     pub body: Option<BodyType>,
     /// Whether header or envelope need SMTPUTF8.
     pub smtputf8: bool,
@@ -34,49 +40,217 @@ pub struct Envelope {
     pub envid: Option<String>,
 }
 
-/// DSN options of a recipient, passed on where the server offers DSN.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RecipientOptions {
-    /// `NOTIFY`.
-    pub notify: Option<Notify>,
-    /// `ORCPT`.
-    pub orcpt: Option<OriginalRecipient>,
-}
-
 /// One message on its way.
 #[derive(Debug)]
 pub struct Transaction {
     protocol: Protocol,
+    capabilities: Capabilities,
+    envelope: Envelope,
+    outcomes: Vec<Option<Outcome>>,
+    /// Indices of recipients that the server accepts.
+    accepted: Vec<usize>,
+    /// Which command is next: 0 MAIL, then each RCPT, then DATA.
+    next: usize,
+    awaited: VecDeque<Awaited>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Mail,
+    Rcpt(usize),
+    Data,
+    /// The reply after the data, for all recipients.
+    End,
+    /// The LMTP reply after the data for one recipient.
+    EndFor(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Up to the reply to DATA.
+    Commands,
+    /// 354 came.
+    Body,
+    /// The end of data was sent.
+    Sent,
+    Done(ConnectionState),
 }
 
 impl Transaction {
     /// Begins a transaction on a connection that has had its EHLO or LHLO.
     pub fn new(protocol: Protocol, capabilities: &Capabilities, envelope: Envelope) -> Result<Transaction, Unsendable> {
-        let _ = (capabilities, envelope);
-        Ok(Transaction { protocol })
+        if envelope.recipients.is_empty() {
+            return Err(Unsendable::NoRecipients);
+        }
+        if envelope.smtputf8 && !capabilities.smtputf8 {
+            return Err(Unsendable::NeedsSmtputf8);
+        }
+        if let (Some(size), Some(limit)) = (envelope.size, capabilities.size.filter(|limit| *limit > 0))
+            && size > limit
+        {
+            return Err(Unsendable::TooLarge { size, limit });
+        }
+        Ok(Transaction {
+            protocol,
+            capabilities: capabilities.clone(),
+            outcomes: vec![None; envelope.recipients.len()],
+            envelope,
+            accepted: Vec::new(),
+            next: 0,
+            awaited: VecDeque::new(),
+            phase: Phase::Commands,
+        })
     }
 
     /// What to do now. After [`Step::Send`] and [`Step::Body`] ask again.
     pub fn step(&mut self) -> Step {
-        let _ = self.protocol;
-        todo!()
+        match self.phase {
+            Phase::Done(_) => Step::Done,
+            _ if !self.awaited.is_empty() => Step::Read,
+            Phase::Commands => self.commands(),
+            Phase::Body if self.accepted.is_empty() => self.empty_body(),
+            Phase::Body => Step::Body,
+            Phase::Sent => {
+                self.phase = Phase::Done(ConnectionState::Ready);
+                Step::Done
+            }
+        }
     }
 
-    /// Takes the reply that was waited for.
+    /// Takes the reply that was waited for. After an error the connection is of no use: take the outcomes.
     pub fn reply(&mut self, reply: Reply) -> Result<(), ProtocolError> {
-        let _ = reply;
-        todo!()
+        if matches!(self.phase, Phase::Done(_)) {
+            return Err(ProtocolError::Unexpected(reply));
+        }
+        if reply.code == 421 {
+            self.settle_all(&reply);
+            self.phase = Phase::Done(ConnectionState::Broken);
+            return Ok(());
+        }
+        let Some(awaited) = self.awaited.pop_front() else {
+            self.phase = Phase::Done(ConnectionState::Broken);
+            return Err(ProtocolError::Unexpected(reply));
+        };
+        if reply.is_intermediate() != (awaited == Awaited::Data && !reply.is_transient() && !reply.is_permanent()) {
+            self.phase = Phase::Done(ConnectionState::Broken);
+            return Err(ProtocolError::WrongKind(reply));
+        }
+        match awaited {
+            Awaited::Mail if reply.is_positive() => {}
+            Awaited::Mail => self.settle_all(&reply),
+            Awaited::Rcpt(_) if self.settled() => {}
+            Awaited::Rcpt(index) if reply.is_positive() => self.accepted.push(index),
+            Awaited::Rcpt(index) => self.outcomes[index] = Some(refused(reply, true)),
+            Awaited::Data if reply.is_intermediate() => self.phase = Phase::Body,
+            Awaited::Data => {
+                self.settle_all(&reply);
+                self.phase = Phase::Done(ConnectionState::NeedsReset);
+            }
+            Awaited::End => self.settle_all(&reply),
+            Awaited::EndFor(index) => self.outcomes[index] = Some(outcome(reply)),
+        }
+        Ok(())
     }
 
     /// The body was sent, through a [`super::DotStuffer`] to its end.
     pub fn body_sent(&mut self) {
-        todo!()
+        self.phase = Phase::Sent;
+        match self.protocol {
+            Protocol::Smtp => self.awaited.push_back(Awaited::End),
+            Protocol::Lmtp => self.awaited.extend(self.accepted.iter().map(|index| Awaited::EndFor(*index))),
+        }
     }
 
-    /// What became of each recipient, in the order of the envelope. Those without a final reply are deferred with `reason`.
+    /// What became of each recipient, in the order of the envelope, and of the connection. Recipients without a final
+    /// reply were interrupted for `reason`.
     pub fn finish(self, reason: &str) -> (Vec<Outcome>, ConnectionState) {
-        let _ = reason;
-        todo!()
+        let data_sent = self.phase == Phase::Sent;
+        let accepted = self.accepted;
+        let outcomes = self.outcomes.into_iter().enumerate().map(|(index, outcome)| {
+            outcome.unwrap_or_else(|| Outcome::Interrupted {
+                reason: reason.to_owned(),
+                data_sent: data_sent && accepted.contains(&index),
+            })
+        });
+        let state = match self.phase {
+            Phase::Done(state) => state,
+            Phase::Sent if self.awaited.is_empty() => ConnectionState::Ready,
+            _ => ConnectionState::Broken,
+        };
+        (outcomes.collect(), state)
+    }
+
+    /// Commands up to the next point where replies must be read.
+    fn commands(&mut self) -> Step {
+        let data = self.envelope.recipients.len() + 1;
+        if self.settled() {
+            let state = if self.next <= 1 { ConnectionState::Ready } else { ConnectionState::NeedsReset };
+            self.phase = Phase::Done(state);
+            return Step::Done;
+        }
+        let end = if self.capabilities.pipelining { (self.next + WINDOW).min(data + 1) } else { self.next + 1 };
+        let mut out = Vec::new();
+        while self.next < end {
+            let awaited = match self.next {
+                0 => Awaited::Mail,
+                next if next == data => Awaited::Data,
+                next => Awaited::Rcpt(next - 1),
+            };
+            self.write(awaited, &mut out);
+            self.awaited.push_back(awaited);
+            self.next += 1;
+        }
+        Step::Send(out)
+    }
+
+    /// Nobody is left to send to, but the server expects data: RFC 2920 §3.1 lets us send none.
+    fn empty_body(&mut self) -> Step {
+        if self.protocol == Protocol::Lmtp {
+            // How many replies would follow is anybody's guess.
+            self.phase = Phase::Done(ConnectionState::Broken);
+            return Step::Done;
+        }
+        self.phase = Phase::Sent;
+        self.awaited.push_back(Awaited::End);
+        Step::Send(b".\r\n".to_vec())
+    }
+
+    fn write(&self, command: Awaited, out: &mut Vec<u8>) {
+        let Envelope { sender, recipients, size, body, smtputf8, ret, envid } = &self.envelope;
+        let Capabilities { dsn, eight_bit_mime, size: size_limit, .. } = self.capabilities;
+        match command {
+            Awaited::Mail => {
+                let params = MailParams {
+                    size: size.filter(|_| size_limit.is_some()),
+                    body: body.filter(|_| eight_bit_mime),
+                    smtputf8: *smtputf8,
+                    auth: None,
+                    ret: ret.filter(|_| dsn),
+                    envid: envid.clone().filter(|_| dsn),
+                };
+                write::mail(out, sender.as_ref(), &params);
+            }
+            Awaited::Rcpt(index) => {
+                let (address, params) = &recipients[index];
+                write::rcpt(out, address, if dsn { params } else { const { &RcptParams::NONE } });
+            }
+            Awaited::Data => out.extend_from_slice(b"DATA\r\n"),
+            Awaited::End | Awaited::EndFor(_) => {}
+        }
+    }
+
+    /// Gives every recipient without an outcome this one.
+    fn settle_all(&mut self, reply: &Reply) {
+        for place in self.outcomes.iter_mut().filter(|place| place.is_none()) {
+            *place = Some(outcome(reply.clone()));
+        }
+        self.accepted.clear();
+    }
+
+    /// Whether every recipient has its outcome.
+    fn settled(&self) -> bool {
+        self.outcomes.iter().all(Option::is_some)
     }
 }
 
@@ -150,4 +324,14 @@ pub enum ProtocolError {
     /// A reply of the wrong kind, for example 354 to RCPT.
     #[error("the server sent a reply of the wrong kind: {0}")]
     WrongKind(Reply),
+}
+
+fn outcome(reply: Reply) -> Outcome {
+    if reply.is_positive() { Outcome::Delivered(reply) } else { refused(reply, false) }
+}
+
+fn refused(reply: Reply, to_rcpt: bool) -> Outcome {
+    // RFC 5321 §4.5.3.1.10: servers of old say 552 when they have too many recipients.
+    let too_many = to_rcpt && reply.code == 552 && matches!(reply.enhanced, None | Some((5, 5, 3)));
+    if reply.is_transient() || too_many { Outcome::Deferred(reply) } else { Outcome::Failed(reply) }
 }
