@@ -85,9 +85,6 @@ pub struct TlsFacts {
 pub struct Settings {
     /// The fully qualified name of this host: greeting (unless the connector has its own), `Received:`, AuthSource.
     pub hostname: String,
-    /// The mark of this organization in the hop marker field, by which loops are found. Stable over restarts, as the
-    /// objectGUID of the organization.
-    pub loop_mark: String,
     /// A certificate is there: STARTTLS may be offered.
     pub tls_available: bool,
 }

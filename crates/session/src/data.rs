@@ -1,0 +1,278 @@
+//! DATA (RFC 5321 §4.1.1.4): the header decided once, the body streamed, the answer at the end of data.
+
+use directory::{HostKind, TokenKind};
+use message::header::{HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
+use message::senders::{SenderFault, Senders, senders};
+use rights::{Accepted, DecisionRecord, NoTrace, Question, Refusal, RightName};
+use smtp::{DataReader, Reply};
+
+use crate::host::{Host, LogEntry, Origin, Output, Proven, StoreOutcome, Submission, Wait};
+use crate::replies;
+use crate::session::{Context, Phase, Session};
+use crate::stamp;
+
+/// Message data on its way in. Of the message itself only the header block is ever held.
+pub(crate) struct Reception {
+    reader: DataReader,
+    content: Content,
+}
+
+struct Content {
+    /// Octets received, dot-unstuffed (RFC 1870 §3).
+    size: u64,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The header block is being collected.
+    Header(HeaderReader),
+    /// The message is allowed as far as is known, and its body goes to [`Output::body`].
+    Body(Box<Draft>),
+    /// The rest of the message is read and dropped; this is the answer.
+    Refused(Reply),
+}
+
+/// A message whose header was allowed.
+struct Draft {
+    queue_id: String,
+    proven: Proven,
+    bypass_anti_spam: bool,
+    audit: Option<DecisionRecord>,
+    /// What the message may measure; `None`: no limit for the token that was chosen.
+    limit: Option<u64>,
+}
+
+impl Session {
+    pub(crate) fn data(&mut self, cx: &Context<'_>, out: &mut dyn Output) -> Wait {
+        match &self.transaction {
+            None => self.reply(replies::bad_sequence("Need MAIL before DATA"), out),
+            // Attack 30: recipients that were refused are none.
+            Some(transaction) if transaction.recipients.is_empty() => self.reply(replies::no_valid_recipients(), out),
+            Some(_) => {
+                let limit = usize::try_from(cx.connector.max_header_size).unwrap_or(usize::MAX);
+                let content = Content { size: 0, stage: Stage::Header(HeaderReader::new(limit)) };
+                self.phase = Phase::Data(Box::new(Reception { reader: DataReader::new(), content }));
+                self.reply(replies::start_input(), out);
+            }
+        }
+        Wait::Nothing
+    }
+
+    /// Takes message data, and answers at its end. Whatever is wrong with a message, it is read to the end first:
+    /// otherwise its text would be taken for commands.
+    pub(crate) fn take_data(&mut self, host: &dyn Host, input: &[u8], out: &mut dyn Output) -> (usize, Wait) {
+        let Phase::Data(mut reception) = std::mem::replace(&mut self.phase, Phase::Command) else {
+            return (input.len(), Wait::Close);
+        };
+        let Reception { reader, content } = &mut *reception;
+        let progress = reader.push(input, &mut |bytes| content.take(self, host, bytes, out));
+        if let (Some(fault), Stage::Header(_) | Stage::Body(_)) = (reader.fault(), &content.stage) {
+            content.refuse(self, replies::malformed(fault), out);
+        }
+        if !progress.ended {
+            self.phase = Phase::Data(reception);
+            self.data_arrived(host.now());
+            return (progress.consumed, Wait::Nothing);
+        }
+        let content = reception.content;
+        let wait = self.within(host, out, |session, cx, out| session.end_of_data(cx, content, out));
+        (progress.consumed, wait)
+    }
+
+    fn end_of_data(&mut self, cx: &Context<'_>, mut content: Content, out: &mut dyn Output) -> Wait {
+        // A message may end before its header does.
+        if let Stage::Header(reader) = content.stage {
+            content.stage = match reader.finish() {
+                Ok(block) => self.judge(cx, &block, out),
+                Err(fault) => Stage::Refused(header_fault(fault)),
+            };
+        }
+        content.measure(self, out);
+        match content.stage {
+            Stage::Body(draft) => match self.submission(cx, *draft, content.size) {
+                Some(submission) => self.store(submission),
+                None => self.refused(replies::bad_sequence("Need MAIL before DATA"), out),
+            },
+            Stage::Refused(reply) => self.refused(reply, out),
+            Stage::Header(_) => self.refused(replies::store_failed(), out),
+        }
+    }
+
+    /// A message that is refused takes its whole transaction with it: no part of it may count for the next (attack 1).
+    fn refused(&mut self, reply: Reply, out: &mut dyn Output) -> Wait {
+        self.reset_transaction(out);
+        if reply.code == 421 {
+            return self.end(reply, out);
+        }
+        self.reply(reply, out);
+        Wait::Nothing
+    }
+
+    /// Decides over the header block as received, before the firewall, and writes it out as it is to be stored.
+    fn judge(&mut self, cx: &Context<'_>, block: &HeaderBlock, out: &mut dyn Output) -> Stage {
+        if stamp::too_many_hops(block, cx.connector.max_hops) {
+            return Stage::Refused(replies::loop_detected());
+        }
+        let senders = senders(block);
+        self.note_senders(senders.as_ref().ok());
+        let Some(transaction) = &mut self.transaction else {
+            return Stage::Refused(replies::bad_sequence("Need MAIL before DATA"));
+        };
+        match transaction.rights.header(cx.snapshot, &self.authority, cx.now, senders.as_ref()) {
+            Ok(accepted) => self.accept(cx, block, &senders, &accepted, out),
+            Err(denied) => Stage::Refused(self.refusal_reply(cx, &denied, None, out)),
+        }
+    }
+
+    fn accept(
+        &mut self,
+        cx: &Context<'_>,
+        block: &HeaderBlock,
+        senders: &Result<Senders, SenderFault>,
+        accepted: &Accepted,
+        out: &mut dyn Output,
+    ) -> Stage {
+        if let Some(denied) = &accepted.observed {
+            let id = self.record(cx, denied, None, true, out);
+            out.log(LogEntry::Information { context: "Would be refused", data: &id });
+        }
+        let queue_id = cx.host.new_id();
+        let circumstances = self.circumstances(cx, None);
+        let audit = DecisionRecord::accepted(cx.snapshot, circumstances, accepted, &queue_id);
+        let edits = self.edits(cx, block, senders, accepted, &queue_id);
+        let header = message::rewrite::rewrite(block, &edits);
+        out.begin_body(&queue_id);
+        if let Some(transaction) = &mut self.transaction {
+            transaction.body_begun = true;
+        }
+        out.body(&header);
+        let facts = rights::Facts { connector: self.authority.connector, logon: self.authority.logon, time: cx.now };
+        let bypass = Question::Right(RightName::BypassMessageSizeLimit);
+        let bypass = rights::decide::<NoTrace>(cx.snapshot, &accepted.token, &facts, &bypass).reason.is_ok();
+        Stage::Body(Box::new(Draft {
+            queue_id,
+            proven: proven(&accepted.token.kind),
+            bypass_anti_spam: accepted.bypass_anti_spam,
+            audit,
+            limit: (!bypass).then_some(cx.connector.max_message_size),
+        }))
+    }
+
+    fn submission(&mut self, cx: &Context<'_>, draft: Draft, size: u64) -> Option<Submission> {
+        let transaction = self.transaction.as_mut()?;
+        let guid = |object| cx.snapshot.object(object).map(|object| object.guid());
+        let origin = Origin {
+            connector: self.connector_guid,
+            remote: self.peer.remote,
+            helo: self.greeted.as_ref().map(|greeted| greeted.name.clone()).unwrap_or_default(),
+            account: self.authority.account.and_then(guid),
+            logon: self.authority.logon.and_then(guid),
+            proven: draft.proven,
+            bypass_anti_spam: draft.bypass_anti_spam,
+        };
+        Some(Submission {
+            queue_id: draft.queue_id,
+            sender: transaction.sender.clone(),
+            recipients: std::mem::take(&mut transaction.recipients),
+            received: cx.now,
+            size,
+            smtputf8: transaction.smtputf8,
+            eight_bit: transaction.eight_bit,
+            origin,
+            audit: draft.audit,
+        })
+    }
+
+    /// The message is on stable storage, or not; only now the client is told.
+    pub(crate) fn stored(&mut self, queue_id: &str, outcome: StoreOutcome, out: &mut dyn Output) -> Wait {
+        // What was begun is the queue's now, whatever became of it.
+        if let Some(transaction) = &mut self.transaction {
+            transaction.body_begun = false;
+        }
+        self.reset_transaction(out);
+        let reply = match outcome {
+            StoreOutcome::Stored => {
+                self.errors = 0;
+                replies::queued(queue_id)
+            }
+            StoreOutcome::Full => replies::store_full(),
+            StoreOutcome::Failed => replies::store_failed(),
+        };
+        self.reply(reply, out);
+        Wait::Nothing
+    }
+}
+
+impl Content {
+    fn take(&mut self, session: &mut Session, host: &dyn Host, bytes: &[u8], out: &mut dyn Output) {
+        self.size = self.size.saturating_add(bytes.len() as u64);
+        let Stage::Header(reader) = &mut self.stage else {
+            self.measure(session, out);
+            if let Stage::Body(_) = &self.stage {
+                out.body(bytes);
+            }
+            return;
+        };
+        match reader.push(bytes) {
+            Ok(HeaderProgress::More) => {}
+            Ok(HeaderProgress::Complete { consumed }) => {
+                let reader = std::mem::replace(reader, HeaderReader::new(0));
+                self.stage = match reader.finish() {
+                    Ok(block) => session.judge_now(host, &block, out),
+                    Err(fault) => Stage::Refused(header_fault(fault)),
+                };
+                self.measure(session, out);
+                if let (Stage::Body(_), Some(body)) = (&self.stage, bytes.get(consumed..)) {
+                    out.body(body);
+                }
+            }
+            Err(fault) => self.refuse(session, header_fault(fault), out),
+        }
+    }
+
+    /// Gives a message up that has grown beyond the limit.
+    fn measure(&mut self, session: &mut Session, out: &mut dyn Output) {
+        if let Stage::Body(draft) = &self.stage
+            && let Some(limit) = draft.limit
+            && self.size > limit
+        {
+            self.refuse(session, replies::refusal(&Refusal::TooLarge { limit }, None), out);
+        }
+    }
+
+    fn refuse(&mut self, session: &mut Session, reply: Reply, out: &mut dyn Output) {
+        session.reset_transaction(out);
+        self.stage = Stage::Refused(reply);
+    }
+}
+
+impl Session {
+    /// [`Session::judge`] in the middle of data, on the newest snapshot.
+    fn judge_now(&mut self, host: &dyn Host, block: &HeaderBlock, out: &mut dyn Output) -> Stage {
+        let snapshot = host.snapshot();
+        match self.standing(&snapshot) {
+            Ok(connector) => {
+                let cx = Context { host, now: host.now(), snapshot: &snapshot, connector };
+                self.judge(&cx, block, out)
+            }
+            Err(refusal) => Stage::Refused(replies::refusal(&refusal, None)),
+        }
+    }
+}
+
+fn header_fault(fault: HeaderFault) -> Reply {
+    match fault {
+        HeaderFault::TooLarge { .. } => replies::header_too_large(fault),
+        fault => replies::malformed(fault),
+    }
+}
+
+fn proven(kind: &TokenKind) -> Proven {
+    match kind {
+        TokenKind::Anonymous => Proven::Anonymous,
+        TokenKind::Account => Proven::Account,
+        TokenKind::Host(HostKind::ExternallySecured) => Proven::Address,
+        TokenKind::Host(HostKind::Hub | HostKind::Edge) => Proven::Server,
+        TokenKind::Host(HostKind::Partner { .. }) => Proven::Partner,
+    }
+}

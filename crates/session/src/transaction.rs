@@ -1,0 +1,34 @@
+//! The state of a mail transaction, and the one way to be rid of it.
+
+use message::Address;
+
+use crate::host::{Output, Recipient};
+use crate::session::Session;
+
+/// From MAIL FROM to the end of data. Everything that belongs to one message and must not reach the next is here.
+pub(crate) struct Transaction {
+    /// The tokens that still allow all of it.
+    pub(crate) rights: rights::Transaction,
+    /// The reverse-path; `None` is `<>`.
+    pub(crate) sender: Option<Address>,
+    /// Those that were accepted.
+    pub(crate) recipients: Vec<Recipient>,
+    /// `SMTPUTF8` was given.
+    pub(crate) smtputf8: bool,
+    /// `BODY=8BITMIME` was given.
+    pub(crate) eight_bit: bool,
+    /// Text was given to [`Output::body`] and is not stored yet.
+    pub(crate) body_begun: bool,
+}
+
+impl Session {
+    /// Forgets sender, recipients, tokens and text of the present message. Nothing else ends a transaction: RSET, EHLO,
+    /// STARTTLS, a refused or accepted message and the end of the session all come here (attack 7: one reset function).
+    pub(crate) fn reset_transaction(&mut self, out: &mut dyn Output) {
+        if let Some(transaction) = self.transaction.take()
+            && transaction.body_begun
+        {
+            out.drop_body();
+        }
+    }
+}
