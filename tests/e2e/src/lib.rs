@@ -11,6 +11,7 @@
 
 mod client;
 mod demo;
+mod domain_controller;
 mod outcome;
 mod peer;
 mod server;
@@ -19,6 +20,7 @@ mod talk;
 
 pub use client::{Attempt, Logon, Mechanism, Tool};
 pub use demo::Demo;
+pub use domain_controller::DomainController;
 pub use outcome::{Message, Outcome};
 pub use peer::{require, skip_without};
 pub use server::{Finished, Server, free_port, procura, run_procura};
