@@ -92,17 +92,24 @@ impl Server {
     /// Starts `procura` with these arguments and waits until all `ports` greet with 220.
     #[track_caller]
     pub fn start(arguments: &[&str], ports: &[u16]) -> Server {
-        let mut server = Server::spawn(arguments);
+        let mut command = Command::new(procura());
+        command.args(arguments);
+        Server::start_command(command, ports)
+    }
+
+    /// The same for a command that becomes `procura`.
+    #[track_caller]
+    pub fn start_command(command: Command, ports: &[u16]) -> Server {
+        let mut server = Server::spawn(command);
         for port in ports {
             server.wait_for_greeting(SocketAddr::from(([127, 0, 0, 1], *port)));
         }
         server
     }
 
-    /// Starts `procura` and waits for nothing.
-    pub fn spawn(arguments: &[&str]) -> Server {
-        let mut child = Command::new(procura())
-            .args(arguments)
+    /// Starts a command that becomes `procura` and waits for nothing.
+    pub fn spawn(mut command: Command) -> Server {
+        let mut child = command
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -32,19 +32,25 @@ def log_on(smtp, order):
 
 def send(smtp, order):
     reply = smtp.mail(order["envelope"])
-    if reply[0] != 250:
-        smtp.docmd("RSET")
-        return text(reply)
     for recipient in order["to"]:
-        reply = smtp.rcpt(recipient)
-        if reply[0] not in (250, 251):
+        if reply[0] == 250:
+            reply = smtp.rcpt(recipient)
+    if reply[0] != 250:
+        if reply[0] != 421:
             smtp.docmd("RSET")
-            return text(reply)
+        return text(reply)
     try:
         # As bytes, so that smtplib sends them as they are but for the line ends.
         return text(smtp.data(order["message"].replace("\n", "\r\n").encode("utf-8")))
     except smtplib.SMTPDataError as refusal:
         return text((refusal.smtp_code, refusal.smtp_error))
+
+
+def send_to_whom_it_goes(smtp, order):
+    """As most programs send: to those recipients that are accepted."""
+    message = order["message"].replace("\n", "\r\n").encode("utf-8")
+    refused = smtp.sendmail(order["envelope"], order["to"], message)
+    return "; ".join(f"{recipient} {text(reply)}" for recipient, reply in refused.items())
 
 
 def main():
@@ -61,6 +67,8 @@ def main():
                     reply = log_on(smtp, order)
                 case "send":
                     reply = send(smtp, order)
+                case "send to whom it goes":
+                    reply = send_to_whom_it_goes(smtp, order)
                 case "command":
                     reply = text(smtp.docmd(order["line"]))
         except (smtplib.SMTPException, OSError) as fault:

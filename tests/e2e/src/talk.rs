@@ -48,6 +48,12 @@ impl Talk {
         self.order(json!({"do": "send", "envelope": envelope, "to": to, "message": message}))
     }
 
+    /// Sends a message to those recipients that are accepted; the others with their replies.
+    #[track_caller]
+    pub fn send_to_whom_it_goes(&mut self, envelope: &str, to: &[&str], message: &str) -> String {
+        self.order(json!({"do": "send to whom it goes", "envelope": envelope, "to": to, "message": message}))
+    }
+
     /// Sends one command line; its reply.
     #[track_caller]
     pub fn command(&mut self, line: &str) -> String {

@@ -1,0 +1,142 @@
+//! Wrong input gets an answer that says what is wrong, where, and what to do; nothing is lost.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use e2e::{Demo, Finished, Server, Talk, free_port, procura, require, run_procura, skip_without};
+
+/// The command fails and its message holds all of `words`.
+#[track_caller]
+fn fails(finished: &Finished, words: &[&str]) {
+    assert!(finished.code != 0, "succeeded: {}", finished.all());
+    let missing: Vec<&&str> = words.iter().filter(|word| !finished.err.contains(**word)).collect();
+    assert!(missing.is_empty(), "{missing:?} not in: {}", finished.err);
+    assert!(!finished.err.contains("panicked"), "{}", finished.err);
+}
+
+/// `serve --demo` on `data` with free ports, expected to fail at once.
+fn serve_in_vain(data: &Path, client_port: u16) -> Finished {
+    let (client, internet) = (format!("127.0.0.1:{client_port}"), format!("127.0.0.1:{}", free_port()));
+    let data = data.to_str().unwrap();
+    run_procura(["serve", "--demo", "--data", data, "--client-listen", &client, "--internet-listen", &internet], "")
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused() {
+    let demo = Demo::start();
+    let finished = serve_in_vain(&demo.data(), free_port());
+    fails(&finished, &[demo.data().to_str().unwrap()]);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    fails(&serve_in_vain(&folder.path().join("data"), port), &[&port.to_string(), "in use"]);
+}
+
+#[test]
+fn a_corrupt_directory_is_refused_and_left_as_it_is() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let database = demo.data().join("directory.db");
+    let mut bytes = fs::read(&database).unwrap();
+    bytes.iter_mut().take(200).for_each(|byte| *byte ^= 0x5a);
+    fs::write(&database, &bytes).unwrap();
+    let finished = serve_in_vain(&demo.data(), free_port());
+    fails(&finished, &["directory.db"]);
+    assert_eq!(fs::read(&database).unwrap(), bytes, "the file was changed");
+}
+
+#[test]
+fn a_syntax_error_in_the_configuration_is_shown_with_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("procura.toml");
+    fs::write(&file, "[log]\nlevel = \"info\"\n\n[delivery]\nexpire_hours = = 3\n").unwrap();
+    let finished = run_procura(["serve", "--config", file.to_str().unwrap()], "");
+    fails(&finished, &["procura.toml", "5"]);
+}
+
+#[test]
+fn an_unknown_key_in_the_configuration_is_shown_with_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("procura.toml");
+    fs::write(&file, "[log]\nlevel = \"info\"\nlevle = \"debug\"\n").unwrap();
+    let finished = run_procura(["serve", "--config", file.to_str().unwrap()], "");
+    fails(&finished, &["procura.toml", "levle", "3"]);
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_named() {
+    let finished = run_procura(["serve", "--config", "/nonexistent/procura.toml"], "");
+    fails(&finished, &["/nonexistent/procura.toml"]);
+}
+
+#[test]
+fn malformed_ldif_is_refused_with_its_line_and_changes_nothing() {
+    let demo = Demo::start();
+    let file = demo.scratch().join("wrong.ldif");
+    let text = "dn: CN=zoe,CN=Users,DC=example,DC=com\nobjectClass: user\ncn: zoe\nthis is no attribute\n";
+    fs::write(&file, text).unwrap();
+    let finished = demo.procura(&["import", file.to_str().unwrap()]);
+    fails(&finished, &["wrong.ldif", "4"]);
+    assert!(!demo.procura(&["user", "list"]).ok().contains("zoe"), "half of the file was imported");
+}
+
+#[test]
+fn a_broken_descriptor_in_ldif_is_refused_with_its_line() {
+    let demo = Demo::start();
+    let file = demo.scratch().join("wrong.ldif");
+    let text = "dn: CN=zoe,CN=Users,DC=example,DC=com\nobjectClass: user\ncn: zoe\nsAMAccountName: zoe\nnTSecurityDescriptor:: AQAHhBQA\n";
+    fs::write(&file, text).unwrap();
+    fails(&demo.procura(&["import", file.to_str().unwrap()]), &["wrong.ldif", "nTSecurityDescriptor"]);
+}
+
+#[test]
+fn an_unknown_account_is_named() {
+    let demo = Demo::start();
+    fails(&demo.procura_with(&["password", "set", "nobody", "--stdin"], "x\n"), &["nobody"]);
+}
+
+#[test]
+fn an_unknown_right_is_named() {
+    let demo = Demo::start();
+    let finished = demo.procura(&["permission", "add", "ceo", "--trustee", "bob", "--right", "Sned As"]);
+    fails(&finished, &["Sned As"]);
+}
+
+#[test]
+fn commands_work_on_a_stopped_server_and_the_next_start_sees_them() {
+    let mut demo = Demo::start();
+    assert_eq!(demo.stop(), 0, "a server that is asked to stop ends well");
+    demo.procura(&["user", "add", "zoe", "--mailbox"]).ok();
+    demo.start_again();
+    assert!(demo.procura(&["user", "list"]).ok().contains("zoe"));
+}
+
+#[test]
+fn a_full_disk_refuses_mail_for_now() {
+    if !require(&["python3", "unshare", "mount"]) {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        return skip_without("root, to mount a small file system");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (client_port, internet_port) = (free_port(), free_port());
+    // The mount is seen by the server alone and goes with it. 100 MB are less than what must stay free.
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "mount -t tmpfs -o size=100m none \"$1\" && shift && exec \"$@\"", "sh"]);
+    command.arg(folder.path()).arg(procura()).args(["serve", "--demo", "--data"]).arg(folder.path().join("data"));
+    command.args(["--client-listen", &format!("127.0.0.1:{client_port}")]);
+    command.args(["--internet-listen", &format!("127.0.0.1:{internet_port}")]);
+    let server = Server::start_command(command, &[client_port, internet_port]);
+    let mut talk = Talk::connect(internet_port);
+    let reply = talk.send("stranger@outside.test", &["bob@example.com"], "From: stranger@outside.test\n\nhello\n");
+    assert!(reply.starts_with("452 4.3.1"), "{reply}\n{}", server.output());
+}
