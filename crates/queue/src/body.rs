@@ -1,33 +1,169 @@
 //! Bodies on their way into and out of the segments.
 
 use std::io;
+use std::sync::Arc;
 
-use crate::QueueError;
+use crate::block::{BLOCK, Block};
+use crate::segment::{Segment, Segments};
+use crate::{QueueError, fail_point};
+
+/// A large body reserves this much of a segment at a time, so that its blocks lie together.
+const RESERVATION: usize = 256 << 10;
 
 /// Takes the body of a message piece by piece. Dropped without being committed, it leaves nothing behind.
 #[derive(Debug)]
 pub struct BodyWriter {
-    _private: (),
+    segments: Arc<Segments>,
+    /// What is not in a segment yet, at most one block.
+    buffer: Vec<u8>,
+    blocks: Vec<Block>,
+    /// The segments that `blocks` lie in.
+    touched: Vec<Arc<Segment>>,
+    reserved: Option<Reserved>,
+    length: u64,
+    fault: Option<QueueError>,
+}
+
+#[derive(Debug)]
+struct Reserved {
+    segment: Arc<Segment>,
+    offset: u64,
+    left: usize,
 }
 
 impl BodyWriter {
+    pub(crate) fn new(segments: Arc<Segments>) -> BodyWriter {
+        BodyWriter {
+            segments,
+            buffer: Vec::new(),
+            blocks: Vec::new(),
+            touched: Vec::new(),
+            reserved: None,
+            length: 0,
+            fault: None,
+        }
+    }
+
     /// Appends octets. Keeps up to 64 KiB in memory; beyond that, writes to the current segment.
     ///
     /// # Errors
     /// [`QueueError::Full`] without space; after an error the body cannot be committed any more.
-    pub fn write(&mut self, octets: &[u8]) -> Result<(), QueueError> {
-        let _ = octets;
-        todo!()
+    pub fn write(&mut self, mut octets: &[u8]) -> Result<(), QueueError> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        self.length += octets.len() as u64;
+        while self.buffer.len() + octets.len() > BLOCK {
+            let (now, later) = octets.split_at(BLOCK - self.buffer.len());
+            self.buffer.extend_from_slice(now);
+            octets = later;
+            if let Err(fault) = self.spill() {
+                self.fault = Some(fault.clone());
+                return Err(fault);
+            }
+        }
+        self.buffer.extend_from_slice(octets);
+        Ok(())
     }
 
     /// Octets so far.
     pub fn len(&self) -> u64 {
-        todo!()
+        self.length
     }
 
     /// Nothing was written yet.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.length == 0
+    }
+
+    /// Moves the full buffer to the segments.
+    fn spill(&mut self) -> Result<(), QueueError> {
+        let reserved = match &mut self.reserved {
+            Some(reserved) if reserved.left >= self.buffer.len() => reserved,
+            _ => {
+                let space = self.segments.allocate(&[RESERVATION])?.swap_remove(0);
+                if !self.touched.iter().any(|segment| segment.id() == space.segment.id()) {
+                    self.touched.push(space.segment.clone());
+                }
+                self.reserved.insert(Reserved { segment: space.segment, offset: space.offset, left: RESERVATION })
+            }
+        };
+        fail_point("spill.before_write");
+        reserved.segment.write_at(&self.buffer, reserved.offset)?;
+        fail_point("spill.after_write");
+        self.blocks.push(Block {
+            segment: reserved.segment.id(),
+            offset: reserved.offset,
+            length: self.buffer.len() as u32,
+            checksum: crc32c::crc32c(&self.buffer),
+        });
+        reserved.offset += self.buffer.len() as u64;
+        reserved.left -= self.buffer.len();
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Octets that are in the segments already.
+    pub(crate) fn spilled(&self) -> u64 {
+        self.length - self.buffer.len() as u64
+    }
+
+    /// Syncs what is in the segments already.
+    pub(crate) fn sync_spilled(&self) -> Result<(), QueueError> {
+        self.touched.iter().try_for_each(|segment| segment.sync())
+    }
+
+    /// The fault of an earlier write.
+    pub(crate) fn fault(&self) -> Option<&QueueError> {
+        self.fault.as_ref()
+    }
+
+    /// The octets that the committer has to write.
+    pub(crate) fn tail(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Notes where the committer wrote [`BodyWriter::tail`].
+    pub(crate) fn tail_written(&mut self, segment: Arc<Segment>, offset: u64) {
+        self.blocks.push(Block {
+            segment: segment.id(),
+            offset,
+            length: self.buffer.len() as u32,
+            checksum: crc32c::crc32c(&self.buffer),
+        });
+        if !self.touched.iter().any(|other| other.id() == segment.id()) {
+            self.touched.push(segment);
+        }
+        self.buffer = Vec::new();
+    }
+
+    /// The segments to be synced.
+    pub(crate) fn touched(&self) -> &[Arc<Segment>] {
+        &self.touched
+    }
+
+    /// Where the body lies so far.
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The message is durable: its blocks belong to the database now.
+    pub(crate) fn keep(mut self) {
+        self.blocks.clear();
+    }
+}
+
+impl Drop for BodyWriter {
+    fn drop(&mut self) {
+        self.touched.clear();
+        if let Some(Reserved { segment, left, .. }) = self.reserved.take() {
+            let id = segment.id();
+            drop(segment);
+            self.segments.release_space(id, left as u64);
+        }
+        if !self.blocks.is_empty() {
+            self.segments.release(&self.blocks);
+        }
     }
 }
 
@@ -35,32 +171,91 @@ impl BodyWriter {
 /// of it is given out; a mismatch is an error of kind `InvalidData` whose source is [`QueueError::Damaged`].
 #[derive(Debug)]
 pub struct BodyReader {
-    _private: (),
+    queue_id: String,
+    parts: std::vec::IntoIter<(Block, Arc<Segment>)>,
+    buffer: Vec<u8>,
+    position: usize,
+    length: u64,
+    damage: Option<QueueError>,
 }
 
 impl BodyReader {
+    /// A body in `blocks`.
+    pub(crate) fn new(queue_id: &str, blocks: Vec<Block>, segments: &Segments) -> Result<BodyReader, QueueError> {
+        let length = blocks.iter().map(|block| u64::from(block.length)).sum();
+        let parts: Vec<(Block, Arc<Segment>)> = blocks
+            .into_iter()
+            .map(|block| {
+                segments.get(block.segment).map(|segment| (block, segment)).ok_or_else(|| QueueError::Damaged {
+                    queue_id: queue_id.to_owned(),
+                    detail: format!("segment {:08}.seg is missing", block.segment),
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(BodyReader {
+            queue_id: queue_id.to_owned(),
+            parts: parts.into_iter(),
+            buffer: Vec::new(),
+            position: 0,
+            length,
+            damage: None,
+        })
+    }
+
     /// Octets of the whole body.
     pub fn len(&self) -> u64 {
-        todo!()
+        self.length
     }
 
     /// The body has no octets.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.length == 0
     }
 
     /// The next octets, at most 64 KiB; empty at the end.
     ///
     /// # Errors
-    /// [`QueueError::Damaged`], [`QueueError::Io`].
+    /// [`QueueError::Damaged`].
     pub fn next_block(&mut self) -> Result<&[u8], QueueError> {
-        todo!()
+        if let Some(damage) = &self.damage {
+            return Err(damage.clone());
+        }
+        if self.position == self.buffer.len() {
+            self.position = 0;
+            self.buffer.clear();
+            if let Some((block, segment)) = self.parts.next() {
+                self.fill(block, &segment)?;
+            }
+        }
+        let from = std::mem::replace(&mut self.position, self.buffer.len());
+        Ok(&self.buffer[from..])
+    }
+
+    fn fill(&mut self, block: Block, segment: &Segment) -> Result<(), QueueError> {
+        self.buffer.resize(block.length as usize, 0);
+        let fault = match segment.read_at(&mut self.buffer, block.offset) {
+            Err(error) => error.to_string(),
+            Ok(()) if crc32c::crc32c(&self.buffer) != block.checksum => "checksum mismatch".to_owned(),
+            Ok(()) => return Ok(()),
+        };
+        self.buffer.clear();
+        let detail = format!("{:08}.seg, {} octets at {}: {fault}", block.segment, block.length, block.offset);
+        let damage = QueueError::Damaged { queue_id: self.queue_id.clone(), detail };
+        self.damage = Some(damage.clone());
+        Err(damage)
     }
 }
 
 impl io::Read for BodyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let _ = buffer;
-        todo!()
+        if self.position == self.buffer.len() {
+            self.next_block().map_err(|damage| io::Error::new(io::ErrorKind::InvalidData, damage))?;
+            self.position = 0;
+        }
+        let left = &self.buffer[self.position..];
+        let count = left.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&left[..count]);
+        self.position += count;
+        Ok(count)
     }
 }

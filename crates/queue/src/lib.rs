@@ -14,13 +14,22 @@
 //! The crate knows nothing of SMTP: addresses and destinations are text to it. It reads no clock.
 
 mod backoff;
+mod block;
 mod body;
+mod committer;
 mod envelope;
 mod error;
 mod failpoint;
+mod keeper;
+mod open;
 mod pending;
 mod queue;
+mod reader;
 mod schedule;
+mod schema;
+mod segment;
+mod sqlite;
+mod storage;
 
 pub use backoff::Backoff;
 pub use body::{BodyReader, BodyWriter};

@@ -1,11 +1,24 @@
 //! The handle that everybody holds.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
+use crate::committer::{Callback, Request, Settlement, Shared};
+use crate::keeper::Chore;
+use crate::reader::Readers;
+use crate::storage::{Effect, Operation};
 use crate::{
     AuditItem, BodyReader, BodyWriter, Counts, Delivery, DestinationState, Envelope, Hold, ListFilter, MessageDetail,
     MessageSummary, Millis, NewMessage, Outcome, Pending, QueueError,
 };
+
+/// A body with more than this in its segments is synced before the committer gets it.
+const LARGE: u64 = 1 << 20;
+/// When the outcome of a delivery cannot be noted, it is not tried again for so long.
+const UNSETTLED_WAIT: Millis = 60_000;
 
 /// Settings of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +72,16 @@ pub struct Recovery {
 
 /// The durable queue. Clones share it; the last one closes it.
 #[derive(Debug, Clone)]
-pub struct Queue {
-    dir: PathBuf,
+pub struct Queue(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) readers: Readers,
+    pub(crate) requests: Sender<Request>,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held as long as the queue is open.
+    pub(crate) lock: std::fs::File,
 }
 
 impl Queue {
@@ -69,18 +90,18 @@ impl Queue {
     /// # Errors
     /// [`QueueError::InUse`], [`QueueError::Corrupt`], [`QueueError::NewerSchema`], [`QueueError::Io`].
     pub fn open(dir: &Path, options: QueueOptions) -> Result<(Queue, Recovery), QueueError> {
-        let _ = options;
-        Ok((Queue { dir: dir.to_owned() }, Recovery::default()))
+        let (inner, recovery) = crate::open::open(dir, &options)?;
+        Ok((Queue(Arc::new(inner)), recovery))
     }
 
     /// The directory it lives in.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.0.shared.segments.queue()
     }
 
     /// Starts a body.
     pub fn begin(&self) -> BodyWriter {
-        todo!()
+        BodyWriter::new(self.0.shared.segments.clone())
     }
 
     /// Queues a message. `done` is called on the committer's thread, soon, once body and envelope are on stable storage
@@ -91,8 +112,13 @@ impl Queue {
         envelope: Envelope,
         done: impl FnOnce(Result<(), QueueError>) + Send + 'static,
     ) {
-        let _ = (body, envelope, done);
-        todo!()
+        let large = body.spilled() > LARGE;
+        let request = Request::Accept { message: NewMessage { body, envelope }, done: Callback::new(done) };
+        if large {
+            let _ = self.0.shared.chores.send(Chore::Presync(request));
+        } else {
+            self.request(request);
+        }
     }
 
     /// Leases up to `limit` deliveries that are due at `now`: oldest first, each destination in turn, none for a
@@ -101,47 +127,85 @@ impl Queue {
     /// # Errors
     /// Database faults.
     pub fn due(&self, now: Millis, limit: usize) -> Result<Vec<Delivery>, QueueError> {
-        let _ = (now, limit);
-        todo!()
+        let mut deliveries = Vec::new();
+        while deliveries.len() < limit {
+            let taken = self.0.shared.schedule.take(now, limit - deliveries.len());
+            if taken.is_empty() {
+                break;
+            }
+            let wanted = taken.iter().map(|taken| (taken.lease.message, &*taken.destination, taken.expired));
+            let loaded = self.0.readers.deliveries(now, wanted)?;
+            for (mut taken, loaded) in taken.into_iter().zip(loaded) {
+                match loaded {
+                    Some(loaded) if !loaded.recipients.is_empty() => {
+                        taken.lease.back_at(now);
+                        deliveries.push(Delivery {
+                            queue_id: loaded.queue_id,
+                            destination: taken.destination.to_string(),
+                            sender: loaded.sender,
+                            recipients: loaded.recipients,
+                            received: loaded.received,
+                            expires: loaded.expires,
+                            expired: taken.expired,
+                            size: loaded.size,
+                            smtputf8: loaded.smtputf8,
+                            eight_bit: loaded.eight_bit,
+                            parameters: loaded.parameters,
+                            destination_failures: taken.failures,
+                            lease: taken.lease,
+                        });
+                    }
+                    other => taken.lease.settle(other.and_then(|loaded| loaded.later)),
+                }
+            }
+        }
+        Ok(deliveries)
     }
 
     /// When the next delivery will be due (may be in the past); `None` if there is nothing to wait for.
     pub fn next_due(&self) -> Option<Millis> {
-        todo!()
+        self.0.shared.schedule.next_due()
     }
 
     /// Resolves when [`Queue::next_due`] may have become earlier since the last call.
     pub async fn changed(&self) {
-        todo!()
+        self.0.shared.schedule.changed().await;
     }
 
     /// Reports what became of the recipients of a delivery and queues `bounces`, all or nothing, and returns the lease.
     /// A recipient that is not in `outcomes` stays pending, due as before. When no recipient of the message is pending
     /// any more, the message is removed.
     ///
-    /// Fails with [`QueueError::UnknownMessage`], queueing no bounce, if the message was removed meanwhile.
+    /// Without space for it, the outcome waits for space, and the lease with it. If the message was removed meanwhile,
+    /// it fails with [`QueueError::UnknownMessage`] and queues no bounce. After any other fault the delivery is due
+    /// again a minute later.
     pub fn outcome(&self, delivery: Delivery, outcomes: Vec<(u32, Outcome)>, bounces: Vec<NewMessage>) -> Pending<()> {
-        let _ = (delivery, outcomes, bounces);
-        todo!()
+        let Delivery { queue_id, destination, mut lease, .. } = delivery;
+        lease.wait_after_fault(UNSETTLED_WAIT);
+        let settlement = Settlement { lease, queue_id, destination, outcomes };
+        let (sender, pending) = Pending::new();
+        let done = Callback::new(move |answer| drop(sender.send(answer)));
+        self.request(Request::Outcome { settlement, bounces, done });
+        pending
     }
 
     /// The destination as a whole failed: no delivery for it before `until`, then one at a time until
     /// [`Queue::destination_up`]. Counts at once; durable soon.
     pub fn destination_down(&self, destination: &str, until: Millis, reason: &str) {
-        let _ = (destination, until, reason);
-        todo!()
+        let failures = self.0.shared.schedule.down(destination, until, reason);
+        self.note_destination(destination, failures, Some(until), reason);
     }
 
     /// The destination answers again.
     pub fn destination_up(&self, destination: &str) {
-        let _ = destination;
-        todo!()
+        if self.0.shared.schedule.up(destination) {
+            self.note_destination(destination, 0, None, "");
+        }
     }
 
     /// Failures and waiting time of destinations that are down (`None`), or of one destination.
     pub fn destinations(&self, only: Option<&str>) -> Vec<DestinationState> {
-        let _ = only;
-        todo!()
+        self.0.shared.schedule.destinations(only)
     }
 
     /// Opens the body of a queued message.
@@ -149,38 +213,36 @@ impl Queue {
     /// # Errors
     /// [`QueueError::UnknownMessage`], [`QueueError::Damaged`] if its segment is gone.
     pub fn read(&self, queue_id: &str) -> Result<BodyReader, QueueError> {
-        let _ = queue_id;
-        todo!()
+        let blocks = self.0.readers.blocks(queue_id)?;
+        BodyReader::new(queue_id, blocks, &self.0.shared.segments)
     }
 
     /// Holds a message: it is not delivered until released. A delivery that is under way goes on.
     pub fn hold(&self, queue_id: &str, hold: Hold) -> Pending<()> {
-        let _ = (queue_id, hold);
-        todo!()
+        self.operate(Operation::Hold { queue_id: queue_id.to_owned(), hold }, |_| ())
     }
 
     /// Releases a held message: its pending recipients are due at `now`.
     pub fn release(&self, queue_id: &str, now: Millis) -> Pending<()> {
-        let _ = (queue_id, now);
-        todo!()
+        self.operate(Operation::Release { queue_id: queue_id.to_owned(), now }, |_| ())
     }
 
     /// Releases every message held under `key`, in order of acceptance; resolves to their number.
     pub fn release_key(&self, key: &str, now: Millis) -> Pending<u64> {
-        let _ = (key, now);
-        todo!()
+        self.operate(Operation::ReleaseKey { key: key.to_owned(), now }, |effect| match effect {
+            Effect::Due { messages, .. } => messages.len() as u64,
+            _ => 0,
+        })
     }
 
     /// Makes every pending recipient of a message due at `now`, whatever its destination waits for.
     pub fn retry(&self, queue_id: &str, now: Millis) -> Pending<()> {
-        let _ = (queue_id, now);
-        todo!()
+        self.operate(Operation::Retry { queue_id: queue_id.to_owned(), now }, |_| ())
     }
 
     /// Removes a message without a bounce.
     pub fn remove(&self, queue_id: &str) -> Pending<()> {
-        let _ = queue_id;
-        todo!()
+        self.operate(Operation::Remove { queue_id: queue_id.to_owned() }, |_| ())
     }
 
     /// Messages in order of acceptance.
@@ -188,8 +250,7 @@ impl Queue {
     /// # Errors
     /// Database faults.
     pub fn list(&self, filter: &ListFilter) -> Result<Vec<MessageSummary>, QueueError> {
-        let _ = filter;
-        todo!()
+        self.0.readers.list(filter)
     }
 
     /// One message.
@@ -197,8 +258,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError::UnknownMessage`], database faults.
     pub fn show(&self, queue_id: &str) -> Result<MessageDetail, QueueError> {
-        let _ = queue_id;
-        todo!()
+        self.0.readers.show(queue_id)
     }
 
     /// Figures.
@@ -206,7 +266,19 @@ impl Queue {
     /// # Errors
     /// Database faults.
     pub fn counts(&self) -> Result<Counts, QueueError> {
-        todo!()
+        let (messages, held, audit_backlog) = self.0.readers.counts()?;
+        let (deliveries, leased, destinations, destinations_down) = self.0.shared.schedule.figures();
+        Ok(Counts {
+            messages,
+            deliveries,
+            leased,
+            held,
+            destinations,
+            destinations_down,
+            body_bytes: self.0.shared.body_bytes.load(Ordering::Relaxed),
+            segment_bytes: self.0.shared.segments.bytes(),
+            audit_backlog,
+        })
     }
 
     /// Up to `limit` audit records that committed with their messages, oldest first. They come again until
@@ -215,17 +287,66 @@ impl Queue {
     /// # Errors
     /// Database faults.
     pub fn take_audit(&self, limit: usize) -> Result<Vec<AuditItem>, QueueError> {
-        let _ = limit;
-        todo!()
+        self.0.readers.audit(limit)
     }
 
     /// Forgets audit records that are safe elsewhere.
     pub fn ack_audit(&self, ids: &[i64]) -> Pending<()> {
-        let _ = ids;
-        todo!()
+        self.operate(Operation::AcknowledgeAudit { ids: ids.to_vec() }, |_| ())
     }
 
-    /// Finishes what was asked for, checkpoints the database and closes it; later calls fail with
+    /// Finishes what was asked for, checkpoints the database and closes it; later calls that change something fail with
     /// [`QueueError::Closed`]. Blocks.
-    pub fn close(&self) {}
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    fn request(&self, request: Request) {
+        // A request that cannot be sent is dropped, and its callback says `Closed`.
+        let _ = self.0.requests.send(request);
+    }
+
+    fn operate<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        answer: impl FnOnce(Effect) -> T + Send + 'static,
+    ) -> Pending<T> {
+        let (sender, pending) = Pending::new();
+        let done = Callback::new(move |effect: Result<Effect, QueueError>| drop(sender.send(effect.map(answer))));
+        self.request(Request::Operate { operation: Some(operation), done });
+        pending
+    }
+
+    fn note_destination(&self, destination: &str, failures: u32, not_before: Option<Millis>, reason: &str) {
+        let destination = destination.to_owned();
+        let state = DestinationState { destination, failures, not_before, reason: reason.to_owned(), waiting: 0 };
+        drop(self.operate(Operation::Destination { state }, |_| ()));
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // The keeper first: it may still have large bodies for the committer.
+        let _ = self.shared.chores.send(Chore::Stop);
+        let mut threads = threads.into_iter();
+        for last in [false, true] {
+            let Some(thread) = threads.next() else { break };
+            if last {
+                let _ = self.requests.send(Request::Stop);
+            }
+            // A callback that held the last handle runs on one of these threads.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        self.readers.close();
+        let _ = rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
 }

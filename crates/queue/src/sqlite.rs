@@ -1,0 +1,360 @@
+//! The [`Storage`] that commits to `queue.db`.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::block::{self, Block};
+use crate::schedule::Due;
+use crate::schema;
+use crate::storage::{Answered, Effect, Operation, Row, Storage};
+use crate::{DestinationState, Hold, Millis, Outcome, QueueError, fail_point};
+
+pub(crate) const PENDING: i64 = 0;
+pub(crate) const DELIVERED: i64 = 1;
+pub(crate) const FAILED: i64 = 2;
+
+/// [`crate::Envelope::smtputf8`] and [`crate::Envelope::eight_bit`] in `message.flags`.
+pub(crate) const SMTPUTF8: i64 = 1;
+pub(crate) const EIGHT_BIT: i64 = 2;
+
+/// The writing connection. The committer's thread owns it.
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    connection: Connection,
+    node: i64,
+    epoch: i64,
+    /// Held during each transaction, so that a checkpoint can have the log to itself for a moment.
+    gate: Arc<Mutex<()>>,
+    /// Pages written to the log since the database was opened.
+    pages: Arc<AtomicU64>,
+}
+
+/// Why an operation, or the whole batch, did not succeed.
+enum Fault {
+    /// This operation does not fit; nothing of it was done.
+    Operation(QueueError),
+    Batch(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Fault {
+        Fault::Batch(error)
+    }
+}
+
+impl Sqlite {
+    /// Takes over an open database: this node begins a new epoch, which voids the leases of the one before.
+    pub(crate) fn new(
+        path: &Path,
+        connection: Connection,
+        node: &str,
+        gate: Arc<Mutex<()>>,
+    ) -> Result<Sqlite, QueueError> {
+        let begin = "INSERT INTO node (name, epoch) VALUES (?1, 1)
+                     ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1 RETURNING id, epoch";
+        let (node, epoch) = connection
+            .query_row(begin, [node], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(|error| schema::fault(path, &error))?;
+        Ok(Sqlite { path: path.to_owned(), connection, node, epoch, gate, pages: Arc::default() })
+    }
+
+    /// Counts the pages that were written to the log.
+    pub(crate) fn pages(&self) -> Arc<AtomicU64> {
+        self.pages.clone()
+    }
+
+    fn count_pages(&self) {
+        let (mut written, mut highest) = (0, 0);
+        let status = rusqlite::ffi::SQLITE_DBSTATUS_CACHE_WRITE;
+        // SAFETY: the handle is open as long as `self.connection`, which only this thread uses, and the two integers
+        // outlive the call.
+        let answer = unsafe {
+            rusqlite::ffi::sqlite3_db_status(self.connection.handle(), status, &mut written, &mut highest, 1)
+        };
+        if answer == rusqlite::ffi::SQLITE_OK {
+            self.pages.fetch_add(written.max(0) as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn run(&mut self, batch: &[Operation]) -> Result<Vec<Result<Effect, QueueError>>, QueueError> {
+        let gate = self.gate.clone();
+        let _gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
+        fail_point("schedule.before_begin");
+        self.transaction(batch).map_err(|error| schema::fault(&self.path, &error))
+    }
+
+    fn transaction(&mut self, batch: &[Operation]) -> rusqlite::Result<Vec<Result<Effect, QueueError>>> {
+        let (node, epoch) = (self.node, self.epoch);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut answers = Vec::with_capacity(batch.len());
+        for operation in batch {
+            match apply(&transaction, operation, node, epoch) {
+                Ok(effect) => answers.push(Ok(effect)),
+                Err(Fault::Operation(error)) => answers.push(Err(error)),
+                Err(Fault::Batch(error)) => return Err(error),
+            }
+        }
+        let outcomes = batch.iter().any(|operation| matches!(operation, Operation::Outcome { .. }));
+        fail_point("schedule.before_commit");
+        if outcomes {
+            fail_point("outcome.before_commit");
+        }
+        transaction.commit()?;
+        self.count_pages();
+        fail_point("schedule.after_commit");
+        if outcomes {
+            fail_point("outcome.after_commit");
+        }
+        Ok(answers)
+    }
+
+    /// Without space for the whole batch, what does not make the queue longer is tried alone.
+    fn run_without_growth(&mut self, batch: &[Operation]) -> Vec<Result<Effect, QueueError>> {
+        let full = || QueueError::Full { dir: self.path.parent().unwrap_or(&self.path).to_owned() };
+        let mut answers: Vec<Result<Effect, QueueError>> = batch.iter().map(|_| Err(full())).collect();
+        for (operation, answer) in batch.iter().zip(&mut answers) {
+            if !operation.grows() {
+                *answer = self.run(std::slice::from_ref(operation)).and_then(|mut one| one.swap_remove(0));
+            }
+        }
+        answers
+    }
+}
+
+impl Storage for Sqlite {
+    fn commit(&mut self, batch: Vec<Operation>, answered: Answered) {
+        let answers = match self.run(&batch) {
+            Ok(answers) => answers,
+            Err(QueueError::Full { .. }) if batch.iter().any(Operation::grows) => self.run_without_growth(&batch),
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+        };
+        answered(answers);
+    }
+}
+
+fn apply(connection: &Transaction<'_>, operation: &Operation, node: i64, epoch: i64) -> Result<Effect, Fault> {
+    match operation {
+        Operation::Accept(row) => {
+            insert(connection, row, node, epoch)?;
+            Ok(Effect::Done)
+        }
+        Operation::Outcome { message, destination, outcomes, bounces } => {
+            if bounces.is_empty() {
+                return settle(connection, *message, destination, outcomes);
+            }
+            connection.execute_batch("SAVEPOINT outcome")?;
+            let applied = settle(connection, *message, destination, outcomes).and_then(|effect| {
+                bounces.iter().try_for_each(|bounce| insert(connection, bounce, node, epoch))?;
+                Ok(effect)
+            });
+            if matches!(applied, Err(Fault::Operation(_))) {
+                connection.execute_batch("ROLLBACK TO outcome")?;
+            }
+            connection.execute_batch("RELEASE outcome")?;
+            applied
+        }
+        Operation::Hold { queue_id, hold } => set_hold(connection, queue_id, hold),
+        Operation::Release { queue_id, now } => {
+            let message = find(connection, queue_id)?;
+            release(connection, vec![message], *now)
+        }
+        Operation::ReleaseKey { key, now } => {
+            let mut select = connection.prepare_cached("SELECT id FROM message WHERE hold_key = ?1 ORDER BY id")?;
+            let messages = select.query_map([key], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            release(connection, messages, *now)
+        }
+        Operation::Retry { queue_id, now } => {
+            let message = find(connection, queue_id)?;
+            make_due(connection, vec![message], *now)
+        }
+        Operation::Remove { queue_id } => {
+            let message = find(connection, queue_id)?;
+            let blocks = delete(connection, message)?;
+            Ok(Effect::Removed { message, blocks })
+        }
+        Operation::Destination { state } => set_destination(connection, state),
+        Operation::AcknowledgeAudit { ids } => {
+            let mut forget = connection.prepare_cached("DELETE FROM audit WHERE id = ?1")?;
+            for id in ids {
+                forget.execute([id])?;
+            }
+            Ok(Effect::Done)
+        }
+    }
+}
+
+fn insert(connection: &Transaction<'_>, row: &Row, node: i64, epoch: i64) -> Result<(), Fault> {
+    let envelope = &row.envelope;
+    let flags = if envelope.smtputf8 { SMTPUTF8 } else { 0 } | if envelope.eight_bit { EIGHT_BIT } else { 0 };
+    let size: u64 = row.blocks.iter().map(|block| u64::from(block.length)).sum();
+    let count = envelope.recipients.len() as i64;
+    let hold = envelope.hold.as_ref();
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO message (id, queue_id, owner, epoch, sender, received, expires, flags, size, recipients,
+                 pending, hold_key, hold_reason, parameters, blocks)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14)
+             ON CONFLICT (queue_id) DO NOTHING",
+        )?
+        .execute(params![
+            row.message,
+            envelope.queue_id,
+            node,
+            epoch,
+            envelope.sender,
+            envelope.received,
+            envelope.expires,
+            flags,
+            size as i64,
+            count,
+            hold.map(|hold| &hold.key),
+            hold.map(|hold| &hold.reason),
+            envelope.parameters,
+            block::encode(&row.blocks),
+        ])?;
+    if inserted == 0 {
+        return Err(Fault::Operation(QueueError::DuplicateId { queue_id: envelope.queue_id.clone() }));
+    }
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO recipient (message, number, state, next_attempt, attempts, address, destination, parameters, reason)
+         VALUES (?1, ?2, 0, ?3, 0, ?4, ?5, ?6, '')",
+    )?;
+    for (number, recipient) in envelope.recipients.iter().enumerate() {
+        insert.execute(params![
+            row.message,
+            number as i64,
+            envelope.received,
+            recipient.address,
+            recipient.destination,
+            recipient.parameters,
+        ])?;
+    }
+    if let Some(record) = &envelope.audit {
+        connection
+            .prepare_cached("INSERT INTO audit (queue_id, record) VALUES (?1, ?2)")?
+            .execute(params![envelope.queue_id, record])?;
+    }
+    Ok(())
+}
+
+/// Notes outcomes; removes the message when nothing of it is pending.
+fn settle(
+    connection: &Transaction<'_>,
+    message: i64,
+    destination: &str,
+    outcomes: &[(u32, Outcome)],
+) -> Result<Effect, Fault> {
+    let found: Option<(i64, i64, bool)> = connection
+        .prepare_cached("SELECT pending, recipients, hold_key IS NOT NULL FROM message WHERE id = ?1")?
+        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((pending, recipients, held)) = found else {
+        return Err(Fault::Operation(QueueError::UnknownMessage { queue_id: format!("(row {message})") }));
+    };
+    let done = |outcome: &Outcome| !matches!(outcome, Outcome::Deferred { .. });
+    if recipients == 1 && matches!(outcomes, [(0, outcome)] if done(outcome)) {
+        return Ok(Effect::Settled { next: None, freed: Some(delete(connection, message)?) });
+    }
+    let mut update = connection.prepare_cached(
+        "UPDATE recipient SET state = ?3, next_attempt = ?4, attempts = attempts + ?5, reason = ?6
+         WHERE message = ?1 AND number = ?2 AND state = 0",
+    )?;
+    let mut settled = 0;
+    for (number, outcome) in outcomes {
+        let (state, until, attempts, reason) = match outcome {
+            Outcome::Delivered => (DELIVERED, 0, 0, ""),
+            Outcome::Deferred { until, reason } => (PENDING, *until, 1, reason.as_str()),
+            Outcome::Failed { reason } => (FAILED, 0, 0, reason.as_str()),
+        };
+        let changed = update.execute(params![message, number, state, until, attempts, reason])?;
+        if done(outcome) {
+            settled += changed as i64;
+        }
+    }
+    if settled == pending {
+        return Ok(Effect::Settled { next: None, freed: Some(delete(connection, message)?) });
+    }
+    if settled > 0 {
+        connection
+            .prepare_cached("UPDATE message SET pending = pending - ?2 WHERE id = ?1")?
+            .execute([message, settled])?;
+    }
+    if held {
+        return Ok(Effect::Settled { next: None, freed: None });
+    }
+    let next: Option<Millis> = connection
+        .prepare_cached(
+            "SELECT min(next_attempt) FROM recipient WHERE message = ?1 AND destination = ?2 AND state = 0",
+        )?
+        .query_row(params![message, destination], |row| row.get(0))?;
+    Ok(Effect::Settled { next, freed: None })
+}
+
+fn find(connection: &Transaction<'_>, queue_id: &str) -> Result<i64, Fault> {
+    connection
+        .prepare_cached("SELECT id FROM message WHERE queue_id = ?1")?
+        .query_row([queue_id], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| Fault::Operation(QueueError::UnknownMessage { queue_id: queue_id.to_owned() }))
+}
+
+fn delete(connection: &Transaction<'_>, message: i64) -> Result<Vec<Block>, Fault> {
+    let blocks: Vec<u8> = connection
+        .prepare_cached("DELETE FROM message WHERE id = ?1 RETURNING blocks")?
+        .query_row([message], |row| row.get(0))?;
+    connection.prepare_cached("DELETE FROM recipient WHERE message = ?1")?.execute([message])?;
+    Ok(block::decode(&blocks).unwrap_or_default())
+}
+
+fn set_hold(connection: &Transaction<'_>, queue_id: &str, hold: &Hold) -> Result<Effect, Fault> {
+    let message = find(connection, queue_id)?;
+    connection.prepare_cached("UPDATE message SET hold_key = ?2, hold_reason = ?3 WHERE id = ?1")?.execute(params![
+        message,
+        hold.key,
+        hold.reason
+    ])?;
+    Ok(Effect::Held { message })
+}
+
+fn release(connection: &Transaction<'_>, messages: Vec<i64>, now: Millis) -> Result<Effect, Fault> {
+    let mut update =
+        connection.prepare_cached("UPDATE message SET hold_key = NULL, hold_reason = NULL WHERE id = ?1")?;
+    for message in &messages {
+        update.execute([message])?;
+    }
+    make_due(connection, messages, now)
+}
+
+fn make_due(connection: &Transaction<'_>, messages: Vec<i64>, now: Millis) -> Result<Effect, Fault> {
+    let mut update =
+        connection.prepare_cached("UPDATE recipient SET next_attempt = ?2 WHERE message = ?1 AND state = 0")?;
+    let mut select = connection.prepare_cached(
+        "SELECT DISTINCT r.destination, m.expires FROM recipient r JOIN message m ON m.id = r.message
+         WHERE r.message = ?1 AND r.state = 0 AND m.hold_key IS NULL",
+    )?;
+    let mut deliveries = Vec::new();
+    for &message in &messages {
+        update.execute([message, now])?;
+        let mut rows = select.query([message])?;
+        while let Some(row) = rows.next()? {
+            deliveries.push(Due { message, destination: row.get(0)?, when: now, expires: row.get(1)? });
+        }
+    }
+    Ok(Effect::Due { messages, deliveries })
+}
+
+fn set_destination(connection: &Transaction<'_>, state: &DestinationState) -> Result<Effect, Fault> {
+    if state.failures == 0 {
+        connection.prepare_cached("DELETE FROM destination WHERE name = ?1")?.execute([&state.destination])?;
+    } else {
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO destination (name, failures, not_before, reason) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![state.destination, state.failures, state.not_before, state.reason])?;
+    }
+    Ok(Effect::Done)
+}

@@ -1,0 +1,92 @@
+//! A queue in a directory of its own.
+#![allow(dead_code)] // each test binary uses a part
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use queue::{Envelope, Queue, QueueError, QueueOptions, Recipient, Recovery};
+
+pub struct Spool {
+    pub queue: Queue,
+    pub dir: tempfile::TempDir,
+    options: QueueOptions,
+}
+
+/// Small segments, so that tests see many of them.
+pub fn options() -> QueueOptions {
+    QueueOptions { segment_size: 1 << 20, min_free: 0, ..QueueOptions::default() }
+}
+
+impl Spool {
+    pub fn new() -> Spool {
+        Spool::with(options())
+    }
+
+    pub fn with(options: QueueOptions) -> Spool {
+        let dir = tempfile::tempdir().unwrap();
+        let (queue, _) = Queue::open(dir.path(), options.clone()).unwrap();
+        Spool { queue, dir, options }
+    }
+
+    pub fn close(&mut self) {
+        self.queue.close();
+    }
+
+    pub fn reopen(&mut self) -> Recovery {
+        self.queue.close();
+        let (queue, recovery) = Queue::open(self.dir.path(), self.options.clone()).unwrap();
+        self.queue = queue;
+        recovery
+    }
+
+    pub fn accept(&self, queue_id: &str, recipients: &[&str], body: &[u8]) -> Result<(), QueueError> {
+        self.commit(envelope(queue_id, recipients), body)
+    }
+
+    pub fn commit(&self, envelope: Envelope, octets: &[u8]) -> Result<(), QueueError> {
+        let mut body = self.queue.begin();
+        for piece in octets.chunks(10_000) {
+            body.write(piece)?;
+        }
+        let (sender, receiver) = mpsc::channel();
+        self.queue.commit(body, envelope, move |answer| sender.send(answer).unwrap());
+        receiver.recv().unwrap()
+    }
+
+    pub fn segments(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.dir.path().join("segments")).unwrap();
+        let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+        paths.sort();
+        paths
+    }
+}
+
+/// An envelope whose recipients go to their domains.
+pub fn envelope(queue_id: &str, recipients: &[&str]) -> Envelope {
+    Envelope {
+        queue_id: queue_id.to_owned(),
+        sender: Some("sender@example.com".to_owned()),
+        recipients: recipients
+            .iter()
+            .map(|address| Recipient {
+                address: (*address).to_owned(),
+                destination: address.rsplit('@').next().unwrap().to_owned(),
+                parameters: String::new(),
+            })
+            .collect(),
+        received: 0,
+        expires: 1_000_000,
+        smtputf8: false,
+        eight_bit: false,
+        parameters: String::new(),
+        hold: None,
+        audit: None,
+    }
+}
+
+pub fn read_all(queue: &Queue, queue_id: &str) -> Result<Vec<u8>, QueueError> {
+    let mut body = Vec::new();
+    queue.read(queue_id)?.read_to_end(&mut body).expect("a sound body");
+    Ok(body)
+}
