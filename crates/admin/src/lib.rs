@@ -3,14 +3,38 @@
 //!
 //! - [`DataDirectory`] is the exclusive owner of a data directory (`architecture.md`, "One process owns the data
 //!   directory").
+//! - [`Service`] holds the directory and publishes an immutable snapshot after each durable change. Every operation is
+//!   checked on the objects that it touches, by the access check that decides about mail.
 //! - [`Request`] and [`Response`] are the operations, as documents: one JSON line each way on `DIR/admin.sock`, and the
 //!   same values in-process when no server runs.
+//! - [`Endpoint`] is how a command finds the service: the socket of a running server, or else the service itself.
 
+mod accounts;
+mod authorize;
+mod caller;
+mod check;
 pub mod data;
+mod domains;
+mod endpoint;
 pub mod error;
+mod explain;
+mod groups;
+mod import;
+mod mailboxes;
 pub mod operations;
+mod permissions;
+mod queued;
+pub mod random;
+mod response;
+mod service;
 pub mod socket;
+mod status;
+mod words;
 
+pub use caller::{Caller, Users};
 pub use data::{Absent, DataDirectory, DataError};
+pub use endpoint::Endpoint;
 pub use error::{AdminError, Fault, FaultKind};
 pub use operations::{Request, Response};
+pub use queued::audit_entry;
+pub use service::{Listener, Options, Service};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::response::*;
+
 /// Version of the documents on the socket; a server refuses another one and says so.
 pub const PROTOCOL: u32 = 1;
 
@@ -25,7 +27,7 @@ pub struct Call {
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
     /// Done.
-    Ok(Response),
+    Ok(Box<Response>),
     /// Refused or failed; nothing was changed.
     Err(crate::Fault),
 }
@@ -78,10 +80,10 @@ pub enum Request {
     OuAdd(OuAdd),
     /// Set a password.
     PasswordSet(PasswordSet),
-    /// Import a batch of records.
-    Import(ImportBatch),
-    /// Where imported objects would stand: distinguished name to objectGUID, for a batch of names.
-    Lookup(Lookup),
+    /// Bring a piece of an LDIF file.
+    ImportData(ImportData),
+    /// Import what was brought, a batch at a time.
+    ImportRun(ImportRun),
     /// Grant or deny a right on an object.
     PermissionAdd(PermissionChange),
     /// Take a grant or a denial away.
@@ -373,36 +375,27 @@ pub struct PasswordSet {
     pub password: Secret,
 }
 
-/// A batch of an import. The sender resolves names to objectGUIDs, so that a batch stands alone.
+/// A piece of an LDIF file on its way to the service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ImportBatch {
-    /// The objects.
-    pub entries: Vec<ImportEntry>,
+pub struct ImportData {
+    /// The upload it belongs to; none begins a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<String>,
+    /// Bytes of the file, base64.
+    pub data: String,
+}
+
+/// Runs an uploaded import, a batch of changes per call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportRun {
+    /// The upload.
+    pub upload: String,
+    /// Ours, and what it comes from: an attribute of the file, or text with attributes in braces.
+    #[serde(default)]
+    pub map: Vec<(String, String)>,
     /// Check everything, change nothing.
     #[serde(default)]
     pub dry_run: bool,
-}
-
-/// One imported object.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ImportEntry {
-    /// Line of the file where the entry starts: for messages.
-    pub line: u64,
-    /// Distinguished name.
-    pub dn: String,
-    /// objectGUID, 16 bytes on the wire, as text.
-    pub guid: String,
-    /// Parent's objectGUID as text; none: a partition root.
-    pub parent: Option<String>,
-    /// Attributes: LDAP name, values in base64.
-    pub attributes: Vec<(String, Vec<String>)>,
-}
-
-/// Names to look up.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Lookup {
-    /// Any names.
-    pub identities: Vec<String>,
 }
 
 /// A right on an object.
@@ -508,22 +501,4 @@ pub struct QueueRetry {
     /// One message; none: all.
     #[serde(default)]
     pub id: Option<String>,
-}
-
-/// What was answered.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "result", rename_all = "kebab-case")]
-pub enum Response {
-    /// A change is durable and counts.
-    Done(Done),
-}
-
-/// A change that is durable and counts.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Done {
-    /// What was done, in words.
-    pub summary: String,
-    /// What the one who asked should know.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
 }

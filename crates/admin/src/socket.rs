@@ -183,7 +183,7 @@ impl Client {
             }
         }
         match serde_json::from_slice(&line).map_err(io::Error::from)? {
-            Reply::Ok(response) => Ok(response),
+            Reply::Ok(response) => Ok(*response),
             Reply::Err(fault) => Err(fault.into()),
         }
     }
@@ -207,7 +207,7 @@ mod tests {
     struct Uid;
     impl Answer for Uid {
         fn answer(&self, uid: u32, _: Call) -> Reply {
-            Reply::Ok(Response::Done(Done { summary: uid.to_string(), warnings: Vec::new() }))
+            Reply::Ok(Box::new(Response::Done(Done { summary: uid.to_string(), warnings: Vec::new() })))
         }
     }
 

@@ -3,4 +3,8 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+mod config;
+
+fn main() {
+    print!("{}", config::keys::commented(&[]));
+}

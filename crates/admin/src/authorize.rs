@@ -1,0 +1,211 @@
+//! May the caller do it? Every change is checked on the objects that it touches, by the same access check that decides
+//! about mail (`architecture.md`: "Who may administer what is decided by the same AccessCheck").
+
+use std::collections::{HashMap, HashSet};
+
+use acl::names::{self, Kind};
+use acl::{AccessMask, Guid, Outcome, Principals, guid, well_known};
+use directory::{Change, Class, ObjectId, Record, Snapshot, attributes};
+use rights::admin::{Action, may};
+
+use crate::caller::Caller;
+use crate::error::{Fault, FaultKind};
+
+/// `User-Force-Change-Password`: reset without knowing the old one.
+pub const RESET_PASSWORD: Guid = guid!("00299570-246d-11d0-a768-00aa006e0529");
+
+/// Attributes that only administrators write, whatever the descriptor says: they amount to other people's rights.
+const RESERVED: [&str; 5] = [
+    attributes::OBJECT_SID,
+    attributes::SID_HISTORY,
+    attributes::PRIMARY_GROUP_ID,
+    attributes::ADMIN_COUNT,
+    attributes::NEXT_RID,
+];
+
+/// Property sets of attributes (attributeSecurityGUID of AD's schema).
+const PROPERTY_SETS: [(&str, Guid); 9] = [
+    (attributes::PUBLIC_DELEGATES, names::PERSONAL_INFORMATION),
+    (attributes::PROXY_ADDRESSES, names::PUBLIC_INFORMATION),
+    (attributes::MAIL, names::PUBLIC_INFORMATION),
+    (attributes::USER_PRINCIPAL_NAME, names::PUBLIC_INFORMATION),
+    (attributes::MANAGER, names::PUBLIC_INFORMATION),
+    (attributes::DISPLAY_NAME, guid!("59ba2f42-79a2-11d0-9020-00c04fc2d3cf")),
+    (attributes::SAM_ACCOUNT_NAME, guid!("59ba2f42-79a2-11d0-9020-00c04fc2d3cf")),
+    (attributes::USER_ACCOUNT_CONTROL, guid!("4c164200-20c0-11d0-a768-00aa006e0529")),
+    (attributes::MEMBER, guid!("bc0ac240-79a9-11d0-9020-00c04fc2d4cf")),
+];
+
+/// Checks one right on one object.
+pub fn require(snapshot: &Snapshot, caller: &Caller, on: ObjectId, action: Action<'_>, what: &str) -> Result<(), Fault> {
+    if may(snapshot, &caller.token, on, action) { Ok(()) } else { Err(denied(snapshot, caller, on, what)) }
+}
+
+fn denied(snapshot: &Snapshot, caller: &Caller, on: ObjectId, what: &str) -> Fault {
+    Fault::new(FaultKind::Denied, format!("{} may not {what} {}", caller.name, snapshot.dn(on)))
+        .help(format!("`procura permission get '{}'` shows who may", snapshot.dn(on)))
+}
+
+/// What concerns the organization as a whole (decisions of others, the queue): all extended rights on it.
+pub fn require_organization(snapshot: &Snapshot, caller: &Caller, what: &str) -> Result<(), Fault> {
+    let Some(organization) = snapshot.organization() else {
+        return Err(Fault::new(FaultKind::Unavailable, "there is no organization")
+            .help("create one with `procura init DIR`"));
+    };
+    let Some(descriptor) = snapshot.descriptor(organization) else {
+        return Err(denied(snapshot, caller, organization, what));
+    };
+    let outcome = descriptor.dacl().access(&caller.token.sids, Principals::default(), AccessMask::CONTROL_ACCESS).outcome;
+    if outcome == Outcome::Allow { Ok(()) } else { Err(denied(snapshot, caller, organization, what)) }
+}
+
+/// Checks every change of a batch on the snapshot before it. What the batch itself creates is the creator's.
+pub fn authorize(snapshot: &Snapshot, caller: &Caller, changes: &[Change]) -> Result<(), Fault> {
+    let created: HashSet<Guid> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Add(record) => Some(record.guid),
+            _ => None,
+        })
+        .collect();
+    // Imports create and change thousands of objects alike; a check depends on the descriptor, not on the object.
+    let mut known: HashMap<(ObjectId, Guid), bool> = HashMap::new();
+    for change in changes {
+        match change {
+            Change::Add(record) => {
+                reserved(snapshot, caller, record.attributes.keys())?;
+                descriptor_owner(snapshot, caller, record)?;
+                match record.parent {
+                    Some(parent) if created.contains(&parent) => {}
+                    Some(parent) => {
+                        let parent = existing(snapshot, &parent)?;
+                        let class = class_of(record).schema_guid();
+                        let allowed = *known
+                            .entry((parent, class))
+                            .or_insert_with(|| may(snapshot, &caller.token, parent, Action::CreateChild(class)));
+                        if !allowed {
+                            return Err(denied(snapshot, caller, parent, "create an object below"));
+                        }
+                    }
+                    None => naming_context(snapshot, caller)?,
+                }
+            }
+            _ if created.contains(&target(change)) => {}
+            Change::Modify { guid, attributes } => {
+                let on = existing(snapshot, guid)?;
+                reserved(snapshot, caller, attributes.iter().map(|(name, _)| name))?;
+                for (name, _) in attributes {
+                    write(snapshot, caller, on, name)?;
+                }
+            }
+            Change::Values { guid, attribute, .. } => {
+                write(snapshot, caller, existing(snapshot, guid)?, attribute)?;
+            }
+            Change::Move { guid, parent, .. } => {
+                let on = existing(snapshot, guid)?;
+                let Some(object) = snapshot.object(on) else { continue };
+                write(snapshot, caller, on, attributes::NAME)?;
+                let to = existing(snapshot, parent)?;
+                if object.parent() != Some(to) {
+                    require(snapshot, caller, on, Action::Delete, "move (delete)")?;
+                    let class = Action::CreateChild(object.class().schema_guid());
+                    require(snapshot, caller, to, class, "create an object below")?;
+                }
+            }
+            Change::Delete { guid } => {
+                require(snapshot, caller, existing(snapshot, guid)?, Action::Delete, "delete")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn target(change: &Change) -> Guid {
+    match change {
+        Change::Add(record) => record.guid,
+        Change::Modify { guid, .. }
+        | Change::Values { guid, .. }
+        | Change::Move { guid, .. }
+        | Change::Delete { guid } => *guid,
+    }
+}
+
+fn existing(snapshot: &Snapshot, guid: &Guid) -> Result<ObjectId, Fault> {
+    snapshot.by_guid(guid).ok_or_else(|| Fault::new(FaultKind::NotFound, format!("there is no object {guid}")))
+}
+
+fn class_of(record: &Record) -> Class {
+    Class::from_object_classes(record.values(attributes::OBJECT_CLASS))
+}
+
+fn write(snapshot: &Snapshot, caller: &Caller, on: ObjectId, name: &str) -> Result<(), Fault> {
+    if name.eq_ignore_ascii_case(attributes::DESCRIPTOR) {
+        return require(snapshot, caller, on, Action::WriteDac, "change permissions of");
+    }
+    if name.eq_ignore_ascii_case(attributes::MAILBOX_DESCRIPTOR) {
+        return mailbox_permissions(snapshot, caller, on);
+    }
+    let Some(object) = snapshot.object(on) else { return Ok(()) };
+    let mut path = vec![object.class().schema_guid()];
+    path.extend(PROPERTY_SETS.iter().find(|(attribute, _)| attribute.eq_ignore_ascii_case(name)).map(|(_, set)| *set));
+    path.extend(names::by_name(name).filter(|row| row.kind == Kind::Attribute).map(|row| row.guid));
+    require(snapshot, caller, on, Action::WriteProperty(&path), &format!("write {name} of"))
+}
+
+/// Mailbox rights live in the store: who may change permissions there (0x40000 on the mailbox), or on the database that
+/// holds the mailbox, changes them.
+fn mailbox_permissions(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) -> Result<(), Fault> {
+    let Some(object) = snapshot.object(owner) else { return Ok(()) };
+    let who = Principals { is_self: object.sid().is_some_and(|sid| caller.token.sids.contains(sid)), is_owner: false };
+    let on_mailbox = snapshot.mailbox_descriptor(owner).is_some_and(|descriptor| {
+        descriptor.dacl().access(&caller.token.sids, who, AccessMask::WRITE_DAC).outcome == Outcome::Allow
+    });
+    let store = object.mailbox().and_then(|mailbox| mailbox.database).or_else(|| snapshot.organization());
+    let on_store = store.is_some_and(|store| may(snapshot, &caller.token, store, Action::WriteDac));
+    if on_mailbox || on_store { Ok(()) } else { Err(denied(snapshot, caller, owner, "change mailbox permissions of")) }
+}
+
+fn is_administrator(snapshot: &Snapshot, caller: &Caller) -> bool {
+    snapshot.sid_id(&well_known::BUILTIN_ADMINISTRATORS).is_some_and(|sid| caller.token.sids.contains(sid))
+}
+
+fn reserved<'a>(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    mut names: impl Iterator<Item = &'a String>,
+) -> Result<(), Fault> {
+    let name = names.find(|name| RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)));
+    match name {
+        Some(name) if !is_administrator(snapshot, caller) => {
+            Err(Fault::new(FaultKind::Denied, format!("{} may not set {name}: only administrators may", caller.name)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A new object belongs to its creator, unless an administrator gives it to somebody (MS-ADTS 5.1.3.2).
+fn descriptor_owner(snapshot: &Snapshot, caller: &Caller, record: &Record) -> Result<(), Fault> {
+    let Some(bytes) = record.values(attributes::DESCRIPTOR).first().filter(|bytes| !bytes.is_empty()) else {
+        return Ok(());
+    };
+    let owner = acl::SecurityDescriptor::parse(bytes)
+        .map_err(|e| Fault::new(FaultKind::Invalid, format!("{}: nTSecurityDescriptor: {e}", record.rdn)))?
+        .owner;
+    let own = owner.is_none_or(|sid| snapshot.sid_id(&sid).is_some_and(|sid| caller.token.sids.contains(sid)));
+    if own || is_administrator(snapshot, caller) {
+        return Ok(());
+    }
+    Err(Fault::new(FaultKind::Denied, format!("{} may not create {} for another owner", caller.name, record.rdn)))
+}
+
+/// A new domain is registered in the Configuration partition: who may create objects there may add one.
+fn naming_context(snapshot: &Snapshot, caller: &Caller) -> Result<(), Fault> {
+    let configuration = snapshot.objects().find(|(_, object)| object.class() == Class::Configuration).map(|(id, _)| id);
+    match configuration {
+        Some(id) => {
+            require(snapshot, caller, id, Action::CreateChild(Class::Domain.schema_guid()), "add a domain, in")
+        }
+        None if caller.sid == well_known::BUILTIN_ADMINISTRATORS => Ok(()),
+        None => Err(Fault::new(FaultKind::Denied, format!("{} may not add a domain", caller.name))),
+    }
+}

@@ -1,0 +1,64 @@
+//! How a command finds the service.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::data::{Absent, DataDirectory, DataError, socket_path};
+use crate::error::AdminError;
+use crate::operations::{Call, PROTOCOL, Request, Response};
+use crate::service::{Options, Service};
+use crate::socket::Client;
+
+/// Another command may own the directory for a moment, and a server may be about to listen.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The service as a command sees it.
+pub enum Endpoint {
+    /// A running server, through its socket.
+    Remote(Client),
+    /// No server runs: the service itself, in this process.
+    Local(Box<Service>),
+}
+
+impl Endpoint {
+    /// Connects to the server that owns the data directory; or owns it, if nobody does. `socket`: where the server
+    /// listens, if not in the directory. `options` is asked, with the owner of the directory, when it is to be opened
+    /// here.
+    pub fn open(
+        directory: &Path,
+        socket: Option<&Path>,
+        options: impl FnOnce(&DataDirectory) -> Options,
+    ) -> Result<Endpoint, AdminError> {
+        let socket = socket.map_or_else(|| socket_path(directory), Path::to_owned);
+        let start = Instant::now();
+        loop {
+            if let Ok(client) = Client::connect(&socket) {
+                return Ok(Endpoint::Remote(client));
+            }
+            match DataDirectory::open(directory, Absent::Refuse) {
+                Ok(data) => {
+                    let options = options(&data);
+                    return Ok(Endpoint::Local(Box::new(Service::open(data, options)?)));
+                }
+                Err(DataError::Locked { .. }) if start.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_millis(50));
+                }
+                Err(DataError::Locked { path, pid }) => {
+                    return Err(AdminError::Unreachable { directory: path, socket, pid });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn call(&mut self, comment: &str, request: Request) -> Result<Response, AdminError> {
+        match self {
+            Endpoint::Remote(client) => {
+                client.call(&Call { protocol: PROTOCOL, comment: comment.to_owned(), request })
+            }
+            Endpoint::Local(service) => Ok(service.call(service.own_uid(), comment, request)?),
+        }
+    }
+}

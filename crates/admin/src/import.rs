@@ -1,0 +1,183 @@
+//! Imports: a file is brought piece by piece, read as a whole, and made durable a batch at a time.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use directory::attributes::{self, Syntax};
+use directory::import::{AttributeMap, Source, changes};
+use directory::{Change, Snapshot};
+
+use crate::authorize::authorize;
+use crate::error::{Fault, FaultKind};
+use crate::operations::{ImportData, ImportRun};
+use crate::random::{new_guid, new_token};
+use crate::response::{Done, Imported, Response};
+use crate::service::{Asked, Plan, lock};
+
+/// Imports up to so many changes count together or not at all; larger ones in batches of that size.
+pub const BATCH: usize = 5_000;
+/// Bytes of all files that are being brought.
+const MAX_BYTES: usize = 4 << 30;
+
+/// Imports under way.
+#[derive(Default)]
+pub(crate) struct Uploads {
+    files: HashMap<String, Upload>,
+}
+
+struct Upload {
+    /// Who brings it: nobody else may add to it or run it.
+    owner: acl::Sid,
+    data: Vec<u8>,
+    planned: Option<Planned>,
+}
+
+struct Planned {
+    batches: std::vec::IntoIter<Vec<Change>>,
+    progress: Imported,
+}
+
+pub fn data(asked: Asked<'_>, piece: &ImportData) -> Result<Response, Fault> {
+    let bytes = STANDARD
+        .decode(&piece.data)
+        .map_err(|e| Fault::new(FaultKind::Invalid, format!("the piece is not base64: {e}")))?;
+    let mut uploads = lock(&asked.service.uploads);
+    let total: usize = uploads.files.values().map(|upload| upload.data.len()).sum();
+    if total + bytes.len() > MAX_BYTES {
+        return Err(Fault::new(FaultKind::Unavailable, "the files being imported are too large together")
+            .help("import one after the other, or in parts"));
+    }
+    let name = match &piece.upload {
+        Some(name) => name.clone(),
+        None => {
+            // One at a time for each person: what was left behind by a command that died goes.
+            uploads.files.retain(|_, upload| upload.owner != asked.caller.sid);
+            let upload = Upload { owner: asked.caller.sid.clone(), data: Vec::new(), planned: None };
+            let name = new_token();
+            uploads.files.insert(name.clone(), upload);
+            name
+        }
+    };
+    own(&mut uploads, asked, &name)?.data.extend_from_slice(&bytes);
+    Ok(Response::Upload { upload: name })
+}
+
+pub fn run(asked: Asked<'_>, run: &ImportRun) -> Result<Response, Fault> {
+    let upload = {
+        let mut uploads = lock(&asked.service.uploads);
+        own(&mut uploads, asked, &run.upload)?;
+        uploads.files.remove(&run.upload)
+    };
+    let Some(mut upload) = upload else { return Err(unknown()) };
+    let mut planned = match upload.planned.take() {
+        Some(planned) => planned,
+        None => plan(asked, run, &std::mem::take(&mut upload.data))?,
+    };
+    if let Some(batch) = planned.batches.next() {
+        let count = batch.len() as u64;
+        let summary = format!("import: {count} changes");
+        asked.service.change(asked.caller, asked.comment, |_| {
+            Ok(Plan { changes: batch, done: Done { summary, warnings: Vec::new() } })
+        })?;
+        planned.progress.done += count;
+    }
+    planned.progress.finished = planned.batches.len() == 0;
+    let mut progress = planned.progress.clone();
+    if planned.progress.finished {
+        return Ok(Response::Imported(progress));
+    }
+    progress.warnings.clear();
+    upload.planned = Some(planned);
+    lock(&asked.service.uploads).files.insert(run.upload.clone(), upload);
+    Ok(Response::Imported(progress))
+}
+
+fn plan(asked: Asked<'_>, run: &ImportRun, data: &[u8]) -> Result<Planned, Fault> {
+    let entries = run.map.iter().map(|(ours, theirs)| {
+        let source = if theirs.contains('{') {
+            Source::Template(theirs.clone())
+        } else {
+            Source::Attribute(theirs.clone())
+        };
+        (ours.clone(), source)
+    });
+    let map = AttributeMap { entries: entries.collect() };
+    let import = changes(data, &map, asked.snapshot, &mut new_guid)
+        .map_err(|e| Fault::new(FaultKind::Invalid, e.to_string()).help("nothing was imported; correct the file"))?;
+    let warnings = import.warnings.iter().map(|w| format!("line {}: {}: {}", w.line, w.dn, w.text)).collect();
+    let mut progress = Imported {
+        added: import.added as u64,
+        modified: import.modified as u64,
+        changes: import.changes.len() as u64,
+        warnings,
+        ..Imported::default()
+    };
+    authorize(asked.snapshot, asked.caller, &import.changes)?;
+    if run.dry_run {
+        // Everything that would refuse it refuses it now.
+        try_out(asked, asked.snapshot, import.changes)?;
+        progress.finished = true;
+        return Ok(Planned { batches: Vec::new().into_iter(), progress });
+    }
+    let batches = batches(import.changes);
+    progress.changes = batches.iter().map(|batch| batch.len() as u64).sum();
+    Ok(Planned { batches: batches.into_iter(), progress })
+}
+
+fn try_out(asked: Asked<'_>, snapshot: &Snapshot, changes: Vec<Change>) -> Result<(), Fault> {
+    let (author, time) = (asked.caller.sid.clone(), asked.service.now());
+    snapshot.apply(&directory::ChangeBatch { author, time, comment: String::new(), changes })?;
+    Ok(())
+}
+
+/// Cuts changes into batches. Links of new objects may point at objects of a later batch, so in a large import they come
+/// after all objects.
+fn batches(changes: Vec<Change>) -> Vec<Vec<Change>> {
+    if changes.len() <= BATCH {
+        return if changes.is_empty() { Vec::new() } else { vec![changes] };
+    }
+    let is_link = |name: &str| attributes::by_name(name).is_some_and(|a| matches!(a.syntax, Syntax::Link(_)));
+    let (mut objects, mut links) = (Vec::new(), Vec::new());
+    for change in changes {
+        match change {
+            Change::Add(mut record) => {
+                let names: Vec<String> = record.attributes.keys().filter(|name| is_link(name)).cloned().collect();
+                for name in names {
+                    let add = record.attributes.remove(&name).unwrap_or_default();
+                    links.push(Change::Values { guid: record.guid, attribute: name, add, remove: Vec::new() });
+                }
+                objects.push(Change::Add(record));
+            }
+            Change::Modify { guid, attributes } => {
+                let (late, now): (Vec<_>, Vec<_>) = attributes.into_iter().partition(|(name, _)| is_link(name));
+                if !now.is_empty() {
+                    objects.push(Change::Modify { guid, attributes: now });
+                }
+                if !late.is_empty() {
+                    links.push(Change::Modify { guid, attributes: late });
+                }
+            }
+            Change::Values { ref attribute, .. } if is_link(attribute) => links.push(change),
+            other => objects.push(other),
+        }
+    }
+    objects.append(&mut links);
+    let mut batches = Vec::with_capacity(objects.len() / BATCH + 1);
+    let mut rest = objects.into_iter();
+    loop {
+        let batch: Vec<Change> = rest.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            return batches;
+        }
+        batches.push(batch);
+    }
+}
+
+fn own<'a>(uploads: &'a mut Uploads, asked: Asked<'_>, name: &str) -> Result<&'a mut Upload, Fault> {
+    uploads.files.get_mut(name).filter(|upload| upload.owner == asked.caller.sid).ok_or_else(unknown)
+}
+
+fn unknown() -> Fault {
+    Fault::new(FaultKind::NotFound, "there is no such upload").help("start the import again")
+}

@@ -1,0 +1,133 @@
+//! Mailboxes and delegates.
+
+use acl::Guid;
+use directory::{Change, Class, Object, ObjectId, Snapshot, attributes as a, link_value};
+
+use crate::accounts::{account, account_name, address_attributes, addresses, default_address, guid_of, page};
+use crate::error::{Fault, FaultKind};
+use crate::groups::{links, member_row};
+use crate::operations::{Delegates, List, MailboxEnable, MailboxSet};
+use crate::random::new_guid;
+use crate::response::{MailboxRow, MemberRow, Response};
+use crate::service::{Asked, Plan, find};
+
+pub fn enable(asked: Asked<'_>, enable: &MailboxEnable) -> Result<Response, Fault> {
+    asked.change(|snapshot| {
+        let id = find(snapshot, &enable.identity)?;
+        let object = account(snapshot, id)?;
+        if object.mailbox().is_some() {
+            return Err(Fault::new(FaultKind::Conflict, format!("{} has a mailbox already", snapshot.dn(id))));
+        }
+        let database = database(snapshot, enable.database.as_deref())?;
+        let mut attributes = vec![
+            (a::MAILBOX_GUID.to_owned(), vec![new_guid().0.to_vec()]),
+            (a::HOME_MDB.to_owned(), vec![link_value(&database)]),
+        ];
+        let address = match (&enable.address, object.primary_address()) {
+            (Some(address), _) => Some(address.clone()),
+            (None, Some(_)) => None,
+            (None, None) => Some(default_address(snapshot, object.sam_account_name().unwrap_or(&object.name()))?),
+        };
+        if let Some(address) = address {
+            let mut all = vec![address];
+            all.extend(addresses(object));
+            attributes.extend(address_attributes(&all)?);
+        }
+        let change = Change::Modify { guid: object.guid(), attributes };
+        let mut plan = Plan::new(format!("enabled the mailbox of {}", snapshot.dn(id)), vec![change]);
+        if snapshot.is_protected(id) {
+            plan.done.warnings.push(
+                "the account is protected as an administrator's (AdminSDHolder): grants on it will be replaced. Better \
+                 give the mailbox to an ordinary account, and this one Full Mailbox Access and Send As on it"
+                    .into(),
+            );
+        }
+        Ok(plan)
+    })
+}
+
+pub fn set(asked: Asked<'_>, set: &MailboxSet) -> Result<Response, Fault> {
+    asked.change(|snapshot| {
+        let id = find(snapshot, &set.identity)?;
+        let object = owner(snapshot, id)?;
+        let mut changes = Vec::new();
+        if let Some(name) = &set.database {
+            let attributes = vec![(a::HOME_MDB.to_owned(), vec![link_value(&database(snapshot, Some(name))?)])];
+            changes.push(Change::Modify { guid: object.guid(), attributes });
+        }
+        Ok(Plan::new(format!("changed the mailbox of {}", snapshot.dn(id)), changes))
+    })
+}
+
+pub fn disable(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
+    asked.change(|snapshot| {
+        let id = find(snapshot, identity)?;
+        let object = owner(snapshot, id)?;
+        let cleared = [a::MAILBOX_GUID, a::HOME_MDB, a::MAILBOX_DESCRIPTOR, a::PROXY_ADDRESSES, a::MAIL];
+        let attributes = cleared.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
+        let change = Change::Modify { guid: object.guid(), attributes };
+        Ok(Plan::new(format!("disabled the mailbox of {}", snapshot.dn(id)), vec![change]))
+    })
+}
+
+pub fn list(asked: Asked<'_>, list: &List) -> Result<Response, Fault> {
+    let page = page(asked, list, |object| object.mailbox().is_some(), |snapshot, id, object| MailboxRow {
+        owner: account_name(snapshot, id, object),
+        addresses: addresses(object),
+        database: object.mailbox().and_then(|m| m.database).and_then(|db| snapshot.object(db)).map(Object::name),
+        enabled: object.enabled(),
+        dn: snapshot.dn(id),
+        guid: object.mailbox().map(|mailbox| mailbox.guid.to_string()).unwrap_or_default(),
+    })?;
+    Ok(Response::Mailboxes(page))
+}
+
+pub fn change_delegates(asked: Asked<'_>, delegates: &Delegates, add: bool) -> Result<Response, Fault> {
+    asked.change(|snapshot| {
+        let id = find(snapshot, &delegates.identity)?;
+        let guid = guid_of(snapshot, id).ok_or_else(|| Fault::new(FaultKind::NotFound, "the object is gone"))?;
+        let links = links(snapshot, &delegates.delegates)?;
+        let names = delegates.delegates.join(", ");
+        let (added, removed) = if add { (links, Vec::new()) } else { (Vec::new(), links) };
+        let change = Change::Values { guid, attribute: a::PUBLIC_DELEGATES.to_owned(), add: added, remove: removed };
+        let word = if add { "may now" } else { "may no longer" };
+        Ok(Plan::new(format!("{names} {word} send on behalf of {}", snapshot.dn(id)), vec![change]))
+    })
+}
+
+pub fn delegates(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
+    let id = asked.find(identity)?;
+    crate::authorize::require(asked.snapshot, asked.caller, id, rights::admin::Action::Read, "read")?;
+    let row = |delegate| asked.snapshot.object(delegate).map(|object| member_row(asked.snapshot, delegate, object));
+    let rows: Vec<MemberRow> = asked.snapshot.delegates(id).into_iter().filter_map(row).collect();
+    Ok(Response::Delegates(rows.into()))
+}
+
+/// The mailbox database of a name; without one the only database there is.
+pub(crate) fn database(snapshot: &Snapshot, name: Option<&str>) -> Result<Guid, Fault> {
+    let all: Vec<(ObjectId, &Object)> =
+        snapshot.objects().filter(|(_, object)| object.class() == Class::Database).collect();
+    let names = || all.iter().map(|(_, object)| object.name()).collect::<Vec<_>>().join(", ");
+    let found: Vec<_> = match name {
+        Some(name) => all
+            .iter()
+            .filter(|(id, object)| object.name().eq_ignore_ascii_case(name) || snapshot.dn(*id).eq_ignore_ascii_case(name))
+            .collect(),
+        None => all.iter().collect(),
+    };
+    match found[..] {
+        [(_, object)] => Ok(object.guid()),
+        [] => Err(Fault::new(FaultKind::NotFound, format!("there is no mailbox database {}", name.unwrap_or_default()))
+            .help(format!("there are: {}", names()))),
+        _ => Err(Fault::new(FaultKind::Ambiguous, "there are several mailbox databases")
+            .help(format!("choose one with --database: {}", names()))),
+    }
+}
+
+pub(crate) fn owner(snapshot: &Snapshot, id: ObjectId) -> Result<&Object, Fault> {
+    let object = snapshot.object(id).filter(|object| object.mailbox().is_some());
+    object.ok_or_else(|| {
+        Fault::new(FaultKind::NotFound, format!("{} has no mailbox", snapshot.dn(id)))
+            .help("give it one with `procura mailbox add`")
+    })
+}

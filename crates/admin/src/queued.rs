@@ -1,0 +1,142 @@
+//! Messages that wait for delivery.
+
+use jiff::Timestamp;
+use queue::{ListFilter, MessageSummary, QueueError, RecipientState};
+
+use crate::authorize::require_organization;
+use crate::error::{Fault, FaultKind};
+use crate::operations::{QueueList, QueueRetry};
+use crate::response::{Done, Page, QueueDetail, QueueRecipient, QueueRow, Response};
+use crate::service::{Asked, Service};
+
+const PAGE: usize = 1000;
+
+pub fn list(asked: Asked<'_>, list: &QueueList) -> Result<Response, Fault> {
+    require_organization(asked.snapshot, asked.caller, "see the queue of")?;
+    let limit = list.limit.map_or(PAGE, |limit| (limit as usize).clamp(1, PAGE));
+    let messages = asked.service.queue()?.list(&ListFilter { limit, ..ListFilter::default() })?;
+    Ok(Response::Queue(Page::from(messages.iter().map(row).collect::<Vec<_>>())))
+}
+
+pub fn show(asked: Asked<'_>, id: &str) -> Result<Response, Fault> {
+    require_organization(asked.snapshot, asked.caller, "see the queue of")?;
+    let detail = asked.service.queue()?.show(id)?;
+    let recipients = detail.recipients.iter().map(|recipient| QueueRecipient {
+        address: recipient.address.clone(),
+        destination: recipient.destination.clone(),
+        state: match recipient.state {
+            RecipientState::Pending => "pending",
+            RecipientState::Delivered => "delivered",
+            RecipientState::Failed => "failed",
+        }
+        .to_owned(),
+        attempts: recipient.attempts,
+        next_attempt: (recipient.state == RecipientState::Pending).then(|| iso(recipient.next_attempt)),
+        reason: recipient.reason.clone(),
+    });
+    Ok(Response::QueueMessage(Box::new(QueueDetail {
+        summary: row(&detail.summary),
+        expires: iso(detail.summary.expires),
+        recipients: recipients.collect(),
+    })))
+}
+
+pub fn retry(asked: Asked<'_>, retry: &QueueRetry) -> Result<Response, Fault> {
+    require_organization(asked.snapshot, asked.caller, "change the queue of")?;
+    let (queue, now) = (asked.service.queue()?, asked.service.now().0);
+    let mut count = 0u64;
+    match &retry.id {
+        Some(id) => {
+            queue.retry(id, now).wait()?;
+            count = 1;
+        }
+        None => {
+            let mut after = None;
+            loop {
+                let filter = ListFilter { held: Some(false), after, limit: PAGE, ..ListFilter::default() };
+                let page = queue.list(&filter)?;
+                for message in &page {
+                    match queue.retry(&message.queue_id, now).wait() {
+                        Ok(()) => count += 1,
+                        // Delivered meanwhile.
+                        Err(QueueError::UnknownMessage { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                match page.last() {
+                    Some(last) if page.len() == PAGE => after = Some(last.queue_id.clone()),
+                    _ => break,
+                }
+            }
+        }
+    }
+    if let Some(listener) = asked.service.listener() {
+        listener.queue_changed();
+    }
+    let mut done = Done { summary: format!("{count} message(s) will be tried again"), warnings: Vec::new() };
+    if !asked.service.running() {
+        done.warnings.push("no server runs: they are tried when one starts".into());
+    }
+    Ok(Response::Done(done))
+}
+
+pub fn remove(asked: Asked<'_>, id: &str) -> Result<Response, Fault> {
+    require_organization(asked.snapshot, asked.caller, "change the queue of")?;
+    asked.service.queue()?.remove(id).wait()?;
+    Ok(Response::Done(Done { summary: format!("message {id} removed, without a bounce"), warnings: Vec::new() }))
+}
+
+fn row(message: &MessageSummary) -> QueueRow {
+    QueueRow {
+        id: message.queue_id.clone(),
+        sender: message.sender.clone().unwrap_or_default(),
+        received: iso(message.received),
+        size: message.size,
+        pending: message.pending,
+        recipients: message.recipients,
+        next_attempt: message.next_attempt.map(iso),
+        held: message.hold.as_ref().map(|hold| hold.reason.clone()),
+    }
+}
+
+/// ISO 8601 of milliseconds since the epoch.
+pub(crate) fn iso(millis: i64) -> String {
+    Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
+}
+
+impl Service {
+    /// Moves decisions that committed with their messages into the audit.
+    pub fn drain_audit(&self) -> Result<u64, Fault> {
+        let Some(queue) = self.open_queue() else { return Ok(0) };
+        let mut moved = 0;
+        loop {
+            let items = queue.take_audit(500)?;
+            if items.is_empty() {
+                return Ok(moved);
+            }
+            let entries: Vec<store::AuditEntry> = items.iter().filter_map(|item| audit_entry(&item.record)).collect();
+            self.record(&entries)?;
+            let ids: Vec<i64> = items.iter().map(|item| item.id).collect();
+            queue.ack_audit(&ids).wait()?;
+            moved += items.len() as u64;
+        }
+    }
+}
+
+/// The audit's row of a record as JSON.
+pub fn audit_entry(json: &[u8]) -> Option<store::AuditEntry> {
+    let record: rights::DecisionRecord = serde_json::from_slice(json).ok()?;
+    let kind = serde_json::to_value(record.verdict).ok()?.as_str()?.to_owned();
+    let json = String::from_utf8(json.to_vec()).ok()?;
+    Some(store::AuditEntry { id: record.id, time: record.time, kind, json })
+}
+
+impl From<QueueError> for Fault {
+    fn from(error: QueueError) -> Fault {
+        let kind = match error {
+            QueueError::UnknownMessage { .. } => FaultKind::NotFound,
+            _ => FaultKind::Unavailable,
+        };
+        Fault::new(kind, error.to_string())
+    }
+}

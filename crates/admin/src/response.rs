@@ -1,0 +1,323 @@
+//! The answers of administration as documents.
+
+use rights::DecisionRecord;
+use serde::{Deserialize, Serialize};
+
+/// What was answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum Response {
+    /// A change is durable and counts.
+    Done(Done),
+    /// What the server is and how it is.
+    Status(Status),
+    /// A page of users.
+    Users(Page<UserRow>),
+    /// A page of groups.
+    Groups(Page<GroupRow>),
+    /// A page of mailboxes.
+    Mailboxes(Page<MailboxRow>),
+    /// Members of a group.
+    Members(Page<MemberRow>),
+    /// Accepted domains.
+    Domains(Page<DomainRow>),
+    /// The upload that a piece went into.
+    Upload {
+        /// Its name.
+        upload: String,
+    },
+    /// How far an import is.
+    Imported(Imported),
+    /// Rights on an object or a mailbox.
+    Permissions(Permissions),
+    /// Who may send on behalf.
+    Delegates(Page<MemberRow>),
+    /// A recorded decision, or the answer to a check.
+    Decision(Box<DecisionRecord>),
+    /// Messages that wait.
+    Queue(Page<QueueRow>),
+    /// One message that waits.
+    QueueMessage(Box<QueueDetail>),
+}
+
+/// A change that is durable and counts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Done {
+    /// What was done, in words.
+    pub summary: String,
+    /// What the one who asked should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// Rows of a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Where the next page begins (`List::after`); none: this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u32>,
+}
+
+impl<T> From<Vec<T>> for Page<T> {
+    fn from(rows: Vec<T>) -> Self {
+        Page { rows, next: None }
+    }
+}
+
+/// What the server is and how it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// A server runs; else a command looks at a stopped one.
+    pub running: bool,
+    /// Process that answers.
+    pub pid: u32,
+    /// Data directory.
+    pub data: String,
+    /// Version of the directory: changes committed so far.
+    pub directory_version: u64,
+    /// Objects in the directory.
+    pub objects: u64,
+    /// Accounts among them.
+    pub accounts: u64,
+    /// Mailboxes among them.
+    pub mailboxes: u64,
+    /// The longest time until a change of the directory counts, in seconds.
+    pub change_counts_within_seconds: u32,
+    /// Problems found when the directory was loaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+    /// Receive connectors: name and where they listen.
+    pub connectors: Vec<ConnectorRow>,
+    /// The queue, when a server runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueCounts>,
+}
+
+/// A receive connector.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConnectorRow {
+    /// Its name.
+    pub name: String,
+    /// Its server.
+    pub server: String,
+    /// Addresses it is bound to.
+    pub bindings: Vec<String>,
+    /// It is enabled.
+    pub enabled: bool,
+    /// What becomes of header senders without a right: `enforce`, `observe`, `off`.
+    pub header_from: String,
+}
+
+/// Figures of the queue.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct QueueCounts {
+    /// Messages.
+    pub messages: u64,
+    /// Held messages among them.
+    pub held: u64,
+    /// Destinations that wait after a failure.
+    pub destinations_down: u64,
+    /// Octets of bodies.
+    pub body_bytes: u64,
+}
+
+/// A user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UserRow {
+    /// `EXAMPLE\alice`.
+    pub name: String,
+    /// Name for people.
+    pub display_name: String,
+    /// Addresses, the primary one first.
+    pub addresses: Vec<String>,
+    /// May log on.
+    pub enabled: bool,
+    /// Has a mailbox.
+    pub mailbox: bool,
+    /// Distinguished name.
+    pub dn: String,
+    /// objectSid.
+    pub sid: String,
+    /// objectGUID.
+    pub guid: String,
+}
+
+/// A group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GroupRow {
+    /// `EXAMPLE\Sales`.
+    pub name: String,
+    /// Name for people.
+    pub display_name: String,
+    /// Addresses, the primary one first.
+    pub addresses: Vec<String>,
+    /// Carries permissions; else it is for mail only.
+    pub security: bool,
+    /// `global`, `universal`, `domain-local`.
+    pub scope: String,
+    /// Distinguished name.
+    pub dn: String,
+    /// objectSid.
+    pub sid: String,
+    /// objectGUID.
+    pub guid: String,
+}
+
+/// A mailbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MailboxRow {
+    /// Its owner, `EXAMPLE\alice`.
+    pub owner: String,
+    /// Addresses, the primary one first.
+    pub addresses: Vec<String>,
+    /// Mailbox database.
+    pub database: Option<String>,
+    /// The owner may log on.
+    pub enabled: bool,
+    /// Distinguished name of the owner.
+    pub dn: String,
+    /// msExchMailboxGuid.
+    pub guid: String,
+}
+
+/// A member of a group, or a delegate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MemberRow {
+    /// `EXAMPLE\alice`.
+    pub name: String,
+    /// `user`, `group`, …
+    pub class: String,
+    /// Distinguished name.
+    pub dn: String,
+    /// Groups between, for a recursive list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<String>,
+}
+
+/// An accepted domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DomainRow {
+    /// The domain; `*.` in front: everything below it.
+    pub domain: String,
+    /// How its mail is treated.
+    pub kind: String,
+    /// Its addresses are those of this domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias_of: Option<String>,
+    /// `user+tag@` is `user@`.
+    pub subaddressing: bool,
+    /// The default domain.
+    pub default: bool,
+}
+
+/// How far an import is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Imported {
+    /// Objects that are new.
+    pub added: u64,
+    /// Objects that were there and changed.
+    pub modified: u64,
+    /// Changes in all.
+    pub changes: u64,
+    /// Changes that are durable.
+    pub done: u64,
+    /// Nothing is left to do.
+    pub finished: bool,
+    /// What was left out, with lines of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// Rights on an object or a mailbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Permissions {
+    /// Distinguished name of the object.
+    pub dn: String,
+    /// Owner of the descriptor.
+    pub owner: String,
+    /// Inheritance is blocked.
+    pub protected: bool,
+    /// The account is protected as an administrator's (AdminSDHolder).
+    pub admin: bool,
+    /// The entries, in the order in which they decide.
+    pub rows: Vec<PermissionRow>,
+}
+
+/// One access control entry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PermissionRow {
+    /// `EXAMPLE\alice`, or a SID.
+    pub trustee: String,
+    /// SID.
+    pub sid: String,
+    /// Denies.
+    pub deny: bool,
+    /// Rights in words.
+    pub rights: Vec<String>,
+    /// Distinguished name of the object it is inherited from; none: it stands here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited_from: Option<String>,
+    /// It counts here; else it is only handed down.
+    pub effective: bool,
+    /// Which objects below inherit it: `user`, `all`, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited_by: Option<String>,
+    /// The entry in SDDL.
+    pub sddl: String,
+}
+
+/// A message that waits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueRow {
+    /// Queue id.
+    pub id: String,
+    /// Reverse-path; empty: the null one.
+    pub sender: String,
+    /// When it was accepted, ISO 8601.
+    pub received: String,
+    /// Octets.
+    pub size: u64,
+    /// Recipients that wait.
+    pub pending: u32,
+    /// All recipients.
+    pub recipients: u32,
+    /// Next attempt, ISO 8601.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<String>,
+    /// Held, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+}
+
+/// One message that waits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueDetail {
+    /// As in the list.
+    pub summary: QueueRow,
+    /// When it is given up, ISO 8601.
+    pub expires: String,
+    /// Its recipients.
+    pub recipients: Vec<QueueRecipient>,
+}
+
+/// A recipient of a message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueRecipient {
+    /// Forward-path.
+    pub address: String,
+    /// Where it goes.
+    pub destination: String,
+    /// `pending`, `delivered`, `failed`.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Next attempt, ISO 8601.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<String>,
+    /// What the destination said last.
+    pub reason: String,
+}

@@ -1,0 +1,59 @@
+//! What the server is and how it is.
+
+use directory::HeaderFrom;
+
+use crate::error::Fault;
+use crate::response::{ConnectorRow, QueueCounts, Response, Status};
+use crate::service::Asked;
+
+pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
+    let (snapshot, service) = (asked.snapshot, asked.service);
+    let (mut accounts, mut mailboxes) = (0, 0);
+    for (_, object) in snapshot.objects() {
+        accounts += u64::from(object.class().is_account());
+        mailboxes += u64::from(object.mailbox().is_some());
+    }
+    let connectors = snapshot.receive_connectors().map(|(id, connector)| ConnectorRow {
+        name: connector.name.clone(),
+        server: snapshot
+            .ancestor(id, directory::Class::Server)
+            .and_then(|server| snapshot.object(server))
+            .map(|server| server.name())
+            .unwrap_or_default(),
+        bindings: connector.bindings.iter().map(ToString::to_string).collect(),
+        enabled: connector.enabled,
+        header_from: match connector.header_from {
+            HeaderFrom::Enforce => "enforce",
+            HeaderFrom::Observe => "observe",
+            HeaderFrom::Off => "off",
+        }
+        .to_owned(),
+    });
+    let queue = match service.open_queue() {
+        Some(queue) => {
+            let counts = queue.counts()?;
+            Some(QueueCounts {
+                messages: counts.messages,
+                held: counts.held,
+                destinations_down: counts.destinations_down,
+                body_bytes: counts.body_bytes,
+            })
+        }
+        None => None,
+    };
+    Ok(Response::Status(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        running: service.running(),
+        pid: std::process::id(),
+        data: service.directory().display().to_string(),
+        directory_version: snapshot.version(),
+        objects: snapshot.len() as u64,
+        accounts,
+        mailboxes,
+        // On the directory in the same process a change counts at the next command of a session.
+        change_counts_within_seconds: 0,
+        problems: service.problems().to_vec(),
+        connectors: connectors.collect(),
+        queue,
+    }))
+}

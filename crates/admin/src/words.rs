@@ -1,0 +1,144 @@
+//! Entries of descriptors in words, and back.
+
+use acl::names::{self, Kind};
+use acl::{AccessMask, Ace, AceFlags, Acl, Guid, SddlContext, SecurityDescriptor};
+use directory::Snapshot;
+use rights::RightName;
+
+use crate::error::{Fault, FaultKind};
+
+/// Rights that are bits of the mask, as commands spell them.
+const BITS: [(&str, AccessMask); 13] = [
+    ("create-child", AccessMask::CREATE_CHILD),
+    ("delete-child", AccessMask::DELETE_CHILD),
+    ("list-children", AccessMask::LIST_CHILDREN),
+    ("self", AccessMask::SELF_WRITE),
+    ("read-property", AccessMask::READ_PROPERTY),
+    ("write-property", AccessMask::WRITE_PROPERTY),
+    ("delete-tree", AccessMask::DELETE_TREE),
+    ("list-object", AccessMask::LIST_OBJECT),
+    ("extended-right", AccessMask::CONTROL_ACCESS),
+    ("delete", AccessMask::DELETE),
+    ("read-control", AccessMask::READ_CONTROL),
+    ("write-dac", AccessMask::WRITE_DAC),
+    ("write-owner", AccessMask::WRITE_OWNER),
+];
+
+/// Mailbox rights (facts §4), as commands spell them.
+const MAILBOX: [(&str, AccessMask); 6] = [
+    ("full-access", AccessMask(0x1)),
+    ("send-as (has no effect)", AccessMask(0x2)),
+    ("delete-item", AccessMask::DELETE),
+    ("read-permission", AccessMask::READ_CONTROL),
+    ("change-permission", AccessMask::WRITE_DAC),
+    ("change-owner", AccessMask::WRITE_OWNER),
+];
+
+/// The mask and the object type of a right by any of its names.
+pub fn right(text: &str) -> Result<(AccessMask, Option<Guid>), Fault> {
+    let folded = text.trim().to_ascii_lowercase().replace([' ', '_'], "-");
+    if folded == "full-control" || folded == "generic-all" {
+        return Ok((AccessMask::DS_FULL_CONTROL, None));
+    }
+    if let Some((_, bit)) = BITS.iter().find(|(name, _)| *name == folded) {
+        return Ok((*bit, None));
+    }
+    if let Some(right) = RightName::parse(text.trim()) {
+        return Ok((AccessMask::CONTROL_ACCESS, Some(right.guid())));
+    }
+    if let Some(row) = names::by_name(text.trim()).filter(|row| row.kind == Kind::ControlAccessRight) {
+        return Ok((AccessMask::CONTROL_ACCESS, Some(row.guid)));
+    }
+    Err(Fault::new(FaultKind::Invalid, format!("there is no right `{text}`")).help(
+        "rights are: Send As, Receive As, ms-Exch-SMTP-Submit and the other rights of connectors, full-control, \
+         extended-right (all of them), read-property, write-property, create-child, delete-child, delete, write-dac, …",
+    ))
+}
+
+/// The mask of a mailbox right.
+pub fn mailbox_right(text: &str) -> Result<AccessMask, Fault> {
+    let folded = text.trim().to_ascii_lowercase().replace([' ', '_'], "-");
+    let folded = if folded == "fullaccess" || folded == "full-mailbox-access" { "full-access".into() } else { folded };
+    let found = MAILBOX.iter().find(|(name, _)| *name == folded);
+    found.map(|(_, mask)| *mask).ok_or_else(|| {
+        Fault::new(FaultKind::Invalid, format!("there is no mailbox right `{text}`"))
+            .help("mailbox rights are: full-access, read-permission, change-permission, change-owner, delete-item")
+    })
+}
+
+/// What an entry grants or denies, in words.
+pub fn rights(ace: &Ace) -> Vec<String> {
+    let named = |guid: &Guid| match right_name(guid) {
+        Some(name) => name.to_owned(),
+        None => names::by_guid(guid).map_or_else(|| guid.to_string(), |row| row.display_name.to_owned()),
+    };
+    let mask = ace.mask;
+    if mask.contains(AccessMask::DS_FULL_CONTROL) && ace.object_type.is_none() {
+        return vec!["full-control".into()];
+    }
+    let mut words = Vec::new();
+    for (name, bit) in BITS {
+        if !mask.contains(bit) {
+            continue;
+        }
+        words.push(match (&ace.object_type, bit) {
+            (Some(guid), AccessMask::CONTROL_ACCESS) => named(guid),
+            (None, AccessMask::CONTROL_ACCESS) => "all extended rights".to_owned(),
+            (Some(guid), AccessMask::CREATE_CHILD | AccessMask::DELETE_CHILD | AccessMask::READ_PROPERTY)
+            | (Some(guid), AccessMask::WRITE_PROPERTY | AccessMask::SELF_WRITE) => format!("{name} {}", named(guid)),
+            _ => name.to_owned(),
+        });
+    }
+    if words.is_empty() {
+        words.push(format!("{:#x}", mask.0));
+    }
+    words
+}
+
+/// What an entry of a mailbox descriptor grants or denies, in words.
+pub fn mailbox_rights(ace: &Ace) -> Vec<String> {
+    let known: u32 = MAILBOX.iter().map(|(_, bit)| bit.0).fold(0, |all, bit| all | bit);
+    let mut words: Vec<String> =
+        MAILBOX.iter().filter(|(_, bit)| ace.mask.contains(*bit)).map(|(name, _)| (*name).to_owned()).collect();
+    if ace.mask.0 & !known != 0 {
+        words.push(format!("{:#x}", ace.mask.0 & !known));
+    }
+    words
+}
+
+/// Which objects below inherit an entry: `all`, a class, or nothing.
+pub fn inherited_by(ace: &Ace) -> Option<String> {
+    if !ace.flags.contains(AceFlags::CONTAINER_INHERIT) {
+        return None;
+    }
+    Some(match &ace.inherited_object_type {
+        Some(class) => names::by_guid(class).map_or_else(|| class.to_string(), |row| row.name.to_owned()),
+        None => "all".to_owned(),
+    })
+}
+
+/// One entry as SDDL.
+pub fn sddl(snapshot: &Snapshot, ace: &Ace) -> String {
+    let mut context = SddlContext::default();
+    context.domain = snapshot.domains().first().map(|domain| domain.sid.clone());
+    let one = SecurityDescriptor::with_dacl(Acl::new(vec![ace.clone()]));
+    let text = one.to_sddl(&context);
+    text.find('(').map_or(text.clone(), |start| text[start..].to_owned())
+}
+
+/// The schema GUID of a class by its LDAP name.
+pub fn class(name: &str) -> Result<Guid, Fault> {
+    let known = directory::Class::from_ldap_name(name.as_bytes()).map(directory::Class::schema_guid);
+    let named = || names::by_name(name).filter(|row| row.kind == Kind::Class).map(|row| row.guid);
+    known.or_else(named).ok_or_else(|| {
+        Fault::new(FaultKind::Invalid, format!("there is no class `{name}`")).help("classes are: user, group, contact, …")
+    })
+}
+
+pub fn quoted(name: &str) -> String {
+    if name.contains(' ') { format!("“{name}”") } else { name.to_owned() }
+}
+
+fn right_name(guid: &Guid) -> Option<&'static str> {
+    rights::RIGHTS.iter().find(|right| right.guid == *guid).map(|right| right.name)
+}

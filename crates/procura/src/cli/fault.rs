@@ -1,0 +1,57 @@
+//! What a command that fails says: what was wrong, where, and what to do.
+
+use std::fmt;
+
+use miette::Diagnostic;
+
+/// A failed command. Exit code 2 for `check`, 1 for the others.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    help: Option<String>,
+}
+
+impl Failure {
+    /// A failure in words.
+    pub fn new(message: impl Into<String>) -> Failure {
+        Failure { message: message.into(), help: None }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Failure {
+        Failure { help: Some(help.into()), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Diagnostic for Failure {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+}
+
+impl From<admin::AdminError> for Failure {
+    fn from(error: admin::AdminError) -> Failure {
+        Failure { message: error.to_string(), help: error.help() }
+    }
+}
+
+impl From<admin::Fault> for Failure {
+    fn from(fault: admin::Fault) -> Failure {
+        Failure { message: fault.message, help: fault.help }
+    }
+}
+
+impl From<admin::DataError> for Failure {
+    fn from(error: admin::DataError) -> Failure {
+        Failure { message: error.to_string(), help: Some(error.help()) }
+    }
+}

@@ -1,0 +1,313 @@
+//! How results are shown: tables for people, one JSON document for programs.
+
+use std::io::{self, Write};
+
+use admin::operations::{Done, PermissionRow, Response, Status};
+use rights::{DecisionRecord, VerdictKind};
+
+use super::args::Format;
+
+/// Shows a response. Lists of several pages are one response by now.
+pub fn show(response: &Response, format: Format) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, response)?;
+            writeln!(out)
+        }
+        Format::Table => out.write_all(text(response).as_bytes()),
+    }
+}
+
+fn text(response: &Response) -> String {
+    match response {
+        Response::Done(done) => self::done(done),
+        Response::Status(status) => self::status(status),
+        Response::Users(page) => table(
+            &["account", "name", "addresses", "enabled", "mailbox", "distinguished name"],
+            page.rows.iter().map(|row| {
+                vec![
+                    row.name.clone(),
+                    row.display_name.clone(),
+                    row.addresses.join(" "),
+                    yes(row.enabled),
+                    yes(row.mailbox),
+                    row.dn.clone(),
+                ]
+            }),
+        ),
+        Response::Groups(page) => table(
+            &["group", "scope", "security", "addresses", "distinguished name"],
+            page.rows.iter().map(|row| {
+                vec![row.name.clone(), row.scope.clone(), yes(row.security), row.addresses.join(" "), row.dn.clone()]
+            }),
+        ),
+        Response::Mailboxes(page) => table(
+            &["owner", "addresses", "database", "enabled", "distinguished name"],
+            page.rows.iter().map(|row| {
+                let database = row.database.clone().unwrap_or_default();
+                vec![row.owner.clone(), row.addresses.join(" "), database, yes(row.enabled), row.dn.clone()]
+            }),
+        ),
+        Response::Members(page) | Response::Delegates(page) => table(
+            &["name", "class", "through", "distinguished name"],
+            page.rows
+                .iter()
+                .map(|row| vec![row.name.clone(), row.class.clone(), row.via.join(" > "), row.dn.clone()]),
+        ),
+        Response::Domains(page) => table(
+            &["domain", "kind", "alias of", "subaddressing", "default"],
+            page.rows.iter().map(|row| {
+                let alias = row.alias_of.clone().unwrap_or_default();
+                vec![row.domain.clone(), row.kind.clone(), alias, yes(row.subaddressing), yes(row.default)]
+            }),
+        ),
+        Response::Upload { upload } => format!("{upload}\n"),
+        Response::Imported(imported) => {
+            let mut text = format!("{} added, {} changed\n", imported.added, imported.modified);
+            for warning in &imported.warnings {
+                text += &format!("warning: {warning}\n");
+            }
+            text
+        }
+        Response::Permissions(permissions) => {
+            let mut text = format!("{}\nowner {}\n", permissions.dn, permissions.owner);
+            if permissions.protected {
+                text += "inheritance is blocked\n";
+            }
+            if permissions.admin {
+                text += "protected as an administrator's account (AdminSDHolder)\n";
+            }
+            text += "\n";
+            text + &table(
+                &["", "who", "what", "on objects", "inherited from"],
+                permissions.rows.iter().map(permission),
+            )
+        }
+        Response::Decision(record) => decision(record),
+        Response::Queue(page) => table(
+            &["id", "from", "accepted", "size", "waiting", "next attempt", "held"],
+            page.rows.iter().map(|row| {
+                vec![
+                    row.id.clone(),
+                    format!("<{}>", row.sender),
+                    row.received.clone(),
+                    row.size.to_string(),
+                    format!("{}/{}", row.pending, row.recipients),
+                    row.next_attempt.clone().unwrap_or_default(),
+                    row.held.clone().unwrap_or_default(),
+                ]
+            }),
+        ),
+        Response::QueueMessage(message) => {
+            let summary = &message.summary;
+            let mut text = format!(
+                "{}\nfrom     <{}>\naccepted {}\nexpires  {}\nsize     {}\n",
+                summary.id, summary.sender, summary.received, message.expires, summary.size
+            );
+            if let Some(reason) = &summary.held {
+                text += &format!("held     {reason}\n");
+            }
+            text += "\n";
+            text + &table(
+                &["to", "destination", "state", "attempts", "next attempt", "last answer"],
+                message.recipients.iter().map(|row| {
+                    vec![
+                        row.address.clone(),
+                        row.destination.clone(),
+                        row.state.clone(),
+                        row.attempts.to_string(),
+                        row.next_attempt.clone().unwrap_or_default(),
+                        row.reason.clone(),
+                    ]
+                }),
+            )
+        }
+    }
+}
+
+fn done(done: &Done) -> String {
+    let mut text = format!("{}\n", done.summary);
+    for warning in &done.warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    text
+}
+
+fn status(status: &Status) -> String {
+    let running = if status.running {
+        format!("running, process {}", status.pid)
+    } else {
+        "not running (this command looks at the files itself)".to_owned()
+    };
+    let mut text = format!(
+        "procura {}\nserver      {running}\ndata        {}\ndirectory   version {}: {} objects, {} accounts, {} mailboxes\n\
+         changes     count within {} s\n",
+        status.version,
+        status.data,
+        status.directory_version,
+        status.objects,
+        status.accounts,
+        status.mailboxes,
+        status.change_counts_within_seconds.max(1)
+    );
+    if let Some(queue) = &status.queue {
+        text += &format!(
+            "queue       {} messages ({} held), {} octets, {} destinations down\n",
+            queue.messages, queue.held, queue.body_bytes, queue.destinations_down
+        );
+    }
+    for problem in &status.problems {
+        text += &format!("problem     {problem}\n");
+    }
+    text += "\n";
+    text + &table(
+        &["connector", "server", "listens on", "enabled", "header senders"],
+        status.connectors.iter().map(|row| {
+            vec![
+                row.name.clone(),
+                row.server.clone(),
+                row.bindings.join(" "),
+                yes(row.enabled),
+                row.header_from.clone(),
+            ]
+        }),
+    )
+}
+
+fn permission(row: &PermissionRow) -> Vec<String> {
+    let on = match (row.effective, &row.inherited_by) {
+        (true, None) => "this".to_owned(),
+        (true, Some(below)) => format!("this and {below} below"),
+        (false, Some(below)) => format!("{below} below"),
+        (false, None) => "none".to_owned(),
+    };
+    vec![
+        if row.deny { "deny" } else { "allow" }.to_owned(),
+        row.trustee.clone(),
+        row.rights.join(", "),
+        on,
+        row.inherited_from.clone().unwrap_or_default(),
+    ]
+}
+
+/// A decision in words: who, what, verdict, why, and what would mend it.
+fn decision(record: &DecisionRecord) -> String {
+    let verdict = match record.verdict {
+        VerdictKind::Refused => "REFUSED",
+        VerdictKind::Observed => "accepted, but would be REFUSED if the connector enforced",
+        VerdictKind::SentAs => "allowed, sent as somebody else",
+        VerdictKind::SentOnBehalf => "allowed, sent on behalf of somebody else",
+        VerdictKind::Allowed => "allowed",
+    };
+    let mut rows = Vec::new();
+    let mut row = |label: &str, value: String| rows.push(format!("{label:<11}{value}\n"));
+    if record.id.is_empty() {
+        row("verdict", verdict.to_owned());
+    } else {
+        row("decision", record.id.clone());
+        row("when", iso(record.time));
+        row("verdict", verdict.to_owned());
+    }
+    if let Some(reply) = &record.reply {
+        row("reply", reply.clone());
+    }
+    let who = &record.who;
+    let account = match (&who.account, &who.sid) {
+        (Some(account), Some(sid)) => format!("{account} ({sid})"),
+        _ => "nobody logged on".to_owned(),
+    };
+    row("who", format!("{account}; decided by the {} token", who.token));
+    if let Some(logon) = &who.logon {
+        row("mailbox", format!("logged on to {logon}"));
+    }
+    let from = if who.remote.is_empty() { String::new() } else { format!(", from {}", who.remote) };
+    row("connector", format!("{}{from}", who.connector));
+    let asked = &record.asked;
+    if let Some(sender) = &asked.mail_from {
+        row("MAIL FROM", sender.clone());
+    }
+    if let Some(recipient) = &asked.recipient {
+        row("RCPT TO", recipient.clone());
+    }
+    if !asked.from.is_empty() {
+        row("From", asked.from.join(", "));
+    }
+    if let Some(sender) = &asked.sender {
+        row("Sender", sender.clone());
+    }
+    if !asked.resent.is_empty() {
+        row("Resent", asked.resent.join(", "));
+    }
+    if let Some(id) = record.queue_id.as_ref().filter(|id| !id.is_empty()) {
+        row("message", id.clone());
+    }
+    let mut text = rows.concat();
+    if !record.trace.is_empty() {
+        text += "\nwhy\n";
+    }
+    for (number, line) in record.trace.iter().enumerate() {
+        text += &format!("{:>3}. {}\n", number + 1, line.text);
+        if let Some(ace) = &line.ace {
+            let origin = match &ace.inherited_from {
+                Some(from) => format!("inherited from {from}"),
+                None => "explicit".to_owned(),
+            };
+            text += &format!("     entry {} of {}: {} {}, {origin}\n", ace.index, object(line), ace.outcome, ace.trustee);
+            text += &format!("     {}\n", ace.sddl);
+        }
+        if !line.through.is_empty() {
+            text += &format!("     through {}\n", line.through.join(" > "));
+        }
+    }
+    if let Some(missing) = &record.missing {
+        text += &format!("\nmissing    {} on {} for {}\n", missing.right, missing.on, missing.trustee);
+        if let Some(obstacle) = &missing.obstacle {
+            text += &format!("obstacle   {obstacle}\n");
+        }
+        text += &format!("grant it   {}\n", missing.command);
+    }
+    text
+}
+
+fn object(line: &rights::TraceLine) -> &str {
+    line.object.as_deref().unwrap_or("the object")
+}
+
+fn iso(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
+}
+
+fn yes(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+/// A table without lines: columns as wide as they need to be, the last one open-ended.
+fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut all: Vec<Vec<String>> = vec![heads.iter().map(|head| head.to_uppercase()).collect()];
+    all.extend(rows);
+    let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..heads.len()).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in &all {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line += cell;
+            line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()) + 2));
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [vec!["x".to_owned(), "y".to_owned()], vec!["größer".to_owned(), "z".to_owned()]];
+        assert_eq!(table(&["a", "b"], rows.into_iter()), "A       B\nx       y\ngrößer  z\n");
+    }
+}

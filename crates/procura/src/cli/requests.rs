@@ -1,0 +1,219 @@
+//! From arguments to requests.
+
+use std::io::{self, BufRead, Write};
+
+use admin::operations as op;
+use zeroize::Zeroizing;
+
+use super::args::{
+    Check, Command, DelegateCommand, DomainCommand, DomainKind, Explain, Grant, GroupCommand, ListArgs, MailboxCommand,
+    MailboxGrant, MailboxPermissionCommand, MemberCommand, OuCommand, PasswordCommand, PermissionCommand, QueueCommand,
+    Scope, UserCommand,
+};
+use super::fault::Failure;
+
+/// The request of a command that is one; commands that are more are done elsewhere.
+pub fn request(command: Command) -> Result<op::Request, Failure> {
+    use op::Request as R;
+    Ok(match command {
+        Command::User(command) => user(command)?,
+        Command::Group(command) => group(command),
+        Command::Mailbox(command) => match command {
+            MailboxCommand::Add { user, database, address } => {
+                R::MailboxEnable(op::MailboxEnable { identity: user, database, address })
+            }
+            MailboxCommand::Set { user, database } => R::MailboxSet(op::MailboxSet { identity: user, database }),
+            MailboxCommand::Remove { user } => R::MailboxDisable(op::Target { identity: user }),
+            MailboxCommand::List(args) => R::MailboxList(list(args)),
+        },
+        Command::Domain(command) => match command {
+            DomainCommand::Add { domain, kind, alias_of, subaddressing } => {
+                R::DomainAdd(op::DomainAdd { domain, kind: domain_kind(kind), alias_of, subaddressing })
+            }
+            DomainCommand::Set { domain, kind, alias_of, subaddressing } => {
+                R::DomainSet(op::DomainSet { domain, kind: kind.map(domain_kind), alias_of, subaddressing })
+            }
+            DomainCommand::Remove { domain } => R::DomainRemove(op::DomainRemove { domain }),
+            DomainCommand::List => R::DomainList,
+        },
+        Command::Ou(OuCommand::Add { name, under, protected }) => R::OuAdd(op::OuAdd { name, under, protected }),
+        Command::Password(PasswordCommand::Set { user, stdin }) => {
+            let password = if stdin { password_from_stdin()? } else { ask_password(&user)? };
+            R::PasswordSet(op::PasswordSet { identity: user, password })
+        }
+        Command::Permission(command) => match command {
+            PermissionCommand::Add(grant) => R::PermissionAdd(permission(grant)),
+            PermissionCommand::Remove(grant) => R::PermissionRemove(permission(grant)),
+            PermissionCommand::Get { object, trustee } => {
+                R::PermissionGet(op::PermissionGet { identity: object, trustee })
+            }
+        },
+        Command::MailboxPermission(command) => match command {
+            MailboxPermissionCommand::Add(grant) => R::MailboxPermissionAdd(mailbox_permission(grant)),
+            MailboxPermissionCommand::Remove(grant) => R::MailboxPermissionRemove(mailbox_permission(grant)),
+            MailboxPermissionCommand::Get { mailbox } => R::MailboxPermissionGet(op::Target { identity: mailbox }),
+        },
+        Command::SendOnBehalf(command) => match command {
+            DelegateCommand::Add { owner, delegates } => R::DelegateAdd(op::Delegates { identity: owner, delegates }),
+            DelegateCommand::Remove { owner, delegates } => {
+                R::DelegateRemove(op::Delegates { identity: owner, delegates })
+            }
+            DelegateCommand::Get { owner } => R::DelegateGet(op::Target { identity: owner }),
+        },
+        Command::Check(Check { who, from, sender, mail_from, logon, connector, to }) => {
+            R::Check(op::Check { who, from, sender, mail_from, logon, connector, to })
+        }
+        Command::Explain(Explain { id }) => R::Explain(op::Explain { id }),
+        Command::Queue(command) => match command {
+            QueueCommand::List { limit } => R::QueueList(op::QueueList { limit }),
+            QueueCommand::Show { id } => R::QueueShow(op::QueueMessage { id }),
+            QueueCommand::Retry { id } => R::QueueRetry(op::QueueRetry { id }),
+            QueueCommand::Remove { id } => R::QueueRemove(op::QueueMessage { id }),
+        },
+        Command::Status => R::Status,
+        Command::Serve(_) | Command::Init(_) | Command::Config(_) | Command::Import(_) => {
+            return Err(Failure::new("this command is no request to the service"));
+        }
+    })
+}
+
+fn user(command: UserCommand) -> Result<op::Request, Failure> {
+    use op::Request as R;
+    Ok(match command {
+        UserCommand::Add {
+            name,
+            display_name,
+            ou,
+            sam_account_name,
+            addresses,
+            mailbox,
+            database,
+            disabled,
+            password_stdin,
+        } => {
+            let password = if password_stdin { Some(password_from_stdin()?) } else { None };
+            R::UserAdd(op::UserAdd {
+                name,
+                display_name,
+                ou,
+                sam_account_name,
+                addresses,
+                password,
+                disabled,
+                mailbox,
+                database,
+            })
+        }
+        UserCommand::Set {
+            user,
+            display_name,
+            sam_account_name,
+            addresses,
+            add_address,
+            remove_address,
+            ou,
+            enable,
+            disable,
+        } => R::UserSet(op::UserSet {
+            identity: user,
+            display_name,
+            sam_account_name,
+            addresses: (!addresses.is_empty()).then_some(addresses),
+            add_addresses: add_address,
+            remove_addresses: remove_address,
+            enabled: if enable { Some(true) } else { disable.then_some(false) },
+            ou,
+        }),
+        UserCommand::Remove { user } => R::UserRemove(op::Target { identity: user }),
+        UserCommand::List(args) => R::UserList(list(args)),
+    })
+}
+
+fn group(command: GroupCommand) -> op::Request {
+    use op::Request as R;
+    match command {
+        GroupCommand::Add { name, display_name, ou, distribution, scope, addresses, members } => {
+            let scope = match scope {
+                Scope::Global => op::GroupScope::Global,
+                Scope::Universal => op::GroupScope::Universal,
+                Scope::DomainLocal => op::GroupScope::DomainLocal,
+            };
+            R::GroupAdd(op::GroupAdd { name, display_name, ou, distribution, scope, addresses, members })
+        }
+        GroupCommand::Set { group, display_name, addresses, ou } => {
+            let addresses = (!addresses.is_empty()).then_some(addresses);
+            R::GroupSet(op::GroupSet { identity: group, display_name, addresses, ou })
+        }
+        GroupCommand::Remove { group } => R::GroupRemove(op::Target { identity: group }),
+        GroupCommand::List(args) => R::GroupList(list(args)),
+        GroupCommand::Member(MemberCommand::Add { group, members }) => R::MemberAdd(op::Members { group, members }),
+        GroupCommand::Member(MemberCommand::Remove { group, members }) => {
+            R::MemberRemove(op::Members { group, members })
+        }
+        GroupCommand::Member(MemberCommand::List { group, recursive }) => {
+            R::MemberList(op::MemberList { group, recursive })
+        }
+    }
+}
+
+fn list(args: ListArgs) -> op::List {
+    op::List { under: args.under, ..op::List::default() }
+}
+
+fn permission(grant: Grant) -> op::PermissionChange {
+    let Grant { object, trustee, rights, deny, inherit_to } = grant;
+    op::PermissionChange { identity: object, trustee, rights, deny, inherit_to }
+}
+
+fn mailbox_permission(grant: MailboxGrant) -> op::MailboxPermissionChange {
+    let MailboxGrant { mailbox, trustee, rights, deny } = grant;
+    op::MailboxPermissionChange { identity: mailbox, trustee, rights, deny }
+}
+
+fn domain_kind(kind: DomainKind) -> op::DomainKind {
+    match kind {
+        DomainKind::Authoritative => op::DomainKind::Authoritative,
+        DomainKind::InternalRelay => op::DomainKind::InternalRelay,
+        DomainKind::ExternalRelay => op::DomainKind::ExternalRelay,
+    }
+}
+
+fn password_from_stdin() -> Result<op::Secret, Failure> {
+    let mut line = Zeroizing::new(String::new());
+    io::stdin().lock().read_line(&mut line).map_err(|e| Failure::new(format!("standard input: {e}")))?;
+    let password = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
+    if password.is_empty() {
+        return Err(Failure::new("the password is empty").help("give it as the first line of standard input"));
+    }
+    Ok(op::Secret(password))
+}
+
+/// Asks twice on the terminal, without echo.
+fn ask_password(user: &str) -> Result<op::Secret, Failure> {
+    let ask = |prompt: &str| -> io::Result<Zeroizing<String>> {
+        let terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        let before = rustix::termios::tcgetattr(&terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(rustix::termios::LocalModes::ECHO);
+        silent.local_modes.insert(rustix::termios::LocalModes::ECHONL);
+        (&terminal).write_all(prompt.as_bytes())?;
+        rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Flush, &silent)?;
+        let mut line = Zeroizing::new(String::new());
+        let read = io::BufReader::new(&terminal).read_line(&mut line);
+        rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Flush, &before)?;
+        read?;
+        Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+    };
+    let failed = |e: io::Error| {
+        Failure::new(format!("no terminal to ask for the password on: {e}")).help("give it on standard input with --stdin")
+    };
+    let first = ask(&format!("New password for {user}: ")).map_err(failed)?;
+    if first.is_empty() {
+        return Err(Failure::new("the password is empty"));
+    }
+    let second = ask("Once more: ").map_err(failed)?;
+    if first != second {
+        return Err(Failure::new("the two differ; nothing was changed"));
+    }
+    Ok(op::Secret(first))
+}
