@@ -200,7 +200,7 @@ impl fmt::Display for Sid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.authority() {
             a @ 0..=0xFFFF_FFFF => write!(f, "S-1-{a}")?,
-            a => write!(f, "S-1-0x{a:012x}")?,
+            a => write!(f, "S-1-{a:#x}")?,
         }
         self.sub_authorities().iter().try_for_each(|sub| write!(f, "-{sub}"))
     }
@@ -231,36 +231,51 @@ impl FromStr for Sid {
 
     /// Reads `S-1-5-32-544`. Numbers may be hexadecimal with `0x`; at least one sub-authority is needed.
     fn from_str(text: &str) -> Result<Sid, SidError> {
-        let rest = text.strip_prefix("S-1-").or_else(|| text.strip_prefix("s-1-")).ok_or(SidError::Prefix)?;
-        let mut parts = rest.split('-').enumerate();
-        let number = |(i, part): (usize, &str)| parse_number(part).ok_or(SidError::Number(i + 3)).map(|n| (i, n));
-        let authority = match parts.next().map(number).transpose()? {
-            Some((_, n)) if n >> 48 == 0 => n,
-            _ => return Err(SidError::Number(3)),
-        };
-        let mut subs = Vec::with_capacity(5);
-        for part in parts {
-            let (i, n) = number(part)?;
-            if subs.len() == MAX_SUB_AUTHORITIES {
-                return Err(SidError::TooLong);
-            }
-            subs.push(u32::try_from(n).map_err(|_| SidError::Number(i + 3))?);
-        }
-        if subs.is_empty() {
-            return Err(SidError::Number(4));
-        }
-        Sid::from_parts(authority, &subs).ok_or(SidError::TooLong)
+        parse(text, false)
     }
 }
 
-/// Decimal or 0x-hexadecimal, without sign or space.
-fn parse_number(text: &str) -> Option<u64> {
-    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(hex) => (hex, 16),
-        None => (text, 10),
+/// Reads a SID as Windows does: numbers that are too large become the largest, and `S-0x1-` makes all of them
+/// hexadecimal.
+pub(crate) fn parse_lenient(text: &str) -> Result<Sid, SidError> {
+    parse(text, true)
+}
+
+fn parse(text: &str, lenient: bool) -> Result<Sid, SidError> {
+    let rest = text.strip_prefix("S-").or_else(|| text.strip_prefix("s-")).ok_or(SidError::Prefix)?;
+    let mut parts = rest.split('-');
+    let revision = parts.next().unwrap_or_default();
+    let hexadecimal = lenient && matches!(revision, "0x1" | "0X1");
+    if !hexadecimal && (revision.trim_start_matches('0') != "1" || !revision.is_ascii()) {
+        return Err(SidError::Prefix);
+    }
+    let number = |part: &str| match part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")) {
+        Some(digits) => parse_number(digits, 16),
+        None => parse_number(part, if hexadecimal { 16 } else { 10 }),
     };
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+    let authority = parts.next().and_then(number).filter(|n| n >> 48 == 0).ok_or(SidError::Number(3))?;
+    let mut subs = Vec::with_capacity(5);
+    for (index, part) in parts.enumerate() {
+        let n = number(part).ok_or(SidError::Number(index + 4))?;
+        if subs.len() == MAX_SUB_AUTHORITIES {
+            return Err(SidError::TooLong);
+        }
+        match u32::try_from(n) {
+            Ok(n) => subs.push(n),
+            Err(_) if lenient => subs.push(u32::MAX),
+            Err(_) => return Err(SidError::Number(index + 4)),
+        }
+    }
+    if subs.is_empty() {
+        return Err(SidError::Number(4));
+    }
+    Sid::from_parts(authority, &subs).ok_or(SidError::TooLong)
+}
+
+/// Digits without sign or space. More than 64 bits count as the largest number.
+fn parse_number(digits: &str, radix: u32) -> Option<u64> {
+    if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
         return None;
     }
-    u64::from_str_radix(digits, radix).ok()
+    Some(u64::from_str_radix(digits, radix).unwrap_or(u64::MAX))
 }

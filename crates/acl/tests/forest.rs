@@ -8,7 +8,8 @@ use acl::{Acl, Guid, InheritContext, SecurityDescriptor, edit, inherited_aces};
 
 fn forest() -> Option<HashMap<String, Vec<u8>>> {
     let rows = common::json_lines("ws2019-forest.jsonl.gz", 3658)?;
-    let row = |row: &serde_json::Value| (row["dn"].as_str().unwrap().into(), common::unhex(row["hex"].as_str().unwrap()));
+    let row =
+        |row: &serde_json::Value| (row["dn"].as_str().unwrap().into(), common::unhex(row["hex"].as_str().unwrap()));
     Some(rows.iter().map(row).collect())
 }
 
@@ -37,11 +38,7 @@ fn every_object_of_a_forest_inherits_what_windows_gave_it() {
             continue;
         }
         let class: Option<Guid> = row["class_guid"].as_str().map(|text| text.parse().unwrap());
-        let cx = InheritContext {
-            classes: class.as_slice(),
-            owner: child.owner.as_ref(),
-            group: child.group.as_ref(),
-        };
+        let cx = InheritContext { classes: class.as_slice(), owner: child.owner.as_ref(), group: child.group.as_ref() };
         let expected = inherited_aces(parent.dacl.as_ref().unwrap(), &cx);
         if expected == got {
             inherited += 1;
