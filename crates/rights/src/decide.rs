@@ -37,6 +37,10 @@ pub enum Question<'a> {
     Submit,
     /// May the token log on to the mailbox of this owner?
     Logon(ObjectId),
+    /// Does the token send as this owner (`as(R)`)?
+    SendAs(ObjectId),
+    /// Is the session's account a delegate of this owner (`on_behalf(R)`)?
+    SendOnBehalf(ObjectId),
     /// May the token use this envelope sender (`authorization.md` §4, `allowed(A)`)?
     Sender(&'a Address),
     /// May a message with this envelope sender, so proven, go to this recipient?
@@ -123,6 +127,11 @@ impl<'a, T: Trace> Judge<'a, T> {
             Question::Logon(mailbox) => match self.full_access(*mailbox) {
                 true => Ok(Grant::Plain),
                 false => Err(Refusal::AuthenticationFailed),
+            },
+            Question::SendAs(owner) => self.sends_as(*owner).map(Grant::Sender).ok_or(Refusal::NoSubmit),
+            Question::SendOnBehalf(owner) => match self.on_behalf(*owner) {
+                true => Ok(Grant::Sender(Proof::OnBehalf(*owner))),
+                false => Err(Refusal::NoSubmit),
             },
             Question::Sender(address) => self.envelope_sender(address).map(Grant::Sender),
             Question::Recipient { to, sender, internal } => {

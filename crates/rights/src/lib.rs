@@ -15,9 +15,11 @@ mod record;
 mod refusal;
 mod send;
 mod sender;
+mod separation;
 mod table;
 mod trace;
 mod transaction;
+mod who;
 
 pub use decide::{FULL_MAILBOX_ACCESS, Facts, Grant, Question, Verdict, decide};
 pub use header::HeaderGrant;
@@ -26,6 +28,8 @@ pub use record::{AceLine, Asked, Circumstances, DecisionRecord, Missing, TraceLi
 pub use refusal::{Refusal, ReplyText};
 pub use send::{Receiver, send_headers};
 pub use sender::Proof;
+pub use separation::{Gap, Missing as MissingSendAs, Search, gaps, separation};
 pub use table::{GrantedOn, GroupTrustee, PermissionGroup, RIGHTS, Right, RightName, ServerRole};
 pub use trace::{DescriptorKind, NoTrace, Step, Steps, Trace, Wanted};
 pub use transaction::{Accepted, Authority, Denied, Transaction, may_log_on};
+pub use who::{Accounts, Holding, Permission, Person, Via, expand, what_can, who_can, who_people};

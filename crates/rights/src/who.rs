@@ -1,0 +1,503 @@
+//! Who can send as, send on behalf of, or open; and what an account can.
+//!
+//! Two views of the same decisions. [`who_can`] lists the reasons as they stand in the directory, one row for each entry
+//! or link, groups as they are named. [`who_people`] and [`what_can`] list accounts and owners one by one, and hold
+//! exactly what [`decide`] allows: candidates are gathered generously and each is put to `decide`.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use acl::{AccessMask, AceFlags, Outcome, Principals, Sid, SidSet, well_known};
+use directory::{Class, Config, Descriptor, HostKind, ObjectId, Snapshot, Time, Token};
+
+use crate::decide::{FULL_MAILBOX_ACCESS, Facts, Question, Verdict, decide};
+use crate::sender::Proof;
+use crate::table::RightName;
+use crate::trace::{DescriptorKind, NoTrace};
+
+/// The three permissions on a mailbox that reports are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Permission {
+    /// Send as the owner.
+    SendAs,
+    /// Send on behalf of the owner, visibly.
+    SendOnBehalf,
+    /// Open the mailbox.
+    FullAccess,
+}
+
+impl Permission {
+    /// All three, in the order of reports.
+    pub const ALL: [Permission; 3] = [Permission::SendAs, Permission::SendOnBehalf, Permission::FullAccess];
+
+    /// For people.
+    pub fn display(self) -> &'static str {
+        match self {
+            Permission::SendAs => "Send As",
+            Permission::SendOnBehalf => "Send on Behalf",
+            Permission::FullAccess => "Full Mailbox Access",
+        }
+    }
+
+    /// For machines and the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Permission::SendAs => "send-as",
+            Permission::SendOnBehalf => "send-on-behalf",
+            Permission::FullAccess => "full-access",
+        }
+    }
+}
+
+/// Where a permission comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// An ACE.
+    Ace {
+        /// In which of the target's descriptors.
+        kind: DescriptorKind,
+        /// Its place in the DACL.
+        index: usize,
+        /// It denies.
+        deny: bool,
+        /// The object on which it is explicit: the target itself or an ancestor.
+        origin: ObjectId,
+        /// Whether it is inherited.
+        inherited: bool,
+    },
+    /// There is no DACL: everybody is granted everything.
+    NullDacl,
+    /// The account is the owner.
+    Owner,
+    /// The account is the owner's Associated External Account.
+    LinkedAccount,
+    /// The account, or a group of it, is in publicDelegates.
+    Delegate,
+    /// Delegate with Full Mailbox Access: sends as the owner when it logs on to the owner's mailbox.
+    SuperDelegate,
+    /// The legacy policy of the owner's database.
+    Legacy,
+    /// On this connector, any sender is accepted, authoritative ones included.
+    AnySender {
+        /// The connector.
+        connector: ObjectId,
+    },
+}
+
+/// One reason, as it stands in the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Whom it names, by SID; a delegate may have none (a dynamic group).
+    pub trustee: Option<Sid>,
+    /// Whom it names, by object; an entry may name a SID that has none.
+    pub object: Option<ObjectId>,
+    /// Whom it is about.
+    pub target: ObjectId,
+    /// Which permission.
+    pub permission: Permission,
+    /// Where it comes from.
+    pub via: Via,
+    /// Whether the trustee really is allowed (or denied, for an entry that denies): no earlier entry says otherwise, the
+    /// trustee exists and, if it is an account, may log on.
+    pub effective: bool,
+}
+
+/// One account that `decide` allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The account.
+    pub account: ObjectId,
+    /// Whom it is about.
+    pub target: ObjectId,
+    /// Which permission.
+    pub permission: Permission,
+    /// How; `None` for Full Mailbox Access.
+    pub proof: Option<Proof>,
+    /// Only in a session that logged on to the target's mailbox.
+    pub needs_logon: bool,
+}
+
+/// Every reason for `permission` on `target`, those that deny included, in the order of the descriptor.
+pub fn who_can(snapshot: &Snapshot, target: ObjectId, permission: Permission) -> Vec<Holding> {
+    let mut rows = Vec::new();
+    let Some(object) = snapshot.object(target) else { return rows };
+    let row = |object: Option<ObjectId>, trustee: Option<Sid>, via: Via, effective: bool| Holding {
+        trustee,
+        object,
+        target,
+        permission,
+        via,
+        effective,
+    };
+    let delegates = || snapshot.delegates(target).into_iter();
+    match permission {
+        Permission::SendAs => {
+            if let Some(descriptor) = snapshot.descriptor(target) {
+                ace_rows(snapshot, target, permission, DescriptorKind::Object, descriptor, &mut rows);
+            }
+            if let Some(sid) = object.sid() {
+                let effective = person(snapshot, target, target, permission).is_some();
+                rows.push(row(Some(target), Some(snapshot.sid(sid)), Via::Owner, effective));
+            }
+            if let Some(linked) = object.master_account() {
+                let trustee = snapshot.sid(linked);
+                rows.push(row(snapshot.by_sid(&trustee), Some(trustee), Via::LinkedAccount, !object.enabled()));
+            }
+            for delegate in delegates() {
+                let people = members_of(snapshot, delegate);
+                if people.iter().any(|person| super_delegate(snapshot, *person, target)) {
+                    rows.push(row(Some(delegate), sid_of(snapshot, delegate), Via::SuperDelegate, true));
+                }
+            }
+            any_sender_rows(snapshot, target, &mut rows);
+        }
+        Permission::SendOnBehalf => {
+            for delegate in delegates() {
+                rows.push(row(Some(delegate), sid_of(snapshot, delegate), Via::Delegate, true));
+            }
+        }
+        Permission::FullAccess => {
+            if let Some(descriptor) = snapshot.mailbox_descriptor(target) {
+                ace_rows(snapshot, target, permission, DescriptorKind::Mailbox, descriptor, &mut rows);
+            }
+        }
+    }
+    rows
+}
+
+/// Every account that `decide` allows `permission` on `target`, by the order of accounts.
+pub fn who_people(snapshot: &Snapshot, target: ObjectId, permission: Permission) -> Vec<Person> {
+    let mut candidates = Accounts::default();
+    candidates.add_object(snapshot, target);
+    for row in who_can(snapshot, target, permission) {
+        match row.via {
+            Via::NullDacl => candidates.all = true,
+            Via::AnySender { .. } => {}
+            _ => candidates.add_row(snapshot, &row),
+        }
+    }
+    if permission == Permission::SendAs {
+        for delegate in snapshot.delegates(target) {
+            candidates.some.extend(members_of(snapshot, delegate));
+        }
+        // Under the legacy policy, whoever can open the mailbox.
+        for row in who_can(snapshot, target, Permission::FullAccess) {
+            candidates.add_row(snapshot, &row);
+        }
+    }
+    let people = |accounts: &mut dyn Iterator<Item = ObjectId>| {
+        accounts.filter_map(|account| person(snapshot, account, target, permission)).collect()
+    };
+    match candidates.all {
+        true => people(&mut snapshot.objects().map(|(id, _)| id)),
+        false => people(&mut candidates.some.into_iter()),
+    }
+}
+
+/// Every owner on whom `decide` allows `permission` to `account`, by the order of objects.
+pub fn what_can(snapshot: &Snapshot, account: ObjectId, permission: Permission) -> Vec<Person> {
+    let Ok(token) = snapshot.account_token(account) else { return Vec::new() };
+    let targets = snapshot.objects().filter(|(_, object)| match permission {
+        Permission::FullAccess => object.mailbox().is_some(),
+        _ => object.primary_address().is_some(),
+    });
+    targets.filter_map(|(target, _)| person_with(snapshot, &token, account, target, permission)).collect()
+}
+
+fn person(snapshot: &Snapshot, account: ObjectId, target: ObjectId, permission: Permission) -> Option<Person> {
+    let token = snapshot.account_token(account).ok()?;
+    person_with(snapshot, &token, account, target, permission)
+}
+
+fn person_with(
+    snapshot: &Snapshot,
+    token: &Token,
+    account: ObjectId,
+    target: ObjectId,
+    permission: Permission,
+) -> Option<Person> {
+    let without = ask(snapshot, token, target, permission, None);
+    let (verdict, needs_logon) = match (&without.reason, permission) {
+        (Err(_), Permission::SendAs) => (ask(snapshot, token, target, permission, Some(target)), true),
+        _ => (without, false),
+    };
+    let proof = match verdict.reason {
+        Ok(crate::Grant::Sender(proof)) => Some(proof),
+        Ok(_) => None,
+        Err(_) => return None,
+    };
+    Some(Person { account, target, permission, proof, needs_logon })
+}
+
+/// Whether the account sends as the owner when it logged on to the owner's mailbox, and only then.
+fn super_delegate(snapshot: &Snapshot, account: ObjectId, target: ObjectId) -> bool {
+    person(snapshot, account, target, Permission::SendAs)
+        .is_some_and(|person| matches!(person.proof, Some(Proof::SuperDelegate(_))))
+}
+
+/// The question about an owner; no connector has a say in it.
+fn ask(
+    snapshot: &Snapshot,
+    token: &Token,
+    target: ObjectId,
+    permission: Permission,
+    logon: Option<ObjectId>,
+) -> Verdict<NoTrace> {
+    let facts = Facts { connector: target, logon, time: Time(0) };
+    let question = match permission {
+        Permission::SendAs => Question::SendAs(target),
+        Permission::SendOnBehalf => Question::SendOnBehalf(target),
+        Permission::FullAccess => Question::Logon(target),
+    };
+    decide(snapshot, token, &facts, &question)
+}
+
+fn ace_rows(
+    snapshot: &Snapshot,
+    target: ObjectId,
+    permission: Permission,
+    kind: DescriptorKind,
+    descriptor: &Descriptor,
+    rows: &mut Vec<Holding>,
+) {
+    let row = |trustee: Sid, via: Via, effective: bool| {
+        let object = match trustee == well_known::SELF {
+            true => Some(target),
+            false => snapshot.by_sid(&trustee),
+        };
+        Holding { trustee: Some(trustee), object, target, permission, via, effective }
+    };
+    let Some(dacl) = &descriptor.sd().dacl else {
+        rows.push(row(well_known::EVERYONE.clone(), Via::NullDacl, true));
+        return;
+    };
+    for (index, ace) in dacl.aces.iter().enumerate() {
+        let speaks = match permission {
+            Permission::FullAccess => ace.mask.contains(FULL_MAILBOX_ACCESS) && ace.object_type.is_none(),
+            _ => {
+                ace.mask.contains(AccessMask::CONTROL_ACCESS)
+                    && ace.object_type.is_none_or(|object_type| object_type == RightName::SendAs.guid())
+            }
+        };
+        if !speaks || !ace.is_effective() || !(ace.is_allow() || ace.is_deny()) {
+            continue;
+        }
+        let origin = match kind {
+            DescriptorKind::Object => snapshot.ace_origin(target, index),
+            DescriptorKind::Mailbox => snapshot.mailbox_ace_origin(target, index),
+        };
+        let inherited = ace.flags.contains(AceFlags::INHERITED);
+        let via = Via::Ace { kind, index, deny: ace.is_deny(), origin, inherited };
+        let effective = is_effective(snapshot, target, permission, descriptor, &ace.sid, ace.is_deny());
+        rows.push(row(ace.sid.clone(), via, effective));
+    }
+}
+
+/// Whether a token that holds the trustee's SID, its groups' and those of every account gets what the entry says.
+fn is_effective(
+    snapshot: &Snapshot,
+    target: ObjectId,
+    permission: Permission,
+    descriptor: &Descriptor,
+    trustee: &Sid,
+    deny: bool,
+) -> bool {
+    let decision = as_trustee(snapshot, target, permission, descriptor, trustee);
+    decision.is_some_and(|decision| decision.outcome == if deny { Outcome::Deny } else { Outcome::Allow })
+}
+
+/// What Send As on `owner` comes to for a trustee, and the deciding entry; `None` for a trustee that nobody can be or an
+/// owner whose descriptor could not be read.
+pub(crate) fn effective_send_as(
+    snapshot: &Snapshot,
+    owner: ObjectId,
+    trustee: &Sid,
+) -> Option<(Outcome, Option<usize>)> {
+    let descriptor = snapshot.descriptor(owner)?;
+    let decision = as_trustee(snapshot, owner, Permission::SendAs, descriptor, trustee)?;
+    Some((decision.outcome, decision.ace))
+}
+
+fn as_trustee(
+    snapshot: &Snapshot,
+    target: ObjectId,
+    permission: Permission,
+    descriptor: &Descriptor,
+    trustee: &Sid,
+) -> Option<acl::Decision> {
+    let (sids, is_self) = trustee_sids(snapshot, target, trustee)?;
+    let owner = descriptor.sd().owner.as_ref().and_then(|owner| snapshot.sid_id(owner));
+    let who = Principals { is_self, is_owner: owner.is_some_and(|owner| sids.contains(owner)) };
+    Some(match permission {
+        Permission::FullAccess => descriptor.dacl().access(&sids, who, FULL_MAILBOX_ACCESS),
+        _ => descriptor.dacl().control_access(&sids, who, &RightName::SendAs.guid()),
+    })
+}
+
+/// The SIDs of a trustee as if it asked itself, and whether SELF matches; `None` for a trustee that nobody can be: an
+/// orphaned SID, or an account that cannot log on.
+fn trustee_sids(snapshot: &Snapshot, target: ObjectId, trustee: &Sid) -> Option<(SidSet, bool)> {
+    let object = match *trustee == well_known::SELF {
+        true => Some(target),
+        false => snapshot.by_sid(trustee),
+    };
+    let own = snapshot.object(target).and_then(|object| object.sid());
+    let is_self = |sids: &SidSet| own.is_some_and(|own| sids.contains(own));
+    if let Some(id) = object
+        && is_account(snapshot, id)
+    {
+        let token = snapshot.account_token(id).ok()?;
+        return Some((token.sids.clone(), is_self(&token.sids)));
+    }
+    let everybody = [well_known::EVERYONE, well_known::AUTHENTICATED_USERS, well_known::NETWORK];
+    if *trustee == well_known::ANONYMOUS_LOGON {
+        return Some((snapshot.anonymous_token().sids.clone(), false));
+    }
+    let is_everybody = everybody.contains(trustee);
+    if object.is_none() && !is_everybody {
+        return None;
+    }
+    let mut ids: BTreeSet<_> = everybody.iter().filter_map(|sid| snapshot.sid_id(sid)).collect();
+    let mut waiting: VecDeque<ObjectId> = object.into_iter().collect();
+    let mut seen: BTreeSet<ObjectId> = waiting.iter().copied().collect();
+    while let Some(id) = waiting.pop_front() {
+        ids.extend(snapshot.object(id).and_then(|object| object.sid()));
+        for group in snapshot.member_of(id) {
+            let security = snapshot.object(group).is_some_and(|group| group.is_security_group());
+            if security && seen.insert(group) {
+                waiting.push_back(group);
+            }
+        }
+    }
+    let sids: SidSet = ids.into_iter().collect();
+    let is_self = is_self(&sids);
+    Some((sids, is_self))
+}
+
+/// Who may use any sender on a receive connector, ours included: they can send as everybody there.
+fn any_sender_rows(snapshot: &Snapshot, target: ObjectId, rows: &mut Vec<Holding>) {
+    for (connector, _) in snapshot.receive_connectors() {
+        let Some(descriptor) = snapshot.descriptor(connector) else { continue };
+        let Some(dacl) = &descriptor.sd().dacl else { continue };
+        let trustees: BTreeSet<&Sid> = dacl.aces.iter().filter(|ace| ace.is_allow()).map(|ace| &ace.sid).collect();
+        for trustee in trustees {
+            let Some(sids) = connector_sids(snapshot, connector, trustee) else { continue };
+            let holds = |right: RightName| {
+                let decision = descriptor.dacl().control_access(&sids, Principals::default(), &right.guid());
+                decision.outcome == Outcome::Allow
+            };
+            if holds(RightName::Submit)
+                && holds(RightName::AcceptAnySender)
+                && holds(RightName::AcceptAuthoritativeDomainSender)
+            {
+                rows.push(Holding {
+                    trustee: Some(trustee.clone()),
+                    object: snapshot.by_sid(trustee),
+                    target,
+                    permission: Permission::SendAs,
+                    via: Via::AnySender { connector },
+                    effective: true,
+                });
+            }
+        }
+    }
+}
+
+fn connector_sids(snapshot: &Snapshot, connector: ObjectId, trustee: &Sid) -> Option<SidSet> {
+    let host = [
+        (well_known::HUB_SERVERS, HostKind::Hub),
+        (well_known::EDGE_SERVERS, HostKind::Edge),
+        (well_known::EXTERNALLY_SECURED_SERVERS, HostKind::ExternallySecured),
+    ];
+    if let Some((_, kind)) = host.into_iter().find(|(sid, _)| sid == trustee) {
+        let believed = match snapshot.object(connector).and_then(|object| object.config()) {
+            Some(Config::ReceiveConnector(settings)) => settings.auth.external_authoritative,
+            _ => false,
+        };
+        // An ACE for Externally Secured servers reaches nobody on a connector that believes no address.
+        if kind == HostKind::ExternallySecured && !believed {
+            return None;
+        }
+        return Some(snapshot.host_token(kind).sids.clone());
+    }
+    trustee_sids(snapshot, connector, trustee).map(|(sids, _)| sids)
+}
+
+/// Accounts, or all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// Every account: the trustee is Everyone or Authenticated Users.
+    pub all: bool,
+    /// These.
+    pub some: BTreeSet<ObjectId>,
+}
+
+/// The accounts whose tokens hold a SID, and perhaps more.
+pub fn expand(snapshot: &Snapshot, trustee: &Sid) -> Accounts {
+    let mut accounts = Accounts::default();
+    accounts.add(snapshot, trustee);
+    accounts
+}
+
+impl Accounts {
+    fn add_row(&mut self, snapshot: &Snapshot, row: &Holding) {
+        match (row.object, &row.trustee) {
+            (Some(object), _) => self.add_object(snapshot, object),
+            (None, Some(trustee)) => self.add(snapshot, trustee),
+            (None, None) => {}
+        }
+    }
+
+    fn add(&mut self, snapshot: &Snapshot, trustee: &Sid) {
+        match snapshot.by_sid(trustee) {
+            // SELF is the target, which every caller adds by itself.
+            _ if *trustee == well_known::SELF || *trustee == well_known::ANONYMOUS_LOGON => {}
+            Some(object) => self.add_object(snapshot, object),
+            // Everyone and its like; a SID from somebody's history; a group that has no object.
+            None => self.all = true,
+        }
+    }
+
+    fn add_object(&mut self, snapshot: &Snapshot, object: ObjectId) {
+        let members = members_of(snapshot, object);
+        let beyond =
+            |id: &ObjectId| snapshot.object(*id).is_some_and(|object| object.class() == Class::ForeignPrincipal);
+        // Foreign principals stand for accounts elsewhere, and for well-known groups such as Authenticated Users.
+        self.all |= members.iter().any(beyond);
+        self.some.extend(members);
+    }
+}
+
+/// The object itself if it is no group, else its members of every depth, members by primary group among them.
+fn members_of(snapshot: &Snapshot, object: ObjectId) -> BTreeSet<ObjectId> {
+    let mut people = BTreeSet::new();
+    let mut seen = BTreeSet::from([object]);
+    let mut waiting = VecDeque::from([object]);
+    while let Some(id) = waiting.pop_front() {
+        match snapshot.object(id) {
+            Some(found) if found.class() == Class::Group => {
+                let members = snapshot.members(id).into_iter().chain(primary_members(snapshot, id));
+                waiting.extend(members.filter(|member| seen.insert(*member)));
+            }
+            Some(_) => {
+                people.insert(id);
+            }
+            None => {}
+        }
+    }
+    people
+}
+
+/// Accounts whose primary group this is; they are not among its `member` values.
+fn primary_members(snapshot: &Snapshot, group: ObjectId) -> impl Iterator<Item = ObjectId> + '_ {
+    let accounts = snapshot.objects().filter(|(_, object)| object.primary_group_rid().is_some());
+    accounts.map(|(id, _)| id).filter(move |account| snapshot.primary_group(*account) == Some(group))
+}
+
+fn is_account(snapshot: &Snapshot, id: ObjectId) -> bool {
+    let class = snapshot.object(id).map(|object| object.class());
+    matches!(class, Some(Class::User | Class::InetOrgPerson | Class::Computer))
+}
+
+fn sid_of(snapshot: &Snapshot, id: ObjectId) -> Option<Sid> {
+    snapshot.object(id)?.sid().map(|sid| snapshot.sid(sid))
+}
