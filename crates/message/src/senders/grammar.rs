@@ -166,7 +166,9 @@ fn local_part(words: &[Word], angle: bool) -> Result<String, Fault> {
                 return Err(if angle { Fault::Unexpected } else { Fault::WordsBeforeAddress });
             }
             _ if beside_dot && word.gap.present => return Err(Fault::ObsoleteAddress),
-            WordKind::Quoted(_) if words.len() > 1 => return Err(Fault::ObsoleteAddress),
+            WordKind::Quoted(_) if beside_dot || words.get(index + 1).is_some_and(is_dot) => {
+                return Err(Fault::ObsoleteAddress);
+            }
             WordKind::Quoted(text) if text.contains(['@', '<', '>']) => return Err(Fault::ConfusingLocalPart),
             WordKind::Atom(text) if text.contains("=?") => return Err(Fault::EncodedWord),
             WordKind::Quoted(text) => content.push_str(text),

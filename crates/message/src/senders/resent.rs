@@ -33,9 +33,9 @@ pub(super) fn resent(block: &HeaderBlock) -> Result<Option<Resent>, SenderFault>
 /// resender (as RFC 4407 §2 finds it). Blocks without Resent-From and Resent-Sender do not hide those below.
 pub(crate) fn newest_resent_block(block: &HeaderBlock) -> Option<Range<usize>> {
     let first = block.fields().position(|field| names_resender(&field))?;
-    let start = block.fields().take(first).enumerate().filter(|(_, field)| is_trace(field)).last();
+    let start = block.fields().take(first).rposition(|field| is_trace(&field));
     let end = block.fields().skip(first).position(|field| is_trace(&field));
-    Some(start.map_or(0, |(index, _)| index + 1)..end.map_or(block.fields().len(), |length| first + length))
+    Some(start.map_or(0, |index| index + 1)..end.map_or(block.fields().len(), |length| first + length))
 }
 
 fn names_resender(field: &Field<'_>) -> bool {
