@@ -45,11 +45,38 @@ fn fragment() -> impl Strategy<Value = &'static str> {
 }
 
 fn value() -> impl Strategy<Value = String> {
-    prop::collection::vec(fragment(), 0..8).prop_map(|parts| parts.concat())
+    prop_oneof![prop::collection::vec(fragment(), 0..8).prop_map(|parts| parts.concat()), disturbed(), disturbed()]
+}
+
+/// A well-formed value with one or two fragments put somewhere into it.
+fn disturbed() -> impl Strategy<Value = String> {
+    let whole = prop::sample::select(vec![
+        "bob.ceo@x.com",
+        "Carla <a.b@x.com>",
+        "Staff: a@x.com, Bob <b@y.com>;",
+        "\"Carla\" <\"q l\"@example.com>",
+        "<@r.x:a@x.com>, c@z.com (c)",
+    ]);
+    let places = prop::collection::vec((any::<prop::sample::Index>(), fragment()), 1..3);
+    (whole, places).prop_map(|(whole, places)| {
+        places.iter().fold(whole.to_owned(), |mut text, (place, fragment)| {
+            let mut at = place.index(text.len() + 1);
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            text.insert_str(at, fragment);
+            text
+        })
+    })
 }
 
 fn line() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec![
+        "From:",
+        "From:",
+        "From:",
+        "From:",
+        "From:",
         "From:",
         "FROM:",
         "From :",
@@ -108,7 +135,7 @@ fn naive_addresses(value: &str) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_text_makes_the_address_parser_panic(text in "\\PC{0,40}|[a-z\"\\\\@.<> \\[\\]éA]{0,20}") {

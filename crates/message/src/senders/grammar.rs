@@ -208,8 +208,8 @@ fn display_name(words: &[Word]) -> Result<Option<String>, Fault> {
             (WordKind::Dot, None) => name.push('.'),
         }
     }
-    let name = name.trim();
-    Ok((!words.is_empty() && !name.is_empty()).then(|| name.to_owned()))
+    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok((!name.is_empty()).then_some(name))
 }
 
 fn is_dot(word: &Word) -> bool {
