@@ -38,6 +38,11 @@ impl Decision {
     const GRANTED: Decision = Decision { outcome: Outcome::Allow, ace: None };
     const NOTHING: Decision = Decision { outcome: Outcome::None, ace: None };
 
+    /// A NULL DACL grants everything, but not to a token without SIDs: that is nobody.
+    fn of_null_dacl(token: &SidSet) -> Decision {
+        if token.is_empty() { Decision::NOTHING } else { Decision::GRANTED }
+    }
+
     /// Whether everything that was asked for is granted.
     pub fn is_allowed(self) -> bool {
         self.outcome == Outcome::Allow
@@ -190,7 +195,7 @@ impl CompiledDacl {
     /// is how administrators hold Send As.
     pub fn control_access(&self, token: &SidSet, who: Principals, right: &Guid) -> Decision {
         if self.state == State::Null {
-            return Decision::GRANTED;
+            return Decision::of_null_dacl(token);
         }
         let any = self.first_match(0, token, who, u32::MAX);
         let Some(group) = self.right_group(right) else {
@@ -204,7 +209,8 @@ impl CompiledDacl {
     /// AccessCheck without an object type list (MS-DTYP 2.5.3.2). Of the ACEs with an object type, those that allow are
     /// ignored and those that deny count.
     ///
-    /// To ask for nothing is not granted. ACCESS_SYSTEM_SECURITY needs a privilege that no token here has.
+    /// To ask for nothing is not granted. ACCESS_SYSTEM_SECURITY needs a privilege that no token here has. With
+    /// MAXIMUM_ALLOWED: whether [`CompiledDacl::maximum_access`] is something and holds the rest.
     pub fn access(&self, token: &SidSet, who: Principals, wanted: AccessMask) -> Decision {
         self.decide(token, who, wanted, |object_type, deny| object_type == 0 || deny)
     }
@@ -223,7 +229,7 @@ impl CompiledDacl {
     /// directory object.
     pub fn maximum_access(&self, token: &SidSet, who: Principals) -> AccessMask {
         if self.state == State::Null {
-            return AccessMask::DS_FULL_CONTROL;
+            return if token.is_empty() { AccessMask::NONE } else { AccessMask::DS_FULL_CONTROL };
         }
         let mut granted = self.implied(who).0;
         let mut denied = 0;
@@ -257,8 +263,15 @@ impl CompiledDacl {
         if wanted.is_empty() || wanted.intersects(AccessMask::ACCESS_SYSTEM_SECURITY) {
             return Decision::NOTHING;
         }
+        if wanted.intersects(AccessMask::MAXIMUM_ALLOWED) {
+            let explicit = wanted & !AccessMask::MAXIMUM_ALLOWED;
+            let granted = self.maximum_access(token, who);
+            let null = self.state == State::Null && !token.is_empty();
+            let allowed = null || (!granted.is_empty() && granted.contains(explicit));
+            return if allowed { Decision::GRANTED } else { Decision::NOTHING };
+        }
         if self.state == State::Null {
-            return Decision::GRANTED;
+            return Decision::of_null_dacl(token);
         }
         let mut missing = wanted.0 & !self.implied(who).0;
         if missing == 0 {

@@ -6,6 +6,7 @@
 
 mod ace;
 mod bytes;
+pub mod check;
 mod compiled;
 pub mod condition;
 mod descriptor;
