@@ -49,11 +49,13 @@ pub struct GeneratedCertificate {
 
 /// Reads a certificate chain (leaf first) and its private key from PEM files.
 pub fn load(chain: &Path, key: &Path) -> Result<Arc<CertifiedKey>, CertificateError> {
-    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(chain)
-        .and_then(Iterator::collect)
-        .map_err(|error| read_error(chain, error))?;
+    let certificates: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_file_iter(chain).and_then(Iterator::collect).map_err(|error| read_error(chain, error))?;
     if certificates.is_empty() {
-        return Err(CertificateError::Pem { path: chain.into(), reason: "there is no certificate in this file".into() });
+        return Err(CertificateError::Pem {
+            path: chain.into(),
+            reason: "there is no certificate in this file".into(),
+        });
     }
     let key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
         pem::Error::NoItemsFound => {

@@ -5,12 +5,20 @@ use std::time::Duration;
 
 use queue::Backoff;
 
+mod bounce;
+mod client;
+mod fate;
 mod maildir;
+mod outgoing;
+mod pool;
+mod worker;
+
+pub(crate) use worker::start;
 
 pub use maildir::{CopyError, CopyName, Filed, MailStore, MailStoreError};
 
 /// A host that takes all mail that no send connector routes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SmartHost {
     /// Name or address.
     pub host: String,
@@ -78,6 +86,42 @@ impl DeliveryOptions {
             remote: 20,
             max_hops: 30,
             timeouts: ClientTimeouts::default(),
+        }
+    }
+}
+
+impl SmartHost {
+    /// Reads `host`, `host:port`, `address`, `[address]` or `[address]:port`.
+    pub fn parse(text: &str, default_port: u16) -> Option<SmartHost> {
+        let text = text.trim();
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (address, port) = rest.split_once(']')?;
+                (address, port.strip_prefix(':'))
+            }
+            // An IPv6 address without brackets has no port.
+            None if text.matches(':').count() > 1 => (text, None),
+            None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+        };
+        let port = port.map_or(Some(default_port), |port| port.parse().ok().filter(|port| *port != 0))?;
+        (!host.is_empty()).then(|| SmartHost { host: host.to_owned(), port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_smart_host_may_name_its_port() {
+        let parse = |text| SmartHost::parse(text, 25).map(|host| (host.host, host.port));
+        assert_eq!(parse("mail.example.net"), Some(("mail.example.net".into(), 25)));
+        assert_eq!(parse("mail.example.net:2525"), Some(("mail.example.net".into(), 2525)));
+        assert_eq!(parse("[192.0.2.1]:26"), Some(("192.0.2.1".into(), 26)));
+        assert_eq!(parse("[2001:db8::1]"), Some(("2001:db8::1".into(), 25)));
+        assert_eq!(parse("2001:db8::1"), Some(("2001:db8::1".into(), 25)));
+        for wrong in ["", ":25", "host:", "host:0", "host:99999", "[2001:db8::1"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -1,12 +1,16 @@
 //! The mail transport at work: listeners per receive connector, TLS, the loop around the sans-io session, password
 //! checks, delivery with retries, and bounces (`architecture.md`, "The way of a message").
 
+mod accept;
 mod audit;
 mod buckets;
 pub mod certificate;
+mod connection;
 mod credentials;
 pub mod delivery;
+mod listener;
 pub mod password;
+pub mod route;
 mod server;
 mod shared;
 

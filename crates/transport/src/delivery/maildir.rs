@@ -70,7 +70,8 @@ impl CopyName {
     /// `received` in milliseconds since the Unix epoch; `index` is the position of the recipient in the envelope.
     /// `:` and `/` have a meaning in Maildir names, so the host name is freed from them.
     pub fn new(received: i64, queue_id: &str, index: u32, hostname: &str) -> CopyName {
-        let host: String = hostname.chars().map(|c| if matches!(c, '/' | ':') || c.is_control() { '_' } else { c }).collect();
+        let host: String =
+            hostname.chars().map(|c| if matches!(c, '/' | ':') || c.is_control() { '_' } else { c }).collect();
         CopyName(format!("{}.{queue_id}R{index}.{host}", received.div_euclid(1000)))
     }
 }
@@ -167,8 +168,7 @@ fn write_synced(
     write: impl FnOnce(&mut dyn Write) -> Result<(), CopyError>,
 ) -> Result<(), MailStoreError> {
     let file_error = |source| failed("write", path, source);
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(file_error)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(file_error)?;
     fail_point("delivery.before_write");
     let mut lines = UnixLines { inner: BufWriter::with_capacity(BUFFER, file), held: false };
     write(&mut lines).map_err(|error| match error {
@@ -309,7 +309,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = MailStore::new(root.path());
         let Filed::Written(path) = file(&store, false, "first") else { panic!("written") };
-        let seen = store.folder(&guid()).join("cur").join(format!("{}:2,S", path.file_name().unwrap().to_str().unwrap()));
+        let seen =
+            store.folder(&guid()).join("cur").join(format!("{}:2,S", path.file_name().unwrap().to_str().unwrap()));
         fs::rename(&path, &seen).unwrap();
         assert_eq!(file(&store, true, "second"), Filed::AlreadyThere(seen));
     }

@@ -1,0 +1,584 @@
+//! One connection: the loop between a socket and the sans-io session.
+//!
+//! An idle session holds no buffer: bytes are read into one scratch buffer of the thread and given to the session at
+//! once; only what it leaves over (a piece of a line, commands behind one that waits) is kept. Replies gather until the
+//! session wants more input, and go out in one write.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use directory::{Snapshot, Time};
+use queue::{BodyWriter, QueueError};
+use rights::DecisionRecord;
+use rustls::ServerConfig;
+use session::{
+    Answer, Host, LogEntry, Output, PasswordCheck, PasswordOutcome, Peer, Session, Settings, StoreOutcome, Submission,
+    TlsFacts, Wait,
+};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use ulid::Ulid;
+
+use crate::accept::Intake;
+use crate::credentials::Check;
+use crate::listener::Connector;
+use crate::server::Stop;
+use crate::shared::{Shared, now};
+
+/// Bytes read at a time.
+const SCRATCH: usize = 64 * 1024;
+/// What a session leaves over is bounded by what one read brings and by its line limit; beyond this it is broken.
+const MOST_PENDING: usize = SCRATCH + 32 * 1024;
+/// A client that takes no replies for so long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A TLS handshake takes no longer.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// After the last reply, what a client still sends is read and thrown away for so long, lest the reply be lost.
+const LINGER: Duration = Duration::from_secs(2);
+/// ... and up to so many bytes.
+const LINGER_BYTES: usize = 1 << 20;
+/// Room for replies that an idle session may keep.
+const KEEP_REPLIES: usize = 256;
+
+thread_local! {
+    static INPUT: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// What all connections of the loop share.
+pub(crate) struct Ground {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) intake: Intake,
+}
+
+/// One connection.
+pub(crate) struct Connection {
+    ground: Rc<Ground>,
+    connector: Rc<Connector>,
+    peer: SocketAddr,
+    socket: Socket,
+    session: Session,
+    out: Out,
+    /// What the session left over.
+    pending: Vec<u8>,
+    /// The session has seen all of `pending` and needs more.
+    starved: bool,
+    stop: watch::Receiver<Stop>,
+    stopping: bool,
+}
+
+/// The socket, before and after STARTTLS.
+enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// While it is handed over, and after it broke.
+    Gone,
+}
+
+/// What happened while a session waited for input.
+enum Event {
+    Input(Wait),
+    Closed,
+    Deadline,
+    Stop,
+}
+
+/// The connection is of no use any more.
+struct Broken;
+
+impl Connection {
+    /// A connection that was accepted for `connector`.
+    pub(crate) fn new(
+        ground: Rc<Ground>,
+        connector: Rc<Connector>,
+        stream: TcpStream,
+        remote: SocketAddr,
+        local: SocketAddr,
+    ) -> Connection {
+        let peer = Peer { remote, local, tls: None };
+        let host = Ambient(&ground.shared);
+        let session = Session::new(connector.id, peer, Arc::clone(&ground.settings), &host);
+        let stop = connector.stop.subscribe();
+        let out = Out { shared: Arc::clone(&ground.shared), replies: Vec::new(), body: Body::None };
+        Connection {
+            ground,
+            connector,
+            peer: remote,
+            socket: Socket::Plain(stream),
+            session,
+            out,
+            pending: Vec::new(),
+            starved: true,
+            stop,
+            stopping: false,
+        }
+    }
+
+    /// Serves the connection to its end.
+    pub(crate) async fn run(mut self) {
+        if self.serve().await.is_err() {
+            self.session.peer_closed(&mut self.out);
+        }
+        tracing::debug!(client = %self.peer, "closed");
+    }
+
+    async fn serve(&mut self) -> Result<(), Broken> {
+        let mut wait = self.start();
+        loop {
+            wait = match wait {
+                Wait::Nothing if !self.starved => self.feed_pending(),
+                Wait::Nothing => {
+                    self.flush().await?;
+                    self.listen().await?
+                }
+                Wait::Tls => Box::pin(self.start_tls()).await?,
+                Wait::Password(check) => {
+                    self.flush().await?;
+                    let outcome = Box::pin(self.check_password(check)).await;
+                    self.answer(Answer::Password(outcome))
+                }
+                Wait::Store(submission) => {
+                    let outcome = Box::pin(self.store(submission)).await;
+                    self.answer(Answer::Stored(outcome))
+                }
+                Wait::Until(time) => {
+                    self.flush().await?;
+                    self.sleep_until(time).await?;
+                    self.answer(Answer::Resume)
+                }
+                Wait::Close => {
+                    self.flush().await?;
+                    // Nothing is lost when it fails: the last reply was sent.
+                    let _ = timeout(LINGER, Box::pin(self.close())).await;
+                    return Ok(());
+                }
+            };
+        }
+    }
+
+    /// Greets. What a client sent before it was greeted is shown to the session first.
+    fn start(&mut self) -> Wait {
+        let early = match &self.socket {
+            Socket::Plain(stream) => INPUT.with_borrow_mut(|buffer| match stream.try_read(buffer) {
+                Ok(count) if count > 0 => Some(buffer[..count].to_vec()),
+                _ => None,
+            }),
+            _ => None,
+        };
+        if let Some(early) = early {
+            self.pending = early;
+            match self.feed_pending() {
+                Wait::Nothing => {}
+                wait => return wait,
+            }
+        }
+        self.session.start(&Ambient(&self.ground.shared), &mut self.out)
+    }
+
+    fn answer(&mut self, answer: Answer) -> Wait {
+        self.starved = self.pending.is_empty();
+        self.session.answer(&Ambient(&self.ground.shared), answer, &mut self.out)
+    }
+
+    /// Gives the session what it left over before.
+    fn feed_pending(&mut self) -> Wait {
+        let mut input = std::mem::take(&mut self.pending);
+        let progress = self.session.receive(&Ambient(&self.ground.shared), &input, &mut self.out);
+        input.drain(..progress.consumed.min(input.len()));
+        if !input.is_empty() {
+            self.pending = input;
+        }
+        self.starved = true;
+        progress.wait
+    }
+
+    /// Gives the session new bytes.
+    fn feed(&mut self, input: &[u8]) -> Wait {
+        if !self.pending.is_empty() {
+            self.pending.extend_from_slice(input);
+            return self.feed_pending();
+        }
+        let progress = self.session.receive(&Ambient(&self.ground.shared), input, &mut self.out);
+        if let Some(rest) = input.get(progress.consumed..).filter(|rest| !rest.is_empty()) {
+            self.pending.extend_from_slice(rest);
+        }
+        self.starved = true;
+        progress.wait
+    }
+
+    /// Waits for input, the session's deadline or the end of the server.
+    async fn listen(&mut self) -> Result<Wait, Broken> {
+        if self.pending.len() > MOST_PENDING {
+            tracing::error!(client = %self.peer, "the session takes no input");
+            return Err(Broken);
+        }
+        let deadline = self.session.deadline().map(instant);
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Ok(self.timed_out());
+        }
+        let mut stop = self.stop.clone();
+        let seen = if self.stopping { Stop::Gracefully } else { Stop::No };
+        let event = tokio::select! {
+            biased;
+            () = beyond(&mut stop, seen) => Event::Stop,
+            event = std::future::poll_fn(|context| self.poll_input(context)) => event,
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => Event::Deadline,
+        };
+        match event {
+            Event::Input(wait) => Ok(wait),
+            Event::Closed => Err(Broken),
+            Event::Deadline => Ok(self.timed_out()),
+            Event::Stop if self.stopping || *self.stop.borrow() == Stop::Now => Err(Broken),
+            Event::Stop => {
+                self.stopping = true;
+                Ok(self.session.shut_down(&Ambient(&self.ground.shared), &mut self.out))
+            }
+        }
+    }
+
+    fn timed_out(&mut self) -> Wait {
+        match self.session.timeout(&Ambient(&self.ground.shared), &mut self.out) {
+            // A session that lets its deadline pass and names the same again would be asked for ever.
+            Wait::Nothing if self.session.deadline().is_some_and(|deadline| deadline <= now()) => Wait::Close,
+            wait => wait,
+        }
+    }
+
+    fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        INPUT.with_borrow_mut(|buffer| {
+            let mut read = ReadBuf::new(buffer);
+            match self.socket.poll_read(context, &mut read) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(error)) => {
+                    tracing::debug!(client = %self.peer, %error, "reading failed");
+                    Poll::Ready(Event::Closed)
+                }
+                Poll::Ready(Ok(())) if read.filled().is_empty() => Poll::Ready(Event::Closed),
+                Poll::Ready(Ok(())) => Poll::Ready(Event::Input(self.feed(read.filled()))),
+            }
+        })
+    }
+
+    /// Sends what was replied.
+    async fn flush(&mut self) -> Result<(), Broken> {
+        if self.out.replies.is_empty() {
+            return Ok(());
+        }
+        let write = async {
+            self.socket.write_all(&self.out.replies).await?;
+            self.socket.flush().await
+        };
+        match timeout(WRITE_TIMEOUT, write).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(client = %self.peer, %error, "writing failed");
+                return Err(Broken);
+            }
+            Err(_) => {
+                tracing::info!(client = %self.peer, "the client takes no replies");
+                return Err(Broken);
+            }
+        }
+        self.out.replies.clear();
+        self.out.replies.shrink_to(KEEP_REPLIES);
+        Ok(())
+    }
+
+    /// STARTTLS: nothing that came before the handshake may count after it (attack 16: commands injected in plain text).
+    async fn start_tls(&mut self) -> Result<Wait, Broken> {
+        if !self.pending.is_empty() {
+            tracing::info!(client = %self.peer, "plain text after STARTTLS");
+            self.out.replies.clear();
+            self.out.replies.extend_from_slice(b"554 5.5.1 Commands after STARTTLS\r\n");
+            self.pending.clear();
+            return Ok(Wait::Close);
+        }
+        self.flush().await?;
+        let Some(config) = self.connector.tls() else {
+            tracing::error!(connector = self.connector.name, "STARTTLS was offered without a certificate");
+            return Err(Broken);
+        };
+        let Socket::Plain(stream) = std::mem::replace(&mut self.socket, Socket::Gone) else { return Err(Broken) };
+        match self.handshake(stream, config).await {
+            Ok(stream) => {
+                let facts = facts(&stream);
+                self.socket = Socket::Tls(Box::new(stream));
+                Ok(self.answer(Answer::TlsEstablished(facts)))
+            }
+            Err(error) => {
+                tracing::info!(client = %self.peer, %error, "the TLS handshake failed");
+                Err(Broken)
+            }
+        }
+    }
+
+    async fn handshake(&self, stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = beyond(&mut stop, Stop::Gracefully) => Err(io::ErrorKind::Interrupted.into()),
+            result = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)) => {
+                result.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+
+    async fn check_password(&self, check: PasswordCheck) -> PasswordOutcome {
+        let snapshot = self.ground.shared.snapshot();
+        let credentials = self.ground.shared.credentials();
+        // An account that was disabled since is as good as none; what is remembered of it must not come back.
+        let account = check.account.map(|(_, guid)| guid).filter(|guid| {
+            let enabled =
+                snapshot.by_guid(guid).and_then(|id| snapshot.object(id)).is_some_and(|object| object.enabled());
+            if !enabled {
+                credentials.forget(guid);
+            }
+            enabled
+        });
+        match credentials.check(account, check.password, self.peer.ip()).await {
+            Check::Correct => PasswordOutcome::Correct,
+            Check::Wrong { delay } => {
+                let mut stop = self.stop.clone();
+                tokio::select! {
+                    () = beyond(&mut stop, Stop::No) => {}
+                    () = sleep(delay) => {}
+                }
+                PasswordOutcome::Wrong
+            }
+            Check::Unavailable => PasswordOutcome::Unavailable,
+        }
+    }
+
+    /// Makes a message durable; returns when it is, or when it is certain not to be kept.
+    async fn store(&mut self, submission: Box<Submission>) -> StoreOutcome {
+        let body = match std::mem::replace(&mut self.out.body, Body::None) {
+            Body::Writing { queue_id, writer } if queue_id == submission.queue_id => writer,
+            Body::Failed { queue_id, error } if queue_id == submission.queue_id => return failed(&queue_id, &error),
+            _ => {
+                tracing::error!(queue_id = submission.queue_id, "a message without a body was submitted");
+                return StoreOutcome::Failed;
+            }
+        };
+        let shared = &self.ground.shared;
+        let envelope = match self.ground.intake.envelope(&shared.snapshot(), &submission) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                tracing::error!(queue_id = submission.queue_id, %error, "a message cannot be queued");
+                return StoreOutcome::Failed;
+            }
+        };
+        let audited = envelope.audit.is_some();
+        let recipients = envelope.recipients.len();
+        let (done, committed) = oneshot::channel();
+        // Once committed, the message stays, whether or not its session is still there to hear it.
+        shared.queue().commit(body, envelope, move |result| drop(done.send(result)));
+        match committed.await.unwrap_or(Err(QueueError::Closed)) {
+            Ok(()) => {
+                if audited {
+                    shared.audit().committed();
+                }
+                tracing::info!(
+                    queue_id = submission.queue_id,
+                    client = %self.peer,
+                    sender = submission.sender.as_ref().map_or("", |sender| sender.as_str()),
+                    recipients,
+                    size = submission.size,
+                    "accepted"
+                );
+                StoreOutcome::Stored
+            }
+            Err(error) => failed(&submission.queue_id, &error),
+        }
+    }
+
+    async fn sleep_until(&self, time: Time) -> Result<(), Broken> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = beyond(&mut stop, Stop::Gracefully) => Err(Broken),
+            () = sleep_until(instant(time)) => Ok(()),
+        }
+    }
+
+    /// Ends the connection so that the last reply arrives although the client may still be sending.
+    async fn close(&mut self) {
+        if self.socket.shutdown().await.is_err() {
+            return;
+        }
+        let mut left = LINGER_BYTES;
+        while let Some(count) = std::future::poll_fn(|context| self.socket.poll_discard(context)).await {
+            left = left.saturating_sub(count);
+            if left == 0 {
+                return;
+            }
+        }
+    }
+}
+
+impl Socket {
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Socket::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+            Socket::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Reads and throws away; `None` at the end.
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
+        INPUT.with_borrow_mut(|buffer| {
+            let mut read = ReadBuf::new(buffer);
+            match self.poll_read(context, &mut read) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => Poll::Ready(Some(read.filled().len())),
+                Poll::Ready(_) => Poll::Ready(None),
+            }
+        })
+    }
+
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Socket::Plain(stream) => stream.write_all(bytes).await,
+            Socket::Tls(stream) => stream.write_all(bytes).await,
+            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Plain(_) => Ok(()),
+            Socket::Tls(stream) => stream.flush().await,
+            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Plain(stream) => stream.shutdown().await,
+            Socket::Tls(stream) => stream.shutdown().await,
+            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+/// What a session looks up: the newest snapshot, the clock, fresh ids.
+struct Ambient<'a>(&'a Shared);
+
+impl Host for Ambient<'_> {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.snapshot()
+    }
+
+    fn now(&self) -> Time {
+        now()
+    }
+
+    fn new_id(&self) -> String {
+        Ulid::generate().to_string()
+    }
+}
+
+/// What a session produces: replies in a small buffer, bodies straight to the queue.
+struct Out {
+    shared: Arc<Shared>,
+    replies: Vec<u8>,
+    body: Body,
+}
+
+/// The message on its way into the queue.
+enum Body {
+    None,
+    Writing {
+        queue_id: String,
+        writer: BodyWriter,
+    },
+    /// It could not be written; the session is told when it wants it stored.
+    Failed {
+        queue_id: String,
+        error: QueueError,
+    },
+}
+
+impl Output for Out {
+    fn reply(&mut self, bytes: &[u8]) {
+        self.replies.extend_from_slice(bytes);
+    }
+
+    fn begin_body(&mut self, queue_id: &str) {
+        self.body = Body::Writing { queue_id: queue_id.to_owned(), writer: self.shared.queue().begin() };
+    }
+
+    fn body(&mut self, bytes: &[u8]) {
+        let Body::Writing { queue_id, writer } = &mut self.body else { return };
+        if let Err(error) = writer.write(bytes) {
+            self.body = Body::Failed { queue_id: std::mem::take(queue_id), error };
+        }
+    }
+
+    fn drop_body(&mut self) {
+        self.body = Body::None;
+    }
+
+    fn record(&mut self, record: DecisionRecord) {
+        tracing::info!(
+            decision = record.id,
+            client = record.who.remote,
+            refusal = record.refusal,
+            reply = record.reply,
+            "refused"
+        );
+        self.shared.audit().record(record);
+    }
+
+    fn log(&mut self, entry: LogEntry<'_>) {
+        match entry {
+            LogEntry::Client(line) => tracing::debug!(target: "procura::protocol", "< {line}"),
+            LogEntry::Server(line) => tracing::debug!(target: "procura::protocol", "> {line}"),
+            LogEntry::Information { context, data } => {
+                tracing::debug!(target: "procura::protocol", "* {context}: {data}");
+            }
+        }
+    }
+}
+
+fn failed(queue_id: &str, error: &QueueError) -> StoreOutcome {
+    tracing::error!(queue_id, %error, "a message cannot be stored");
+    match error {
+        QueueError::Full { .. } => StoreOutcome::Full,
+        _ => StoreOutcome::Failed,
+    }
+}
+
+fn facts(stream: &TlsStream<TcpStream>) -> TlsFacts {
+    let (_, connection) = stream.get_ref();
+    let version = match connection.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLS1.3".to_owned(),
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLS1.2".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let cipher = connection
+        .negotiated_cipher_suite()
+        .and_then(|suite| suite.suite().as_str())
+        .map(|name| name.replacen("TLS13_", "TLS_", 1))
+        .unwrap_or_default();
+    TlsFacts { version, cipher }
+}
+
+/// Resolves when the server is to stop more urgently than `seen`, or is gone.
+async fn beyond(stop: &mut watch::Receiver<Stop>, seen: Stop) {
+    let _ = stop.wait_for(|stop| *stop > seen).await;
+}
+
+/// The wall-clock time as a moment of the runtime's clock.
+fn instant(time: Time) -> Instant {
+    let wait = time.0.saturating_sub(now().0).clamp(0, 24 * 3_600_000);
+    Instant::now() + Duration::from_millis(wait.unsigned_abs())
+}

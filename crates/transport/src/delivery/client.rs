@@ -1,0 +1,334 @@
+//! The SMTP client: a connection to another host, and one message over it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use smtp::Reply;
+use smtp::client::{
+    Capabilities, ClientTransaction, ConnectionState, DotStuffer, Envelope, Outcome, Protocol, ReplyParser, Step,
+    Unsendable, write,
+};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::fate::one_line;
+use super::outgoing::Outgoing;
+use super::{ClientTimeouts, SmartHost};
+use crate::certificate::provider;
+
+/// Bytes read at a time; replies are short.
+const READ: usize = 4096;
+/// Stuffed data is written in pieces of about this size.
+const CHUNK: usize = 64 * 1024;
+/// How long a host is waited for that is told goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// A connection to a host that has had its EHLO.
+pub(crate) struct Client {
+    stream: Box<dyn Stream>,
+    parser: ReplyParser,
+    /// Bytes received that belong to a later reply.
+    input: Vec<u8>,
+    capabilities: Capabilities,
+    timeouts: ClientTimeouts,
+    messages: u32,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
+/// Why there is no connection, or no longer one.
+#[derive(Debug, Error)]
+pub(crate) enum ClientError {
+    /// The system or the network.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Nothing came, or nothing was taken, in time.
+    #[error("no answer in time ({0})")]
+    Timeout(&'static str),
+    /// The host closed the connection.
+    #[error("the host closed the connection")]
+    Closed,
+    /// The host does not want to talk to us.
+    #[error("the host said: {0}")]
+    Unwilling(String),
+    /// The TLS handshake failed; without TLS it might work.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(String),
+    /// What the host sent is not SMTP.
+    #[error("{0}")]
+    Protocol(String),
+    /// The message could not be read from the queue.
+    #[error(transparent)]
+    Queue(#[from] queue::QueueError),
+}
+
+impl Client {
+    /// Connects to a host: address after address, greeting, EHLO, STARTTLS where it is offered and `tls` allows it.
+    pub(crate) async fn connect(
+        host: &SmartHost,
+        name: &str,
+        tls: bool,
+        timeouts: ClientTimeouts,
+    ) -> Result<Client, ClientError> {
+        let stream = timeout(timeouts.connect, dial(host)).await.map_err(|_| ClientError::Timeout("connecting"))??;
+        stream.set_nodelay(true)?;
+        let mut client = Client {
+            stream: Box::new(stream),
+            parser: ReplyParser::new(),
+            input: Vec::new(),
+            capabilities: Capabilities::default(),
+            timeouts,
+            messages: 0,
+        };
+        let greeting = client.read(timeouts.greeting, "greeting").await?;
+        if !greeting.is_positive() {
+            return Err(ClientError::Unwilling(one_line(&greeting)));
+        }
+        client.greet(name).await?;
+        if tls && client.capabilities.starttls {
+            client = client.start_tls(host, name).await?;
+        }
+        Ok(client)
+    }
+
+    /// EHLO, or HELO where the host does not know it.
+    async fn greet(&mut self, name: &str) -> Result<(), ClientError> {
+        let mut command = Vec::new();
+        write::ehlo(&mut command, name);
+        let reply = self.ask(&command, "EHLO").await?;
+        if reply.is_positive() {
+            self.capabilities = Capabilities::parse(&reply);
+            return Ok(());
+        }
+        if !reply.is_permanent() {
+            return Err(ClientError::Unwilling(one_line(&reply)));
+        }
+        command.clear();
+        write::helo(&mut command, name);
+        let reply = self.ask(&command, "HELO").await?;
+        self.capabilities = Capabilities::default();
+        if reply.is_positive() { Ok(()) } else { Err(ClientError::Unwilling(one_line(&reply))) }
+    }
+
+    /// Opportunistic TLS (RFC 7435): it protects against listeners, so any certificate will do.
+    async fn start_tls(mut self, host: &SmartHost, name: &str) -> Result<Client, ClientError> {
+        let mut command = Vec::new();
+        write::starttls(&mut command);
+        let reply = self.ask(&command, "STARTTLS").await?;
+        if !reply.is_positive() {
+            return Ok(self);
+        }
+        if !self.input.is_empty() || self.parser.has_partial() {
+            return Err(ClientError::Protocol("the host sent more before the TLS handshake".into()));
+        }
+        let config = opportunistic().map_err(|error| ClientError::Tls(error.to_string()))?;
+        let server = ServerName::try_from(host.host.clone())
+            .or_else(|_| ServerName::try_from("smart-host.invalid"))
+            .map_err(|error| ClientError::Tls(error.to_string()))?;
+        let handshake = TlsConnector::from(Arc::new(config)).connect(server, self.stream);
+        let stream = match timeout(self.timeouts.command, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(ClientError::Tls(error.to_string())),
+            Err(_) => return Err(ClientError::Tls("no answer in time".into())),
+        };
+        let mut client = Client { stream: Box::new(stream), capabilities: Capabilities::default(), ..self };
+        client.greet(name).await?;
+        Ok(client)
+    }
+
+    /// Sends one message. `header` is its header block with the empty line.
+    pub(crate) async fn send(
+        &mut self,
+        envelope: Envelope,
+        header: &[u8],
+        message: &mut Outgoing,
+    ) -> Result<(Vec<Outcome>, ConnectionState), Unsendable> {
+        let mut transaction = ClientTransaction::new(Protocol::Smtp, &self.capabilities, envelope)?;
+        self.messages += 1;
+        let reason = match self.carry(&mut transaction, header, message).await {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        Ok(transaction.finish(&reason))
+    }
+
+    async fn carry(
+        &mut self,
+        transaction: &mut ClientTransaction,
+        header: &[u8],
+        message: &mut Outgoing,
+    ) -> Result<(), ClientError> {
+        let mut patience = self.timeouts.command;
+        loop {
+            match transaction.step() {
+                Step::Send(bytes) => self.write(&bytes, "commands").await?,
+                Step::Read => {
+                    let reply = self.read(patience, "a reply").await?;
+                    transaction.reply(reply).map_err(|error| ClientError::Protocol(error.to_string()))?;
+                }
+                Step::Body => {
+                    self.write_message(header, message).await?;
+                    transaction.body_sent();
+                    patience = self.timeouts.data;
+                }
+                Step::Done => return Ok(()),
+            }
+        }
+    }
+
+    async fn write_message(&mut self, header: &[u8], message: &mut Outgoing) -> Result<(), ClientError> {
+        let mut stuffer = DotStuffer::new();
+        let mut chunk = Vec::with_capacity(CHUNK + CHUNK / 8);
+        stuffer.push(header, &mut |bytes| chunk.extend_from_slice(bytes));
+        loop {
+            let block = message.next_block()?;
+            if block.is_empty() {
+                break;
+            }
+            stuffer.push(&block, &mut |bytes| chunk.extend_from_slice(bytes));
+            if chunk.len() >= CHUNK {
+                self.write(&chunk, "data").await?;
+                chunk.clear();
+            }
+        }
+        stuffer.finish(&mut |bytes| chunk.extend_from_slice(bytes));
+        self.write(&chunk, "data").await
+    }
+
+    /// After a transaction that ended early: RSET. True if the connection is of use again.
+    pub(crate) async fn reset(&mut self) -> bool {
+        let mut command = Vec::new();
+        write::rset(&mut command);
+        self.ask(&command, "RSET").await.is_ok_and(|reply| reply.is_positive())
+    }
+
+    /// Messages sent so far.
+    pub(crate) fn messages(&self) -> u32 {
+        self.messages
+    }
+
+    /// Has the host said or closed anything since the last message? Then the connection is of no use.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        let mut byte = [0];
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut byte)), Poll::Pending)
+    }
+
+    /// Says goodbye.
+    pub(crate) async fn quit(mut self) {
+        let mut command = Vec::new();
+        write::quit(&mut command);
+        // A host that does not answer is left all the same.
+        let _ = timeout(GOODBYE, self.ask(&command, "QUIT")).await;
+    }
+
+    async fn ask(&mut self, command: &[u8], what: &'static str) -> Result<Reply, ClientError> {
+        self.write(command, what).await?;
+        self.read(self.timeouts.command, what).await
+    }
+
+    async fn write(&mut self, bytes: &[u8], what: &'static str) -> Result<(), ClientError> {
+        let write = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        timeout(self.timeouts.command, write).await.map_err(|_| ClientError::Timeout(what))?.map_err(ClientError::from)
+    }
+
+    /// Reads one reply; all of it within `patience`.
+    async fn read(&mut self, patience: Duration, what: &'static str) -> Result<Reply, ClientError> {
+        timeout(patience, self.read_reply()).await.map_err(|_| ClientError::Timeout(what))?
+    }
+
+    async fn read_reply(&mut self) -> Result<Reply, ClientError> {
+        loop {
+            let (taken, reply) =
+                self.parser.push(&self.input).map_err(|fault| ClientError::Protocol(fault.to_string()))?;
+            self.input.drain(..taken);
+            if let Some(reply) = reply {
+                return Ok(reply);
+            }
+            let mut buffer = [0; READ];
+            let count = self.stream.read(&mut buffer).await?;
+            if count == 0 {
+                return Err(ClientError::Closed);
+            }
+            self.input.extend_from_slice(&buffer[..count]);
+        }
+    }
+}
+
+/// Tries the addresses of a host one after the other.
+async fn dial(host: &SmartHost) -> Result<TcpStream, ClientError> {
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.host.as_str(), host.port)).await?.collect();
+    let mut last = ClientError::Protocol("the name has no address".into());
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error.into(),
+        }
+    }
+    Err(last)
+}
+
+fn opportunistic() -> Result<ClientConfig, rustls::Error> {
+    let provider = provider();
+    let verifier = AnyCertificate(Arc::clone(&provider));
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
+/// Takes any certificate: encryption without proof of who the host is (RFC 7435). The signatures of the handshake are
+/// verified all the same.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,159 @@
+//! Where mail for a recipient goes: a local mailbox, another host, or nowhere yet.
+//!
+//! Asked twice: when a message is accepted, to name the destination under which the queue schedules the recipient, and at
+//! each attempt, so that mail follows the directory and not what it said when the mail came.
+
+use acl::Guid;
+use directory::{AddressOwner, Class, DomainKind, ObjectId, SendConnector, Snapshot};
+use message::{Address, CanonicalAddress};
+
+use crate::delivery::SmartHost;
+
+/// Where mail for one recipient goes now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// A mailbox of ours.
+    Mailbox {
+        /// The mailbox.
+        mailbox: Guid,
+        /// The primary address of its owner.
+        address: Option<Address>,
+    },
+    /// By SMTP to another host.
+    Host(NextHop),
+    /// A group, which is expanded when the message is accepted; it is found here only if there was nobody in it.
+    Group(ObjectId),
+    /// Nowhere, for good: the message goes back.
+    Unknown {
+        /// Enhanced status code.
+        status: (u8, u16, u16),
+        /// Why.
+        reason: String,
+    },
+    /// Nowhere as yet: the message waits.
+    None {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How to reach another host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextHop {
+    /// The send connector; `None` for the smart host of the node's configuration.
+    pub connector: Option<(ObjectId, Guid)>,
+    /// Hosts to try, in this order.
+    pub hosts: Vec<SmartHost>,
+    /// The name to say in EHLO, if not the node's.
+    pub fqdn: Option<String>,
+}
+
+impl Route {
+    /// Routes a message of `size` octets to a recipient.
+    pub fn resolve(
+        snapshot: &Snapshot,
+        recipient: &CanonicalAddress,
+        size: u64,
+        smart_host: Option<&SmartHost>,
+    ) -> Route {
+        let authoritative =
+            snapshot.accepted_domain(recipient.domain()).is_some_and(|domain| domain.kind == DomainKind::Authoritative);
+        match snapshot.by_address(recipient) {
+            AddressOwner::One(owner) => {
+                let Some(object) = snapshot.object(owner) else { return unknown(recipient) };
+                if let Some(mailbox) = object.mailbox() {
+                    return Route::Mailbox { mailbox: mailbox.guid, address: object.primary_address() };
+                }
+                if object.class() == Class::Group {
+                    return Route::Group(owner);
+                }
+                if authoritative {
+                    let reason = format!("{} has no mailbox", object.label());
+                    return Route::Unknown { status: (5, 1, 1), reason };
+                }
+            }
+            AddressOwner::Several(owners) if authoritative => {
+                let reason = format!("{} objects own the address {}", owners.len(), recipient.as_str());
+                return Route::None { reason };
+            }
+            AddressOwner::Nobody if authoritative => return unknown(recipient),
+            AddressOwner::Several(_) | AddressOwner::Nobody => {}
+        }
+        by_domain(snapshot, recipient.domain(), size, smart_host)
+    }
+
+    /// The destination under which the queue schedules this route. `domain` is the recipient's.
+    pub fn destination(&self, domain: &str) -> String {
+        match self {
+            Route::Mailbox { mailbox, .. } => format!("mailbox:{mailbox}"),
+            Route::Host(NextHop { connector: Some((_, guid)), .. }) => format!("connector:{guid}"),
+            Route::Host(NextHop { connector: None, .. }) => "smart-host".to_owned(),
+            Route::Group(_) | Route::Unknown { .. } => format!("unknown:{domain}"),
+            Route::None { .. } => format!("{UNROUTED}{domain}"),
+        }
+    }
+}
+
+/// Begins the destination of recipients that have no route.
+pub(crate) const UNROUTED: &str = "domain:";
+
+/// The members of a group that mail can go to, groups in it expanded: each address once, at most `limit`.
+/// Members without an address are left out.
+pub fn expand(snapshot: &Snapshot, group: ObjectId, limit: usize) -> Vec<Address> {
+    let mut seen = std::collections::HashSet::from([group]);
+    let mut waiting = vec![group];
+    let mut addresses = Vec::new();
+    while let Some(group) = waiting.pop() {
+        for member in snapshot.members(group) {
+            let Some(object) = snapshot.object(member).filter(|_| seen.insert(member)) else { continue };
+            if object.class() == Class::Group {
+                waiting.push(member);
+            } else if let Some(address) = object.primary_address() {
+                if addresses.len() == limit {
+                    return addresses;
+                }
+                addresses.push(address);
+            }
+        }
+    }
+    addresses
+}
+
+/// The send connector with the most specific address space for the domain, then the lowest cost, then the name first in
+/// alphabet, of those that take a message so large (F §3.9).
+fn by_domain(snapshot: &Snapshot, domain: &str, size: u64, smart_host: Option<&SmartHost>) -> Route {
+    let best = snapshot
+        .send_connectors()
+        .filter(|(_, connector)| connector.enabled && connector.max_message_size.is_none_or(|limit| size <= limit))
+        .filter_map(|(id, connector)| Some((rank(connector, domain)?, id, connector)))
+        .min_by(|(rank, _, one), (other_rank, _, other)| (rank, &one.name).cmp(&(other_rank, &other.name)));
+    match best {
+        Some((_, id, connector)) => through(snapshot, id, connector),
+        None => match smart_host {
+            Some(host) => Route::Host(NextHop { connector: None, hosts: vec![host.clone()], fqdn: None }),
+            None => Route::None { reason: format!("no send connector takes mail for {domain}") },
+        },
+    }
+}
+
+/// Less is better: the reverse of how specific the best address space is, then its cost.
+fn rank(connector: &SendConnector, domain: &str) -> Option<(std::cmp::Reverse<usize>, u32)> {
+    connector.spaces.iter().filter_map(|space| Some((std::cmp::Reverse(space.matches(domain)?), space.cost))).min()
+}
+
+fn through(snapshot: &Snapshot, id: ObjectId, connector: &SendConnector) -> Route {
+    let Some(guid) = snapshot.object(id).map(|object| object.guid()) else {
+        return Route::None { reason: format!("send connector {} is gone", connector.name) };
+    };
+    let hosts: Vec<SmartHost> =
+        connector.smart_hosts.iter().filter_map(|text| SmartHost::parse(text, connector.port)).collect();
+    if hosts.is_empty() {
+        let reason = format!("send connector {} names no smart host", connector.name);
+        return Route::None { reason };
+    }
+    Route::Host(NextHop { connector: Some((id, guid)), hosts, fqdn: connector.fqdn.clone() })
+}
+
+fn unknown(recipient: &CanonicalAddress) -> Route {
+    Route::Unknown { status: (5, 1, 1), reason: format!("there is no recipient {}", recipient.as_str()) }
+}
