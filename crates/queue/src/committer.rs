@@ -58,8 +58,8 @@ impl<T> Drop for Callback<T> {
 
 /// What the committer is asked for.
 pub(crate) enum Request {
-    Accept { message: NewMessage, done: Callback<()> },
-    Outcome { settlement: Settlement, bounces: Vec<NewMessage>, done: Callback<()> },
+    Accept { message: Box<NewMessage>, done: Callback<()> },
+    Outcome { settlement: Box<Settlement>, bounces: Vec<NewMessage>, done: Callback<()> },
     Operate { operation: Option<Operation>, done: Callback<Effect> },
     Stop,
 }
@@ -168,7 +168,7 @@ impl Committer {
             if full && matches!(work.request, Request::Accept { .. }) {
                 work.fault = Some(self.shared.segments.full());
             }
-            let fault = messages(&mut work.request).iter().find_map(|message| unfit(message));
+            let fault = messages(&mut work.request).iter().find_map(unfit);
             work.fault = work.fault.take().or(fault);
         }
     }
@@ -319,7 +319,7 @@ fn finish(shared: &Shared, parked: &Mutex<Vec<Request>>, works: Vec<(Work, Resul
         };
         match (request, answer) {
             (Request::Accept { message, done }, Ok(_)) => {
-                keep(shared, first, message, &mut due);
+                keep(shared, first, *message, &mut due);
                 tell.push(Box::new(move || done.call(Ok(()))));
             }
             (Request::Accept { message, done }, Err(error)) => {

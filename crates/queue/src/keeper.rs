@@ -19,7 +19,7 @@ pub(crate) enum Chore {
     /// A group was committed: is a spare segment wanted, one drained, the log long?
     Look,
     /// A large body: sync it before the committer gets it, so that nobody has to wait for it there.
-    Presync(Request),
+    Presync(Box<Request>),
     Stop,
 }
 
@@ -49,11 +49,11 @@ impl Keeper {
             match chore {
                 Chore::Stop => break,
                 Chore::Presync(request) => {
-                    if let Request::Accept { message, .. } = &request {
+                    if let Request::Accept { message, .. } = &*request {
                         // A failure is kept by the segment, and the committer meets it again.
                         let _ = message.body.sync_spilled();
                     }
-                    let _ = self.requests.send(request);
+                    let _ = self.requests.send(*request);
                 }
                 Chore::Look => self.look(),
             }
@@ -65,9 +65,7 @@ impl Keeper {
         if let Err(error) = self.segments.reclaim() {
             tracing::warn!(%error, "cannot reclaim a drained segment");
         }
-        if self.segments.wants_spare()
-            && let Err(error) = self.segments.prepare_spare()
-        {
+        if let Err(error) = self.segments.prepare_spare() {
             tracing::debug!(%error, "cannot prepare a segment");
         }
         if self.log.is_long()

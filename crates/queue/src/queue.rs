@@ -113,9 +113,10 @@ impl Queue {
         done: impl FnOnce(Result<(), QueueError>) + Send + 'static,
     ) {
         let large = body.spilled() > LARGE;
-        let request = Request::Accept { message: NewMessage { body, envelope }, done: Callback::new(done) };
+        let message = Box::new(NewMessage { body, envelope });
+        let request = Request::Accept { message, done: Callback::new(done) };
         if large {
-            let _ = self.0.shared.chores.send(Chore::Presync(request));
+            let _ = self.0.shared.chores.send(Chore::Presync(Box::new(request)));
         } else {
             self.request(request);
         }
@@ -182,7 +183,7 @@ impl Queue {
     pub fn outcome(&self, delivery: Delivery, outcomes: Vec<(u32, Outcome)>, bounces: Vec<NewMessage>) -> Pending<()> {
         let Delivery { queue_id, destination, mut lease, .. } = delivery;
         lease.wait_after_fault(UNSETTLED_WAIT);
-        let settlement = Settlement { lease, queue_id, destination, outcomes };
+        let settlement = Box::new(Settlement { lease, queue_id, destination, outcomes });
         let (sender, pending) = Pending::new();
         let done = Callback::new(move |answer| drop(sender.send(answer)));
         self.request(Request::Outcome { settlement, bounces, done });

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::FallocateFlags;
 
@@ -78,6 +78,7 @@ pub(crate) struct Segments {
     spare_wanted: usize,
     capacity: Option<u64>,
     state: Mutex<State>,
+    prepared: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +89,8 @@ struct State {
     tail: u64,
     next_id: u32,
     spares: Vec<Arc<Segment>>,
+    /// A spare is being made.
+    preparing: bool,
     /// Without references and not current: to be recycled or removed by [`Segments::reclaim`].
     drained: Vec<Arc<Segment>>,
 }
@@ -158,8 +161,15 @@ impl Segments {
         }
         found.reclaimed = unused.len() as u64;
         state.drained = unused;
-        let segments =
-            Segments { queue: queue.to_owned(), dir, size, spare_wanted, capacity, state: Mutex::new(state) };
+        let segments = Segments {
+            queue: queue.to_owned(),
+            dir,
+            size,
+            spare_wanted,
+            capacity,
+            state: Mutex::new(state),
+            prepared: Condvar::new(),
+        };
         segments.reclaim()?;
         Ok((segments, found))
     }
@@ -172,7 +182,13 @@ impl Segments {
     /// Space for pieces of these lengths, in order; each piece in one segment. All or nothing.
     pub(crate) fn allocate(&self, lengths: &[usize]) -> Result<Vec<Space>, QueueError> {
         let mut spaces: Vec<Space> = Vec::with_capacity(lengths.len());
-        let mut state = self.lock();
+        let total: u64 = lengths.iter().map(|&length| length as u64).sum();
+        let mut state = self
+            .prepared
+            .wait_while(self.lock(), |state| {
+                state.preparing && state.spares.is_empty() && state.tail + PAGE + total > self.size
+            })
+            .unwrap_or_else(PoisonError::into_inner);
         state.tail = state.tail.next_multiple_of(PAGE);
         let start = (state.current, state.tail);
         for &length in lengths {
@@ -224,7 +240,7 @@ impl Segments {
 
     /// The number of a new segment, if there may be one more.
     fn next(&self, state: &mut State) -> Result<u32, QueueError> {
-        let count = (state.used.len() + state.spares.len() + state.drained.len()) as u64;
+        let count = (state.used.len() + state.spares.len() + state.drained.len()) as u64 + u64::from(state.preparing);
         if self.capacity.is_some_and(|capacity| (count + 1) * self.size > capacity) {
             return Err(self.full());
         }
@@ -274,20 +290,23 @@ impl Segments {
         give_back(&mut self.lock(), segment, length);
     }
 
-    /// A spare would be welcome: the current segment is more than half full and there is none.
-    pub(crate) fn wants_spare(&self) -> bool {
-        let state = self.lock();
-        state.spares.is_empty() && state.current.is_some() && state.tail > self.size / 2
-    }
-
-    /// Prepares a spare so that the committer need not.
+    /// Prepares a spare, when the current segment is more than half full and there is none, so that the committer need
+    /// not.
     pub(crate) fn prepare_spare(&self) -> Result<(), QueueError> {
-        if !self.wants_spare() {
-            return Ok(());
-        }
-        let id = self.next(&mut self.lock())?;
-        let spare = self.create(id)?;
-        self.lock().spares.push(spare);
+        let id = {
+            let mut state = self.lock();
+            if !state.spares.is_empty() || state.current.is_none() || state.tail <= self.size / 2 {
+                return Ok(());
+            }
+            let id = self.next(&mut state)?;
+            state.preparing = true;
+            id
+        };
+        let spare = self.create(id);
+        let mut state = self.lock();
+        state.preparing = false;
+        self.prepared.notify_all();
+        state.spares.push(spare?);
         Ok(())
     }
 

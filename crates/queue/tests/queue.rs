@@ -417,7 +417,8 @@ fn beyond_its_capacity_the_queue_is_full_and_accepts_again_when_drained() {
     let body = vec![b'x'; 600_000];
     spool.accept("A", &["bob@example.com"], &body).unwrap();
     spool.accept("B", &["bob@example.com"], &body).unwrap();
-    assert!(matches!(spool.accept("C", &["bob@example.com"], &body), Err(QueueError::Full { .. })));
+    let answer = spool.accept("C", &["bob@example.com"], &body);
+    assert!(matches!(answer, Err(QueueError::Full { .. })), "{answer:?}");
     assert!(spool.queue.show("C").is_err());
     assert_eq!(read_all(&spool.queue, "B").unwrap(), body);
     spool.queue.remove("A").wait().unwrap();

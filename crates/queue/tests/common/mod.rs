@@ -1,5 +1,5 @@
 //! A queue in a directory of its own.
-#![allow(dead_code)] // each test binary uses a part
+#![allow(dead_code, clippy::unwrap_used)] // each test binary uses a part
 
 use std::io::Read as _;
 use std::path::PathBuf;
