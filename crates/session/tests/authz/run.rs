@@ -1,0 +1,429 @@
+//! Runs a script: the host, the clients, and what came of it against what was expected.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use directory::{Snapshot, Time};
+use rights::DecisionRecord;
+use session::{
+    Answer, Host, Output, PasswordCheck, PasswordOutcome, Peer, Session, Settings, StoreOutcome, Submission, TlsFacts,
+    Wait,
+};
+
+use crate::expect::{self, Difference, compare_replies, normal, render_trace};
+use crate::organization::Organization;
+use crate::script::{Kind, Opening, Script, Statement};
+
+/// 2026-01-01 12:00 UTC, when every script begins.
+const BEGINNING: Time = Time(1_767_268_800_000);
+
+/// Runs a script; the error says what differs and where.
+pub fn run(script: &Script) -> Result<(), String> {
+    let mut world = World {
+        host: ScriptHost {
+            organization: RefCell::new(Organization::new()),
+            now: Cell::new(BEGINNING),
+            ids: Cell::new(0),
+            store: Cell::new(StoreOutcome::Stored),
+            passwords_away: Cell::new(false),
+        },
+        sessions: BTreeMap::new(),
+        current: None,
+    };
+    for statement in &script.statements {
+        world.step(statement).map_err(|message| format!("line {}: {message}", statement.line))?;
+    }
+    world.finish()
+}
+
+struct ScriptHost {
+    organization: RefCell<Organization>,
+    now: Cell<Time>,
+    ids: Cell<u64>,
+    store: Cell<StoreOutcome>,
+    passwords_away: Cell<bool>,
+}
+
+impl Host for ScriptHost {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.organization.borrow().snapshot()
+    }
+
+    fn now(&self) -> Time {
+        self.now.get()
+    }
+
+    fn new_id(&self) -> String {
+        self.ids.set(self.ids.get() + 1);
+        format!("01JGAA0000{:016}", self.ids.get())
+    }
+}
+
+impl ScriptHost {
+    fn check(&self, check: &PasswordCheck) -> PasswordOutcome {
+        let organization = self.organization.borrow();
+        let password = check.account.and_then(|(account, _)| organization.password_of(account));
+        match password {
+            _ if self.passwords_away.get() => PasswordOutcome::Unavailable,
+            Some(password) if password.as_bytes() == check.password.as_slice() => PasswordOutcome::Correct,
+            _ => PasswordOutcome::Wrong,
+        }
+    }
+}
+
+/// One connection as the script sees it.
+struct Connection {
+    session: Session,
+    /// Bytes of the client that the session has not taken yet.
+    unread: Vec<u8>,
+    heard: Heard,
+    /// The moment until which the session holds its reply.
+    held: Option<Time>,
+    closed: bool,
+    opened_at: usize,
+    expectations: usize,
+}
+
+/// What a session has produced and no expectation has taken.
+#[derive(Default)]
+pub struct Heard {
+    pub replies: Vec<String>,
+    pub records: Vec<DecisionRecord>,
+    pub accepted: Vec<(Submission, Vec<u8>)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Output for Heard {
+    fn reply(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        assert!(text.ends_with("\r\n"), "a reply is made of whole lines: {text:?}");
+        self.replies.extend(text.trim_end_matches("\r\n").split("\r\n").map(str::to_owned));
+    }
+
+    fn begin_body(&mut self, _queue_id: &str) {
+        assert!(self.body.is_none(), "a message is begun while another is on its way");
+        self.body = Some(Vec::new());
+    }
+
+    fn body(&mut self, bytes: &[u8]) {
+        self.body.as_mut().expect("a body is begun before it is written").extend_from_slice(bytes);
+    }
+
+    fn drop_body(&mut self) {
+        assert!(self.body.take().is_some(), "there is a body to drop");
+    }
+
+    fn record(&mut self, record: DecisionRecord) {
+        self.records.push(record);
+    }
+}
+
+struct World {
+    host: ScriptHost,
+    sessions: BTreeMap<String, Connection>,
+    current: Option<String>,
+}
+
+impl World {
+    fn step(&mut self, statement: &Statement) -> Result<(), String> {
+        match &statement.kind {
+            Kind::Use(name) => self.use_organization(name),
+            Kind::Organization(words) => self.host.organization.borrow_mut().apply(words, self.host.now.get()),
+            Kind::Session(opening) => self.open(opening, statement.line),
+            Kind::In(name) => {
+                self.nothing_unexpected()?;
+                if !self.sessions.contains_key(name) {
+                    return Err(format!("there is no session {name}"));
+                }
+                self.current = Some(name.clone());
+                Ok(())
+            }
+            Kind::Client(bytes) => self.nothing_unexpected().and_then(|()| self.send(bytes)),
+            Kind::Server(expected) => {
+                let connection = self.connection()?;
+                connection.expectations += 1;
+                let replies = std::mem::take(&mut connection.heard.replies);
+                compare_replies(expected, &replies)
+            }
+            Kind::Mail { sender, recipients, text } => self.mail(sender, recipients, text),
+            Kind::Pass(span) => self.pass(*span),
+            Kind::Host(what, state) => self.set_host(what, state),
+            Kind::Disconnect => {
+                let connection = self.connection()?;
+                let Connection { session, heard, .. } = connection;
+                session.peer_closed(heard);
+                connection.closed = true;
+                Ok(())
+            }
+            Kind::Shutdown => self.on_all(|session, host, heard| session.shut_down(host, heard)),
+            Kind::Expect { what, lines } => self.expect(what, lines),
+        }
+    }
+
+    /// At the end nothing may be left that no expectation spoke of, and every session must have been looked at.
+    fn finish(mut self) -> Result<(), String> {
+        let names: Vec<String> = self.sessions.keys().cloned().collect();
+        for name in names {
+            self.current = Some(name.clone());
+            let line = self.connection()?.opened_at;
+            self.nothing_unexpected().map_err(|message| format!("end of session {name} (line {line}): {message}"))?;
+            if self.connection()?.expectations == 0 {
+                return Err(format!("line {line}: session {name} expects nothing, so it proves nothing"));
+            }
+        }
+        match self.sessions.is_empty() {
+            true => Err("the script has no session".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    fn use_organization(&mut self, name: &str) -> Result<(), String> {
+        let path = crate::scripts().join(format!("{name}.organization"));
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let script = crate::script::parse(&text).map_err(|error| format!("{name}.organization: {error}"))?;
+        for statement in &script.statements {
+            self.step(statement).map_err(|message| format!("{name}.organization:{}: {message}", statement.line))?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, opening: &Opening, line: usize) -> Result<(), String> {
+        self.nothing_unexpected()?;
+        let connector = self.host.organization.borrow().connector(&opening.connector)?;
+        let remote = opening.from.as_deref().unwrap_or("192.0.2.1").parse::<std::net::IpAddr>();
+        let remote = remote.map_err(|_| format!("{:?} is no address", opening.from))?;
+        let peer = Peer { remote: (remote, 49152).into(), local: ([192, 0, 2, 25], 25).into(), tls: None };
+        let settings = Settings { hostname: "mail.example.com".to_owned(), tls_available: true };
+        let session = Session::new(connector, peer, Arc::new(settings), &self.host);
+        let connection = Connection {
+            session,
+            unread: Vec::new(),
+            heard: Heard::default(),
+            held: None,
+            closed: false,
+            opened_at: line,
+            expectations: 0,
+        };
+        self.sessions.insert(opening.name.clone(), connection);
+        self.current = Some(opening.name.clone());
+        if opening.raw {
+            return Ok(());
+        }
+        self.act(|session, host, heard| session.start(host, heard))?;
+        self.succeeds("220")?;
+        self.say("EHLO client.test", "250")?;
+        if opening.tls {
+            self.say("STARTTLS", "220")?;
+            self.say("EHLO client.test", "250")?;
+        }
+        let Some(login) = &opening.login else { return Ok(()) };
+        let mailbox = opening.mailbox.as_deref().unwrap_or("");
+        let sasl = format!("{mailbox}\0{login}\0{login}-demo");
+        let sasl = base64::engine::general_purpose::STANDARD.encode(sasl);
+        self.say(&format!("AUTH PLAIN {sasl}"), "235")
+    }
+
+    /// `mail SENDER -> RECIPIENT …` up to the last reply, which `S:` is to expect.
+    fn mail(&mut self, sender: &str, recipients: &[String], text: &[String]) -> Result<(), String> {
+        self.nothing_unexpected()?;
+        let sender = sender.trim_matches(['<', '>']);
+        self.say(&format!("MAIL FROM:<{sender}>"), "250")?;
+        for recipient in recipients {
+            self.say(&format!("RCPT TO:<{recipient}>"), "250")?;
+        }
+        self.say("DATA", "354")?;
+        let mut data = Vec::new();
+        for line in text {
+            data.extend(crate::script::escaped(line)?);
+            data.extend_from_slice(b"\r\n");
+        }
+        if !text.iter().any(String::is_empty) {
+            data.extend_from_slice(b"\r\nHello.\r\n");
+        }
+        data.extend_from_slice(b".\r\n");
+        self.send(&data)
+    }
+
+    /// Sends a line that must be answered with this code; the reply is taken.
+    fn say(&mut self, line: &str, code: &str) -> Result<(), String> {
+        self.send(format!("{line}\r\n").as_bytes())?;
+        self.succeeds(code).map_err(|message| format!("{line}: {message}"))
+    }
+
+    fn succeeds(&mut self, code: &str) -> Result<(), String> {
+        let replies = std::mem::take(&mut self.connection()?.heard.replies);
+        match replies.iter().all(|reply| reply.starts_with(code)) && !replies.is_empty() {
+            true => Ok(()),
+            false => Err(format!("expected {code}, got {replies:?}")),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let connection = self.connection()?;
+        if connection.closed {
+            return Err("the session is closed".to_owned());
+        }
+        connection.unread.extend_from_slice(bytes);
+        match connection.held {
+            None => self.act(|_, _, _| Wait::Nothing),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Does something with the current session and goes on until it wants more input or time.
+    fn act(&mut self, first: impl FnOnce(&mut Session, &ScriptHost, &mut Heard) -> Wait) -> Result<(), String> {
+        let name = self.current.clone().ok_or("no session yet")?;
+        let connection = self.sessions.get_mut(&name).ok_or("no session yet")?;
+        let Connection { session, heard, unread, held, closed, .. } = connection;
+        let mut wait = first(session, &self.host, heard);
+        loop {
+            wait = match wait {
+                Wait::Nothing if unread.is_empty() => return Ok(()),
+                Wait::Nothing => {
+                    let progress = session.receive(&self.host, unread, heard);
+                    if progress.consumed == 0 && progress.wait == Wait::Nothing {
+                        return Err("the session takes nothing and waits for nothing".to_owned());
+                    }
+                    unread.drain(..progress.consumed);
+                    progress.wait
+                }
+                Wait::Tls => {
+                    assert!(unread.is_empty(), "plain text is left when TLS begins");
+                    let facts = TlsFacts { version: "TLS1.3".to_owned(), cipher: "TLS_AES_256_GCM_SHA384".to_owned() };
+                    session.answer(&self.host, Answer::TlsEstablished(facts), heard)
+                }
+                Wait::Password(check) => {
+                    let outcome = self.host.check(&check);
+                    session.answer(&self.host, Answer::Password(outcome), heard)
+                }
+                Wait::Store(submission) => {
+                    let outcome = self.host.store.get();
+                    let body = heard.body.take().ok_or("a message is to be stored, and no text was given")?;
+                    if outcome == StoreOutcome::Stored {
+                        heard.accepted.push((*submission, body));
+                    }
+                    session.answer(&self.host, Answer::Stored(outcome), heard)
+                }
+                Wait::Until(time) => {
+                    *held = Some(time);
+                    return Ok(());
+                }
+                Wait::Close => {
+                    assert!(heard.body.is_none(), "a session closed and left a body behind");
+                    *closed = true;
+                    return Ok(());
+                }
+            };
+        }
+    }
+
+    fn on_all(&mut self, act: impl Fn(&mut Session, &ScriptHost, &mut Heard) -> Wait) -> Result<(), String> {
+        let current = self.current.clone();
+        let open: Vec<String> =
+            self.sessions.iter().filter(|(_, connection)| !connection.closed).map(|(name, _)| name.clone()).collect();
+        for name in open {
+            self.current = Some(name);
+            self.act(&act)?;
+        }
+        self.current = current;
+        Ok(())
+    }
+
+    fn pass(&mut self, span: i64) -> Result<(), String> {
+        let target = self.host.now.get().0 + span;
+        // Second by second: a deadline fires when it comes, not at the end of a long wait.
+        while self.host.now.get().0 < target {
+            self.host.now.set(Time((self.host.now.get().0 + 1_000).min(target)));
+            let now = self.host.now.get();
+            self.resume(now)?;
+            self.on_all(|session, host, heard| match session.deadline() {
+                Some(deadline) if deadline <= now => session.timeout(host, heard),
+                _ => Wait::Nothing,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Lets sessions go on whose reply was held back until now.
+    fn resume(&mut self, now: Time) -> Result<(), String> {
+        let current = self.current.clone();
+        let due = |connection: &&mut Connection| connection.held.is_some_and(|time| time <= now);
+        let mut names = Vec::new();
+        for (name, connection) in self.sessions.iter_mut() {
+            if due(&connection) {
+                connection.held = None;
+                names.push(name.clone());
+            }
+        }
+        for name in names {
+            self.current = Some(name);
+            self.act(|session, host, heard| session.answer(host, Answer::Resume, heard))?;
+        }
+        self.current = current;
+        Ok(())
+    }
+
+    fn set_host(&mut self, what: &str, state: &str) -> Result<(), String> {
+        match (what, state) {
+            ("queue", "full") => self.host.store.set(StoreOutcome::Full),
+            ("queue", "fails") => self.host.store.set(StoreOutcome::Failed),
+            ("queue", "works") => self.host.store.set(StoreOutcome::Stored),
+            ("passwords", "away") => self.host.passwords_away.set(true),
+            ("passwords", "work") => self.host.passwords_away.set(false),
+            _ => return Err(format!("`{what} {state}` is not known")),
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, what: &str, lines: &[String]) -> Result<(), String> {
+        let connection = self.connection()?;
+        connection.expectations += 1;
+        let heard = &mut connection.heard;
+        match what {
+            "accepted" if heard.accepted.is_empty() => Err("no message was accepted".to_owned()),
+            "accepted" => {
+                let (submission, text) = heard.accepted.remove(0);
+                expect::accepted(lines, &submission, &text)
+            }
+            "trace" => {
+                let audit = heard.accepted.first().and_then(|(submission, _)| submission.audit.clone());
+                let record = match (heard.records.is_empty(), audit) {
+                    (false, _) => heard.records.remove(0),
+                    (true, Some(audit)) => audit,
+                    (true, None) => return Err("no decision was recorded".to_owned()),
+                };
+                Difference::of(lines, &render_trace(&record)).into_result()
+            }
+            "no trace" if heard.records.is_empty() => Ok(()),
+            "no trace" => Err(format!("a decision was recorded:\n{}", render_trace(&heard.records[0]).join("\n"))),
+            "nothing accepted" if heard.accepted.is_empty() => Ok(()),
+            "nothing accepted" => Err("a message was accepted".to_owned()),
+            "closed" if connection.closed => Ok(()),
+            "closed" => Err("the session is open".to_owned()),
+            "open" if !connection.closed => Ok(()),
+            "open" => Err("the session is closed".to_owned()),
+            "silence" if heard.replies.is_empty() => Ok(()),
+            "silence" => Err(format!("the server said {:?}", heard.replies)),
+            _ => Err(format!("`expect {what}` is not known")),
+        }
+    }
+
+    /// A reply that no `S:` took is one too many.
+    fn nothing_unexpected(&mut self) -> Result<(), String> {
+        let Ok(connection) = self.connection() else { return Ok(()) };
+        match connection.heard.replies.is_empty() {
+            true => Ok(()),
+            false => {
+                let replies: Vec<String> = connection.heard.replies.iter().map(|reply| normal(reply)).collect();
+                Err(format!("the server said something that no `S:` expects:\n  {}", replies.join("\n  ")))
+            }
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, String> {
+        let name = self.current.as_ref().ok_or("no session yet")?;
+        self.sessions.get_mut(name).ok_or_else(|| "no session yet".to_owned())
+    }
+}
