@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::address::Address;
 use crate::firewall::Keep;
 use crate::header::{Field, HeaderBlock};
 use crate::senders::{Mailbox, newest_resent_block};
@@ -76,36 +77,47 @@ pub enum SenderEdit {
     Set(Mailbox),
 }
 
-/// Appends `name: value`, folded at spaces to lines of 78 characters where it can be, of 998 where it must.
+/// Appends `name: value`, folded at spaces to lines of 78 characters where it can be, of 998 where it must. Unfolding
+/// gives the value again, but for space at its ends and control characters, which become spaces.
 pub fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
     const WISH: usize = 78;
-    const LIMIT: usize = 900;
     let clean: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     out.extend(name.bytes().filter(|b| b.is_ascii_graphic() && *b != b':'));
-    out.extend_from_slice(b":");
+    out.push(b':');
     let mut column = name.len() + 1;
-    for word in clean.split(' ').filter(|word| !word.is_empty()) {
-        if column + 1 + word.len() > WISH && column > name.len() + 1 {
+    let mut rest = clean.trim_matches(' ');
+    let mut spaces = " ";
+    while !rest.is_empty() {
+        let (word, tail) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+        // No address holds more spaces in a row; what else does can do without.
+        spaces = &spaces[..spaces.len().min(Address::MAX_LENGTH)];
+        if column + spaces.len() + word.len() > WISH && column > name.len() + 1 {
             out.extend_from_slice(b"\r\n");
             column = 0;
         }
-        out.push(b' ');
-        column += 1;
-        let mut rest = word;
-        while column + rest.len() > LIMIT {
-            let mut cut = LIMIT.saturating_sub(column).min(rest.len());
-            while !rest.is_char_boundary(cut) {
-                cut -= 1;
-            }
-            out.extend_from_slice(&rest.as_bytes()[..cut]);
-            out.extend_from_slice(b"\r\n ");
-            rest = &rest[cut..];
-            column = 1;
-        }
-        out.extend_from_slice(rest.as_bytes());
-        column += rest.len();
+        out.extend_from_slice(spaces.as_bytes());
+        column = write_word(out, word, column + spaces.len());
+        (spaces, rest) = tail.split_at(tail.find(|c| c != ' ').unwrap_or(tail.len()));
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a word, cut where a line would become too long. Gives the column behind it.
+fn write_word(out: &mut Vec<u8>, word: &str, mut column: usize) -> usize {
+    const LIMIT: usize = 900;
+    let mut rest = word;
+    while column + rest.len() > LIMIT {
+        let mut cut = LIMIT.saturating_sub(column).min(rest.len());
+        while !rest.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        out.extend_from_slice(&rest.as_bytes()[..cut]);
+        out.extend_from_slice(b"\r\n ");
+        rest = &rest[cut..];
+        column = 1;
+    }
+    out.extend_from_slice(rest.as_bytes());
+    column + rest.len()
 }
 
 /// One sender field being edited within a range of fields.

@@ -70,7 +70,7 @@ fn a_report_is_a_multipart_of_three() {
         Action: failed\r\n\
         Status: 5.1.1\r\n\
         Remote-MTA: dns; mx.far.example\r\n\
-        Diagnostic-Code: smtp; 550 5.1.1 no such user X-Injected: yes\r\n\
+        Diagnostic-Code: smtp; 550 5.1.1 no such user  X-Injected: yes\r\n\
         Last-Attempt-Date: Sat, 21 Nov 2026 23:38:14 +0000\r\n\
         \r\n--b0undary\r\n\
         Content-Type: text/rfc822-headers\r\n\

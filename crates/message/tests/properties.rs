@@ -181,7 +181,9 @@ proptest! {
     }
 
     #[test]
-    fn a_naive_reader_sees_no_address_that_was_not_checked(text in header()) {
+    fn a_naive_reader_sees_no_address_that_was_not_checked(
+        text in prop_oneof![header(), value().prop_map(|value| format!("From: {value}\r\n\r\n"))],
+    ) {
         if let Ok(block) = HeaderBlock::parse(text.as_bytes()) && let Ok(read) = senders(&block) {
             let ours: BTreeSet<String> = read.from.iter().map(|mailbox| mailbox.address.to_string()).collect();
             for address in naive_from(&text[..block.as_bytes().len()]) {

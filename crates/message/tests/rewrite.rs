@@ -146,7 +146,7 @@ fn new_fields_stand_on_top_in_order_and_old_ones_of_given_names_go() {
 #[test]
 fn a_value_cannot_bring_in_another_field() {
     let edits = Edits { prepend: vec![("X-A:\r\nB".into(), "1\r\nFrom: ceo@x.com\0".to_owned())], ..keep_all() };
-    assert_eq!(rewritten("\r\n", &edits), "X-AB: 1 From: ceo@x.com\r\n\r\n");
+    assert_eq!(rewritten("\r\n", &edits), "X-AB: 1  From: ceo@x.com\r\n\r\n");
 }
 
 #[test]
