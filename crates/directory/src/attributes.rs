@@ -46,13 +46,14 @@ macro_rules! attributes {
         pub static ATTRIBUTES: &[Attribute] = &[
             $(Attribute { name: $name, syntax: $syntax, single: attributes!(@$valued), doc: $doc },)*
         ];
-        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, dead_code)]
         enum Position { $($constant,)* }
         $(
             #[doc = $doc]
             pub const $constant: &str = $name;
         )*
         /// The number of a known attribute, as a constant.
+        #[allow(dead_code)]
         pub(crate) mod number {
             $(pub(crate) const $constant: u16 = super::Position::$constant as u16;)*
         }

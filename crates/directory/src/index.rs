@@ -88,6 +88,23 @@ impl Index {
         self.runs.iter().rev().find_map(|run| run.find(key, id)).unwrap_or(false)
     }
 
+    /// Keys with several rows, of an index that was built in one go.
+    pub(crate) fn repeated(&self) -> impl Iterator<Item = &[u32]> + '_ {
+        self.runs.first().into_iter().flat_map(|run| {
+            let mut at = 0;
+            std::iter::from_fn(move || {
+                while at + 1 < run.keys.len() {
+                    let start = at;
+                    at += run.keys[start..].iter().take_while(|key| **key == run.keys[start]).count();
+                    if at - start > 1 {
+                        return Some(&run.ids[start..at]);
+                    }
+                }
+                None
+            })
+        })
+    }
+
     /// Adds an entry; nothing happens if it is there.
     pub(crate) fn insert(&mut self, key: u64, id: u32) {
         self.write(key, id, true);

@@ -1,6 +1,13 @@
 //! LDIF (RFC 2849): reader and writer.
+//!
+//! Read strictly, with these liberties that real files need: lines may end in LF, attribute values may hold UTF-8
+//! without base64, the version line may be missing. URLs (`:<`) are refused: the directory opens no files.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
+
+use crate::{Record, Value};
 
 /// Why a text is not LDIF.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -10,4 +17,400 @@ pub struct LdifError {
     pub line: usize,
     /// What is wrong.
     pub message: String,
+}
+
+/// One record of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Line of its `dn:`, from 1.
+    pub line: usize,
+    /// The DN as written.
+    pub dn: String,
+    /// What is to happen.
+    pub change: EntryChange,
+}
+
+/// What a record asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryChange {
+    /// The object as it is, or `changetype: add`. Attribute descriptions as written, in the order of the file.
+    Add(Vec<(String, Value)>),
+    /// `changetype: modify`
+    Modify(Vec<Modification>),
+    /// `changetype: delete`
+    Delete,
+    /// `changetype: modrdn` or `moddn`
+    Rename {
+        /// New RDN.
+        rdn: String,
+        /// The old RDN's value goes.
+        delete_old: bool,
+        /// New parent, if it moves.
+        parent: Option<String>,
+    },
+}
+
+/// One part of a `modify`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Modification {
+    /// What to do.
+    pub operation: Operation,
+    /// To which attribute.
+    pub attribute: String,
+    /// With which values.
+    pub values: Vec<Value>,
+}
+
+/// What a modification does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// `add`
+    Add,
+    /// `delete`; no values: all of them.
+    Delete,
+    /// `replace`
+    Replace,
+}
+
+/// Reads a file.
+pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, LdifError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let lines = unfold(bytes)?;
+    let mut entries = Vec::new();
+    let mut groups = lines.split(|line| line.text.is_empty()).filter(|group| !group.is_empty());
+    let mut first = true;
+    for group in &mut groups {
+        let mut group = group;
+        if first {
+            first = false;
+            if group[0].name()?.eq_ignore_ascii_case("version") {
+                version(&group[0])?;
+                group = &group[1..];
+            }
+        }
+        if !group.is_empty() {
+            entries.push(entry(group)?);
+        }
+    }
+    Ok(entries)
+}
+
+/// Writes objects as LDIF content records, each below `dn` given with it, lines folded at 76 columns.
+pub fn write<'a>(objects: impl IntoIterator<Item = (&'a str, &'a Record)>) -> String {
+    let mut out = String::from("version: 1\n");
+    for (dn, record) in objects {
+        out.push('\n');
+        line(&mut out, "dn", dn.as_bytes());
+        line(&mut out, "objectGUID", &record.guid.0);
+        for (name, values) in &record.attributes {
+            values.iter().for_each(|value| line(&mut out, name, value));
+        }
+    }
+    out
+}
+
+/// Writes entries as they were read, with a `changetype` each.
+pub fn write_entries(entries: &[Entry]) -> String {
+    let mut out = String::from("version: 1\n");
+    for entry in entries {
+        out.push('\n');
+        line(&mut out, "dn", entry.dn.as_bytes());
+        match &entry.change {
+            EntryChange::Add(attributes) => {
+                out.push_str("changetype: add\n");
+                attributes.iter().for_each(|(name, value)| line(&mut out, name, value));
+            }
+            EntryChange::Modify(modifications) => {
+                out.push_str("changetype: modify\n");
+                for modification in modifications {
+                    let keyword = match modification.operation {
+                        Operation::Add => "add",
+                        Operation::Delete => "delete",
+                        Operation::Replace => "replace",
+                    };
+                    line(&mut out, keyword, modification.attribute.as_bytes());
+                    modification.values.iter().for_each(|value| line(&mut out, &modification.attribute, value));
+                    out.push_str("-\n");
+                }
+            }
+            EntryChange::Delete => out.push_str("changetype: delete\n"),
+            EntryChange::Rename { rdn, delete_old, parent } => {
+                out.push_str("changetype: modrdn\n");
+                line(&mut out, "newrdn", rdn.as_bytes());
+                line(&mut out, "deleteoldrdn", if *delete_old { b"1" } else { b"0" });
+                if let Some(parent) = parent {
+                    line(&mut out, "newsuperior", parent.as_bytes());
+                }
+            }
+        }
+    }
+    out
+}
+
+struct Line {
+    number: usize,
+    text: Vec<u8>,
+}
+
+impl Line {
+    fn error(&self, message: impl Into<String>) -> LdifError {
+        LdifError { line: self.number, message: message.into() }
+    }
+
+    /// The attribute description before the colon.
+    fn name(&self) -> Result<&str, LdifError> {
+        let end = self.text.iter().position(|b| *b == b':').ok_or_else(|| self.error("there is no “:” in the line"))?;
+        let name = std::str::from_utf8(&self.text[..end]).unwrap_or("");
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b';' | b'_' | b'=');
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err(self.error("bad attribute name before “:”"));
+        }
+        Ok(name)
+    }
+
+    /// The value after the colon, decoded.
+    fn value(&self) -> Result<Value, LdifError> {
+        let name_len = self.name()?.len();
+        let rest = &self.text[name_len + 1..];
+        match rest {
+            [b'<', ..] => Err(self.error("values from URLs are not read; put the value into the file in base64 (“::”)")),
+            [b':', encoded @ ..] => {
+                let encoded: Vec<u8> = encoded.iter().copied().filter(|b| *b != b' ').collect();
+                STANDARD.decode(encoded).map_err(|e| self.error(format!("bad base64: {e}")))
+            }
+            plain => {
+                let plain = plain.trim_ascii_start();
+                if plain.contains(&0) {
+                    return Err(self.error("a NUL character must be written in base64"));
+                }
+                Ok(plain.to_vec())
+            }
+        }
+    }
+
+    fn text_value(&self) -> Result<String, LdifError> {
+        String::from_utf8(self.value()?).map_err(|_| self.error("the value is not UTF-8"))
+    }
+
+    fn pair(&self) -> Result<(String, Value), LdifError> {
+        Ok((self.name()?.to_owned(), self.value()?))
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name().is_ok_and(|own| own.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Physical lines to logical ones: continuation joined, comments dropped; blank lines stay, as separators.
+fn unfold(bytes: &[u8]) -> Result<Vec<Line>, LdifError> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut in_comment = false;
+    for (number, raw) in bytes.split(|b| *b == b'\n').enumerate() {
+        let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+        let number = number + 1;
+        match raw {
+            [b' ', rest @ ..] if in_comment => {
+                let _ = rest;
+            }
+            [b' ', rest @ ..] => match lines.last_mut() {
+                Some(last) if !last.text.is_empty() => last.text.extend_from_slice(rest),
+                _ => return Err(LdifError { line: number, message: "a continuation of nothing".into() }),
+            },
+            [b'#', ..] => in_comment = true,
+            raw => {
+                in_comment = false;
+                lines.push(Line { number, text: raw.to_vec() });
+            }
+        }
+    }
+    Ok(lines)
+}
+
+fn version(line: &Line) -> Result<(), LdifError> {
+    match line.value()?.as_slice() {
+        b"1" => Ok(()),
+        other => Err(line.error(format!("version {} is not supported, only 1", String::from_utf8_lossy(other)))),
+    }
+}
+
+fn entry(lines: &[Line]) -> Result<Entry, LdifError> {
+    let (head, mut rest) = (&lines[0], &lines[1..]);
+    if !head.is("dn") {
+        return Err(head.error("a record must start with “dn:”"));
+    }
+    let dn = head.text_value()?;
+    if rest.first().is_some_and(|line| line.is("control")) {
+        return Err(rest[0].error("controls are not supported"));
+    }
+    let kind = match rest.first() {
+        Some(line) if line.is("changetype") => {
+            let kind = line.text_value()?.to_ascii_lowercase();
+            rest = &rest[1..];
+            kind
+        }
+        _ => "add".to_owned(),
+    };
+    let change = match kind.as_str() {
+        "add" => EntryChange::Add(rest.iter().map(Line::pair).collect::<Result<_, _>>()?),
+        "delete" => match rest.first() {
+            None => EntryChange::Delete,
+            Some(line) => return Err(line.error("nothing may follow “changetype: delete”")),
+        },
+        "modify" => EntryChange::Modify(modifications(rest)?),
+        "modrdn" | "moddn" => rename(head, rest)?,
+        other => return Err(lines[1].error(format!("unknown changetype “{other}”"))),
+    };
+    Ok(Entry { line: head.number, dn, change })
+}
+
+fn modifications(lines: &[Line]) -> Result<Vec<Modification>, LdifError> {
+    let mut modifications = Vec::new();
+    for group in lines.split(|line| line.text == b"-").filter(|group| !group.is_empty()) {
+        let head = &group[0];
+        let operation = match head.name()?.to_ascii_lowercase().as_str() {
+            "add" => Operation::Add,
+            "delete" => Operation::Delete,
+            "replace" => Operation::Replace,
+            other => return Err(head.error(format!("“{other}” is not add, delete or replace"))),
+        };
+        let attribute = head.text_value()?;
+        let mut values = Vec::new();
+        for line in &group[1..] {
+            if !line.is(&attribute) {
+                return Err(line.error(format!("expected a value of {attribute}, or “-”")));
+            }
+            values.push(line.value()?);
+        }
+        modifications.push(Modification { operation, attribute, values });
+    }
+    Ok(modifications)
+}
+
+fn rename(head: &Line, lines: &[Line]) -> Result<EntryChange, LdifError> {
+    let find = |name: &str| lines.iter().find(|line| line.is(name));
+    if let Some(line) = lines.iter().find(|l| !["newrdn", "deleteoldrdn", "newsuperior"].iter().any(|name| l.is(name))) {
+        return Err(line.error("expected newrdn, deleteoldrdn or newsuperior"));
+    }
+    let rdn = find("newrdn").ok_or_else(|| head.error("newrdn is missing"))?.text_value()?;
+    let delete_old = match find("deleteoldrdn") {
+        None => true,
+        Some(line) => match line.text_value()?.as_str() {
+            "0" => false,
+            "1" => true,
+            _ => return Err(line.error("deleteoldrdn is 0 or 1")),
+        },
+    };
+    let parent = find("newsuperior").map(Line::text_value).transpose()?;
+    Ok(EntryChange::Rename { rdn, delete_old, parent })
+}
+
+/// One logical line, folded (RFC 2849 note 2) and base64 where it must be.
+fn line(out: &mut String, name: &str, value: &[u8]) {
+    let mut text = String::with_capacity(name.len() + value.len() + 3);
+    text.push_str(name);
+    match std::str::from_utf8(value) {
+        Ok(plain) if is_safe(value) => {
+            text.push_str(if plain.is_empty() { ":" } else { ": " });
+            text.push_str(plain);
+        }
+        _ => {
+            text.push_str(":: ");
+            STANDARD.encode_string(value, &mut text);
+        }
+    }
+    // All ASCII by now: any place is a character border.
+    let mut rest = text.as_str();
+    let mut width = 76;
+    while rest.len() > width {
+        let (now, later) = rest.split_at(width);
+        out.push_str(now);
+        out.push_str("\n ");
+        rest = later;
+        width = 75;
+    }
+    out.push_str(rest);
+    out.push('\n');
+}
+
+/// SAFE-STRING of RFC 2849, without trailing spaces either (note 8).
+fn is_safe(value: &[u8]) -> bool {
+    value.iter().all(|b| (0x20..0x7f).contains(b))
+        && !matches!(value.first(), Some(b' ' | b':' | b'<'))
+        && value.last() != Some(&b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn add(dn: &str, attributes: &[(&str, &[u8])]) -> EntryChange {
+        let _ = dn;
+        EntryChange::Add(attributes.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect())
+    }
+
+    #[test]
+    fn folded_lines_comments_and_base64_are_read() {
+        let text = b"version: 1\n# a comment\n  that goes on\ndn: CN=a,\n DC=x\nobjectClass: top\ncn:: w6Q=\ndescription:\n\n\ndn: CN=b\n";
+        let entries = parse(text).unwrap();
+        assert_eq!(entries[0].line, 4);
+        assert_eq!(entries[0].dn, "CN=a,DC=x");
+        assert_eq!(entries[0].change, add("", &[("objectClass", b"top"), ("cn", "ä".as_bytes()), ("description", b"")]));
+        assert_eq!(entries[1].line, 11);
+    }
+
+    #[test]
+    fn all_changetypes_are_read() {
+        let text = "dn: CN=a\r\nchangetype: modify\r\nadd: member\r\nmember: CN=b\r\nmember: CN=c\r\n-\r\ndelete: mail\r\n-\r\n\r\n\
+            dn: CN=a\nchangetype: delete\n\ndn: CN=a\nchangetype: modrdn\nnewrdn: CN=z\ndeleteoldrdn: 1\nnewsuperior: OU=y\n";
+        let entries = parse(text.as_bytes()).unwrap();
+        let EntryChange::Modify(modifications) = &entries[0].change else { panic!("not a modify") };
+        assert_eq!(modifications.len(), 2);
+        assert_eq!(modifications[0].values, [b"CN=b".to_vec(), b"CN=c".to_vec()]);
+        assert_eq!(modifications[1].operation, Operation::Delete);
+        assert_eq!(entries[1].change, EntryChange::Delete);
+        let parent = Some("OU=y".to_owned());
+        assert_eq!(entries[2].change, EntryChange::Rename { rdn: "CN=z".into(), delete_old: true, parent });
+        assert_eq!(parse(write_entries(&entries).as_bytes()).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        for (text, line) in [
+            ("dn: CN=a\ncn a\n", 2),
+            ("dn: CN=a\ncn:: !\n", 2),
+            ("\n\ncn: a\n", 3),
+            ("dn: CN=a\njpegPhoto:< file:///etc/passwd\n", 2),
+            (" x\n", 1),
+            ("version: 2\n", 1),
+            ("dn: a\nchangetype: burn\n", 2),
+        ] {
+            assert_eq!(parse(text.as_bytes()).unwrap_err().line, line, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn reading_text_that_looks_like_ldif_never_panics(text in "(dn|cn|changetype|add|modify|version|: |::|:<|-|#| |\n|1|x){0,40}") {
+            let _ = parse(text.as_bytes());
+        }
+
+        #[test]
+        fn what_is_written_reads_the_same(
+            dn in "[^\r\n\0]{1,40}",
+            attributes in prop::collection::vec(("[a-zA-Z][a-zA-Z0-9-]{0,10}", prop::collection::vec(any::<u8>(), 0..200)), 0..6),
+        ) {
+            prop_assume!(attributes.iter().all(|(name, _)| !["changetype", "control"].contains(&name.to_ascii_lowercase().as_str())));
+            let entries = vec![Entry { line: 3, dn, change: EntryChange::Add(attributes) }];
+            let text = write_entries(&entries);
+            prop_assert!(text.lines().all(|line| line.len() <= 76));
+            prop_assert_eq!(parse(text.as_bytes()).unwrap(), entries);
+        }
+    }
 }

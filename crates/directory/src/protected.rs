@@ -1,9 +1,119 @@
-//! AdminSDHolder (acl-algorithms 1.6).
+//! AdminSDHolder (acl-algorithms 1.6): which objects are protected, and what the task would change.
 
-use crate::{Change, Snapshot};
+use acl::{Sid, well_known};
+use roaring::RoaringBitmap;
 
-/// What the AdminSDHolder task would change now: none when all protected objects carry the template.
+use crate::attributes::{ADMIN_COUNT, DESCRIPTOR, number};
+use crate::object::Which;
+use crate::{Change, Class, Domain, Object, ObjectId, Snapshot, dn};
+
+/// RIDs in BUILTIN and the bit of dSHeuristics' 16th character that takes the group out: Administrators, Account,
+/// Server, Print, Backup Operators, Replicator.
+const BUILTIN: [(u32, u32); 6] = [(544, 0), (548, 1), (549, 2), (550, 4), (551, 8), (552, 0)];
+/// RIDs of a domain's groups whose members are protected: Domain, Schema, Enterprise Admins.
+const GROUPS: [u32; 3] = [512, 518, 519];
+/// RIDs of what is protected itself: Administrator, krbtgt, Domain Controllers, Read-only Domain Controllers.
+const ALONE: [u32; 4] = [500, 502, 516, 521];
+
+/// All protected objects, by row: users, inetOrgPersons, computers and security groups with a SID of a domain (and the
+/// BUILTIN groups themselves) that are transitive members of a protected group; through distribution groups too,
+/// because those can be made security groups (KB 318180), and by primary group.
+pub(crate) fn protected_set(snapshot: &Snapshot) -> RoaringBitmap {
+    let mut reached = RoaringBitmap::new();
+    let mut stack: Vec<ObjectId> = roots(snapshot);
+    while let Some(id) = stack.pop() {
+        if !reached.insert(id.0) {
+            continue;
+        }
+        if snapshot.object(id).is_some_and(|object| object.class() == Class::Group) {
+            stack.extend(snapshot.members(id));
+            stack.extend(primary_members(snapshot, id));
+        }
+    }
+    for domain in snapshot.domains() {
+        let alone = ALONE.iter().filter_map(|rid| domain.sid.with_rid(*rid)).filter_map(|sid| snapshot.by_sid(&sid));
+        reached.extend(alone.map(|id| id.0));
+    }
+    reached.into_iter().filter(|row| snapshot.object(ObjectId(*row)).is_some_and(can_be_protected)).collect()
+}
+
+/// The protected groups that exist.
+fn roots(snapshot: &Snapshot) -> Vec<ObjectId> {
+    let excluded = excluded_operators(snapshot);
+    let builtin = BUILTIN.iter().filter(|(_, bit)| excluded & bit == 0).filter_map(|(rid, _)| well_known::BUILTIN.with_rid(*rid));
+    let of_domain = |domain: &Domain| GROUPS.map(|rid| domain.sid.with_rid(rid));
+    let groups = snapshot.domains().iter().flat_map(of_domain).flatten();
+    // BUILTIN groups exist once in each domain, with the same SID.
+    let with_sid = |sid: Sid| snapshot.sid_id(&sid).map(|sid| snapshot.with_sid(sid)).unwrap_or_default();
+    builtin.chain(groups).flat_map(with_sid).collect()
+}
+
+fn can_be_protected(object: &Object) -> bool {
+    object.sid().is_some() && (object.class().is_account() || object.is_security_group())
+}
+
+/// Accounts that have the group as their primary group.
+fn primary_members(snapshot: &Snapshot, group: ObjectId) -> Vec<ObjectId> {
+    let Some(sid) = snapshot.object(group).and_then(Object::sid).map(|sid| snapshot.sid(sid)) else { return Vec::new() };
+    let Some(rid) = sid.rid() else { return Vec::new() };
+    let same_domain = |object: &Object| object.sid().and_then(|sid| snapshot.sid(sid).domain()) == sid.domain();
+    if (513..=515).contains(&rid) {
+        // Not indexed; only when somebody made Domain Users a member of a protected group.
+        let all = snapshot.objects().filter(|(_, o)| o.primary_group_rid() == Some(rid) && same_domain(o));
+        return all.map(|(id, _)| id).collect();
+    }
+    snapshot.find_all(Which::PrimaryGroup, u64::from(rid), |o| o.primary_group_rid() == Some(rid) && same_domain(o))
+}
+
+/// Bits of the 16th character of dSHeuristics (MS-ADTS 6.1.1.2.4.1.2, dwAdminSDExMask), a hexadecimal digit.
+fn excluded_operators(snapshot: &Snapshot) -> u32 {
+    let service = snapshot.domains().iter().find_map(|domain| {
+        let root = snapshot.dn(domain.object);
+        snapshot.by_dn(&format!("CN=Directory Service,CN=Windows NT,CN=Services,CN=Configuration,{root}"))
+    });
+    let text = service.and_then(|id| snapshot.object(id)).and_then(|object| object.text(number::DS_HEURISTICS));
+    text.and_then(|text| text.chars().nth(15)).and_then(|digit| digit.to_digit(16)).unwrap_or(0)
+}
+
+/// The AdminSDHolder object of a domain.
+pub fn template(snapshot: &Snapshot, domain: &Domain) -> Option<ObjectId> {
+    let root = dn::parse(&snapshot.dn(domain.object)).ok()?;
+    snapshot.by_dn(&format!("CN=AdminSDHolder,CN=System,{}", dn::join(&root)))
+}
+
+/// All protected objects.
+pub fn objects(snapshot: &Snapshot) -> impl Iterator<Item = ObjectId> + '_ {
+    snapshot.protected_set().iter().map(ObjectId)
+}
+
+/// Objects that were protected, are no longer, and still carry adminCount and a descriptor that inherits nothing.
+pub fn orphans(snapshot: &Snapshot) -> impl Iterator<Item = ObjectId> + '_ {
+    let counted = snapshot.objects().filter(|(_, object)| object.admin_count());
+    counted.map(|(id, _)| id).filter(|id| !snapshot.is_protected(*id))
+}
+
+/// What the AdminSDHolder task would change now; none when all protected objects carry the template of their domain and
+/// adminCount.
 pub fn changes(snapshot: &Snapshot) -> Vec<Change> {
-    let _ = snapshot;
-    todo!()
+    objects(snapshot).filter_map(|id| change(snapshot, id)).collect()
+}
+
+fn change(snapshot: &Snapshot, id: ObjectId) -> Option<Change> {
+    let object = snapshot.object(id)?;
+    let template = snapshot.object(template(snapshot, snapshot.domain_of(id)?)?)?.explicit.as_ref()?;
+    // An unreadable template is no template; one that is not protected is made so, or its copies would inherit.
+    let mut sd = template.parse()?;
+    let mut bytes = template.bytes.to_vec();
+    if !sd.is_dacl_protected() {
+        sd.set_dacl_protected(true);
+        bytes = sd.to_bytes();
+    }
+    let mut attributes = Vec::new();
+    if object.explicit.as_ref().is_none_or(|own| *own.bytes != *bytes) {
+        attributes.push((DESCRIPTOR.to_owned(), vec![bytes]));
+    }
+    if !object.admin_count() {
+        attributes.push((ADMIN_COUNT.to_owned(), vec![b"1".to_vec()]));
+    }
+    (!attributes.is_empty()).then(|| Change::Modify { guid: object.guid(), attributes })
 }

@@ -1,13 +1,22 @@
-//! The [`Snapshot`].
+//! The [`Snapshot`]: the whole directory at one version.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use acl::{Guid, SecurityDescriptor, Sid, SidId};
-use message::CanonicalAddress;
 
+use crate::attributes::{self, Syntax, number};
+use crate::column::Paged;
+use crate::edit::Edit;
+use crate::index::{Index, hash};
+use crate::links::Links;
+use crate::object::{INDEXES, Which, name_key, rdn_key};
+use crate::record::link_value;
+use crate::shared::Shared;
+use crate::token::TokenCache;
 use crate::{
-    AcceptedDomain, AddressOwner, ChangeBatch, ChangeError, ChangeLog, Class, Config, Descriptor, Domain, HostKind, LoadError, Loaded,
-    NameError, Object, ObjectId, ReceiveConnector, Record, SendConnector, Token, TokenError, Value,
+    AcceptedDomain, ChangeBatch, ChangeError, ChangeLog, Class, Config, Descriptor, Domain, LoadError, Loaded, Object,
+    ObjectId, Problem, ReceiveConnector, Record, SendConnector, Value, dn,
 };
 
 /// A snapshot and the log of the changes that led to it.
@@ -17,120 +26,414 @@ pub struct Applied {
     pub snapshot: Snapshot,
     /// What happened; what a store makes durable.
     pub log: ChangeLog,
+    /// What the batch leaves in a state that does not count: addresses with several owners, unreadable descriptors.
+    pub problems: Vec<Problem>,
 }
 
-/// An immutable view of the whole directory.
+/// An immutable view of the whole directory. A copy is cheap, and so is the snapshot after a change: both share what
+/// did not change.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    version: u64,
+    pub(crate) version: u64,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) objects: Paged<Option<Arc<Object>>>,
+    pub(crate) live: usize,
+    pub(crate) effective: Paged<Option<Arc<Descriptor>>>,
+    pub(crate) mailbox: Paged<Option<Arc<Descriptor>>>,
+    pub(crate) indexes: [Index; INDEXES],
+    pub(crate) links: Links,
+    pub(crate) view: Arc<ConfigView>,
+    pub(crate) tokens: Arc<TokenCache>,
 }
 
-#[allow(unused_variables)]
+/// What is rebuilt whenever a domain or an object of the configuration changes.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigView {
+    /// Domains and objects with a [`Config`], in ascending order.
+    pub(crate) objects: Vec<ObjectId>,
+    pub(crate) domains: Vec<Domain>,
+    /// By canonical name; wildcards with their `*.`.
+    pub(crate) accepted: HashMap<String, ObjectId>,
+    pub(crate) organization: Option<ObjectId>,
+}
+
 impl Snapshot {
     /// A directory with nothing in it, version 0.
-    pub fn empty() -> Snapshot { todo!() }
+    pub fn empty() -> Snapshot {
+        Snapshot {
+            version: 0,
+            shared: Arc::default(),
+            objects: Paged::new(),
+            live: 0,
+            effective: Paged::new(),
+            mailbox: Paged::new(),
+            indexes: Default::default(),
+            links: Links::default(),
+            view: Arc::default(),
+            tokens: Arc::default(),
+        }
+    }
+
     /// Builds a snapshot of all records, in any order. `version` is that of the store.
-    pub fn load(records: impl IntoIterator<Item = Record>, version: u64) -> Result<Loaded, LoadError> { todo!() }
-    /// The next snapshot; its version is one higher. All or nothing.
-    pub fn apply(&self, batch: &ChangeBatch) -> Result<Applied, ChangeError> { todo!() }
+    pub fn load(records: impl IntoIterator<Item = Record>, version: u64) -> Result<Loaded, LoadError> {
+        crate::load::load(records, version)
+    }
+
+    /// The next snapshot; its version is one higher. All or nothing. Costs what the batch changes, inheritance and all.
+    pub fn apply(&self, batch: &ChangeBatch) -> Result<Applied, ChangeError> {
+        let mut edit = Edit::new(self);
+        for change in &batch.changes {
+            edit.change(change)?;
+        }
+        edit.finish()
+    }
+
     /// Counts up with each batch.
-    pub fn version(&self) -> u64 { self.version }
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Number of objects.
-    pub fn len(&self) -> usize { todo!() }
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
     /// No objects at all?
-    pub fn is_empty(&self) -> bool { todo!() }
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
     /// All objects, in the order in which they came to be.
-    pub fn objects(&self) -> impl Iterator<Item = (ObjectId, &Object)> + '_ { std::iter::empty() }
+    pub fn objects(&self) -> impl Iterator<Item = (ObjectId, &Object)> + '_ {
+        let rows = self.objects.iter().zip(0..);
+        rows.filter_map(|(object, row)| object.as_deref().map(|object| (ObjectId(row), object)))
+    }
+
     /// The object in a row; none when it was deleted.
-    pub fn object(&self, id: ObjectId) -> Option<&Object> { todo!() }
+    pub fn object(&self, id: ObjectId) -> Option<&Object> {
+        self.objects.get(id.0 as usize)?.as_deref()
+    }
+
     /// The durable form of an object.
-    pub fn record(&self, id: ObjectId) -> Option<Record> { todo!() }
-    /// Values of one attribute, of back links too; links as `<GUID=…>`.
-    pub fn attribute(&self, id: ObjectId, name: &str) -> Vec<Value> { todo!() }
+    pub fn record(&self, id: ObjectId) -> Option<Record> {
+        let object = self.object(id)?;
+        let mut attributes = object.attributes(&self.shared);
+        for (number, name) in crate::links::kinds() {
+            let values = self.link_values(id, number);
+            if !values.is_empty() {
+                attributes.insert(name.to_owned(), values);
+            }
+        }
+        let parent = object.parent().and_then(|parent| self.object(parent)).map(Object::guid);
+        Some(Record { guid: object.guid(), parent, rdn: object.rdn().to_owned(), attributes })
+    }
+
+    /// Values of one attribute, of back links and derived ones too; links as `<GUID=…>`.
+    pub fn attribute(&self, id: ObjectId, name: &str) -> Vec<Value> {
+        let Some(object) = self.object(id) else { return Vec::new() };
+        if let Some(attribute) = attributes::by_back_link(name) {
+            let sources = self.linked_from(id, attribute.name);
+            return sources.iter().filter_map(|id| self.object(*id)).map(|object| link_value(&object.guid())).collect();
+        }
+        match attributes::by_name(name) {
+            Some(attribute) if matches!(attribute.syntax, Syntax::Link(_)) => {
+                attributes::number_of(name).map_or(Vec::new(), |number| self.link_values(id, number))
+            }
+            Some(attribute) if attribute.syntax == Syntax::Derived => match attribute.name {
+                attributes::OBJECT_GUID => vec![object.guid().0.to_vec()],
+                attributes::DISTINGUISHED_NAME => vec![self.dn(id).into_bytes()],
+                attributes::NAME => vec![object.name().into_bytes()],
+                naming => {
+                    let matches = object.rdn().split('=').next().is_some_and(|own| own.eq_ignore_ascii_case(naming));
+                    if matches { vec![object.name().into_bytes()] } else { Vec::new() }
+                }
+            },
+            Some(attribute) => object.attributes(&self.shared).remove(attribute.name).unwrap_or_default(),
+            None => object
+                .attributes(&self.shared)
+                .into_iter()
+                .find(|(own, _)| own.eq_ignore_ascii_case(name))
+                .map_or(Vec::new(), |(_, values)| values),
+        }
+    }
+
     /// By objectGUID.
-    pub fn by_guid(&self, guid: &Guid) -> Option<ObjectId> { todo!() }
+    pub fn by_guid(&self, guid: &Guid) -> Option<ObjectId> {
+        self.find(Which::Guid, hash(guid), |object| object.guid() == *guid)
+    }
+
     /// By distinguished name, any spelling.
-    pub fn by_dn(&self, dn: &str) -> Option<ObjectId> { todo!() }
+    pub fn by_dn(&self, dn: &str) -> Option<ObjectId> {
+        let keys: Vec<String> = dn::parse(dn).ok()?.iter().map(dn::Rdn::key).collect();
+        // The root of a naming context has several components; find it from the end, then go down.
+        let (mut at, mut left) = (0..keys.len()).find_map(|split| {
+            let root = keys[split..].join(",");
+            Some((self.child(None, &root)?, split))
+        })?;
+        while left > 0 {
+            left -= 1;
+            at = self.child(Some(at), &keys[left])?;
+        }
+        Some(at)
+    }
+
+    /// The object of that name right below a parent. `key` is as [`rdn_key`] gives it.
+    pub(crate) fn child(&self, parent: Option<ObjectId>, key: &str) -> Option<ObjectId> {
+        self.find(Which::Name, name_key(parent, key), |object| object.parent() == parent && rdn_key(object.rdn()) == key)
+    }
+
     /// By objectSid; none when several foreign principals share it.
-    pub fn by_sid(&self, sid: &Sid) -> Option<ObjectId> { todo!() }
+    pub fn by_sid(&self, sid: &Sid) -> Option<ObjectId> {
+        self.by_sid_id(self.sid_id(sid)?)
+    }
+
     /// The principal with that SID.
-    pub fn by_sid_id(&self, sid: SidId) -> Option<ObjectId> { todo!() }
+    pub fn by_sid_id(&self, sid: SidId) -> Option<ObjectId> {
+        match self.with_sid(sid).as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        }
+    }
+
+    /// All objects with that SID: one, or foreign principals of several domains.
+    pub(crate) fn with_sid(&self, sid: SidId) -> Vec<ObjectId> {
+        self.index(Which::Sid).get(u64::from(sid.0)).into_iter().map(ObjectId).collect()
+    }
+
     /// The DN; empty when there is no such object.
-    pub fn dn(&self, id: ObjectId) -> String { todo!() }
+    pub fn dn(&self, id: ObjectId) -> String {
+        let rdns: Vec<&str> = self.path(id).into_iter().filter_map(|id| self.object(id)).map(Object::rdn).collect();
+        rdns.join(",")
+    }
+
     /// For people: `example.com/Staff/Carla Owens`.
-    pub fn canonical_name(&self, id: ObjectId) -> String { todo!() }
+    pub fn canonical_name(&self, id: ObjectId) -> String {
+        let path = self.path(id);
+        let at = |id: &ObjectId| self.object(*id);
+        let domain = path.iter().position(|id| at(id).is_some_and(|object| object.class() == Class::Domain));
+        let domain = domain.unwrap_or(path.len());
+        let names = path[..domain].iter().rev().filter_map(at).map(|object| object.name().replace('/', "\\/"));
+        let root = path.get(domain).map(|id| dn::domain_name(&dn::parse(&self.dn(*id)).unwrap_or_default()));
+        root.into_iter().chain(names).collect::<Vec<_>>().join("/")
+    }
+
+    /// The object and its ancestors, itself first.
+    pub(crate) fn path(&self, id: ObjectId) -> Vec<ObjectId> {
+        let mut path = Vec::new();
+        let mut at = self.object(id).map(|_| id);
+        while let Some(id) = at {
+            path.push(id);
+            at = self.object(id).and_then(Object::parent);
+        }
+        path
+    }
+
     /// Objects right below.
-    pub fn children(&self, id: ObjectId) -> impl Iterator<Item = ObjectId> + '_ { std::iter::empty() }
-    /// The object and everything below it, parents first; stops at no border but those of naming contexts.
-    pub fn subtree(&self, id: ObjectId) -> Vec<ObjectId> { todo!() }
-    /// Whose address it is: exact first, then without +tag where the domain has subaddressing, then by domain alias.
-    pub fn by_address(&self, address: &CanonicalAddress) -> AddressOwner { todo!() }
-    /// By anything people use: DN, GUID, SID, mail address, `DOMAIN\name`, UPN, sAMAccountName, display name, name, container path.
-    pub fn resolve(&self, name: &str) -> Result<ObjectId, NameError> { todo!() }
-    /// The account that a logon name stands for: `DOMAIN\name`, UPN, primary address, or sAMAccountName in the default domain.
-    pub fn resolve_login(&self, name: &str) -> Option<ObjectId> { todo!() }
+    pub fn children(&self, id: ObjectId) -> impl Iterator<Item = ObjectId> + '_ {
+        self.index(Which::Children).get(u64::from(id.0)).into_iter().map(ObjectId)
+    }
+
+    /// The object and everything below it, parents first, other naming contexts (child domains) left out.
+    pub fn subtree(&self, id: ObjectId) -> Vec<ObjectId> {
+        let mut found = vec![id];
+        let mut next = 0;
+        while let Some(id) = found.get(next).copied() {
+            next += 1;
+            let inner = self.children(id).filter(|child| {
+                self.object(*child).is_some_and(|child| !child.class().is_naming_context())
+            });
+            found.extend(inner);
+        }
+        found
+    }
+
     /// The effective descriptor; none when it could not be read (nothing is granted).
-    pub fn descriptor(&self, id: ObjectId) -> Option<&Descriptor> { todo!() }
+    pub fn descriptor(&self, id: ObjectId) -> Option<&Descriptor> {
+        self.effective.get(id.0 as usize)?.as_deref()
+    }
+
     /// The explicit part, as it is durable; none when it could not be read.
-    pub fn explicit_descriptor(&self, id: ObjectId) -> Option<Arc<SecurityDescriptor>> { todo!() }
+    pub fn explicit_descriptor(&self, id: ObjectId) -> Option<Arc<SecurityDescriptor>> {
+        self.object(id)?.explicit.as_ref()?.parse().map(Arc::new)
+    }
+
     /// The effective mailbox descriptor of a mailbox owner (authorization.md §6).
-    pub fn mailbox_descriptor(&self, id: ObjectId) -> Option<&Descriptor> { todo!() }
-    /// The explicit part of the mailbox descriptor.
-    pub fn explicit_mailbox_descriptor(&self, id: ObjectId) -> Option<Arc<SecurityDescriptor>> { todo!() }
+    pub fn mailbox_descriptor(&self, id: ObjectId) -> Option<&Descriptor> {
+        self.mailbox.get(id.0 as usize)?.as_deref()
+    }
+
+    /// The explicit part of the mailbox descriptor: SELF where nothing was ever set. None: no mailbox, or unreadable.
+    pub fn explicit_mailbox_descriptor(&self, id: ObjectId) -> Option<Arc<SecurityDescriptor>> {
+        let object = self.object(id)?;
+        object.mailbox()?;
+        match &object.mailbox_explicit {
+            Some(explicit) => explicit.parse().map(Arc::new),
+            None => Some(Arc::new(crate::mailbox::default_descriptor())),
+        }
+    }
+
     /// The object on which an ACE of the effective descriptor is explicit: the object itself or an ancestor.
-    pub fn ace_origin(&self, id: ObjectId, ace: usize) -> ObjectId { todo!() }
-    /// The object on which an ACE of the effective mailbox descriptor is explicit: the owner, or database, server, organization, ….
-    pub fn mailbox_ace_origin(&self, id: ObjectId, ace: usize) -> ObjectId { todo!() }
-    /// The accepted domain that a canonical domain falls under: the exact one, else the longest wildcard.
-    pub fn accepted_domain(&self, domain: &str) -> Option<&AcceptedDomain> { todo!() }
+    pub fn ace_origin(&self, id: ObjectId, ace: usize) -> ObjectId {
+        crate::inheritance::origin(self, id, ace)
+    }
+
+    /// The object on which an ACE of the effective mailbox descriptor is explicit: the owner, or database, server,
+    /// organization, ….
+    pub fn mailbox_ace_origin(&self, id: ObjectId, ace: usize) -> ObjectId {
+        crate::mailbox::origin(self, id, ace)
+    }
+
+    /// The accepted domain that a domain (any spelling) falls under: the exact one, else the longest wildcard.
+    pub fn accepted_domain(&self, domain: &str) -> Option<&AcceptedDomain> {
+        if self.view.accepted.is_empty() {
+            return None;
+        }
+        let name = message::canonical_domain(domain)?;
+        let exact = self.view.accepted.get(&name).copied();
+        let mut parent = name.as_str();
+        let wildcard = std::iter::from_fn(|| {
+            parent = parent.split_once('.')?.1;
+            Some(parent)
+        })
+        .find_map(|parent| self.view.accepted.get(&format!("*.{parent}")).copied());
+        match self.object(exact.or(wildcard)?)?.config() {
+            Some(Config::AcceptedDomain(domain)) => Some(domain),
+            _ => None,
+        }
+    }
+
     /// All accepted domains.
-    pub fn accepted_domains(&self) -> impl Iterator<Item = (ObjectId, &AcceptedDomain)> + '_ { std::iter::empty() }
+    pub fn accepted_domains(&self) -> impl Iterator<Item = (ObjectId, &AcceptedDomain)> + '_ {
+        self.configuration().filter_map(|(id, config)| match config {
+            Config::AcceptedDomain(domain) => Some((id, domain)),
+            _ => None,
+        })
+    }
+
     /// All receive connectors.
-    pub fn receive_connectors(&self) -> impl Iterator<Item = (ObjectId, &ReceiveConnector)> + '_ { std::iter::empty() }
+    pub fn receive_connectors(&self) -> impl Iterator<Item = (ObjectId, &ReceiveConnector)> + '_ {
+        self.configuration().filter_map(|(id, config)| match config {
+            Config::ReceiveConnector(connector) => Some((id, connector)),
+            _ => None,
+        })
+    }
+
     /// All send connectors.
-    pub fn send_connectors(&self) -> impl Iterator<Item = (ObjectId, &SendConnector)> + '_ { std::iter::empty() }
+    pub fn send_connectors(&self) -> impl Iterator<Item = (ObjectId, &SendConnector)> + '_ {
+        self.configuration().filter_map(|(id, config)| match config {
+            Config::SendConnector(connector) => Some((id, connector)),
+            _ => None,
+        })
+    }
+
     /// Objects of the configuration partition that say something.
-    pub fn configuration(&self) -> impl Iterator<Item = (ObjectId, &Config)> + '_ { std::iter::empty() }
+    pub fn configuration(&self) -> impl Iterator<Item = (ObjectId, &Config)> + '_ {
+        self.view.objects.iter().filter_map(|id| Some((*id, self.object(*id)?.config()?)))
+    }
+
     /// The domains, the root domain first.
-    pub fn domains(&self) -> &[Domain] { todo!() }
-    /// The domain that an object is in.
-    pub fn domain_of(&self, id: ObjectId) -> Option<&Domain> { todo!() }
+    pub fn domains(&self) -> &[Domain] {
+        &self.view.domains
+    }
+
+    /// The domain that an object is in; the root domain for objects of the configuration partition.
+    pub fn domain_of(&self, id: ObjectId) -> Option<&Domain> {
+        let mut at = Some(id);
+        while let Some(id) = at {
+            if let Some(domain) = self.view.domains.iter().find(|domain| domain.object == id) {
+                return Some(domain);
+            }
+            at = self.object(id)?.parent();
+        }
+        None
+    }
+
     /// The organization object, if there is one.
-    pub fn organization(&self) -> Option<ObjectId> { todo!() }
-    /// The nearest ancestor (or the object itself) of a class.
-    pub fn ancestor(&self, id: ObjectId, class: Class) -> Option<ObjectId> { todo!() }
+    pub fn organization(&self) -> Option<ObjectId> {
+        self.view.organization
+    }
+
+    /// The nearest object of a class on the way up, the object itself included.
+    pub fn ancestor(&self, id: ObjectId, class: Class) -> Option<ObjectId> {
+        self.path(id).into_iter().find(|id| self.object(*id).is_some_and(|object| object.class() == class))
+    }
+
     /// The number of a SID; none when no descriptor or object ever named it.
-    pub fn sid_id(&self, sid: &Sid) -> Option<SidId> { todo!() }
+    pub fn sid_id(&self, sid: &Sid) -> Option<SidId> {
+        self.shared.sids.get(sid)
+    }
+
     /// The SID of a number.
-    pub fn sid(&self, id: SidId) -> Sid { todo!() }
-    /// `EXAMPLE\bob`, `NT AUTHORITY\SELF`, or the SID.
-    pub fn sid_name(&self, sid: &Sid) -> String { todo!() }
-    /// The token of every session.
-    pub fn anonymous_token(&self) -> Arc<Token> { todo!() }
-    /// The token of a proven host.
-    pub fn host_token(&self, kind: HostKind) -> Arc<Token> { todo!() }
-    /// The token of an account.
-    pub fn account_token(&self, account: ObjectId) -> Result<Arc<Token>, TokenError> { todo!() }
-    /// Changes whenever tokens may have changed: memberships, SIDs, primary groups, group types.
-    pub fn membership_version(&self) -> u64 { todo!() }
-    /// How the group's SID came into the account's token: account, groups between, the group.
-    pub fn membership_path(&self, account: ObjectId, group: &Sid) -> Option<Vec<ObjectId>> { todo!() }
-    /// Whether the account is a delegate of the owner, directly or through groups of any type: account, groups between, the entry of publicDelegates.
-    pub fn is_delegate(&self, owner: ObjectId, account: ObjectId) -> Option<Vec<ObjectId>> { todo!() }
-    /// Whether an object is a member of a group, directly, nested or by primary group, through groups of any type.
-    pub fn is_member(&self, object: ObjectId, group: ObjectId) -> bool { todo!() }
-    /// Direct members of a group (primary-group members not among them).
-    pub fn members(&self, group: ObjectId) -> Vec<ObjectId> { todo!() }
-    /// Groups that have the object as a direct member (the primary group not among them).
-    pub fn member_of(&self, id: ObjectId) -> Vec<ObjectId> { todo!() }
-    /// The primary group of an account.
-    pub fn primary_group(&self, account: ObjectId) -> Option<ObjectId> { todo!() }
+    pub fn sid(&self, id: SidId) -> Sid {
+        self.shared.sids.sid(id)
+    }
+
     /// Targets of a link attribute.
-    pub fn links(&self, id: ObjectId, attribute: &str) -> Vec<ObjectId> { todo!() }
+    pub fn links(&self, id: ObjectId, attribute: &str) -> Vec<ObjectId> {
+        attributes::number_of(attribute).map_or(Vec::new(), |number| self.links.targets(number, id))
+    }
+
     /// Objects whose link attribute has this one as a target.
-    pub fn linked_from(&self, id: ObjectId, attribute: &str) -> Vec<ObjectId> { todo!() }
+    pub fn linked_from(&self, id: ObjectId, attribute: &str) -> Vec<ObjectId> {
+        attributes::number_of(attribute).map_or(Vec::new(), |number| self.links.sources(number, id))
+    }
+
     /// publicDelegates.
-    pub fn delegates(&self, owner: ObjectId) -> Vec<ObjectId> { todo!() }
-    /// Is the object protected by AdminSDHolder (acl-algorithms 1.6)?
-    pub fn is_protected(&self, id: ObjectId) -> bool { todo!() }
+    pub fn delegates(&self, owner: ObjectId) -> Vec<ObjectId> {
+        self.links.targets(number::PUBLIC_DELEGATES, owner)
+    }
+
+    /// Links as `<GUID=…>`, sorted.
+    pub(crate) fn link_values(&self, id: ObjectId, number: u16) -> Vec<Value> {
+        let targets = self.links.targets(number, id);
+        let mut values: Vec<Value> =
+            targets.iter().filter_map(|id| self.object(*id)).map(|object| link_value(&object.guid())).collect();
+        values.sort_unstable();
+        values
+    }
+
+    pub(crate) fn index(&self, which: Which) -> &Index {
+        &self.indexes[which as usize]
+    }
+
+    /// The first object with that key that really is it.
+    pub(crate) fn find(&self, which: Which, key: u64, is_it: impl Fn(&Object) -> bool) -> Option<ObjectId> {
+        let rows = self.index(which).get(key);
+        rows.into_iter().map(ObjectId).find(|id| self.object(*id).is_some_and(&is_it))
+    }
+
+    /// All objects with that key that really are it.
+    pub(crate) fn find_all(&self, which: Which, key: u64, is_it: impl Fn(&Object) -> bool) -> Vec<ObjectId> {
+        let rows = self.index(which).get(key);
+        rows.into_iter().map(ObjectId).filter(|id| self.object(*id).is_some_and(&is_it)).collect()
+    }
+
+    /// The view for these domains and configuration objects.
+    pub(crate) fn config_view(&self, objects: Vec<ObjectId>) -> ConfigView {
+        let mut view = ConfigView { objects, ..ConfigView::default() };
+        for id in &view.objects {
+            let Some(object) = self.object(*id) else { continue };
+            match object.config() {
+                Some(Config::AcceptedDomain(domain)) => {
+                    let name = if domain.wildcard { format!("*.{}", domain.name) } else { domain.name.clone() };
+                    view.accepted.entry(name).or_insert(*id);
+                }
+                Some(Config::Organization(_)) => view.organization = view.organization.or(Some(*id)),
+                _ => {}
+            }
+            if let (Class::Domain, Some(sid)) = (object.class(), object.sid()) {
+                let dns_name = dn::domain_name(&dn::parse(&self.dn(*id)).unwrap_or_default());
+                let short = || dns_name.split('.').next().unwrap_or("").to_uppercase();
+                let netbios_name = object.text(number::NETBIOS_NAME).map_or_else(short, str::to_owned);
+                view.domains.push(Domain { object: *id, dns_name, netbios_name, sid: self.sid(sid), is_root: false });
+            }
+        }
+        // The root domain is the one that holds the organization, else the topmost and oldest.
+        let home = view.organization.map(|id| self.path(id)).unwrap_or_default();
+        view.domains.sort_by_key(|domain| (!home.contains(&domain.object), self.path(domain.object).len(), domain.object));
+        if let Some(root) = view.domains.first_mut() {
+            root.is_root = true;
+        }
+        view
+    }
 }

@@ -1,9 +1,14 @@
 //! Tokens: who asks (authorization.md §2, acl-algorithms 1.7).
 
-use acl::{SidId, SidSet};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use acl::{Sid, SidId, SidSet, well_known};
+use roaring::RoaringBitmap;
 use thiserror::Error;
 
-use crate::ObjectId;
+use crate::attributes::number;
+use crate::{Class, Object, ObjectId, Snapshot};
 
 /// The SIDs of one way of asking. Rights of different tokens are never mixed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,3 +66,255 @@ pub enum TokenError {
     #[error("the account has no SID")]
     NoSid,
 }
+
+/// Tokens and group closures of one state of the memberships, shared by all snapshots that have that state.
+#[derive(Debug, Default)]
+pub(crate) struct TokenCache {
+    version: u64,
+    tokens: [RwLock<HashMap<u32, Arc<Token>>>; SHARDS],
+    /// Security groups that a group's members are members of: itself and what it is nested in, by row.
+    closures: RwLock<HashMap<u32, Arc<RoaringBitmap>>>,
+    protected: OnceLock<RoaringBitmap>,
+}
+
+/// Locks for tokens.
+const SHARDS: usize = 16;
+/// Tokens kept for each lock. A token of a few dozen SIDs takes about 300 octets: 40 MB when all are full.
+const TOKENS_PER_SHARD: usize = 8192;
+
+impl TokenCache {
+    /// An empty one for the next state.
+    pub(crate) fn next(&self) -> TokenCache {
+        TokenCache { version: self.version + 1, ..TokenCache::default() }
+    }
+}
+
+impl Snapshot {
+    /// The token of every session: ANONYMOUS LOGON, NETWORK.
+    pub fn anonymous_token(&self) -> Arc<Token> {
+        let user = self.shared.sids.intern(&well_known::ANONYMOUS_LOGON);
+        let network = self.shared.sids.intern(&well_known::NETWORK);
+        let sids = [user, network].into_iter().collect();
+        Arc::new(Token { kind: TokenKind::Anonymous, account: None, user, sids })
+    }
+
+    /// The token of a proven host. It holds the SID of what was proven and nothing else: no Authenticated Users, no
+    /// Everyone (S2: “well-known accounts are excluded”).
+    pub fn host_token(&self, kind: HostKind) -> Arc<Token> {
+        let sid = match &kind {
+            HostKind::Partner { .. } => well_known::PARTNER_SERVERS,
+            HostKind::Hub => well_known::HUB_SERVERS,
+            HostKind::Edge => well_known::EDGE_SERVERS,
+            HostKind::ExternallySecured => well_known::EXTERNALLY_SECURED_SERVERS,
+        };
+        let user = self.shared.sids.intern(&sid);
+        Arc::new(Token { kind: TokenKind::Host(kind), account: None, user, sids: [user].into_iter().collect() })
+    }
+
+    /// The token of an account that may log on. Kept until memberships move.
+    pub fn account_token(&self, account: ObjectId) -> Result<Arc<Token>, TokenError> {
+        if !self.object(account).ok_or(TokenError::Unknown)?.enabled() {
+            return Err(TokenError::Disabled);
+        }
+        self.token_of(account)
+    }
+
+    /// The token that an account would have, disabled or not: for questions about it.
+    pub fn token_of(&self, account: ObjectId) -> Result<Arc<Token>, TokenError> {
+        let object = self.object(account).ok_or(TokenError::Unknown)?;
+        if !object.class().is_account() {
+            return Err(TokenError::NotAnAccount);
+        }
+        let user = object.sid().ok_or(TokenError::NoSid)?;
+        let shard = &self.tokens.tokens[account.0 as usize % SHARDS];
+        if let Some(token) = shard.read().unwrap_or_else(PoisonError::into_inner).get(&account.0) {
+            return Ok(Arc::clone(token));
+        }
+        let sids = self.account_sids(account, object, user);
+        let token = Arc::new(Token { kind: TokenKind::Account, account: Some(account), user, sids });
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        if shard.len() >= TOKENS_PER_SHARD {
+            shard.clear();
+        }
+        shard.insert(account.0, Arc::clone(&token));
+        Ok(token)
+    }
+
+    /// Changes whenever tokens may have changed: memberships, SIDs, primary groups, group types.
+    pub fn membership_version(&self) -> u64 {
+        self.tokens.version
+    }
+
+    fn account_sids(&self, account: ObjectId, object: &Object, user: SidId) -> SidSet {
+        let intern = |sid: &Sid| self.shared.sids.intern(sid);
+        let mut sids = vec![user];
+        sids.extend(AUTHENTICATED.iter().map(intern));
+        sids.extend(object.sid_history().map(|sid| intern(&sid)));
+        let mut legacy = false;
+        for group in self.security_groups(account) {
+            let Some(group) = self.object(ObjectId(group)) else { continue };
+            sids.extend(group.sid());
+            sids.extend(group.sid_history().map(|sid| intern(&sid)));
+            legacy |= group.sam_account_name().is_some_and(|name| name.eq_ignore_ascii_case(LEGACY_INTEROP));
+        }
+        if legacy {
+            sids.push(intern(&well_known::LEGACY_EXCHANGE_SERVERS));
+        }
+        // A primary group counts even where its object is not known (an import of part of a domain).
+        if let Some(sid) = self.primary_group_sid(account) {
+            sids.push(intern(&sid));
+        }
+        sids.into_iter().collect()
+    }
+
+    /// All security groups of an account's token, by row.
+    fn security_groups(&self, account: ObjectId) -> RoaringBitmap {
+        let mut groups = RoaringBitmap::new();
+        for start in self.identities(account) {
+            for group in self.groups_of(start) {
+                groups |= &*self.closure(group);
+            }
+        }
+        groups
+    }
+
+    /// The account, and the foreign principals that stand for its other SIDs and for everybody
+    /// (`CN=S-1-5-11,CN=ForeignSecurityPrincipals,…`): what BUILTIN aliases have as members (acl-algorithms 1.7, 4).
+    fn identities(&self, account: ObjectId) -> Vec<ObjectId> {
+        let mut found = vec![account];
+        let history: Vec<Sid> = self.object(account).into_iter().flat_map(|object| object.sid_history()).collect();
+        for sid in AUTHENTICATED.iter().chain(&history) {
+            let standing = self.sid_id(sid).map(|sid| self.with_sid(sid)).unwrap_or_default();
+            let foreign = |id: &ObjectId| self.object(*id).is_some_and(|o| o.class() == Class::ForeignPrincipal);
+            found.extend(standing.into_iter().filter(foreign));
+        }
+        found
+    }
+
+    /// Groups that have the object as a direct member, its primary group included.
+    fn groups_of(&self, id: ObjectId) -> Vec<ObjectId> {
+        let mut groups = self.member_of(id);
+        groups.extend(self.primary_group(id));
+        groups
+    }
+
+    /// The security groups that come with membership in a group. A distribution group gives none and stops the walk.
+    fn closure(&self, group: ObjectId) -> Arc<RoaringBitmap> {
+        if let Some(known) = self.tokens.closures.read().unwrap_or_else(PoisonError::into_inner).get(&group.0) {
+            return Arc::clone(known);
+        }
+        let mut seen = RoaringBitmap::new();
+        let mut stack = vec![group];
+        while let Some(id) = stack.pop() {
+            if self.object(id).is_some_and(Object::is_security_group) && seen.insert(id.0) {
+                stack.extend(self.member_of(id));
+            }
+        }
+        let closure = Arc::new(seen);
+        let mut closures = self.tokens.closures.write().unwrap_or_else(PoisonError::into_inner);
+        closures.insert(group.0, Arc::clone(&closure));
+        closure
+    }
+
+    /// How the group's SID came into the account's token: account, groups between, the group. None: not by a group.
+    pub fn membership_path(&self, account: ObjectId, group: &Sid) -> Option<Vec<ObjectId>> {
+        let wanted = self.sid_id(group)?;
+        let is_it = |id: ObjectId| {
+            self.object(id).is_some_and(|object| {
+                object.is_security_group()
+                    && (object.sid() == Some(wanted) || object.sid_history().any(|sid| sid == *group))
+            })
+        };
+        self.climb(&self.identities(account), |object| object.is_security_group(), is_it).map(|mut path| {
+            // Through everybody: begin with the account all the same.
+            if path.first() != Some(&account) {
+                path.insert(0, account);
+            }
+            path
+        })
+    }
+
+    /// Whether the account is a delegate of the owner, directly or through groups of any type: account, groups between,
+    /// the entry of publicDelegates.
+    pub fn is_delegate(&self, owner: ObjectId, account: ObjectId) -> Option<Vec<ObjectId>> {
+        let delegates = self.delegates(owner);
+        if delegates.is_empty() {
+            return None;
+        }
+        if delegates.contains(&account) {
+            return Some(vec![account]);
+        }
+        self.climb(&[account], |object| object.class() == Class::Group, |id| delegates.contains(&id))
+    }
+
+    /// Whether an object is a member of a group, directly, nested or by primary group, through groups of any type.
+    pub fn is_member(&self, object: ObjectId, group: ObjectId) -> bool {
+        self.climb(&[object], |object| object.class() == Class::Group, |id| id == group).is_some()
+    }
+
+    /// The shortest way up the memberships from one of `starts`, through objects that `through` lets pass, to one that
+    /// is wanted.
+    fn climb(
+        &self,
+        starts: &[ObjectId],
+        through: impl Fn(&Object) -> bool,
+        wanted: impl Fn(ObjectId) -> bool,
+    ) -> Option<Vec<ObjectId>> {
+        let mut from: HashMap<ObjectId, Option<ObjectId>> = starts.iter().map(|id| (*id, None)).collect();
+        let mut queue: VecDeque<ObjectId> = starts.iter().copied().collect();
+        while let Some(id) = queue.pop_front() {
+            for group in self.groups_of(id) {
+                if from.contains_key(&group) || !self.object(group).is_some_and(&through) {
+                    continue;
+                }
+                from.insert(group, Some(id));
+                if wanted(group) {
+                    let mut path = vec![group];
+                    while let Some(Some(before)) = path.last().and_then(|id| from.get(id)) {
+                        path.push(*before);
+                    }
+                    path.reverse();
+                    return Some(path);
+                }
+                queue.push_back(group);
+            }
+        }
+        None
+    }
+
+    /// Direct members of a group (primary-group members not among them).
+    pub fn members(&self, group: ObjectId) -> Vec<ObjectId> {
+        self.links.targets(number::MEMBER, group)
+    }
+
+    /// Groups that have the object as a direct member (the primary group not among them).
+    pub fn member_of(&self, id: ObjectId) -> Vec<ObjectId> {
+        self.links.sources(number::MEMBER, id)
+    }
+
+    /// The primary group of an account.
+    pub fn primary_group(&self, account: ObjectId) -> Option<ObjectId> {
+        self.by_sid(&self.primary_group_sid(account)?)
+    }
+
+    fn primary_group_sid(&self, account: ObjectId) -> Option<Sid> {
+        let object = self.object(account)?;
+        let rid = object.primary_group_rid()?;
+        self.sid(object.sid()?).domain()?.with_rid(rid)
+    }
+
+    /// Is the object protected by AdminSDHolder (acl-algorithms 1.6)? Reckoned once for each state of the memberships.
+    pub fn is_protected(&self, id: ObjectId) -> bool {
+        self.protected_set().contains(id.0)
+    }
+
+    pub(crate) fn protected_set(&self) -> &RoaringBitmap {
+        self.tokens.protected.get_or_init(|| crate::protected::protected_set(self))
+    }
+}
+
+/// Everyone, Authenticated Users, NETWORK: what each account holds that logged on over a network.
+const AUTHENTICATED: [Sid; 3] = [well_known::EVERYONE, well_known::AUTHENTICATED_USERS, well_known::NETWORK];
+
+/// The group of legacy servers (S2).
+const LEGACY_INTEROP: &str = "ExchangeLegacyInterop";

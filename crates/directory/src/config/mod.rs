@@ -1,9 +1,13 @@
 //! Typed views of the objects that configure the transport.
 
+mod parse;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use acl::Sid;
+
+pub(crate) use parse::parse;
 
 use crate::ObjectId;
 
