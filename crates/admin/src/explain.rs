@@ -10,8 +10,7 @@ use crate::service::Asked;
 pub fn explain(asked: Asked<'_>, id: &str) -> Result<Response, Fault> {
     require_organization(asked.snapshot, asked.caller, "read decisions of")?;
     let id = id.trim().to_ascii_uppercase();
-    asked.service.drain_audit()?;
-    let entry = asked.service.audit().get(&id)?.ok_or_else(|| {
+    let entry = asked.service.decision(&id)?.ok_or_else(|| {
         Fault::new(FaultKind::NotFound, format!("there is no decision {id}")).help(
             "the id is in the reply (“decision …”) and in the log; old decisions are forgotten ([storage] audit_days)",
         )

@@ -26,7 +26,7 @@ pub fn add(asked: Asked<'_>, add: GroupAdd) -> Result<Response, Fault> {
         let kind = if add.distribution { GroupType::distribution(scope) } else { GroupType::security(scope) };
         let mut record = Record::new(new_guid(), guid_of(snapshot, parent), Rdn::new("CN", add.name.as_str()).to_string())
             .with_all(a::OBJECT_CLASS, values(Class::Group.object_classes()))
-            .with(a::SAM_ACCOUNT_NAME, add.name.as_str())
+            .with(a::SAM_ACCOUNT_NAME, add.sam_account_name.as_deref().unwrap_or(&add.name))
             .with(a::GROUP_TYPE, kind.0.to_string());
         if let Some(name) = &add.display_name {
             record.set(a::DISPLAY_NAME, text(name));

@@ -97,6 +97,9 @@ fn plan(asked: Asked<'_>, run: &ImportRun, data: &[u8]) -> Result<Planned, Fault
     let entries = run.map.iter().map(|(ours, theirs)| {
         let source = if theirs.contains('{') {
             Source::Template(theirs.clone())
+        } else if ours.eq_ignore_ascii_case(attributes::PROXY_ADDRESSES) {
+            // A bare address becomes the primary one.
+            Source::Template(format!("SMTP:{{{theirs}}}"))
         } else {
             Source::Attribute(theirs.clone())
         };

@@ -36,5 +36,4 @@ pub use data::{Absent, DataDirectory, DataError};
 pub use endpoint::Endpoint;
 pub use error::{AdminError, Fault, FaultKind};
 pub use operations::{Request, Response};
-pub use queued::audit_entry;
-pub use service::{Listener, Options, Service};
+pub use service::{Options, Running, Service, audit_path, queue_directory};

@@ -199,8 +199,11 @@ pub struct UserSet {
 /// A new group.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct GroupAdd {
-    /// Common name and sAMAccountName.
+    /// Common name.
     pub name: String,
+    /// sAMAccountName; default: `name`.
+    #[serde(default)]
+    pub sam_account_name: Option<String>,
     /// Name for people.
     #[serde(default)]
     pub display_name: Option<String>,

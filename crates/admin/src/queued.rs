@@ -1,13 +1,14 @@
 //! Messages that wait for delivery.
 
 use jiff::Timestamp;
-use queue::{ListFilter, MessageSummary, QueueError, RecipientState};
+use queue::{ListFilter, MessageSummary, Queue, QueueError, RecipientState};
+use store::{AuditEntry, AuditStore};
 
 use crate::authorize::require_organization;
 use crate::error::{Fault, FaultKind};
 use crate::operations::{QueueList, QueueRetry};
 use crate::response::{Done, Page, QueueDetail, QueueRecipient, QueueRow, Response};
-use crate::service::{Asked, Service};
+use crate::service::Asked;
 
 const PAGE: usize = 1000;
 
@@ -70,11 +71,8 @@ pub fn retry(asked: Asked<'_>, retry: &QueueRetry) -> Result<Response, Fault> {
             }
         }
     }
-    if let Some(listener) = asked.service.listener() {
-        listener.queue_changed();
-    }
     let mut done = Done { summary: format!("{count} message(s) will be tried again"), warnings: Vec::new() };
-    if !asked.service.running() {
+    if asked.service.running().is_none() {
         done.warnings.push("no server runs: they are tried when one starts".into());
     }
     Ok(Response::Done(done))
@@ -104,31 +102,24 @@ pub(crate) fn iso(millis: i64) -> String {
     Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
 }
 
-impl Service {
-    /// Moves decisions that committed with their messages into the audit.
-    pub fn drain_audit(&self) -> Result<u64, Fault> {
-        let Some(queue) = self.open_queue() else { return Ok(0) };
-        let mut moved = 0;
-        loop {
-            let items = queue.take_audit(500)?;
-            if items.is_empty() {
-                return Ok(moved);
-            }
-            let entries: Vec<store::AuditEntry> = items.iter().filter_map(|item| audit_entry(&item.record)).collect();
-            self.record(&entries)?;
-            let ids: Vec<i64> = items.iter().map(|item| item.id).collect();
-            queue.ack_audit(&ids).wait()?;
-            moved += items.len() as u64;
+/// Moves decisions that committed with their messages into the audit.
+pub(crate) fn take_over(queue: &Queue, audit: &mut AuditStore) -> Result<(), Fault> {
+    loop {
+        let items = queue.take_audit(500)?;
+        if items.is_empty() {
+            return Ok(());
         }
+        let entries: Vec<AuditEntry> = items.iter().filter_map(|item| audit_entry(&item.record)).collect();
+        audit.append(&entries)?;
+        let ids: Vec<i64> = items.iter().map(|item| item.id).collect();
+        queue.ack_audit(&ids).wait()?;
     }
 }
 
-/// The audit's row of a record as JSON.
-pub fn audit_entry(json: &[u8]) -> Option<store::AuditEntry> {
+fn audit_entry(json: &[u8]) -> Option<AuditEntry> {
     let record: rights::DecisionRecord = serde_json::from_slice(json).ok()?;
     let kind = serde_json::to_value(record.verdict).ok()?.as_str()?.to_owned();
-    let json = String::from_utf8(json.to_vec()).ok()?;
-    Some(store::AuditEntry { id: record.id, time: record.time, kind, json })
+    Some(AuditEntry { id: record.id, time: record.time, kind, json: String::from_utf8(json.to_vec()).ok()? })
 }
 
 impl From<QueueError> for Fault {

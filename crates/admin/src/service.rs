@@ -16,7 +16,8 @@ use crate::import::Uploads;
 use crate::operations::{Call, PROTOCOL, Reply, Request};
 use crate::response::{Done, Response};
 use crate::socket::Answer;
-use crate::{accounts, check, data::DataDirectory, domains, explain, groups, mailboxes, permissions, queued, status};
+use crate::data::DataDirectory;
+use crate::{accounts, check, domains, explain, groups, mailboxes, permissions, queued, status};
 
 /// What the service needs from its surroundings.
 #[derive(Clone)]
@@ -31,23 +32,24 @@ pub struct Options {
     pub node: String,
 }
 
-/// What a running server wants to know.
-pub trait Listener: Send + Sync {
+/// A running server around the service: what it wants to know, and what only it can answer.
+pub trait Running: Send + Sync {
+    /// A new snapshot is there.
+    fn published(&self, snapshot: &Arc<Snapshot>);
     /// The password of an account changed, or the account was disabled or deleted: forget what was verified.
     fn credential_changed(&self, account: &Guid);
-    /// Mail should be tried again now.
-    fn queue_changed(&self) {}
+    /// A decision by its id, also when it was made a moment ago.
+    fn decision(&self, id: &str) -> Result<Option<AuditEntry>, StoreError>;
 }
 
 /// The service. Share it in an [`Arc`].
 pub struct Service {
     directory: PathBuf,
     options: Options,
-    snapshot: Arc<ArcSwap<Snapshot>>,
+    snapshot: ArcSwap<Snapshot>,
     store: Mutex<DirectoryStore>,
-    audit: Mutex<AuditStore>,
     queue: OnceLock<Queue>,
-    listener: OnceLock<Arc<dyn Listener>>,
+    running: OnceLock<Arc<dyn Running>>,
     problems: Vec<String>,
     pub(crate) uploads: Mutex<Uploads>,
     _lock: DataDirectory,
@@ -71,7 +73,6 @@ impl Service {
     pub fn open(data: DataDirectory, options: Options) -> Result<Service, AdminError> {
         let directory = data.path().to_owned();
         let store = DirectoryStore::open(&directory.join("directory.db")).map_err(Fault::from)?;
-        let audit = AuditStore::open(&directory.join("audit.db")).map_err(Fault::from)?;
         let version = store.version();
         let loaded = store.load(|records| Snapshot::load(records, version)).map_err(Fault::from)?;
         let loaded = loaded.map_err(|e| {
@@ -79,22 +80,16 @@ impl Service {
                 .help("the directory contradicts itself; restore it from a backup")
         })?;
         Ok(Service {
-            snapshot: Arc::new(ArcSwap::from_pointee(loaded.snapshot)),
+            snapshot: ArcSwap::from_pointee(loaded.snapshot),
             problems: loaded.problems.iter().map(ToString::to_string).collect(),
             store: Mutex::new(store),
-            audit: Mutex::new(audit),
             queue: OnceLock::new(),
-            listener: OnceLock::new(),
+            running: OnceLock::new(),
             uploads: Mutex::default(),
             _lock: data,
             directory,
             options,
         })
-    }
-
-    /// The published snapshots: load the newest whenever one is needed.
-    pub fn snapshots(&self) -> Arc<ArcSwap<Snapshot>> {
-        Arc::clone(&self.snapshot)
     }
 
     /// The newest snapshot.
@@ -117,35 +112,28 @@ impl Service {
         self._lock.caller()
     }
 
-    /// The queue of a running server; without it, operations on the queue open it themselves.
-    pub fn attach_queue(&self, queue: Queue) {
+    /// Says that a server runs around this service, with its queue; once.
+    pub fn attach(&self, queue: Queue, running: Arc<dyn Running>) {
         let _ = self.queue.set(queue);
+        let _ = self.running.set(running);
     }
 
-    /// Who is told about changed passwords; a running server, once.
-    pub fn attach_listener(&self, listener: Arc<dyn Listener>) {
-        let _ = self.listener.set(listener);
+    /// The server around this service; none where a command is alone.
+    pub(crate) fn running(&self) -> Option<&Arc<dyn Running>> {
+        self.running.get()
     }
 
-    /// Whether a server runs around this service.
-    pub(crate) fn running(&self) -> bool {
-        self.listener.get().is_some()
-    }
-
-    pub(crate) fn listener(&self) -> Option<&Arc<dyn Listener>> {
-        self.listener.get()
-    }
-
+    /// The queue; a command that is alone opens it when it needs it.
     pub(crate) fn queue(&self) -> Result<&Queue, Fault> {
         if self.queue.get().is_none() {
             let options = queue::QueueOptions { node: self.options.node.clone(), ..Default::default() };
-            let (queue, _) = Queue::open(&self.directory.join("queue"), options)
-                .map_err(|e| Fault::new(FaultKind::Unavailable, e.to_string()))?;
+            let (queue, _) = Queue::open(&queue_directory(&self.directory), options)?;
             let _ = self.queue.set(queue);
         }
         self.queue.get().ok_or_else(|| Fault::new(FaultKind::Unavailable, "the queue is not there"))
     }
 
+    /// The queue, if it is open.
     pub(crate) fn open_queue(&self) -> Option<&Queue> {
         self.queue.get()
     }
@@ -160,18 +148,28 @@ impl Service {
         lock(&self.store).credential(account)
     }
 
-    /// Appends to the audit; durable when it returns.
-    pub fn record(&self, entries: &[AuditEntry]) -> Result<(), StoreError> {
-        lock(&self.audit).append(entries)
+    /// A setting of the directory, as the mark of the demo.
+    pub fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        lock(&self.store).setting(name)
     }
 
-    /// Forgets decisions beyond what is to be kept.
-    pub fn retain(&self, retention: store::Retention) -> Result<u64, StoreError> {
-        lock(&self.audit).retain(retention, self.now().0)
+    /// Sets or removes a setting.
+    pub fn set_setting(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
+        lock(&self.store).set_setting(name, value)
     }
 
-    pub(crate) fn audit(&self) -> MutexGuard<'_, AuditStore> {
-        lock(&self.audit)
+    /// The record of a decision.
+    pub(crate) fn decision(&self, id: &str) -> Result<Option<AuditEntry>, Fault> {
+        if let Some(running) = self.running() {
+            return Ok(running.decision(id)?);
+        }
+        let mut audit = AuditStore::open(&audit_path(&self.directory))?;
+        if let Some(entry) = audit.get(id)? {
+            return Ok(Some(entry));
+        }
+        // A server that was killed may have left decisions where they committed with their messages.
+        crate::queued::take_over(self.queue()?, &mut audit)?;
+        Ok(audit.get(id)?)
     }
 
     /// Answers a request for a user of the machine.
@@ -212,8 +210,8 @@ impl Service {
     }
 
     pub(crate) fn credential_changed(&self, account: &Guid) {
-        if let Some(listener) = self.listener.get() {
-            listener.credential_changed(account);
+        if let Some(running) = self.running() {
+            running.credential_changed(account);
         }
     }
 
@@ -263,8 +261,21 @@ impl Service {
         store.commit(&batch, &applied.log)?;
         let after = Arc::new(applied.snapshot);
         self.snapshot.store(Arc::clone(&after));
+        if let Some(running) = self.running() {
+            running.published(&after);
+        }
         Ok(after)
     }
+}
+
+/// The queue of a data directory.
+pub fn queue_directory(directory: &Path) -> PathBuf {
+    directory.join("queue")
+}
+
+/// The audit of a data directory.
+pub fn audit_path(directory: &Path) -> PathBuf {
+    directory.join("audit.db")
 }
 
 impl Answer for Service {

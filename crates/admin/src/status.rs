@@ -43,7 +43,7 @@ pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
     };
     Ok(Response::Status(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        running: service.running(),
+        running: service.running().is_some(),
         pid: std::process::id(),
         data: service.directory().display().to_string(),
         directory_version: snapshot.version(),

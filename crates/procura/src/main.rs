@@ -1,10 +1,81 @@
 //! `procura`: a mail transport that decides who may send as whom.
 
+mod bench;
+mod cli;
+mod config;
+mod demo;
+mod import;
+mod init;
+mod node;
+mod notify;
+mod serve;
+
+use std::process::ExitCode;
+
+use admin::Response;
+use admin::operations::Request;
+use clap::Parser;
+use rights::VerdictKind;
+
+use cli::args::{BenchCommand, Cli, Command, ConfigCommand, Format, Global};
+use cli::fault::Failure;
+use config::Loaded;
+use node::Node;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-mod config;
+fn main() -> ExitCode {
+    cli::fault::show_plainly();
+    let cli = Cli::parse();
+    // `check` answers with its exit code, so that a failure to ask has one of its own.
+    let failed = if matches!(cli.command, Command::Check(_)) { 2 } else { 1 };
+    match run(cli) {
+        Ok(code) => code,
+        Err(report) => {
+            eprintln!("{report:?}");
+            ExitCode::from(failed)
+        }
+    }
+}
 
-fn main() {
-    print!("{}", config::keys::commented(&[]));
+fn run(cli: Cli) -> miette::Result<ExitCode> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Serve(arguments) => serve::serve(&global, &arguments)?,
+        Command::Init(arguments) => init::init(&arguments)?,
+        Command::Config(ConfigCommand::Describe) => match global.format {
+            Format::Table => print!("{}", config::keys::reference()),
+            Format::Json => print_json(&config::keys::sections())?,
+        },
+        Command::Config(ConfigCommand::Check { file }) => {
+            let loaded = Loaded::read(&file)?;
+            Node { data: loaded.data(), loaded }.users()?;
+            println!("{}: no fault found", file.display());
+        }
+        Command::Import(arguments) => import::import(&global, &arguments)?,
+        Command::Bench(BenchCommand::Smtp(arguments)) => bench::smtp(&global, &arguments)?,
+        command => return ask(&global, command),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A command that is one request to the service.
+fn ask(global: &Global, command: Command) -> miette::Result<ExitCode> {
+    let request = cli::requests::request(command)?;
+    let is_check = matches!(request, Request::Check(_));
+    let mut endpoint = Node::locate(global)?.endpoint()?;
+    let response = cli::pages::all(&mut endpoint, &global.comment, request).map_err(Failure::from)?;
+    let refused = match &response {
+        Response::Decision(record) if is_check => record.verdict == VerdictKind::Refused,
+        _ => false,
+    };
+    cli::output::show(&response, global.format).map_err(|e| Failure::new(format!("standard output: {e}")))?;
+    Ok(ExitCode::from(u8::from(refused)))
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(e.to_string()))?;
+    println!("{text}");
+    Ok(())
 }

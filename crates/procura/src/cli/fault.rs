@@ -55,3 +55,11 @@ impl From<admin::DataError> for Failure {
         Failure { message: error.to_string(), help: Some(error.help()) }
     }
 }
+
+/// Messages as they are: not broken into lines, so that a path or a right in them can be found and copied.
+pub fn show_plainly() {
+    // It fails only when it was set before.
+    let _ = miette::set_hook(Box::new(|_| {
+        Box::new(miette::MietteHandlerOpts::new().width(400).wrap_lines(false).break_words(false).build())
+    }));
+}

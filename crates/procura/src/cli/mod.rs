@@ -1,4 +1,7 @@
-//! The command line: what may be typed ([`args`]), what it does (one file per family of commands), and how results are
-//! shown ([`output`]).
+//! The command line: what may be typed ([`args`]), what it asks ([`requests`]), and how results are shown ([`output`]).
 
 pub mod args;
+pub mod fault;
+pub mod output;
+pub mod pages;
+pub mod requests;

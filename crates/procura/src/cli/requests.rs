@@ -71,7 +71,7 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
             QueueCommand::Remove { id } => R::QueueRemove(op::QueueMessage { id }),
         },
         Command::Status => R::Status,
-        Command::Serve(_) | Command::Init(_) | Command::Config(_) | Command::Import(_) => {
+        Command::Serve(_) | Command::Init(_) | Command::Config(_) | Command::Import(_) | Command::Bench(_) => {
             return Err(Failure::new("this command is no request to the service"));
         }
     })
@@ -132,13 +132,22 @@ fn user(command: UserCommand) -> Result<op::Request, Failure> {
 fn group(command: GroupCommand) -> op::Request {
     use op::Request as R;
     match command {
-        GroupCommand::Add { name, display_name, ou, distribution, scope, addresses, members } => {
+        GroupCommand::Add { name, sam_account_name, display_name, ou, distribution, scope, addresses, members } => {
             let scope = match scope {
                 Scope::Global => op::GroupScope::Global,
                 Scope::Universal => op::GroupScope::Universal,
                 Scope::DomainLocal => op::GroupScope::DomainLocal,
             };
-            R::GroupAdd(op::GroupAdd { name, display_name, ou, distribution, scope, addresses, members })
+            R::GroupAdd(op::GroupAdd {
+                name,
+                sam_account_name,
+                display_name,
+                ou,
+                distribution,
+                scope,
+                addresses,
+                members,
+            })
         }
         GroupCommand::Set { group, display_name, addresses, ou } => {
             let addresses = (!addresses.is_empty()).then_some(addresses);

@@ -1,0 +1,56 @@
+//! `procura bench smtp`: the load generator with a command line.
+
+use std::time::Duration;
+
+use load::{Accounts, Auth, Connections, Plan, Stop, Tls};
+
+use crate::cli::args::{BenchSmtp, Format, Global};
+use crate::cli::fault::Failure;
+
+/// Runs the load and shows the report.
+pub fn smtp(global: &Global, arguments: &BenchSmtp) -> Result<(), Failure> {
+    let plan = plan(arguments)?;
+    let report = load::run_blocking(&plan).map_err(|e| Failure::new(e.to_string()))?;
+    match global.format {
+        Format::Table => print!("{report}"),
+        Format::Json => println!("{}", report.to_json()),
+    }
+    Ok(())
+}
+
+fn plan(arguments: &BenchSmtp) -> Result<Plan, Failure> {
+    let mut plan = Plan::new(arguments.target, arguments.senders.clone(), arguments.recipient.clone());
+    if arguments.tls {
+        plan.tls = Tls::StartTls {
+            roots: arguments.trust.clone(),
+            name: arguments.tls_name.clone(),
+            resume: !arguments.no_resume,
+        };
+    }
+    let accounts = match (&arguments.accounts, &arguments.password, &arguments.accounts_file) {
+        (Some(login), Some(password), _) => {
+            Some(Accounts::Pattern { login: login.clone(), password: password.clone() })
+        }
+        (_, _, Some(file)) => {
+            let named = |e: &dyn std::fmt::Display| Failure::new(format!("{}: {e}", file.display()));
+            let text = std::fs::read_to_string(file).map_err(|e| named(&e))?;
+            Some(Accounts::from_lines(&text).map_err(|e| named(&e))?)
+        }
+        _ => None,
+    };
+    plan.auth = accounts.map(|accounts| Auth { mechanism: arguments.mechanism, accounts });
+    plan.recipients_per_message = arguments.recipients;
+    plan.sizes = arguments.size.clone();
+    plan.sessions = arguments.sessions;
+    plan.connections = arguments.reconnect.map_or(Connections::Kept, Connections::Fresh);
+    plan.pipelining = !arguments.no_pipelining;
+    plan.rate = arguments.rate;
+    plan.stop = match arguments.seconds {
+        Some(seconds) => Stop::After(
+            Duration::try_from_secs_f64(seconds).map_err(|e| Failure::new(format!("--seconds {seconds}: {e}")))?,
+        ),
+        None => Stop::Count(arguments.messages),
+    };
+    plan.seed = arguments.seed;
+    Ok(plan)
+}

@@ -1,0 +1,112 @@
+//! Which node a command is about: its configuration, its data directory, and the service that owns it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use admin::{DataDirectory, Endpoint, Options, Users};
+use directory::Time;
+
+use crate::cli::args::Global;
+use crate::cli::fault::Failure;
+use crate::config::Loaded;
+
+/// Where data stand when nobody says where.
+pub const DEFAULT_DATA: &str = "procura-data";
+/// Where the configuration stands when there is no data directory here either.
+const SYSTEM_CONFIG: &str = "/etc/procura/procura.toml";
+
+/// A node: its configuration and where its data are.
+pub struct Node {
+    /// The configuration; the defaults where there is no file.
+    pub loaded: Loaded,
+    /// The data directory.
+    pub data: PathBuf,
+}
+
+impl Node {
+    /// Finds the node of the options: `--config`, else `procura.toml` in the data directory of `--data` or of here, else
+    /// the one of the system.
+    pub fn locate(global: &Global) -> miette::Result<Node> {
+        if let Some(file) = &global.config {
+            let loaded = Loaded::read(file)?;
+            let data = global.data.clone().unwrap_or_else(|| loaded.data());
+            return Ok(Node { loaded, data });
+        }
+        let data = global.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+        let file = data.join("procura.toml");
+        if file.exists() {
+            let loaded = Loaded::read(&file)?;
+            let data = loaded.data();
+            return Ok(Node { loaded, data });
+        }
+        if global.data.is_none() && !data.exists() && Path::new(SYSTEM_CONFIG).exists() {
+            let loaded = Loaded::read(Path::new(SYSTEM_CONFIG))?;
+            let data = loaded.data();
+            return Ok(Node { loaded, data });
+        }
+        Ok(Node { loaded: Loaded::defaults(&data), data })
+    }
+
+    /// Fully qualified name of this node.
+    pub fn hostname(&self) -> String {
+        self.loaded.config.node.hostname.clone().unwrap_or_else(system_hostname)
+    }
+
+    /// The administration socket, where it is not in the data directory.
+    pub fn socket(&self) -> Option<PathBuf> {
+        self.loaded.config.admin.socket.as_ref().map(|path| self.loaded.path(path))
+    }
+
+    /// The service, for a command.
+    pub fn endpoint(&self) -> Result<Endpoint, Failure> {
+        let users = self.users()?;
+        let socket = self.socket();
+        Ok(Endpoint::open(&self.data, socket.as_deref(), |data| self.options(data, users))?)
+    }
+
+    /// What the service needs to know, for the owner of `data`.
+    pub fn options(&self, data: &DataDirectory, accounts: BTreeMap<u32, String>) -> Options {
+        Options {
+            users: Users { owner: data.owner(), accounts },
+            hash: |password| transport::password::hash(password).map_err(|e| e.to_string()),
+            clock: now,
+            node: self.hostname(),
+        }
+    }
+
+    /// `[admin] accounts` by user number.
+    pub fn users(&self) -> Result<BTreeMap<u32, String>, Failure> {
+        let mut users = BTreeMap::new();
+        for (user, account) in &self.loaded.config.admin.accounts {
+            let uid = match user.parse() {
+                Ok(uid) => uid,
+                Err(_) => user_number(user).ok_or_else(|| {
+                    Failure::new(format!("[admin] accounts: there is no user {user} on this machine"))
+                        .help("use a name of /etc/passwd, or the number")
+                })?,
+            };
+            users.insert(uid, account.clone());
+        }
+        Ok(users)
+    }
+}
+
+/// The time now.
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The host name of the system.
+pub fn system_hostname() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}
+
+fn user_number(name: &str) -> Option<u32> {
+    let passwd = fs::read_to_string("/etc/passwd").ok()?;
+    let mut lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    lines.find(|fields| fields.first() == Some(&name))?.get(2)?.parse().ok()
+}

@@ -1,0 +1,314 @@
+//! `procura serve`: one process owns the data directory and runs everything.
+
+use std::io::Write;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use acl::Guid;
+use admin::socket::SocketServer;
+use admin::{Absent, DataDirectory, Running, Service, audit_path, queue_directory};
+use directory::Snapshot;
+use queue::{Queue, QueueOptions};
+use store::{AuditEntry, AuditStore, Retention, StoreError};
+use transport::{
+    AuditLog, AuditOptions, CredentialLimits, CredentialSource, Credentials, DeliveryOptions, Server, ServerOptions,
+    Shared, SmartHost, SourceUnavailable, StartError, certificate,
+};
+
+use crate::cli::args::{Global, Serve};
+use crate::cli::fault::Failure;
+use crate::demo;
+use crate::node::Node;
+use crate::notify::notify;
+
+/// Runs a server until it is asked to stop.
+pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
+    if arguments.demo && global.config.is_some() {
+        return Err(Failure::new("--demo needs no configuration").help("leave --config away, or --demo"))?;
+    }
+    let mut node = Node::locate(global)?;
+    if arguments.demo {
+        node.loaded.config.node.hostname = Some(demo::HOSTNAME.to_owned());
+    }
+    log_to_stderr(&node.loaded.config.log.level)?;
+    let absent = if arguments.demo { Absent::Create } else { Absent::Refuse };
+    let data = DataDirectory::open(&node.data, absent).map_err(Failure::from)?;
+    let options = node.options(&data, node.users()?);
+    let service = Arc::new(Service::open(data, options).map_err(Failure::from)?);
+    let mut new = false;
+    if arguments.demo {
+        new = demo::ensure(&service, arguments.client_listen, arguments.internet_listen)?;
+    } else if service.snapshot().organization().is_none() {
+        let path = node.data.display();
+        return Err(Failure::new(format!("there is no organization in {path}"))
+            .help("create one with `procura init DIR`, or look around with `procura serve --demo`"))?;
+    }
+    for problem in service.problems() {
+        tracing::warn!("directory: {problem}");
+    }
+
+    let running = start(&node, &service)?;
+    let bindings = running.server.bindings();
+    let mut out = std::io::stdout().lock();
+    let mut say = |text: &str| {
+        // Nobody may be listening; the server serves all the same.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    };
+    if arguments.demo {
+        let at = |name: &str, default| {
+            let named = bindings.iter().find(|binding| binding.connectors.iter().any(|connector| connector == name));
+            named.map_or(default, |binding| binding.actual)
+        };
+        let (client, internet) = (at("Client", demo::CLIENT), at("Internet", demo::INTERNET));
+        say(&demo::welcome(service.directory(), new, client, internet));
+        say("\n");
+    } else {
+        for binding in &bindings {
+            say(&format!("{} listens on {}\n", binding.connectors.join(", "), binding.actual));
+        }
+    }
+    say("ready\n");
+    notify("READY=1");
+    running.until_stopped()
+}
+
+/// Everything that runs.
+struct Everything {
+    server: Server,
+    socket: SocketServer,
+    shared: Arc<Shared>,
+    queue: Queue,
+    protector: Sender<()>,
+}
+
+fn start(node: &Node, service: &Arc<Service>) -> Result<Everything, Failure> {
+    let config = &node.loaded.config;
+    let directory = service.directory();
+    let hostname = node.hostname();
+    let options = QueueOptions {
+        node: hostname.clone(),
+        min_free: config.storage.min_free_mib << 20,
+        ..QueueOptions::default()
+    };
+    let failed = |e: &dyn std::fmt::Display| Failure::new(e.to_string());
+    let (queue, recovery) = Queue::open(&queue_directory(directory), options).map_err(|e| failed(&e))?;
+    tracing::info!(messages = recovery.messages, deliveries = recovery.deliveries, "queue opened");
+    for message in &recovery.damaged {
+        tracing::error!(message, "the body of a message is damaged: it is held");
+    }
+    let audit = AuditStore::open(&audit_path(directory)).map_err(|e| Failure::from(admin::Fault::from(e)))?;
+    let retention = Retention {
+        records: config.storage.audit_records,
+        age: i64::from(config.storage.audit_days) * 24 * 3_600_000,
+    };
+    let audit_options = AuditOptions { retention, ..AuditOptions::default() };
+    let audit = AuditLog::start(audit, queue.clone(), audit_options).map_err(|e| failed(&e))?;
+    let credentials =
+        Credentials::start(Passwords(Arc::clone(service)), CredentialLimits::default()).map_err(|e| failed(&e))?;
+    let shared = Shared::new(service.snapshot(), queue.clone(), credentials, audit);
+    service.attach(queue.clone(), Arc::new(Around(Arc::downgrade(&shared))));
+    // What was changed between the first look at the directory and now.
+    shared.publish(service.snapshot());
+
+    let server = Server::start(server_options(node, service, hostname)?, Arc::clone(&shared)).map_err(start_failure)?;
+    let (path, everybody) = match node.socket() {
+        Some(path) => (path, true),
+        None => (admin::data::socket_path(directory), false),
+    };
+    let answer: Arc<dyn admin::socket::Answer> = Arc::<Service>::clone(service);
+    let socket = SocketServer::start(&path, everybody, answer)
+        .map_err(|e| Failure::new(format!("{}: {e}", path.display())).help("check [admin] socket"))?;
+    let protector = protect_regularly(Arc::clone(service), u64::from(config.admin.protect_minutes))?;
+    Ok(Everything { server, socket, shared, queue, protector })
+}
+
+fn server_options(node: &Node, service: &Service, hostname: String) -> Result<ServerOptions, Failure> {
+    let config = &node.loaded.config;
+    let directory = service.directory();
+    let mut options = ServerOptions::new(hostname.clone(), directory.join(&config.delivery.mailboxes));
+    options.server = own_server(&service.snapshot(), &hostname)?;
+    let (chain, key) = match (&config.tls.certificate, &config.tls.key) {
+        (Some(chain), Some(key)) => (node.loaded.path(chain), node.loaded.path(key)),
+        _ => (directory.join("certificate.pem"), directory.join("certificate.key")),
+    };
+    let certificate = if config.tls.certificate.is_some() {
+        certificate::load(&chain, &key)
+    } else {
+        let names = [hostname, "localhost".to_owned(), "127.0.0.1".to_owned()];
+        certificate::load_or_generate(&chain, &key, &names).map(|(certificate, _)| certificate)
+    };
+    let certificate = certificate.map_err(|e| Failure::new(e.to_string()).help("check [tls] in procura.toml"))?;
+    options.certificate = Some(certificate);
+    options.delivery = DeliveryOptions {
+        smart_host: match &config.delivery.smart_host {
+            Some(text) => Some(SmartHost::parse(text, 25).ok_or_else(|| {
+                Failure::new(format!("smart_host `{text}` is not host:port")).help("check [delivery] in procura.toml")
+            })?),
+            None => None,
+        },
+        expire: Duration::from_secs(u64::from(config.delivery.expire_hours) * 3600),
+        ..options.delivery
+    };
+    Ok(options)
+}
+
+/// The server object of this node: the one with its name, else the only one.
+fn own_server(snapshot: &Snapshot, hostname: &str) -> Result<Option<Guid>, Failure> {
+    let servers: Vec<_> =
+        snapshot.objects().filter(|(_, object)| object.class() == directory::Class::Server).collect();
+    let label = hostname.split('.').next().unwrap_or(hostname);
+    let named = servers.iter().find(|(_, object)| {
+        let names = match object.config() {
+            Some(directory::Config::Server(server)) => &server.names[..],
+            _ => &[],
+        };
+        names.iter().any(|name| name.eq_ignore_ascii_case(hostname)) || object.name().eq_ignore_ascii_case(label)
+    });
+    match (named, &servers[..]) {
+        (Some((_, object)), _) | (None, [(_, object)]) => Ok(Some(object.guid())),
+        (None, []) => Ok(None),
+        (None, several) => {
+            let names: Vec<String> = several.iter().map(|(_, object)| object.name()).collect();
+            Err(Failure::new(format!("none of the servers of the organization is called {hostname}"))
+                .help(format!("set [node] hostname; there are: {}", names.join(", "))))
+        }
+    }
+}
+
+fn start_failure(error: StartError) -> Failure {
+    let help = match &error {
+        StartError::Bind { address, source, .. } => match source.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("another program listens on {address}: stop it, or let the connector listen elsewhere")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE".to_owned()
+            }
+            std::io::ErrorKind::AddrNotAvailable => format!("{} is no address of this machine", address.ip()),
+            _ => "let the connector listen elsewhere".to_owned(),
+        },
+        StartError::Tls(_) => "check [tls] in procura.toml".to_owned(),
+        StartError::Io(_) => "look at the limits of the system".to_owned(),
+    };
+    Failure::new(error.to_string()).help(help)
+}
+
+impl Everything {
+    /// Waits for SIGTERM or SIGINT, then finishes what is in flight; a second signal ends everything at once.
+    fn until_stopped(self) -> miette::Result<()> {
+        let stopper = self.server.stopper();
+        let signals = signals()?;
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                while signals.recv().is_ok() {
+                    notify("STOPPING=1");
+                    tracing::info!("stopping");
+                    stopper.stop();
+                }
+            })
+            .map_err(|e| Failure::new(e.to_string()))?;
+        self.server.wait();
+        drop(self.protector);
+        drop(self.socket);
+        self.shared.audit().flush();
+        self.queue.close();
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// One message for each SIGTERM or SIGINT.
+fn signals() -> Result<Receiver<()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |e: std::io::Error| Failure::new(format!("signals: {e}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let (mut terminate, mut interrupt) = {
+        let _guard = runtime.enter();
+        (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?)
+    };
+    let (sender, receiver) = channel();
+    thread::Builder::new()
+        .name("signal".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                loop {
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                    if sender.send(()).is_err() {
+                        return;
+                    }
+                }
+            });
+        })
+        .map_err(failed)?;
+    Ok(receiver)
+}
+
+/// The AdminSDHolder task: now, and every `minutes`. It ends when what is returned is dropped.
+fn protect_regularly(service: Arc<Service>, minutes: u64) -> Result<Sender<()>, Failure> {
+    let (stop, stopped) = channel::<()>();
+    thread::Builder::new()
+        .name("adminsdholder".into())
+        .spawn(move || {
+            loop {
+                match service.protect() {
+                    Ok(0) => {}
+                    Ok(count) => tracing::info!(count, "AdminSDHolder: descriptors replaced"),
+                    Err(fault) => tracing::error!("AdminSDHolder: {fault}"),
+                }
+                match stopped.recv_timeout(Duration::from_secs(minutes * 60)) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        })
+        .map_err(|e| Failure::new(e.to_string()))?;
+    Ok(stop)
+}
+
+fn log_to_stderr(level: &str) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(level)
+        .map_err(|e| Failure::new(format!("[log] level `{level}`: {e}")).help("write it as in level = \"info\""))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second subscriber in one process is a fault of a test, not of a user.
+    let _ = subscriber.try_init();
+    Ok(())
+}
+
+/// Password hashes for the transport.
+struct Passwords(Arc<Service>);
+
+impl CredentialSource for Passwords {
+    fn credential(&self, account: &Guid) -> Result<Option<String>, SourceUnavailable> {
+        self.0.credential(account).map_err(|e| SourceUnavailable(e.to_string()))
+    }
+}
+
+/// What the running server does for the service. It does not keep the server alive.
+struct Around(Weak<Shared>);
+
+impl Running for Around {
+    fn published(&self, snapshot: &Arc<Snapshot>) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.publish(Arc::clone(snapshot));
+        }
+    }
+
+    fn credential_changed(&self, account: &Guid) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.credentials().forget(account);
+        }
+    }
+
+    fn decision(&self, id: &str) -> Result<Option<AuditEntry>, StoreError> {
+        match self.0.upgrade() {
+            Some(shared) => shared.audit().find(id),
+            None => Ok(None),
+        }
+    }
+}
