@@ -53,6 +53,7 @@ pub struct Transaction {
     next: usize,
     awaited: VecDeque<Awaited>,
     phase: Phase,
+    data_sent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,7 @@ impl Transaction {
             next: 0,
             awaited: VecDeque::new(),
             phase: Phase::Commands,
+            data_sent: false,
         })
     }
 
@@ -156,6 +158,7 @@ impl Transaction {
     /// The body was sent, through a [`super::DotStuffer`] to its end.
     pub fn body_sent(&mut self) {
         self.phase = Phase::Sent;
+        self.data_sent = true;
         match self.protocol {
             Protocol::Smtp => self.awaited.push_back(Awaited::End),
             Protocol::Lmtp => self.awaited.extend(self.accepted.iter().map(|index| Awaited::EndFor(*index))),
@@ -165,7 +168,7 @@ impl Transaction {
     /// What became of each recipient, in the order of the envelope, and of the connection. Recipients without a final
     /// reply were interrupted for `reason`.
     pub fn finish(self, reason: &str) -> (Vec<Outcome>, ConnectionState) {
-        let data_sent = self.phase == Phase::Sent;
+        let data_sent = self.data_sent;
         let accepted = self.accepted;
         let outcomes = self.outcomes.into_iter().enumerate().map(|(index, outcome)| {
             outcome.unwrap_or_else(|| Outcome::Interrupted {
