@@ -9,6 +9,7 @@ mod bytes;
 pub mod check;
 mod compiled;
 pub mod condition;
+pub mod describe;
 mod descriptor;
 pub mod edit;
 mod guid;

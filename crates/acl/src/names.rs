@@ -1,8 +1,12 @@
 //! Names of what ACEs refer to by GUID: control access rights, property sets, validated writes, classes, attributes.
 
+mod table;
+
+pub use table::NAMES;
+
 use crate::{Guid, guid};
 
-/// Send As.
+/// The right Send As.
 pub const SEND_AS: Guid = guid!("ab721a54-1e2f-11d0-9819-00aa0040529b");
 /// Receive As.
 pub const RECEIVE_AS: Guid = guid!("ab721a56-1e2f-11d0-9819-00aa0040529b");
@@ -61,14 +65,18 @@ pub struct Name {
     pub display_name: &'static str,
 }
 
-/// The rows of a GUID; a few GUIDs are both a property set and a right.
+/// What a GUID stands for. Of the few that are both, a property set comes before a validated write.
 pub fn by_guid(guid: &Guid) -> Option<&'static Name> {
-    let _ = guid;
-    None
+    NAMES.iter().find(|row| row.guid == *guid)
+}
+
+/// What a GUID stands for, of one kind.
+pub fn by_guid_of(kind: Kind, guid: &Guid) -> Option<&'static Name> {
+    NAMES.iter().find(|row| row.kind == kind && row.guid == *guid)
 }
 
 /// By name or display name, whatever the case.
 pub fn by_name(name: &str) -> Option<&'static Name> {
-    let _ = name;
-    None
+    let named = |row: &&Name| row.name.eq_ignore_ascii_case(name) || row.display_name.eq_ignore_ascii_case(name);
+    NAMES.iter().find(named)
 }

@@ -1,4 +1,5 @@
 //! AccessCheck against verdicts of others: conditions (Samba's tests), object trees (Samba 4.17).
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

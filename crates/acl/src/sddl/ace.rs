@@ -86,6 +86,10 @@ impl<'a> Cursor<'a> {
         if !is_claim && !ace_type.is_callback() {
             return Ok(Coda::EMPTY);
         }
+        // Without one the condition is unknown: such an ACE allows nothing and denies.
+        if self.peek() == Some(')') {
+            return Ok(Coda::EMPTY);
+        }
         let start = self.at();
         self.expect(";")?;
         self.skip_whitespace();
@@ -137,16 +141,19 @@ impl fmt::Display for AceSddl<'_> {
         }
         out.push(';');
         sids::write(&mut out, &ace.sid, self.context);
-        if is_claim {
-            if let Ok(claim) = Claim::parse(&ace.data) {
-                out.push(';');
-                super::condition::write_claim(&mut out, &claim, self.context);
+        let coda = match ace.ace_type {
+            AceType::RESOURCE_ATTRIBUTE => {
+                let claim = Claim::parse(&ace.data).ok();
+                claim.and_then(|claim| super::condition::claim_text(&claim, self.context))
             }
-        } else if ace.ace_type.is_callback()
-            && let Ok(expression) = Expression::parse(&ace.data)
-        {
-            out.push(';');
-            super::condition::write(&mut out, &expression, self.context);
+            kind if kind.is_callback() => {
+                let expression = Expression::parse(&ace.data).ok();
+                expression.and_then(|expression| super::condition::text(&expression, self.context))
+            }
+            _ => None,
+        };
+        if let Some(coda) = coda {
+            write!(out, ";{coda}")?;
         }
         out.push(')');
         f.write_str(&out)

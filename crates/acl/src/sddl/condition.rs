@@ -343,39 +343,81 @@ fn unescape(text: &str) -> Option<String> {
     String::from_utf16(&units).ok()
 }
 
-/// Writes a condition as Windows does: every operand of `&&`, `||` and `!` in parentheses. A program that is no tree of
-/// operators is written token by token, in braces, which nothing reads.
-pub(super) fn write(out: &mut String, expression: &Expression, context: &SddlContext) {
-    match tree(expression, context) {
-        Some(text) => {
-            let _ = write!(out, "({text})");
-        }
-        None => out.push_str("{}"),
-    }
-}
-
-fn tree(expression: &Expression, context: &SddlContext) -> Option<String> {
-    let mut stack: Vec<String> = Vec::new();
+/// Writes a condition as Windows does: every operand of `&&`, `||` and `!` in parentheses. `None` for programs that SDDL
+/// cannot express; but for texts with a quotation mark these are malformed ones, whose result is unknown.
+pub(super) fn text(expression: &Expression, context: &SddlContext) -> Option<String> {
+    let mut stack: Vec<Operand> = Vec::new();
     for token in &expression.tokens {
-        let text = match token {
-            Token::Literal(literal) => literal_text(literal, context),
-            Token::Attribute { source, name } => attribute_text(*source, name),
-            Token::Operator(Operator::Not) => format!("!({})", stack.pop()?),
-            Token::Operator(operator) if operator.is_unary() => format!("{} {}", operator.sddl(), stack.pop()?),
+        let operand = match token {
+            Token::Literal(literal) => Operand { text: literal_text(literal, context)?, kind: Kind::Literal, depth: 0 },
+            Token::Attribute { source, name } => {
+                let kind = if *source == Source::Local { Kind::Local } else { Kind::Attribute };
+                Operand { text: attribute_text(*source, name)?, kind, depth: 0 }
+            }
+            Token::Operator(operator) if operator.is_unary() => unary_text(*operator, stack.pop()?)?,
             Token::Operator(operator) => {
-                let (right, left) = (stack.pop()?, stack.pop()?);
-                match operator {
-                    Operator::And | Operator::Or => format!("({left}) {} ({right})", operator.sddl()),
-                    _ => format!("{left} {} {right}", operator.sddl()),
-                }
+                let right = stack.pop()?;
+                binary_text(*operator, stack.pop()?, right)?
             }
         };
-        stack.push(text);
+        // Also bounds the work: texts are copied once for each level.
+        if operand.depth >= MAX_NESTING {
+            return None;
+        }
+        stack.push(operand);
     }
-    stack.pop().filter(|_| stack.is_empty())
+    let whole = stack.pop().filter(|whole| stack.is_empty() && whole.kind != Kind::Literal)?;
+    Some(format!("({})", whole.text))
 }
 
-fn attribute_text(source: Source, name: &str) -> String {
+struct Operand {
+    text: String,
+    kind: Kind,
+    depth: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Literal,
+    Attribute,
+    Local,
+    Result,
+}
+
+fn unary_text(operator: Operator, operand: Operand) -> Option<Operand> {
+    let literal = operand.kind == Kind::Literal;
+    let text = match operator {
+        Operator::Not if !literal => format!("!({})", operand.text),
+        Operator::Exists | Operator::NotExists if !literal && operand.kind != Kind::Result => {
+            format!("{} {}", operator.sddl(), operand.text)
+        }
+        _ if operator.is_membership() && literal => format!("{} {}", operator.sddl(), operand.text),
+        _ => return None,
+    };
+    Some(Operand { text, kind: Kind::Result, depth: operand.depth + 1 })
+}
+
+fn binary_text(operator: Operator, left: Operand, right: Operand) -> Option<Operand> {
+    let depth = 1 + left.depth.max(right.depth);
+    let name = operator.sddl();
+    let text = match operator {
+        Operator::And | Operator::Or if left.kind != Kind::Literal && right.kind != Kind::Literal => {
+            format!("({}) {name} ({})", left.text, right.text)
+        }
+        Operator::And | Operator::Or => return None,
+        _ => {
+            let sides = matches!(left.kind, Kind::Attribute | Kind::Local)
+                && matches!(right.kind, Kind::Attribute | Kind::Literal);
+            sides.then(|| format!("{} {name} {}", left.text, right.text))?
+        }
+    };
+    Some(Operand { text, kind: Kind::Result, depth })
+}
+
+fn attribute_text(source: Source, name: &str) -> Option<String> {
+    if name.is_empty() {
+        return None;
+    }
     let mut out = String::new();
     if let Some((prefix, _)) = SOURCES.into_iter().find(|(_, other)| *other == source) {
         out.push_str(prefix);
@@ -389,10 +431,10 @@ fn attribute_text(source: Source, name: &str) -> String {
             }
         }
     }
-    out
+    Some(out)
 }
 
-fn literal_text(literal: &Literal, context: &SddlContext) -> String {
+fn literal_text(literal: &Literal, context: &SddlContext) -> Option<String> {
     let mut out = String::new();
     match literal {
         Literal::Integer { value, sign, base, .. } => {
@@ -409,9 +451,7 @@ fn literal_text(literal: &Literal, context: &SddlContext) -> String {
                 _ => write!(out, "{magnitude}"),
             };
         }
-        Literal::String(text) => {
-            let _ = write!(out, "\"{text}\"");
-        }
+        Literal::String(text) => out.push_str(&quoted(text)?),
         Literal::Octets(bytes) => {
             out.push('#');
             bytes.iter().for_each(|byte| {
@@ -424,31 +464,35 @@ fn literal_text(literal: &Literal, context: &SddlContext) -> String {
             out.push(')');
         }
         Literal::Composite(members) => {
-            let members: Vec<String> = members.iter().map(|member| literal_text(member, context)).collect();
-            let _ = write!(out, "{{{}}}", members.join(", "));
+            let members: Option<Vec<String>> = members.iter().map(|member| literal_text(member, context)).collect();
+            let _ = write!(out, "{{{}}}", members?.join(", "));
         }
     }
-    out
+    Some(out)
+}
+
+/// SDDL has no way to write a quotation mark.
+fn quoted(text: &str) -> Option<String> {
+    (!text.contains('"')).then(|| format!("\"{text}\""))
 }
 
 /// `("name",TS,0x0,"value",…)`
-pub(super) fn write_claim(out: &mut String, claim: &Claim, context: &SddlContext) {
-    let (kind, values): (&str, Vec<String>) = match &claim.values {
-        ClaimValues::Integers(values) => ("TI", values.iter().map(i64::to_string).collect()),
-        ClaimValues::Unsigned(values) => ("TU", values.iter().map(u64::to_string).collect()),
-        ClaimValues::Booleans(values) => ("TB", values.iter().map(u64::to_string).collect()),
-        ClaimValues::Strings(values) => ("TS", values.iter().map(|text| format!("\"{text}\"")).collect()),
-        ClaimValues::Sids(values) => {
-            ("TD", values.iter().map(|sid| literal_text(&Literal::Sid(sid.clone()), context)).collect())
-        }
-        ClaimValues::Octets(values) => {
-            ("TX", values.iter().map(|bytes| literal_text(&Literal::Octets(bytes.clone()), context)).collect())
-        }
+pub(super) fn claim_text(claim: &Claim, context: &SddlContext) -> Option<String> {
+    let sid = |sid: &Sid| literal_text(&Literal::Sid(sid.clone()), context);
+    let octets = |bytes: &Vec<u8>| literal_text(&Literal::Octets(bytes.clone()), context);
+    let (kind, values): (&str, Option<Vec<String>>) = match &claim.values {
+        ClaimValues::Integers(values) => ("TI", Some(values.iter().map(i64::to_string).collect())),
+        ClaimValues::Unsigned(values) => ("TU", Some(values.iter().map(u64::to_string).collect())),
+        ClaimValues::Booleans(values) => ("TB", Some(values.iter().map(u64::to_string).collect())),
+        ClaimValues::Strings(values) => ("TS", values.iter().map(|text| quoted(text)).collect()),
+        ClaimValues::Sids(values) => ("TD", values.iter().map(sid).collect()),
+        ClaimValues::Octets(values) => ("TX", values.iter().map(octets).collect()),
     };
-    let _ = write!(out, "(\"{}\",{kind},{:#x}", claim.name, claim.flags);
-    for value in values {
+    let mut out = format!("({},{kind},{:#x}", quoted(&claim.name)?, claim.flags);
+    for value in values? {
         out.push(',');
         out.push_str(&value);
     }
     out.push(')');
+    Some(out)
 }
