@@ -99,7 +99,7 @@ pub fn accepted(claims: &[String], submission: &Submission, text: &[u8]) -> Resu
             "proven" => (rest.to_owned(), proven(submission.origin.proven).to_owned()),
             "size" => (rest.to_owned(), submission.size.to_string()),
             "flags" => (rest.to_owned(), flags(submission)),
-            "body" => (rest.to_owned(), body(text)),
+            "body" => (String::from_utf8_lossy(&crate::script::escaped(rest)?).into_owned(), body(text)),
             "no" => {
                 let there = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(rest));
                 (String::new(), there.map(|(name, value)| format!("{name}: {value}")).unwrap_or_default())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use directory::{Snapshot, Time};
+use directory::{Config, Snapshot, Time};
 use rights::DecisionRecord;
 use session::{
     Answer, Host, Output, PasswordCheck, PasswordOutcome, Peer, Session, Settings, StoreOutcome, Submission, TlsFacts,
@@ -394,7 +394,8 @@ impl World {
                     (true, Some(audit)) => audit,
                     (true, None) => return Err("no decision was recorded".to_owned()),
                 };
-                Difference::of(lines, &render_trace(&record)).into_result()
+                let snapshot = self.host.organization.borrow().snapshot();
+                Difference::of(lines, &short_names(&snapshot, render_trace(&record))).into_result()
             }
             "no trace" if heard.records.is_empty() => Ok(()),
             "no trace" => Err(format!("a decision was recorded:\n{}", render_trace(&heard.records[0]).join("\n"))),
@@ -426,4 +427,24 @@ impl World {
         let name = self.current.as_ref().ok_or("no session yet")?;
         self.sessions.get_mut(name).ok_or_else(|| "no session yet".to_owned())
     }
+}
+
+/// The long names of the configuration partition as scripts write them: `connector:client`, `database:…`, `server`.
+fn short_names(snapshot: &Snapshot, lines: Vec<String>) -> Vec<String> {
+    let mut names: Vec<(String, String)> = Vec::new();
+    for (id, config) in snapshot.configuration() {
+        let name = snapshot.object(id).map(|object| object.name()).unwrap_or_default();
+        let short = match config {
+            Config::ReceiveConnector(_) => format!("connector:{name}"),
+            Config::Database(_) => format!("database:{name}"),
+            Config::Server(_) => "server".to_owned(),
+            Config::Organization(_) => "organization".to_owned(),
+            _ => continue,
+        };
+        names.push((snapshot.dn(id), short));
+    }
+    // Longest first: the name of a connector ends with that of its server.
+    names.sort_by_key(|(dn, _)| std::cmp::Reverse(dn.len()));
+    let shorten = |line: String| names.iter().fold(line, |line, (dn, short)| line.replace(dn.as_str(), short));
+    lines.into_iter().map(shorten).collect()
 }
