@@ -5,8 +5,8 @@
 //!
 //! * [`Address`] and [`CanonicalAddress`]: RFC 5321, 5322, 6531 addresses and the one form they are compared in.
 //! * [`header`]: the header block, read incrementally and strictly.
-//! * [`senders`]: who the header names as author and sender (`authorization.md` §5).
-//! * [`firewall`], [`rewrite`]: which fields are dropped, and the block written anew.
+//! * [`mod@senders`]: who the header names as author and sender (`authorization.md` §5).
+//! * [`firewall`], [`mod@rewrite`]: which fields are dropped, and the block written anew.
 //! * [`trace_fields`]: `Received:`, hop counting.
 //! * [`bounce`]: delivery status notifications (RFC 3464).
 

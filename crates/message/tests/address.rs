@@ -1,5 +1,7 @@
 //! Addresses: what is one, and which spellings are the same.
 
+#![allow(clippy::unwrap_used)]
+
 use message::{Address, AddressError, CanonicalAddress, canonical_domain};
 
 fn canonical(text: &str) -> String {

@@ -1,5 +1,7 @@
 //! The parser corpus of known attacks on sender fields: each is refused, or has exactly one meaning.
 
+#![allow(clippy::unwrap_used)]
+
 use message::senders::SenderFaultKind as Kind;
 use message::{AddressError, HeaderBlock, HeaderFault, SenderFault, Senders, senders};
 

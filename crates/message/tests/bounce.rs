@@ -1,5 +1,7 @@
 //! Delivery status notifications.
 
+#![allow(clippy::unwrap_used)]
+
 use message::bounce::{Action, RecipientReport, Report};
 use message::{Address, HeaderBlock, senders};
 

@@ -1,5 +1,7 @@
 //! Reading header blocks.
 
+#![allow(clippy::unwrap_used)]
+
 use message::{HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
 
 fn fault(message: &[u8]) -> HeaderFault {

@@ -1,5 +1,7 @@
 //! What holds for every input.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 
 use message::{

@@ -1,5 +1,7 @@
 //! The firewall, and header blocks written anew.
 
+#![allow(clippy::unwrap_used)]
+
 use std::borrow::Cow;
 
 use message::{Address, Edits, HeaderBlock, Keep, Mailbox, SenderEdit, rewrite, senders};

@@ -1,5 +1,7 @@
 //! Sender fields in their ordinary forms, and Resent blocks.
 
+#![allow(clippy::unwrap_used)]
+
 use message::senders::SenderFaultKind as Kind;
 use message::{HeaderBlock, SenderFault, Senders, senders};
 

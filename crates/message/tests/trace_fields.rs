@@ -1,5 +1,7 @@
 //! `Received:`, dates and hop counting.
 
+#![allow(clippy::unwrap_used)]
+
 use message::trace_fields::{self, Received, count_received, date, hops, protocol, received};
 use message::{Address, Edits, HeaderBlock, Keep, rewrite};
 

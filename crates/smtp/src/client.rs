@@ -1,6 +1,6 @@
 //! The client side of SMTP and LMTP, without I/O.
 //!
-//! [`ReplyParser`] reads replies, [`Capabilities`] what EHLO offered, [`Transaction`] carries one message to one or more
+//! [`ReplyParser`] reads replies, [`Capabilities`] what EHLO offered, [`ClientTransaction`] carries one message to one or more
 //! recipients with per-recipient outcomes, and [`DotStuffer`] writes message data.
 
 mod capabilities;

@@ -1,5 +1,7 @@
 //! The client side: replies, capabilities, command writers, transactions.
 
+#![allow(clippy::unwrap_used)]
+
 use message::Address;
 use proptest::prelude::*;
 use smtp::client::{

@@ -1,5 +1,7 @@
 //! The grammar of commands.
 
+#![allow(clippy::unwrap_used)]
+
 use message::Address;
 use smtp::{
     AuthParam, AuthResponse, BodyType, Command, ForwardPath, InitialResponse, MailParams, Notify, OriginalRecipient,

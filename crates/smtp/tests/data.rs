@@ -1,5 +1,7 @@
 //! Message data: its end, dots, and line ends.
 
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 use smtp::client::DotStuffer;
 use smtp::{DataFault, DataReader};

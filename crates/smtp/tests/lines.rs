@@ -1,5 +1,7 @@
 //! Cutting command lines.
 
+#![allow(clippy::unwrap_used)]
+
 use smtp::{Line, LineReader, PeerError, Reply};
 
 /// Everything that a reader makes of pieces of input.
