@@ -2,28 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod checks;
+
+use checks::parse_all;
 use message::Address;
 use proptest::prelude::*;
 use smtp::client::{
-    Capabilities, ClientTransaction, ConnectionState, Envelope, Outcome, Protocol, ProtocolError, ReplyFault,
-    ReplyParser, Step, Unsendable, write,
+    Capabilities, ClientTransaction, ConnectionState, Envelope, Outcome, Protocol, ProtocolError, ReplyFault, Step,
+    Unsendable, write,
 };
 use smtp::{
     AuthParam, BodyType, Command, MailParams, Notify, OriginalRecipient, RcptParams, Reply, ReturnContent,
     parse_command,
 };
-
-fn parse_all(input: &[u8]) -> Result<Vec<Reply>, ReplyFault> {
-    let mut parser = ReplyParser::new();
-    let mut replies = Vec::new();
-    let mut rest = input;
-    while !rest.is_empty() {
-        let (consumed, reply) = parser.push(rest)?;
-        replies.extend(reply);
-        rest = &rest[consumed..];
-    }
-    Ok(replies)
-}
 
 fn reply(text: &str) -> Reply {
     parse_all(format!("{text}\r\n").as_bytes()).unwrap().remove(0)
@@ -333,26 +324,7 @@ proptest! {
 
     #[test]
     fn replies_are_the_same_however_they_are_split(text in "([2-5][0-9]{2}[- ]?[a-z0-9. ]{0,9}\r?\n){0,5}", size in 1usize..6) {
-        let whole = parse_all(text.as_bytes());
-        let mut parser = ReplyParser::new();
-        let mut replies = Vec::new();
-        let mut fault = None;
-        'pieces: for piece in text.as_bytes().chunks(size) {
-            let mut rest = piece;
-            while !rest.is_empty() {
-                match parser.push(rest) {
-                    Ok((consumed, reply)) => {
-                        replies.extend(reply);
-                        rest = &rest[consumed..];
-                    }
-                    Err(found) => {
-                        fault = Some(found);
-                        break 'pieces;
-                    }
-                }
-            }
-        }
-        prop_assert_eq!(fault.map_or(Ok(replies), Err), whole);
+        checks::replies_hold(text.as_bytes(), size);
     }
 
     #[test]

@@ -2,63 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod checks;
+
+use checks::{Read, read, stuffed};
 use proptest::prelude::*;
-use smtp::client::DotStuffer;
 use smtp::{DataFault, DataReader};
-
-/// What a reader makes of pieces: the message, how much of the input was data, whether it ended, and the fault.
-#[derive(Debug, PartialEq)]
-struct Read {
-    message: Vec<u8>,
-    consumed: usize,
-    ended: bool,
-    fault: Option<DataFault>,
-}
-
-fn read(pieces: &[&[u8]]) -> Read {
-    let mut reader = DataReader::new();
-    let mut read = Read { message: Vec::new(), consumed: 0, ended: false, fault: None };
-    for piece in pieces {
-        let progress = reader.push(piece, &mut |bytes| read.message.extend_from_slice(bytes));
-        read.consumed += progress.consumed;
-        read.ended = progress.ended;
-        if progress.ended {
-            break;
-        }
-        assert_eq!(progress.consumed, piece.len());
-    }
-    read.fault = reader.fault();
-    read
-}
-
-/// The same by looking at whole input: what RFC 5321 says, nothing clever.
-fn naive(input: &[u8]) -> Read {
-    let with_start = [b"\r\n", input].concat();
-    let end = with_start.windows(5).position(|window| window == b"\r\n.\r\n");
-    let consumed = end.map_or(input.len(), |at| at + 3);
-    let text = end.map_or(input, |at| &input[..at]);
-    let mut fault = None;
-    let seen = &input[..consumed];
-    for (index, byte) in seen.iter().enumerate() {
-        let before = index.checked_sub(1).map(|index| seen[index]);
-        let after = seen.get(index + 1);
-        let found = match byte {
-            b'\n' if before != Some(b'\r') => Some(DataFault::BareLf),
-            b'\r' if after.is_some_and(|after| *after != b'\n') => Some(DataFault::BareCr),
-            _ => None,
-        };
-        fault = fault.or(found);
-    }
-    let mut message = Vec::new();
-    let mut line_start = true;
-    for (index, byte) in text.iter().enumerate() {
-        if !(line_start && *byte == b'.') {
-            message.push(*byte);
-        }
-        line_start = *byte == b'\n' && index > 0 && text[index - 1] == b'\r';
-    }
-    Read { message, consumed, ended: end.is_some(), fault }
-}
 
 fn message_of(input: &[u8]) -> Vec<u8> {
     let read = read(&[input]);
@@ -131,16 +79,6 @@ fn the_longest_line_is_known() {
     assert_eq!(reader.longest_line(), 9);
 }
 
-fn stuffed(pieces: &[&[u8]]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut stuffer = DotStuffer::new();
-    for piece in pieces {
-        stuffer.push(piece, &mut |bytes| out.extend_from_slice(bytes));
-    }
-    stuffer.finish(&mut |bytes| out.extend_from_slice(bytes));
-    out
-}
-
 #[test]
 fn dots_are_doubled_on_the_way_out() {
     assert_eq!(stuffed(&[b".\r\n..a\r\nb.\r\n"]), b"..\r\n...a\r\nb.\r\n.\r\n");
@@ -170,28 +108,11 @@ proptest! {
 
     #[test]
     fn the_reader_does_what_a_naive_one_does(input in bytes(), at in any::<prop::sample::Index>(), size in 1usize..8) {
-        let expected = naive(&input);
-        let (first, second) = input.split_at(at.index(input.len() + 1));
-        for read in [read(&[first, second]), read(&input.chunks(size).collect::<Vec<_>>())] {
-            prop_assert_eq!((read.consumed, read.ended, read.fault), (expected.consumed, expected.ended, expected.fault));
-            if read.ended && read.fault.is_none() {
-                prop_assert_eq!(&read.message, &expected.message);
-            }
-        }
+        checks::data_holds(&input, at.index(input.len() + 1), size);
     }
 
     #[test]
     fn what_is_stuffed_reads_back_the_same(input in bytes(), at in any::<prop::sample::Index>()) {
-        let (first, second) = input.split_at(at.index(input.len() + 1));
-        let wire = stuffed(&[first, second]);
-        prop_assert_eq!(&wire, &stuffed(&[&input]));
-        let read = read(&[&wire]);
-        prop_assert!(read.ended && read.fault.is_none() && read.consumed == wire.len());
-        let text = String::from_utf8(input).unwrap();
-        let mut lines = text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n");
-        if !lines.is_empty() && !lines.ends_with("\r\n") {
-            lines += "\r\n";
-        }
-        prop_assert_eq!(String::from_utf8(read.message).unwrap(), lines);
+        checks::stuffing_holds(&input, at.index(input.len() + 1));
     }
 }

@@ -1,0 +1,206 @@
+//! What holds for every input; for property tests, for the corpus, and for fuzzing (`fuzz/`).
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use smtp::client::{DotStuffer, ReplyFault, ReplyParser, write};
+use smtp::{
+    Command, DataFault, DataReader, ForwardPath, Line, LineReader, PeerError, Reply, ReversePath, Strictness,
+    parse_auth_response, parse_command, parse_command_with,
+};
+
+/// No line makes the parser panic; what it accepts has no line end, and is written to something that parses to the same.
+pub fn command_holds(line: &[u8]) {
+    let _ = parse_auth_response(line);
+    let tolerant = parse_command_with(line, Strictness { tolerant: true });
+    let parsed = parse_command(line);
+    if let Err(fault) = &parsed {
+        assert!((400..600).contains(&fault.reply().code));
+    }
+    let Ok(command) = parsed else { return };
+    assert_eq!(tolerant.as_ref(), Ok(&command), "tolerance changes what strictness accepts");
+    assert!(!line.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')));
+    let mut out = Vec::new();
+    match &command {
+        Command::Mail { from, params } => write::mail(&mut out, from.address(), params),
+        Command::Rcpt { to: ForwardPath::Address(address), params } => write::rcpt(&mut out, address, params),
+        _ => return,
+    }
+    let again = parse_command(out.strip_suffix(b"\r\n").unwrap());
+    match (&command, again) {
+        (Command::Rcpt { params, .. }, Ok(Command::Rcpt { params: mut again, to })) => {
+            if params.orcpt.as_ref().is_some_and(|orcpt| orcpt.kind == "utf-8") {
+                again.orcpt.clone_from(&params.orcpt);
+            }
+            assert_eq!(command, Command::Rcpt { to, params: again });
+        }
+        // Encoding can make a value longer than it may be.
+        (_, Err(PeerError::ParameterValue)) => {}
+        (_, again) => assert_eq!(again.as_ref(), Ok(&command)),
+    }
+    if let Command::Mail { from: ReversePath::Address(address), .. } = &command {
+        assert!(message::Address::parse(address.as_str()).is_ok());
+    }
+}
+
+/// Lines are the same however the input is split.
+pub fn lines_hold(input: &[u8], size: usize) {
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut reader = LineReader::new();
+        reader.set_limit(16);
+        let mut lines = Vec::new();
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                let taken = reader.read(piece);
+                piece = &piece[taken.consumed..];
+                match taken.line {
+                    Line::Partial => assert!(piece.is_empty()),
+                    Line::Complete(line) => lines.push(Ok(line.to_vec())),
+                    Line::Fault(PeerError::EndlessLine) => return lines,
+                    Line::Fault(fault) => lines.push(Err(fault)),
+                }
+            }
+        }
+        lines
+    };
+    assert_eq!(read(&mut input.chunks(size.max(1))), read(&mut std::iter::once(input)));
+}
+
+/// Message data is read as a naive reader does.
+pub fn data_holds(input: &[u8], at: usize, size: usize) {
+    let expected = naive(input);
+    let (first, second) = input.split_at(at.min(input.len()));
+    for read in [read(&[first, second]), read(&input.chunks(size.max(1)).collect::<Vec<_>>())] {
+        assert_eq!((read.consumed, read.ended, read.fault), (expected.consumed, expected.ended, expected.fault));
+        if read.ended && read.fault.is_none() {
+            assert_eq!(read.message, expected.message);
+        }
+    }
+}
+
+/// What is stuffed reads back the same, but for its line ends.
+pub fn stuffing_holds(input: &[u8], at: usize) {
+    let (first, second) = input.split_at(at.min(input.len()));
+    let wire = stuffed(&[first, second]);
+    assert_eq!(wire, stuffed(&[input]));
+    let read = read(&[&wire]);
+    assert!(read.ended && read.fault.is_none() && read.consumed == wire.len());
+    let mut lines = Vec::new();
+    let mut bytes = input.iter().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\r' => {
+                bytes.next_if_eq(&&b'\n');
+                lines.extend_from_slice(b"\r\n");
+            }
+            b'\n' => lines.extend_from_slice(b"\r\n"),
+            byte => lines.push(*byte),
+        }
+    }
+    if !lines.is_empty() && !lines.ends_with(b"\r\n") {
+        lines.extend_from_slice(b"\r\n");
+    }
+    assert_eq!(read.message, lines);
+}
+
+/// Replies are the same however they are split, bounded, and without control characters.
+pub fn replies_hold(input: &[u8], size: usize) {
+    let mut parser = ReplyParser::new();
+    let mut replies = Vec::new();
+    let mut fault = None;
+    'pieces: for piece in input.chunks(size.max(1)) {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            match parser.push(rest) {
+                Ok((consumed, reply)) => {
+                    replies.extend(reply);
+                    rest = &rest[consumed..];
+                }
+                Err(found) => {
+                    fault = Some(found);
+                    break 'pieces;
+                }
+            }
+        }
+    }
+    for reply in &replies {
+        assert!((200..600).contains(&reply.code) && (1..=128).contains(&reply.lines.len()));
+        assert!(!reply.lines.iter().any(|line| line.contains(char::is_control)));
+    }
+    assert_eq!(fault.map_or(Ok(replies), Err), parse_all(input));
+}
+
+pub fn parse_all(input: &[u8]) -> Result<Vec<Reply>, ReplyFault> {
+    let mut parser = ReplyParser::new();
+    let mut replies = Vec::new();
+    let mut rest = input;
+    while !rest.is_empty() {
+        let (consumed, reply) = parser.push(rest)?;
+        replies.extend(reply);
+        rest = &rest[consumed..];
+    }
+    Ok(replies)
+}
+
+/// What a reader makes of pieces: the message, how much of the input was data, whether it ended, and the fault.
+#[derive(Debug, PartialEq)]
+pub struct Read {
+    pub message: Vec<u8>,
+    pub consumed: usize,
+    pub ended: bool,
+    pub fault: Option<DataFault>,
+}
+
+pub fn read(pieces: &[&[u8]]) -> Read {
+    let mut reader = DataReader::new();
+    let mut read = Read { message: Vec::new(), consumed: 0, ended: false, fault: None };
+    for piece in pieces {
+        let progress = reader.push(piece, &mut |bytes| read.message.extend_from_slice(bytes));
+        read.consumed += progress.consumed;
+        read.ended = progress.ended;
+        if progress.ended {
+            break;
+        }
+        assert_eq!(progress.consumed, piece.len());
+    }
+    read.fault = reader.fault();
+    read
+}
+
+/// The same by looking at whole input: what RFC 5321 says, nothing clever.
+pub fn naive(input: &[u8]) -> Read {
+    let with_start = [b"\r\n", input].concat();
+    let end = with_start.windows(5).position(|window| window == b"\r\n.\r\n");
+    let consumed = end.map_or(input.len(), |at| at + 3);
+    let text = end.map_or(input, |at| &input[..at]);
+    let mut fault = None;
+    let seen = &input[..consumed];
+    for (index, byte) in seen.iter().enumerate() {
+        let before = index.checked_sub(1).map(|index| seen[index]);
+        let after = seen.get(index + 1);
+        let found = match byte {
+            b'\n' if before != Some(b'\r') => Some(DataFault::BareLf),
+            b'\r' if after.is_some_and(|after| *after != b'\n') => Some(DataFault::BareCr),
+            _ => None,
+        };
+        fault = fault.or(found);
+    }
+    let mut message = Vec::new();
+    let mut line_start = true;
+    for (index, byte) in text.iter().enumerate() {
+        if !(line_start && *byte == b'.') {
+            message.push(*byte);
+        }
+        line_start = *byte == b'\n' && index > 0 && text[index - 1] == b'\r';
+    }
+    Read { message, consumed, ended: end.is_some(), fault }
+}
+
+pub fn stuffed(pieces: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut stuffer = DotStuffer::new();
+    for piece in pieces {
+        stuffer.push(piece, &mut |bytes| out.extend_from_slice(bytes));
+    }
+    stuffer.finish(&mut |bytes| out.extend_from_slice(bytes));
+    out
+}
