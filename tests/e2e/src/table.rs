@@ -13,7 +13,7 @@
 //! - **to**: recipients, separated by commas
 //! - **reply**: how the deciding reply begins
 //! - **delivered**: what the message in the mailbox shows, separated by ` ; `: `Name: value`, `Name: absent`,
-//!   `Name × 2` for how often; `Sender: alice@example.com` compares the address only. `-`: not delivered here (relayed or refused)
+//!   `Name × 2` for how often; `Sender: alice@example.com` compares the address only, and quotes around a name do not matter. `-`: not delivered here (relayed or refused)
 //!
 //! Lines that begin with `#` are comments. Whatever the table says, each delivered message must have our Received field and
 //! exactly one X-MS-Exchange-Organization-AuthAs, and each refusal for want of a permission must name the address and a
@@ -179,6 +179,7 @@ fn judge_message(wanted: &str, message: &Message) -> Vec<String> {
         let right = match (value, found.as_slice()) {
             ("absent", none) => none.is_empty(),
             (address, [one]) if name == "Sender" && !value.contains('<') => angle_address(one) == address,
+            (value, [one]) if name == "Sender" => one.replace('"', "") == value,
             (value, [one]) => *one == value,
             _ => false,
         };

@@ -51,9 +51,9 @@ fn a_grant_counts_at_the_next_message_of_an_open_session() {
     let demo = Demo::start();
     let mut bob = log_on(&demo, "bob");
     starts(&send_as(&mut bob, "ceo@example.com"), PERMISSION);
-    demo.procura(&["permission", "add", "ceo", "--trustee", "bob", "--right", "Send As"]).ok();
+    demo.procura(&["permission", "add", "ceo", "--user", "bob", "--right", "Send As"]).ok();
     starts(&send_as(&mut bob, "ceo@example.com"), "250");
-    demo.procura(&["permission", "remove", "ceo", "--trustee", "bob", "--right", "Send As"]).ok();
+    demo.procura(&["permission", "remove", "ceo", "--user", "bob", "--right", "Send As"]).ok();
     starts(&send_as(&mut bob, "ceo@example.com"), PERMISSION);
 }
 
@@ -102,7 +102,7 @@ fn access_to_a_mailbox_is_checked_again_for_each_message() {
     starts(&dave.log_on("dave", "dave-demo", Some("ceo@example.com"), Mechanism::Plain), "235");
     let as_ceo = message("ceo@example.com", "as ceo");
     starts(&dave.send("dave@example.com", &["bob@example.com"], &as_ceo), "250");
-    demo.procura(&["mailbox-permission", "remove", "ceo", "--trustee", "dave"]).ok();
+    demo.procura(&["mailbox-permission", "remove", "ceo", "--user", "dave"]).ok();
     let reply = dave.send("dave@example.com", &["bob@example.com"], &message("ceo@example.com", "later"));
     // Without access the logon to the mailbox is over; whatever is said, the message does not go out as the owner.
     let delivered = reply.starts_with("250").then(|| demo.delivered("later"));

@@ -106,7 +106,7 @@ fn an_unknown_account_is_named() {
 #[test]
 fn an_unknown_right_is_named() {
     let demo = Demo::start();
-    let finished = demo.procura(&["permission", "add", "ceo", "--trustee", "bob", "--right", "Sned As"]);
+    let finished = demo.procura(&["permission", "add", "ceo", "--user", "bob", "--right", "Sned As"]);
     fails(&finished, &["Sned As"]);
 }
 
