@@ -13,6 +13,9 @@ use crate::random::new_guid;
 use crate::response::{Done, Page, Response, UserRow};
 use crate::service::{Asked, Plan, find};
 
+/// Attributes and all their values from now on, as a change takes them.
+pub(crate) type Attributes = Vec<(String, Vec<directory::Value>)>;
+
 /// userAccountControl of an ordinary account, and the bit of a disabled one.
 const NORMAL_ACCOUNT: u32 = 0x200;
 const DISABLED: u32 = 0x2;
@@ -114,16 +117,21 @@ pub fn remove(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
 }
 
 pub fn list(asked: Asked<'_>, list: &List) -> Result<Response, Fault> {
-    let page = page(asked, list, |object| object.class().is_account(), |snapshot, id, object| UserRow {
-        name: account_name(snapshot, id, object),
-        display_name: object.label(),
-        addresses: addresses(object),
-        enabled: object.enabled(),
-        mailbox: object.mailbox().is_some(),
-        dn: snapshot.dn(id),
-        sid: object.sid().map(|sid| snapshot.sid(sid).to_string()).unwrap_or_default(),
-        guid: object.guid().to_string(),
-    })?;
+    let page = page(
+        asked,
+        list,
+        |object| object.class().is_account(),
+        |snapshot, id, object| UserRow {
+            name: account_name(snapshot, id, object),
+            display_name: object.label(),
+            addresses: addresses(object),
+            enabled: object.enabled(),
+            mailbox: object.mailbox().is_some(),
+            dn: snapshot.dn(id),
+            sid: object.sid().map(|sid| snapshot.sid(sid).to_string()).unwrap_or_default(),
+            guid: object.guid().to_string(),
+        },
+    )?;
     Ok(Response::Users(page))
 }
 
@@ -255,7 +263,7 @@ pub(crate) fn default_address(snapshot: &Snapshot, name: &str) -> Result<String,
 }
 
 /// The attributes that hold these addresses, the primary one first.
-pub(crate) fn address_attributes(addresses: &[String]) -> Result<Vec<(String, Vec<Vec<u8>>)>, Fault> {
+pub(crate) fn address_attributes(addresses: &[String]) -> Result<Attributes, Fault> {
     let mut proxies = Vec::new();
     for (index, text) in addresses.iter().enumerate() {
         let address = Address::parse(text).map_err(|e| Fault::new(FaultKind::Invalid, format!("{text}: {e}")))?;
@@ -276,7 +284,7 @@ pub(crate) fn changed_addresses(
     all: Option<&[String]>,
     add: &[String],
     remove: &[String],
-) -> Result<Vec<(String, Vec<Vec<u8>>)>, Fault> {
+) -> Result<Attributes, Fault> {
     if all.is_none() && add.is_empty() && remove.is_empty() {
         return Ok(Vec::new());
     }
@@ -298,9 +306,10 @@ pub(crate) fn changed_addresses(
     }
     texts.extend(add.iter().cloned());
     // Addresses of other kinds (X400, …) stay as they are.
-    let foreign = snapshot.attribute(id, a::PROXY_ADDRESSES).into_iter().filter(|value| {
-        !value.get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"smtp:"))
-    });
+    let foreign = snapshot
+        .attribute(id, a::PROXY_ADDRESSES)
+        .into_iter()
+        .filter(|value| !value.get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"smtp:")));
     let mut attributes = address_attributes(&texts)?;
     if attributes.is_empty() {
         attributes = vec![(a::PROXY_ADDRESSES.to_owned(), Vec::new()), (a::MAIL.to_owned(), Vec::new())];

@@ -37,7 +37,13 @@ const PROPERTY_SETS: [(&str, Guid); 9] = [
 ];
 
 /// Checks one right on one object.
-pub fn require(snapshot: &Snapshot, caller: &Caller, on: ObjectId, action: Action<'_>, what: &str) -> Result<(), Fault> {
+pub fn require(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    on: ObjectId,
+    action: Action<'_>,
+    what: &str,
+) -> Result<(), Fault> {
     if may(snapshot, &caller.token, on, action) { Ok(()) } else { Err(denied(snapshot, caller, on, what)) }
 }
 
@@ -49,13 +55,15 @@ fn denied(snapshot: &Snapshot, caller: &Caller, on: ObjectId, what: &str) -> Fau
 /// What concerns the organization as a whole (decisions of others, the queue): all extended rights on it.
 pub fn require_organization(snapshot: &Snapshot, caller: &Caller, what: &str) -> Result<(), Fault> {
     let Some(organization) = snapshot.organization() else {
-        return Err(Fault::new(FaultKind::Unavailable, "there is no organization")
-            .help("create one with `procura init DIR`"));
+        return Err(
+            Fault::new(FaultKind::Unavailable, "there is no organization").help("create one with `procura init DIR`")
+        );
     };
     let Some(descriptor) = snapshot.descriptor(organization) else {
         return Err(denied(snapshot, caller, organization, what));
     };
-    let outcome = descriptor.dacl().access(&caller.token.sids, Principals::default(), AccessMask::CONTROL_ACCESS).outcome;
+    let outcome =
+        descriptor.dacl().access(&caller.token.sids, Principals::default(), AccessMask::CONTROL_ACCESS).outcome;
     if outcome == Outcome::Allow { Ok(()) } else { Err(denied(snapshot, caller, organization, what)) }
 }
 
@@ -202,9 +210,7 @@ fn descriptor_owner(snapshot: &Snapshot, caller: &Caller, record: &Record) -> Re
 fn naming_context(snapshot: &Snapshot, caller: &Caller) -> Result<(), Fault> {
     let configuration = snapshot.objects().find(|(_, object)| object.class() == Class::Configuration).map(|(id, _)| id);
     match configuration {
-        Some(id) => {
-            require(snapshot, caller, id, Action::CreateChild(Class::Domain.schema_guid()), "add a domain, in")
-        }
+        Some(id) => require(snapshot, caller, id, Action::CreateChild(Class::Domain.schema_guid()), "add a domain, in"),
         None if caller.sid == well_known::BUILTIN_ADMINISTRATORS => Ok(()),
         None => Err(Fault::new(FaultKind::Denied, format!("{} may not add a domain", caller.name))),
     }

@@ -75,11 +75,10 @@ impl Question<'_> {
         {
             return refused(&denied, None, false);
         }
-        let mut transaction =
-            match Transaction::mail_from(self.snapshot, self.authority, time, self.mail_from, false) {
-                Ok(transaction) => transaction,
-                Err(denied) => return refused(&denied, None, false),
-            };
+        let mut transaction = match Transaction::mail_from(self.snapshot, self.authority, time, self.mail_from, false) {
+            Ok(transaction) => transaction,
+            Err(denied) => return refused(&denied, None, false),
+        };
         for recipient in recipients {
             if let Err(denied) = transaction.recipient(self.snapshot, self.authority, time, recipient) {
                 return refused(&denied, Some(recipient), false);
@@ -138,10 +137,13 @@ fn connector(snapshot: &Snapshot, name: Option<&str>, anonymous: bool) -> Result
     };
     match found[..] {
         [id] => Ok(id),
-        [] => Err(Fault::new(FaultKind::NotFound, match name {
-            Some(name) => format!("there is no receive connector {name}"),
-            None => "no receive connector takes such sessions".into(),
-        })
+        [] => Err(Fault::new(
+            FaultKind::NotFound,
+            match name {
+                Some(name) => format!("there is no receive connector {name}"),
+                None => "no receive connector takes such sessions".into(),
+            },
+        )
         .help(format!("name one with --connector: {}", names()))),
         _ => Err(Fault::new(FaultKind::Ambiguous, "several receive connectors have that name")
             .help(format!("name one with --connector: {}", names()))),

@@ -55,9 +55,7 @@ impl Endpoint {
     /// Asks, and waits for the answer.
     pub fn call(&mut self, comment: &str, request: Request) -> Result<Response, AdminError> {
         match self {
-            Endpoint::Remote(client) => {
-                client.call(&Call { protocol: PROTOCOL, comment: comment.to_owned(), request })
-            }
+            Endpoint::Remote(client) => client.call(&Call { protocol: PROTOCOL, comment: comment.to_owned(), request }),
             Endpoint::Local(service) => Ok(service.call(service.own_uid(), comment, request)?),
         }
     }

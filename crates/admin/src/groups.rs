@@ -24,10 +24,11 @@ pub fn add(asked: Asked<'_>, add: GroupAdd) -> Result<Response, Fault> {
             GroupScope::DomainLocal => Scope::DomainLocal,
         };
         let kind = if add.distribution { GroupType::distribution(scope) } else { GroupType::security(scope) };
-        let mut record = Record::new(new_guid(), guid_of(snapshot, parent), Rdn::new("CN", add.name.as_str()).to_string())
-            .with_all(a::OBJECT_CLASS, values(Class::Group.object_classes()))
-            .with(a::SAM_ACCOUNT_NAME, add.sam_account_name.as_deref().unwrap_or(&add.name))
-            .with(a::GROUP_TYPE, kind.0.to_string());
+        let mut record =
+            Record::new(new_guid(), guid_of(snapshot, parent), Rdn::new("CN", add.name.as_str()).to_string())
+                .with_all(a::OBJECT_CLASS, values(Class::Group.object_classes()))
+                .with(a::SAM_ACCOUNT_NAME, add.sam_account_name.as_deref().unwrap_or(&add.name))
+                .with(a::GROUP_TYPE, kind.0.to_string());
         if let Some(name) = &add.display_name {
             record.set(a::DISPLAY_NAME, text(name));
         }
@@ -66,21 +67,26 @@ pub fn remove(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
 }
 
 pub fn list(asked: Asked<'_>, list: &List) -> Result<Response, Fault> {
-    let page = page(asked, list, |object| object.class() == Class::Group, |snapshot, id, object| GroupRow {
-        name: account_name(snapshot, id, object),
-        display_name: object.label(),
-        addresses: addresses(object),
-        security: object.is_security_group(),
-        scope: match object.group_type().map(GroupType::scope) {
-            Some(Scope::DomainLocal) => "domain-local",
-            Some(Scope::Universal) => "universal",
-            Some(Scope::Global) | None => "global",
-        }
-        .to_owned(),
-        dn: snapshot.dn(id),
-        sid: object.sid().map(|sid| snapshot.sid(sid).to_string()).unwrap_or_default(),
-        guid: object.guid().to_string(),
-    })?;
+    let page = page(
+        asked,
+        list,
+        |object| object.class() == Class::Group,
+        |snapshot, id, object| GroupRow {
+            name: account_name(snapshot, id, object),
+            display_name: object.label(),
+            addresses: addresses(object),
+            security: object.is_security_group(),
+            scope: match object.group_type().map(GroupType::scope) {
+                Some(Scope::DomainLocal) => "domain-local",
+                Some(Scope::Universal) => "universal",
+                Some(Scope::Global) | None => "global",
+            }
+            .to_owned(),
+            dn: snapshot.dn(id),
+            sid: object.sid().map(|sid| snapshot.sid(sid).to_string()).unwrap_or_default(),
+            guid: object.guid().to_string(),
+        },
+    )?;
     Ok(Response::Groups(page))
 }
 

@@ -71,14 +71,19 @@ pub fn disable(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
 }
 
 pub fn list(asked: Asked<'_>, list: &List) -> Result<Response, Fault> {
-    let page = page(asked, list, |object| object.mailbox().is_some(), |snapshot, id, object| MailboxRow {
-        owner: account_name(snapshot, id, object),
-        addresses: addresses(object),
-        database: object.mailbox().and_then(|m| m.database).and_then(|db| snapshot.object(db)).map(Object::name),
-        enabled: object.enabled(),
-        dn: snapshot.dn(id),
-        guid: object.mailbox().map(|mailbox| mailbox.guid.to_string()).unwrap_or_default(),
-    })?;
+    let page = page(
+        asked,
+        list,
+        |object| object.mailbox().is_some(),
+        |snapshot, id, object| MailboxRow {
+            owner: account_name(snapshot, id, object),
+            addresses: addresses(object),
+            database: object.mailbox().and_then(|m| m.database).and_then(|db| snapshot.object(db)).map(Object::name),
+            enabled: object.enabled(),
+            dn: snapshot.dn(id),
+            guid: object.mailbox().map(|mailbox| mailbox.guid.to_string()).unwrap_or_default(),
+        },
+    )?;
     Ok(Response::Mailboxes(page))
 }
 
@@ -111,14 +116,18 @@ pub(crate) fn database(snapshot: &Snapshot, name: Option<&str>) -> Result<Guid, 
     let found: Vec<_> = match name {
         Some(name) => all
             .iter()
-            .filter(|(id, object)| object.name().eq_ignore_ascii_case(name) || snapshot.dn(*id).eq_ignore_ascii_case(name))
+            .filter(|(id, object)| {
+                object.name().eq_ignore_ascii_case(name) || snapshot.dn(*id).eq_ignore_ascii_case(name)
+            })
             .collect(),
         None => all.iter().collect(),
     };
     match found[..] {
         [(_, object)] => Ok(object.guid()),
-        [] => Err(Fault::new(FaultKind::NotFound, format!("there is no mailbox database {}", name.unwrap_or_default()))
-            .help(format!("there are: {}", names()))),
+        [] => {
+            Err(Fault::new(FaultKind::NotFound, format!("there is no mailbox database {}", name.unwrap_or_default()))
+                .help(format!("there are: {}", names())))
+        }
         _ => Err(Fault::new(FaultKind::Ambiguous, "there are several mailbox databases")
             .help(format!("choose one with --database: {}", names()))),
     }

@@ -137,8 +137,11 @@ pub fn change_mailbox(asked: Asked<'_>, change: &MailboxPermissionChange, add: b
         };
         let (dn, name, rights) = (snapshot.dn(id), snapshot.sid_name(&trustee), change.rights.join(", "));
         if !changed && !add {
-            return Err(Fault::new(FaultKind::NotFound, format!("{name} has no such entry on the mailbox of {dn} itself"))
-                .help(format!("`procura mailbox-permission get '{dn}'` shows what there is")));
+            return Err(Fault::new(
+                FaultKind::NotFound,
+                format!("{name} has no such entry on the mailbox of {dn} itself"),
+            )
+            .help(format!("`procura mailbox-permission get '{dn}'` shows what there is")));
         }
         let word = match (add, change.deny) {
             (true, false) => "granted to",
@@ -189,8 +192,7 @@ fn listed(
     let rows = aces
         .filter(|(_, ace)| only.is_none_or(|sid| ace.sid == *sid))
         .map(|(index, ace)| {
-            let origin =
-                if mailbox { snapshot.mailbox_ace_origin(id, index) } else { snapshot.ace_origin(id, index) };
+            let origin = if mailbox { snapshot.mailbox_ace_origin(id, index) } else { snapshot.ace_origin(id, index) };
             PermissionRow {
                 trustee: snapshot.sid_name(&ace.sid),
                 sid: ace.sid.to_string(),

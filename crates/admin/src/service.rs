@@ -11,12 +11,12 @@ use store::{AuditEntry, AuditStore, DirectoryStore, StoreError};
 
 use crate::authorize::authorize;
 use crate::caller::{Caller, Users};
+use crate::data::DataDirectory;
 use crate::error::{AdminError, Fault, FaultKind};
 use crate::import::Uploads;
 use crate::operations::{Call, PROTOCOL, Reply, Request};
 use crate::response::{Done, Response};
 use crate::socket::Answer;
-use crate::data::DataDirectory;
 use crate::{accounts, check, domains, explain, groups, mailboxes, permissions, queued, status};
 
 /// What the service needs from its surroundings.

@@ -119,8 +119,8 @@ pub fn inherited_by(ace: &Ace) -> Option<String> {
 
 /// One entry as SDDL.
 pub fn sddl(snapshot: &Snapshot, ace: &Ace) -> String {
-    let mut context = SddlContext::default();
-    context.domain = snapshot.domains().first().map(|domain| domain.sid.clone());
+    let domain = snapshot.domains().first().map(|domain| domain.sid.clone());
+    let context = SddlContext { domain, ..SddlContext::default() };
     let one = SecurityDescriptor::with_dacl(Acl::new(vec![ace.clone()]));
     let text = one.to_sddl(&context);
     text.find('(').map_or(text.clone(), |start| text[start..].to_owned())
@@ -131,7 +131,8 @@ pub fn class(name: &str) -> Result<Guid, Fault> {
     let known = directory::Class::from_ldap_name(name.as_bytes()).map(directory::Class::schema_guid);
     let named = || names::by_name(name).filter(|row| row.kind == Kind::Class).map(|row| row.guid);
     known.or_else(named).ok_or_else(|| {
-        Fault::new(FaultKind::Invalid, format!("there is no class `{name}`")).help("classes are: user, group, contact, …")
+        Fault::new(FaultKind::Invalid, format!("there is no class `{name}`"))
+            .help("classes are: user, group, contact, …")
     })
 }
 

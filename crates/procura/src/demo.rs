@@ -60,7 +60,12 @@ pub const ACCOUNTS: [Account; 13] = [
     account("gina", "Gina Gray", Some(STAFF), "Send As on ceo by an inherited allow, but an explicit Deny there"),
     account("sales", "Sales Desk", Some("OU=Shared"), "shared mailbox"),
     account("goodadmin", "GoodAdmin", Some("OU=Service"), "inheritable Send As on users of OU=Staff and OU=Plant"),
-    account("besadmin", "BESAdmin", Some("OU=Service"), "Full Mailbox Access by Receive As on the database, no Send As"),
+    account(
+        "besadmin",
+        "BESAdmin",
+        Some("OU=Service"),
+        "Full Mailbox Access by Receive As on the database, no Send As",
+    ),
     account("scanner1", "Scanner 1", Some(PLANT), "device"),
     account("press1", "Press 1", Some("OU=Protected,OU=Plant"), "device where inheritance is blocked"),
     account("admin", "Admin", None, "Domain Admins, so protected by AdminSDHolder"),
@@ -158,10 +163,7 @@ fn domains() -> Vec<R> {
     let add = |domain: &str, kind| {
         R::DomainAdd(op::DomainAdd { domain: domain.to_owned(), kind, alias_of: None, subaddressing: false })
     };
-    vec![
-        add("partner.test", op::DomainKind::InternalRelay),
-        add("*.relay.test", op::DomainKind::ExternalRelay),
-    ]
+    vec![add("partner.test", op::DomainKind::InternalRelay), add("*.relay.test", op::DomainKind::ExternalRelay)]
 }
 
 fn accounts() -> Vec<R> {

@@ -73,11 +73,8 @@ fn run(
     upload: String,
     map: Vec<(String, String)>,
 ) -> Result<Imported, Failure> {
-    let comment = if global.comment.is_empty() {
-        format!("import {}", arguments.file.display())
-    } else {
-        global.comment.clone()
-    };
+    let comment =
+        if global.comment.is_empty() { format!("import {}", arguments.file.display()) } else { global.comment.clone() };
     let bar = bar(0, "{msg} {bar:30} {pos}/{len} {eta}");
     bar.set_message("importing");
     let mut warnings = Vec::new();

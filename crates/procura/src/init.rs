@@ -52,7 +52,9 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
 
     println!("created {shown}: organization of {domain}, server {hostname}");
     println!("  configuration  {}", file.display());
-    println!("  connectors     Client (port 587: STARTTLS, passwords), Internet (port 25: anonymous, header senders observed)");
+    println!(
+        "  connectors     Client (port 587: STARTTLS, passwords), Internet (port 25: anonymous, header senders observed)"
+    );
     println!("next:");
     println!("  procura --data {shown} user add alice --mailbox");
     println!("  procura --data {shown} password set alice");
@@ -113,9 +115,9 @@ fn everywhere(port: u16) -> Vec<SocketAddr> {
 }
 
 fn message_domain(domain: &str) -> Result<String, Failure> {
-    message::canonical_domain(domain).filter(|domain| domain.contains('.')).ok_or_else(|| {
-        Failure::new(format!("`{domain}` is not a domain")).help("write it as in --domain example.com")
-    })
+    message::canonical_domain(domain)
+        .filter(|domain| domain.contains('.'))
+        .ok_or_else(|| Failure::new(format!("`{domain}` is not a domain")).help("write it as in --domain example.com"))
 }
 
 /// The first label, as NetBIOS names are: upper case, 15 characters.

@@ -26,7 +26,8 @@ use crate::notify::notify;
 /// Runs a server until it is asked to stop.
 pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
     if arguments.demo && global.config.is_some() {
-        return Err(Failure::new("--demo needs no configuration").help("leave --config away, or --demo"))?;
+        let failure = Failure::new("--demo needs no configuration").help("leave --config away, or --demo");
+        return Err(failure.into());
     }
     let mut node = Node::locate(global)?;
     if arguments.demo {
@@ -42,8 +43,9 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
         new = demo::ensure(&service, arguments.client_listen, arguments.internet_listen)?;
     } else if service.snapshot().organization().is_none() {
         let path = node.data.display();
-        return Err(Failure::new(format!("there is no organization in {path}"))
-            .help("create one with `procura init DIR`, or look around with `procura serve --demo`"))?;
+        let failure = Failure::new(format!("there is no organization in {path}"))
+            .help("create one with `procura init DIR`, or look around with `procura serve --demo`");
+        return Err(failure.into());
     }
     for problem in service.problems() {
         tracing::warn!("directory: {problem}");
@@ -87,11 +89,8 @@ fn start(node: &Node, service: &Arc<Service>) -> Result<Everything, Failure> {
     let config = &node.loaded.config;
     let directory = service.directory();
     let hostname = node.hostname();
-    let options = QueueOptions {
-        node: hostname.clone(),
-        min_free: config.storage.min_free_mib << 20,
-        ..QueueOptions::default()
-    };
+    let options =
+        QueueOptions { node: hostname.clone(), min_free: config.storage.min_free_mib << 20, ..QueueOptions::default() };
     let failed = |e: &dyn std::fmt::Display| Failure::new(e.to_string());
     let (queue, recovery) = Queue::open(&queue_directory(directory), options).map_err(|e| failed(&e))?;
     tracing::info!(messages = recovery.messages, deliveries = recovery.deliveries, "queue opened");
@@ -99,10 +98,8 @@ fn start(node: &Node, service: &Arc<Service>) -> Result<Everything, Failure> {
         tracing::error!(message, "the body of a message is damaged: it is held");
     }
     let audit = AuditStore::open(&audit_path(directory)).map_err(|e| Failure::from(admin::Fault::from(e)))?;
-    let retention = Retention {
-        records: config.storage.audit_records,
-        age: i64::from(config.storage.audit_days) * 24 * 3_600_000,
-    };
+    let retention =
+        Retention { records: config.storage.audit_records, age: i64::from(config.storage.audit_days) * 24 * 3_600_000 };
     let audit_options = AuditOptions { retention, ..AuditOptions::default() };
     let audit = AuditLog::start(audit, queue.clone(), audit_options).map_err(|e| failed(&e))?;
     let credentials =
@@ -156,8 +153,7 @@ fn server_options(node: &Node, service: &Service, hostname: String) -> Result<Se
 
 /// The server object of this node: the one with its name, else the only one.
 fn own_server(snapshot: &Snapshot, hostname: &str) -> Result<Option<Guid>, Failure> {
-    let servers: Vec<_> =
-        snapshot.objects().filter(|(_, object)| object.class() == directory::Class::Server).collect();
+    let servers: Vec<_> = snapshot.objects().filter(|(_, object)| object.class() == directory::Class::Server).collect();
     let label = hostname.split('.').next().unwrap_or(hostname);
     let named = servers.iter().find(|(_, object)| {
         let names = match object.config() {

@@ -24,8 +24,8 @@ pub struct Global {
     /// Data directory [default: the one of the configuration, or ./procura-data]
     #[arg(long, global = true, value_name = "DIR", env = "PROCURA_DATA")]
     pub data: Option<PathBuf>,
-    /// How to show results
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table, hide_possible_values = false)]
+    /// How to show results: for people, or one JSON document for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     pub format: Format,
     /// Why: kept in the change log
     #[arg(long, global = true, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -35,9 +35,7 @@ pub struct Global {
 /// How to show results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
     Table,
-    /// For programs: one JSON document
     Json,
 }
 

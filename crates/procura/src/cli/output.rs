@@ -51,9 +51,7 @@ fn text(response: &Response) -> String {
         ),
         Response::Members(page) | Response::Delegates(page) => table(
             &["name", "class", "through", "distinguished name"],
-            page.rows
-                .iter()
-                .map(|row| vec![row.name.clone(), row.class.clone(), row.via.join(" > "), row.dn.clone()]),
+            page.rows.iter().map(|row| vec![row.name.clone(), row.class.clone(), row.via.join(" > "), row.dn.clone()]),
         ),
         Response::Domains(page) => table(
             &["domain", "kind", "alias of", "subaddressing", "default"],
@@ -79,10 +77,7 @@ fn text(response: &Response) -> String {
                 text += "protected as an administrator's account (AdminSDHolder)\n";
             }
             text += "\n";
-            text + &table(
-                &["", "who", "what", "on objects", "inherited from"],
-                permissions.rows.iter().map(permission),
-            )
+            text + &table(&["", "who", "what", "on objects", "inherited from"], permissions.rows.iter().map(permission))
         }
         Response::Decision(record) => decision(record),
         Response::Queue(page) => table(
@@ -253,7 +248,8 @@ fn decision(record: &DecisionRecord) -> String {
                 Some(from) => format!("inherited from {from}"),
                 None => "explicit".to_owned(),
             };
-            text += &format!("     entry {} of {}: {} {}, {origin}\n", ace.index, object(line), ace.outcome, ace.trustee);
+            text +=
+                &format!("     entry {} of {}: {} {}, {origin}\n", ace.index, object(line), ace.outcome, ace.trustee);
             text += &format!("     {}\n", ace.sddl);
         }
         if !line.through.is_empty() {

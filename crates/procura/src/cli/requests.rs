@@ -214,7 +214,8 @@ fn ask_password(user: &str) -> Result<op::Secret, Failure> {
         Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
     };
     let failed = |e: io::Error| {
-        Failure::new(format!("no terminal to ask for the password on: {e}")).help("give it on standard input with --stdin")
+        Failure::new(format!("no terminal to ask for the password on: {e}"))
+            .help("give it on standard input with --stdin")
     };
     let first = ask(&format!("New password for {user}: ")).map_err(failed)?;
     if first.is_empty() {

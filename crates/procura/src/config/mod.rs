@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn every_commented_key_may_be_uncommented() {
-        let text = keys::commented(&[]).lines().map(|l| l.strip_prefix("#> ").unwrap_or(l)).collect::<Vec<_>>().join("\n");
+        let text =
+            keys::commented(&[]).lines().map(|l| l.strip_prefix("#> ").unwrap_or(l)).collect::<Vec<_>>().join("\n");
         parse(Path::new("p"), &text).unwrap();
     }
 

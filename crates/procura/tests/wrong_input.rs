@@ -1,0 +1,162 @@
+//! Wrong input gets an answer that says what is wrong, where, and what to do; nothing is lost.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::net::TcpListener;
+
+use common::{Demo, command, finish, on, procura};
+
+#[test]
+fn a_syntax_error_in_the_configuration_is_shown_with_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("procura.toml");
+    fs::write(&file, "[log]\nlevel = \"info\"\n\n[delivery]\nexpire_hours = = 3\n").unwrap();
+    procura(&["serve", "--config", file.to_str().unwrap()]).fails(1, &["procura.toml:5", "help"]);
+    procura(&["config", "check", file.to_str().unwrap()]).fails(1, &["procura.toml:5", "help"]);
+}
+
+#[test]
+fn a_misspelt_key_is_shown_with_its_line_and_the_key_that_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("procura.toml");
+    fs::write(&file, "[log]\nlevel = \"info\"\nlevle = \"debug\"\n").unwrap();
+    procura(&["serve", "--config", file.to_str().unwrap()])
+        .fails(1, &["procura.toml:3", "levle", "did you mean `level`"]);
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_named() {
+    procura(&["serve", "--config", "/nonexistent/procura.toml"]).fails(1, &["/nonexistent/procura.toml", "help"]);
+}
+
+#[test]
+fn a_user_of_the_mapping_that_the_machine_does_not_know_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("procura.toml");
+    fs::write(&file, "[admin]\naccounts = { nobody-is-called-that = \"EXAMPLE\\\\bob\" }\n").unwrap();
+    procura(&["config", "check", file.to_str().unwrap()]).fails(1, &["nobody-is-called-that", "/etc/passwd"]);
+}
+
+#[test]
+fn listen_flags_without_the_demo_are_refused() {
+    procura(&["serve", "--client-listen", "127.0.0.1:2587"]).fails(2, &["--demo"]);
+}
+
+#[test]
+fn a_data_directory_that_is_not_there_is_named() {
+    procura(&["--data", "/nonexistent/data", "user", "list"]).fails(1, &["/nonexistent/data", "procura init"]);
+}
+
+#[test]
+fn a_directory_with_something_else_in_it_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("letters.txt"), "dear").unwrap();
+    on(folder.path(), &["serve", "--demo"], "").fails(1, &["is not empty", "--data"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused_with_the_first_ones_pid() {
+    let demo = Demo::start();
+    let pid = demo.server.as_ref().unwrap().pid().to_string();
+    finish(&mut demo.command(), "").fails(1, &[demo.data().to_str().unwrap(), "in use", &pid]);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let taken = TcpListener::bind(demo.internet).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    finish(&mut demo.command(), "").fails(1, &["Internet", &port, "in use", "help"]);
+}
+
+#[test]
+fn a_corrupt_directory_is_refused_and_left_as_it_is() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let database = demo.data().join("directory.db");
+    let mut bytes = fs::read(&database).unwrap();
+    bytes.iter_mut().take(200).for_each(|byte| *byte ^= 0x5a);
+    fs::write(&database, &bytes).unwrap();
+    finish(&mut demo.command(), "").fails(1, &["directory.db"]);
+    assert_eq!(fs::read(&database).unwrap(), bytes, "the file was changed");
+}
+
+#[test]
+fn malformed_ldif_is_refused_with_file_and_line_and_changes_nothing() {
+    let demo = Demo::start();
+    let text = "dn: CN=zoe,CN=Users,DC=example,DC=com\nobjectClass: user\ncn: zoe\nthis is no attribute\n";
+    let file = demo.file("wrong.ldif", text);
+    demo.run(&["import", file.to_str().unwrap()]).fails(1, &["wrong.ldif", "line 4"]);
+    assert!(!demo.run(&["user", "list"]).ok().contains("zoe"));
+}
+
+#[test]
+fn an_attribute_map_that_is_no_toml_is_refused_with_its_line() {
+    let demo = Demo::start();
+    let (ldif, map) = (demo.file("empty.ldif", ""), demo.file("map.toml", "mail = \"mail\"\nproxyAddresses mail\n"));
+    demo.run(&["import", ldif.to_str().unwrap(), "--map", map.to_str().unwrap()]).fails(1, &["map.toml:2"]);
+}
+
+#[test]
+fn an_unknown_account_is_named() {
+    let demo = Demo::start();
+    demo.run_with(&["password", "set", "nobody", "--stdin"], "x\n").fails(1, &["nobody"]);
+    demo.run(&["user", "set", "nobody", "--disable"]).fails(1, &["nobody"]);
+    demo.run(&["check", "--as", "nobody", "--from", "ceo@example.com"]).fails(2, &["nobody"]);
+}
+
+#[test]
+fn an_empty_password_is_refused() {
+    let demo = Demo::start();
+    demo.run_with(&["password", "set", "bob", "--stdin"], "\n").fails(1, &["password is empty"]);
+}
+
+#[test]
+fn a_wrong_password_is_answered_with_535() {
+    let demo = Demo::start();
+    let client = demo.client.to_string();
+    let bench = |password: &str| {
+        let fixed = ["--senders", "bob@example.com", "--recipient", "alice@example.com", "--messages", "1"];
+        let mut all = vec!["bench", "smtp", &client, "--tls", "--accounts", "bob", "--password", password];
+        all.extend(fixed);
+        let finished = procura(&all);
+        format!("{}{}", finished.out, finished.err)
+    };
+    assert!(bench("wrong").contains("535 5.7.3 Authentication unsuccessful"), "{}", bench("wrong"));
+    assert!(bench("bob-demo").contains("accepted    1 of 1"), "{}", bench("bob-demo"));
+}
+
+#[test]
+fn an_unknown_right_is_named_with_those_that_are_known() {
+    let demo = Demo::start();
+    let said = demo.run(&["permission", "add", "ceo", "--user", "bob", "--right", "Sned As"]);
+    said.fails(1, &["Sned As", "Send As"]);
+}
+
+#[test]
+fn a_taken_address_is_refused_with_its_holder() {
+    let demo = Demo::start();
+    demo.run(&["user", "add", "zoe", "--address", "bob@example.com"]).fails(1, &["bob@example.com"]);
+    assert!(!demo.run(&["user", "list"]).ok().contains("zoe"));
+}
+
+#[test]
+fn the_demo_does_not_touch_an_organization_of_ones_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("own");
+    finish(command().args(["init", "--domain", "example.net"]).arg(&data), "").ok();
+    on(&data, &["serve", "--demo"], "").fails(1, &["not the demo"]);
+}
+
+#[test]
+fn init_does_not_overwrite() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("own");
+    finish(command().arg("init").arg(&data), "").ok();
+    finish(command().arg("init").arg(&data), "").fails(1, &["already"]);
+}
