@@ -10,10 +10,10 @@ mod world;
 use message::rewrite::SenderEdit;
 use message::senders::{Mailbox, Resent, Senders};
 use proptest::prelude::*;
-use rights::{Facts, Grant, NoTrace, Proof, Question, Refusal, Steps, decide};
+use rights::{Facts, Grant, NoTrace, Permission, Proof, Question, Refusal, Steps, decide, what_can, who_people};
 
 use specification::{Edit, How, Specification};
-use world::{ADDRESSES, World, address};
+use world::{ADDRESSES, address};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
@@ -73,6 +73,46 @@ proptest! {
             }
             (Err(_), None) => {}
             (reason, expected) => prop_assert!(false, "engine {reason:?}, specification {expected:?}"),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases() / 10, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn who_can_and_what_can_list_exactly_whom_the_specification_allows(world in world::worlds()) {
+        let directory = world.directory();
+        for permission in Permission::ALL {
+            let mut by_owner = Vec::new();
+            let mut by_account = Vec::new();
+            let mut expected = Vec::new();
+            for (r, owner) in directory.users.iter().enumerate() {
+                by_owner.extend(who_people(&directory.snapshot, *owner, permission).into_iter().map(|p| (p.account, p.target)));
+                by_account.extend(what_can(&directory.snapshot, *owner, permission).into_iter().map(|p| (p.account, p.target)));
+                for (a, account) in directory.users.iter().enumerate() {
+                    let spec = |logon| Specification { world: &world, account: Some(a), logon };
+                    let holds = match permission {
+                        Permission::SendAs => spec(None).sends_as(r) || spec(Some(r)).sends_as(r),
+                        Permission::SendOnBehalf => spec(None).on_behalf(r),
+                        Permission::FullAccess => spec(None).full_access(r),
+                    };
+                    if holds {
+                        expected.push((*account, *owner));
+                    }
+                }
+            }
+            by_owner.sort();
+            by_account.sort();
+            expected.sort();
+            prop_assert_eq!(&by_owner, &expected, "who-can {}", permission.name());
+            // What has no address is nobody's to send as.
+            let reachable = |(_, owner): &(_, _)| {
+                let r = directory.users.iter().position(|user| user == owner).expect("a user");
+                permission == Permission::FullAccess || world.users[r].has_address
+            };
+            expected.retain(reachable);
+            prop_assert_eq!(&by_account, &expected, "what-can {}", permission.name());
         }
     }
 }

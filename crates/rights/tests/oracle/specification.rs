@@ -114,7 +114,7 @@ impl Specification<'_> {
     }
 
     /// as(R) = send_as(R) = Allow or send_as(R) = None and (owner(R) or super_delegate(R))
-    fn sends_as(&self, r: usize) -> bool {
+    pub fn sends_as(&self, r: usize) -> bool {
         match self.send_as(r) {
             Answer::Allow => true,
             Answer::Deny => false,
@@ -171,7 +171,7 @@ impl Specification<'_> {
     }
 
     /// The session's account is in R.publicDelegates, directly or through a group of any type.
-    fn on_behalf(&self, r: usize) -> bool {
+    pub fn on_behalf(&self, r: usize) -> bool {
         self.account.is_some_and(|account| self.is_delegate(r, account))
     }
 
@@ -189,7 +189,7 @@ impl Specification<'_> {
         self.logon == Some(r) && self.full_access(r) && self.on_behalf(r)
     }
 
-    fn full_access(&self, r: usize) -> bool {
+    pub fn full_access(&self, r: usize) -> bool {
         let user = &self.world.users[r];
         user.has_mailbox && self.check(&user.mailbox_entries, r) == Answer::Allow
     }
