@@ -53,6 +53,8 @@ sids! {
     BUILTIN_REPLICATOR = 5, 32, 552;
     /// `S-1-5-32-554`, Pre-Windows 2000 Compatible Access.
     BUILTIN_PRE_WINDOWS_2000 = 5, 32, 554;
+    /// `S-1-5-32-560`, Windows Authorization Access Group.
+    BUILTIN_WINDOWS_AUTHORIZATION = 5, 32, 560;
     /// Partner servers: the domain was proven by certificate.
     PARTNER_SERVERS = 9, 1419165041, 1139599005, 3936102811, 1022490595, 10;
     /// Hub transport servers.
@@ -63,4 +65,41 @@ sids! {
     EXTERNALLY_SECURED_SERVERS = 9, 1419165041, 1139599005, 3936102811, 1022490595, 23;
     /// Legacy Exchange servers.
     LEGACY_EXCHANGE_SERVERS = 9, 1419165041, 1139599005, 3936102811, 1022490595, 24;
+}
+
+/// Names of well-known SIDs, as Windows shows them in English.
+const NAMES: [(Sid, &str); 28] = [
+    (NULL, "NULL SID"),
+    (EVERYONE, "Everyone"),
+    (CREATOR_OWNER, "CREATOR OWNER"),
+    (CREATOR_GROUP, "CREATOR GROUP"),
+    (OWNER_RIGHTS, "OWNER RIGHTS"),
+    (NETWORK, "NT AUTHORITY\\NETWORK"),
+    (ANONYMOUS_LOGON, "NT AUTHORITY\\ANONYMOUS LOGON"),
+    (ENTERPRISE_DOMAIN_CONTROLLERS, "NT AUTHORITY\\ENTERPRISE DOMAIN CONTROLLERS"),
+    (SELF, "NT AUTHORITY\\SELF"),
+    (AUTHENTICATED_USERS, "NT AUTHORITY\\Authenticated Users"),
+    (THIS_ORGANIZATION, "NT AUTHORITY\\This Organization"),
+    (SYSTEM, "NT AUTHORITY\\SYSTEM"),
+    (BUILTIN, "BUILTIN"),
+    (BUILTIN_ADMINISTRATORS, "BUILTIN\\Administrators"),
+    (BUILTIN_USERS, "BUILTIN\\Users"),
+    (BUILTIN_GUESTS, "BUILTIN\\Guests"),
+    (BUILTIN_ACCOUNT_OPERATORS, "BUILTIN\\Account Operators"),
+    (BUILTIN_SERVER_OPERATORS, "BUILTIN\\Server Operators"),
+    (BUILTIN_PRINT_OPERATORS, "BUILTIN\\Print Operators"),
+    (BUILTIN_BACKUP_OPERATORS, "BUILTIN\\Backup Operators"),
+    (BUILTIN_REPLICATOR, "BUILTIN\\Replicator"),
+    (BUILTIN_PRE_WINDOWS_2000, "BUILTIN\\Pre-Windows 2000 Compatible Access"),
+    (BUILTIN_WINDOWS_AUTHORIZATION, "BUILTIN\\Windows Authorization Access Group"),
+    (PARTNER_SERVERS, "MS Exchange\\Partner Servers"),
+    (HUB_SERVERS, "MS Exchange\\Hub Transport Servers"),
+    (EDGE_SERVERS, "MS Exchange\\Edge Transport Servers"),
+    (EXTERNALLY_SECURED_SERVERS, "MS Exchange\\Externally Secured Servers"),
+    (LEGACY_EXCHANGE_SERVERS, "MS Exchange\\Legacy Exchange Servers"),
+];
+
+/// The name of a well-known SID.
+pub fn name(sid: &Sid) -> Option<&'static str> {
+    NAMES.iter().find(|(known, _)| known == sid).map(|(_, name)| *name)
 }
