@@ -76,6 +76,7 @@ fn an_encoded_word_inside_angle_brackets_is_refused() {
     assert_eq!(from_fault("<=?utf-8?q?ceo?=@example.com>"), Kind::EncodedWord);
     assert_eq!(from_fault("Bob <b@=?utf-8?q?y.com?=>"), Kind::EncodedWord);
     assert_eq!(from_fault("=?utf-8?q?ceo?=@example.com"), Kind::EncodedWord);
+    assert_eq!(from_fault("\"=?utf-8?q?ceo?=\"@example.com"), Kind::EncodedWord);
     assert_eq!(from_fault("=?utf-8?q?ceo=40example.com?="), Kind::NoAddress);
 }
 

@@ -170,7 +170,7 @@ fn local_part(words: &[Word], angle: bool) -> Result<String, Fault> {
                 return Err(Fault::ObsoleteAddress);
             }
             WordKind::Quoted(text) if text.contains(['@', '<', '>']) => return Err(Fault::ConfusingLocalPart),
-            WordKind::Atom(text) if text.contains("=?") => return Err(Fault::EncodedWord),
+            WordKind::Quoted(text) | WordKind::Atom(text) if text.contains("=?") => return Err(Fault::EncodedWord),
             WordKind::Quoted(text) => content.push_str(text),
             WordKind::Atom(text) => content.push_str(text),
             WordKind::Dot => content.push('.'),
