@@ -25,8 +25,16 @@ impl Demo {
     /// Starts it with empty data.
     #[track_caller]
     pub fn start() -> Demo {
+        Demo::start_with("")
+    }
+
+    /// Starts it with empty data and a configuration of the node (`procura.toml` in the data directory).
+    #[track_caller]
+    pub fn start_with(configuration: &str) -> Demo {
         let folder = tempfile::Builder::new().prefix("procura-e2e-").tempdir().unwrap();
         let mut demo = Demo { server: None, folder, client_port: free_port(), internet_port: free_port() };
+        fs::create_dir(demo.data()).unwrap();
+        fs::write(demo.data().join("procura.toml"), configuration).unwrap();
         demo.start_again();
         demo
     }
