@@ -2,8 +2,8 @@
 
 use acl::{Control, SecurityDescriptor};
 use directory::dn::Rdn;
-use directory::{Change, Class, Object, ObjectId, Record, Snapshot, attributes as a, link_value};
-use message::Address;
+use directory::{AddressOwner, Change, Class, Object, ObjectId, Record, Snapshot, attributes as a, link_value};
+use message::{Address, CanonicalAddress};
 use rights::admin::Action;
 
 use crate::authorize::{RESET_PASSWORD, require};
@@ -51,7 +51,7 @@ pub fn add(asked: Asked<'_>, add: UserAdd) -> Result<Response, Fault> {
             let database = crate::mailboxes::database(snapshot, add.database.as_deref())?;
             record.set(a::HOME_MDB, vec![link_value(&database)]);
         }
-        for (name, values) in address_attributes(&addresses)? {
+        for (name, values) in address_attributes(snapshot, None, &addresses)? {
             record.set(&name, values);
         }
         let summary = format!("user {} added", crate::words::quoted(&add.name));
@@ -262,11 +262,20 @@ pub(crate) fn default_address(snapshot: &Snapshot, name: &str) -> Result<String,
     }
 }
 
-/// The attributes that hold these addresses, the primary one first.
-pub(crate) fn address_attributes(addresses: &[String]) -> Result<Attributes, Fault> {
+/// The attributes that hold these addresses, the primary one first. Addresses of anybody but `own` are refused: an
+/// address with two owners proves nothing, for neither of them (`authorization.md` §4).
+pub(crate) fn address_attributes(
+    snapshot: &Snapshot,
+    own: Option<ObjectId>,
+    addresses: &[String],
+) -> Result<Attributes, Fault> {
     let mut proxies = Vec::new();
     for (index, text) in addresses.iter().enumerate() {
         let address = Address::parse(text).map_err(|e| Fault::new(FaultKind::Invalid, format!("{text}: {e}")))?;
+        if let Some(holder) = holder(snapshot, &address.canonical(), own) {
+            return Err(Fault::new(FaultKind::Conflict, format!("{address} is an address of {holder}"))
+                .help("remove it there first, with `procura user set … --remove-address`"));
+        }
         let kind = if index == 0 { "SMTP" } else { "smtp" };
         proxies.push(format!("{kind}:{address}").into_bytes());
     }
@@ -275,6 +284,17 @@ pub(crate) fn address_attributes(addresses: &[String]) -> Result<Attributes, Fau
         return Ok(Vec::new());
     }
     Ok(vec![(a::PROXY_ADDRESSES.to_owned(), proxies), (a::MAIL.to_owned(), mail)])
+}
+
+/// Who else has exactly this address.
+fn holder(snapshot: &Snapshot, address: &CanonicalAddress, own: Option<ObjectId>) -> Option<String> {
+    let owners = match snapshot.by_address(address) {
+        AddressOwner::Nobody => Vec::new(),
+        AddressOwner::One(owner) => vec![owner],
+        AddressOwner::Several(owners) => owners,
+    };
+    let exactly = |id: &ObjectId| snapshot.object(*id).is_some_and(|object| object.addresses().contains(address));
+    owners.into_iter().find(|id| Some(*id) != own && exactly(id)).map(|id| snapshot.dn(id))
 }
 
 /// What to write so that an object has these addresses: all replaced, some added, some removed.
@@ -310,7 +330,7 @@ pub(crate) fn changed_addresses(
         .attribute(id, a::PROXY_ADDRESSES)
         .into_iter()
         .filter(|value| !value.get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"smtp:")));
-    let mut attributes = address_attributes(&texts)?;
+    let mut attributes = address_attributes(snapshot, Some(id), &texts)?;
     if attributes.is_empty() {
         attributes = vec![(a::PROXY_ADDRESSES.to_owned(), Vec::new()), (a::MAIL.to_owned(), Vec::new())];
     }

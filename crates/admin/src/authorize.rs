@@ -52,19 +52,15 @@ fn denied(snapshot: &Snapshot, caller: &Caller, on: ObjectId, what: &str) -> Fau
         .help(format!("`procura permission get '{}'` shows who may", snapshot.dn(on)))
 }
 
-/// What concerns the organization as a whole (decisions of others, the queue): all extended rights on it.
+/// What concerns the organization as a whole (decisions of others, the queue): who may change the organization.
 pub fn require_organization(snapshot: &Snapshot, caller: &Caller, what: &str) -> Result<(), Fault> {
     let Some(organization) = snapshot.organization() else {
         return Err(
             Fault::new(FaultKind::Unavailable, "there is no organization").help("create one with `procura init DIR`")
         );
     };
-    let Some(descriptor) = snapshot.descriptor(organization) else {
-        return Err(denied(snapshot, caller, organization, what));
-    };
-    let outcome =
-        descriptor.dacl().access(&caller.token.sids, Principals::default(), AccessMask::CONTROL_ACCESS).outcome;
-    if outcome == Outcome::Allow { Ok(()) } else { Err(denied(snapshot, caller, organization, what)) }
+    let class = [Class::Organization.schema_guid()];
+    require(snapshot, caller, organization, Action::WriteProperty(&class), what)
 }
 
 /// Checks every change of a batch on the snapshot before it. What the batch itself creates is the creator's.

@@ -52,18 +52,24 @@ impl Users {
     }
 }
 
-impl Caller {
-    /// `BUILTIN\Administrators`.
-    pub fn administrators(snapshot: &Snapshot) -> Caller {
-        Self::built_in(snapshot, &well_known::BUILTIN_ADMINISTRATORS)
-    }
+/// RIDs of the groups that the Administrator account of a domain is in, beside `BUILTIN\Administrators`.
+const DOMAIN_ADMINS: u32 = 512;
+const ENTERPRISE_ADMINS: u32 = 519;
 
-    fn built_in(snapshot: &Snapshot, sid: &Sid) -> Caller {
-        let held = [sid, &well_known::EVERYONE, &well_known::AUTHENTICATED_USERS];
-        let sids: SidSet = held.into_iter().filter_map(|sid| snapshot.sid_id(sid)).collect();
+impl Caller {
+    /// `BUILTIN\Administrators`, holding what a domain's Administrator account holds: objects below blocked inheritance,
+    /// and the configuration, name Domain Admins and Enterprise Admins only.
+    pub fn administrators(snapshot: &Snapshot) -> Caller {
+        let sid = well_known::BUILTIN_ADMINISTRATORS;
+        let held = [sid.clone(), well_known::EVERYONE, well_known::AUTHENTICATED_USERS];
+        let groups = snapshot.domains().iter().flat_map(|domain| {
+            let enterprise = domain.is_root.then(|| domain.sid.with_rid(ENTERPRISE_ADMINS)).flatten();
+            domain.sid.with_rid(DOMAIN_ADMINS).into_iter().chain(enterprise)
+        });
+        let sids: SidSet = held.into_iter().chain(groups).filter_map(|sid| snapshot.sid_id(&sid)).collect();
         // A SID that no descriptor names has no number, and no entry could match it.
-        let user = snapshot.sid_id(sid).unwrap_or(acl::SidId(u32::MAX));
+        let user = snapshot.sid_id(&sid).unwrap_or(acl::SidId(u32::MAX));
         let token = Arc::new(Token { kind: TokenKind::Account, account: None, user, sids });
-        Caller { sid: sid.clone(), token, name: snapshot.sid_name(sid) }
+        Caller { name: snapshot.sid_name(&sid), sid, token }
     }
 }

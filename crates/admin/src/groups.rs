@@ -32,7 +32,7 @@ pub fn add(asked: Asked<'_>, add: GroupAdd) -> Result<Response, Fault> {
         if let Some(name) = &add.display_name {
             record.set(a::DISPLAY_NAME, text(name));
         }
-        for (name, values) in address_attributes(&add.addresses)? {
+        for (name, values) in address_attributes(snapshot, None, &add.addresses)? {
             record.set(&name, values);
         }
         record.set(a::MEMBER, links(snapshot, &add.members)?);

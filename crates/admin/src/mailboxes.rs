@@ -31,7 +31,7 @@ pub fn enable(asked: Asked<'_>, enable: &MailboxEnable) -> Result<Response, Faul
         if let Some(address) = address {
             let mut all = vec![address];
             all.extend(addresses(object));
-            attributes.extend(address_attributes(&all)?);
+            attributes.extend(address_attributes(snapshot, Some(id), &all)?);
         }
         let change = Change::Modify { guid: object.guid(), attributes };
         let mut plan = Plan::new(format!("enabled the mailbox of {}", snapshot.dn(id)), vec![change]);

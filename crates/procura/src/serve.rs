@@ -1,6 +1,6 @@
 //! `procura serve`: one process owns the data directory and runs everything.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -271,6 +271,7 @@ fn log_to_stderr(level: &str) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_new(level)
         .map_err(|e| Failure::new(format!("[log] level `{level}`: {e}")).help("write it as in level = \"info\""))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
     // A second subscriber in one process is a fault of a test, not of a user.
     let _ = subscriber.try_init();
     Ok(())
