@@ -206,6 +206,10 @@ impl Session {
 impl Content {
     fn take(&mut self, session: &mut Session, host: &dyn Host, bytes: &[u8], out: &mut dyn Output) {
         self.size = self.size.saturating_add(bytes.len() as u64);
+        // RFC 5321 §2.3.8 and §4.5.2 leave NUL to nobody: readers end a line or a message at it (attack 17).
+        if bytes.contains(&0) && !matches!(self.stage, Stage::Refused(_)) {
+            return self.refuse(session, replies::nul_in_data(), out);
+        }
         let Stage::Header(reader) = &mut self.stage else {
             self.measure(session, out);
             if let Stage::Body(_) = &self.stage {

@@ -20,17 +20,14 @@ impl Session {
             self.reply(replies::bad_sequence("Send EHLO or HELO first"), out);
             return Wait::Nothing;
         };
-        let plain = *params == MailParams::default();
-        let refusal = match from.address() {
-            _ if self.transaction.is_some() => Some(replies::bad_sequence("Sender already specified")),
-            // Parameters belong to extensions that the client has been told of (RFC 5321 §4.1.1.11); DSN is none.
-            _ if !plain && !greeted.extended => Some(replies::unsupported_parameter()),
-            _ if params.ret.is_some() || params.envid.is_some() => Some(replies::unsupported_parameter()),
-            Some(sender) if !sender.is_ascii() && !params.smtputf8 => Some(replies::utf8_sender()),
-            _ => None,
-        };
-        if let Some(refusal) = refusal {
-            self.reply(refusal, out);
+        if self.transaction.is_some() {
+            self.reply(replies::bad_sequence("Sender already specified"), out);
+            return Wait::Nothing;
+        }
+        // Parameters belong to extensions that the client has been told of (RFC 5321 §4.1.1.11); DSN is none.
+        let unknown = !greeted.extended && *params != MailParams::default();
+        if unknown || params.ret.is_some() || params.envid.is_some() {
+            self.reply(replies::unsupported_parameter(), out);
             return Wait::Nothing;
         }
         let sender = from.address();

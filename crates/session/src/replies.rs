@@ -30,11 +30,11 @@ pub(crate) fn refusal(refusal: &Refusal, id: Option<&str>) -> Reply {
 
 /// Something is wrong with the text of a message.
 pub(crate) fn malformed(fault: impl Display) -> Reply {
-    Reply::new(550, (5, 6, 0), sentence(fault))
+    Reply::new(550, (5, 6, 0), fault.to_string())
 }
 
 pub(crate) fn header_too_large(fault: impl Display) -> Reply {
-    Reply::new(552, (5, 3, 4), sentence(fault))
+    Reply::new(552, (5, 3, 4), fault.to_string())
 }
 
 /// RFC 5321 §4.1.4: commands out of order.
@@ -61,7 +61,7 @@ replies! {
     help 214 (2, 0, 0), "See RFC 5321";
     cannot_verify 252 (2, 1, 5), "Cannot verify; send the message and see";
     not_implemented 502 (5, 5, 1), "Command not implemented";
-    unrecognized 500 (5, 5, 1), "Unrecognized command";
+    unrecognized 500 (5, 5, 2), "Command unrecognized";
 
     sender_ok 250 (2, 1, 0), "Sender OK";
     recipient_ok 250 (2, 1, 5), "Recipient OK";
@@ -71,12 +71,12 @@ replies! {
     blob_too_large 552 (5, 3, 4), "XEXCH50 data too large";
 
     unsupported_parameter 555 (5, 5, 4), "Unsupported parameter";
-    utf8_sender 553 (5, 6, 7), "The sender address needs SMTPUTF8";
-    utf8_recipient 553 (5, 6, 7), "The recipient address needs SMTPUTF8";
+    utf8_recipient 553 (5, 6, 7), "SMTPUTF8 is needed for this address";
     no_postmaster 550 (5, 1, 1), "There is no default domain for postmaster";
     too_many_recipients 452 (4, 5, 3), "Too many recipients";
     no_valid_recipients 554 (5, 5, 1), "No valid recipients";
     loop_detected 554 (5, 4, 6), "Hop count exceeded - possible mail loop";
+    nul_in_data 550 (5, 6, 0), "the message has a NUL character";
     store_full 452 (4, 3, 1), "Insufficient system storage";
     store_failed 451 (4, 3, 0), "The message could not be stored; try again later";
 
@@ -95,14 +95,4 @@ replies! {
     too_many_logons 421 (4, 7, 0), "Too many failed logons on this connection, closing transmission channel";
     timed_out 421 (4, 4, 2), "Connection timed out";
     stopping 421 (4, 3, 2), "Service not available, closing transmission channel";
-}
-
-/// Fault texts begin in lower case; a reply is a sentence.
-fn sentence(fault: impl Display) -> String {
-    let text = fault.to_string();
-    let mut characters = text.chars();
-    match characters.next() {
-        Some(first) => first.to_uppercase().chain(characters).collect(),
-        None => text,
-    }
 }

@@ -28,7 +28,7 @@ pub struct Session {
     pub(crate) phase: Phase,
     pub(crate) connector_guid: Guid,
     lines: LineReader,
-    /// Replies 5yz since the session began or a message was accepted.
+    /// Faults of the client since the session began or a message was accepted.
     pub(crate) errors: u32,
     /// AUTH commands that failed.
     pub(crate) failed_logons: u32,
@@ -199,9 +199,9 @@ impl Session {
         let _: Wait = self.close(out);
     }
 
-    /// Sends a reply, and counts it against the session when it is a refusal.
+    /// Sends a reply, and counts it against the session when the client broke the protocol.
     pub(crate) fn reply(&mut self, reply: Reply, out: &mut dyn Output) {
-        if reply.is_permanent() {
+        if is_protocol_error(&reply) {
             self.errors = self.errors.saturating_add(1);
         }
         out.log(LogEntry::Server(&reply.to_string()));
@@ -369,6 +369,12 @@ impl Session {
         self.phase = Phase::Storing(submission.queue_id.clone());
         Wait::Store(Box::new(submission))
     }
+}
+
+/// Whether a reply tells the client that it broke the protocol: bad syntax, bad order, too much. A refusal is none: one
+/// message may have many recipients that are refused, and has a right to the others.
+fn is_protocol_error(reply: &Reply) -> bool {
+    matches!(reply.code, 500..=504 | 555) || matches!(reply.enhanced, Some((5, 5, _)))
 }
 
 /// The moment `milliseconds` after `time`.

@@ -46,6 +46,12 @@ impl Organization {
         Organization { snapshot: Arc::new(Snapshot::empty()), guids: 0 }
     }
 
+    /// Goes on from a directory that was built before.
+    #[allow(dead_code, reason = "the scripts begin with nothing")]
+    pub fn new_from(snapshot: Arc<Snapshot>) -> Organization {
+        Organization { snapshot, guids: 1 << 32 }
+    }
+
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.clone()
     }

@@ -231,6 +231,7 @@ impl World {
         let sender = sender.trim_matches(['<', '>']);
         self.say(&format!("MAIL FROM:<{sender}>"), "250")?;
         for recipient in recipients {
+            let recipient = recipient.trim_matches(['<', '>']);
             self.say(&format!("RCPT TO:<{recipient}>"), "250")?;
         }
         self.say("DATA", "354")?;
@@ -321,8 +322,12 @@ impl World {
 
     fn on_all(&mut self, act: impl Fn(&mut Session, &ScriptHost, &mut Heard) -> Wait) -> Result<(), String> {
         let current = self.current.clone();
-        let open: Vec<String> =
-            self.sessions.iter().filter(|(_, connection)| !connection.closed).map(|(name, _)| name.clone()).collect();
+        let open: Vec<String> = self
+            .sessions
+            .iter()
+            .filter(|(_, connection)| !connection.closed && connection.held.is_none())
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in open {
             self.current = Some(name);
             self.act(&act)?;
