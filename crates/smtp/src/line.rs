@@ -1,10 +1,12 @@
 //! Command lines out of a byte stream.
 
 use memchr::{memchr, memchr2};
+use zeroize::Zeroize;
 
 use crate::error::PeerError;
 
-/// Cuts command lines (RFC 5321 §2.3.8: CRLF and nothing else ends one). Holds at most one partial line.
+/// Cuts command lines (RFC 5321 §2.3.8: CRLF and nothing else ends one). Holds at most one partial line, and wipes it
+/// afterwards: it may be a password.
 #[derive(Debug)]
 pub struct LineReader {
     partial: Vec<u8>,
@@ -36,7 +38,7 @@ impl LineReader {
     /// Takes one line at most from `input`. What is not consumed is to be given again.
     pub fn read<'a>(&'a mut self, input: &'a [u8]) -> Taken<'a> {
         if std::mem::take(&mut self.ended) {
-            self.partial.clear();
+            self.partial.zeroize();
         }
         let Some(consumed) = self.end_of_line(input) else {
             return self.keep(input);
@@ -62,7 +64,7 @@ impl LineReader {
 
     /// Forgets a partial line, as after STARTTLS.
     pub fn reset(&mut self) {
-        self.partial.clear();
+        self.partial.zeroize();
         self.ended = false;
         self.skipped = 0;
     }
