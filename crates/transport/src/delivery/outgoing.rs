@@ -119,3 +119,98 @@ impl Outgoing {
         dropped
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use queue::{Envelope, QueueOptions, Recipient};
+    use std::sync::mpsc;
+
+    const ID: &str = "01J8ZQ5C3N5T6V7W8X9Y0Z1A2B";
+
+    /// Queues a message and opens it again.
+    fn open(text: &[u8]) -> (tempfile::TempDir, Outgoing) {
+        let folder = tempfile::tempdir().unwrap();
+        let options = QueueOptions { min_free: 0, segment_size: 4 << 20, ..QueueOptions::default() };
+        let (queue, _) = Queue::open(&folder.path().join("queue"), options).unwrap();
+        let mut body = queue.begin();
+        body.write(text).unwrap();
+        let recipient =
+            Recipient { address: "bob@example.com".into(), destination: "x".into(), parameters: String::new() };
+        let envelope = Envelope {
+            queue_id: ID.into(),
+            sender: None,
+            recipients: vec![recipient],
+            received: 0,
+            expires: i64::MAX,
+            smtputf8: false,
+            eight_bit: false,
+            parameters: String::new(),
+            hold: None,
+            audit: None,
+        };
+        let (done, committed) = mpsc::channel();
+        queue.commit(body, envelope, move |result| done.send(result).unwrap());
+        committed.recv().unwrap().unwrap();
+        let message = Outgoing::open(&queue, ID).unwrap();
+        (folder, message)
+    }
+
+    fn body(message: &mut Outgoing) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let block = message.next_block().unwrap();
+            if block.is_empty() {
+                return body;
+            }
+            body.extend_from_slice(&block);
+        }
+    }
+
+    #[test]
+    fn header_and_body_are_told_apart_wherever_the_blocks_end() {
+        for padding in [0, 1, 65_480, 65_500, 65_520, 65_536, 200_000] {
+            let text = format!("Subject: x\r\nX-Padding: {}\r\n\r\nbody\r\n", "p".repeat(padding));
+            let (_folder, mut message) = open(text.as_bytes());
+            assert_eq!(message.body_len(), 6, "padding {padding}");
+            assert_eq!(body(&mut message), b"body\r\n", "padding {padding}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_a_header_alone_has_an_empty_body() {
+        let (_folder, mut message) = open(b"Subject: x\r\n");
+        assert_eq!((message.body_len(), body(&mut message)), (0, Vec::new()));
+        let (_folder, mut message) = open(b"Subject: x\r\n\r\n");
+        assert_eq!((message.body_len(), body(&mut message)), (0, Vec::new()));
+    }
+
+    #[test]
+    fn a_mailbox_gets_what_the_reference_lets_through() {
+        let text =
+            b"Return-Path: <forged@x.test>\r\nReceived: from a by b\r\nX-MS-Exchange-Organization-AuthAs: Internal\r\n\
+            X-MS-Exchange-Organization-PCL: 2\r\nX-MS-Exchange-Forest-RulesExecuted: a\r\nX-Procura-Hops: 2\r\n\
+            X-Procura-Secret: s\r\nSubject: x\r\n\r\n";
+        let (_folder, message) = open(text);
+        let header = String::from_utf8(message.for_mailbox(Some("sue@outside.test"), "bob@example.com")).unwrap();
+        let expected = "Return-Path: <sue@outside.test>\r\nDelivered-To: bob@example.com\r\n\
+            Received: from a by b\r\nX-MS-Exchange-Organization-AuthAs: Internal\r\nX-Procura-Hops: 2\r\n\
+            Subject: x\r\n\r\n";
+        assert_eq!(header, expected);
+    }
+
+    #[test]
+    fn the_null_sender_has_an_empty_return_path() {
+        let (_folder, message) = open(b"Subject: x\r\n\r\n");
+        let header = String::from_utf8(message.for_mailbox(None, "bob@example.com")).unwrap();
+        assert!(header.starts_with("Return-Path: <>\r\n"), "{header}");
+    }
+
+    #[test]
+    fn a_loop_is_found_by_received_and_by_our_marker_alone() {
+        let (_folder, message) = open("Received: x\r\n".repeat(6).as_bytes());
+        assert!(message.loops(5) && !message.loops(6));
+        let (_folder, message) = open(b"X-Procura-Hops: 6\r\nSubject: x\r\n");
+        assert!(message.loops(5) && !message.loops(6));
+    }
+}

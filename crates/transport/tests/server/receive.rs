@@ -28,11 +28,9 @@ fn a_message_from_outside_lands_in_the_mailbox() {
 fn pipelined_commands_are_all_answered_in_order() {
     let site = Site::start();
     let mut wire = Wire::greet(site.address(INTERNET));
-    wire.send(
-        "EHLO client.test\r\nMAIL FROM:<sue@outside.test>\r\nRCPT TO:<nobody@example.com>\r\n\
-         RCPT TO:<bob@example.com>\r\nDATA\r\n",
-    );
-    for code in ["250", "250", "550", "250", "354"] {
+    wire.say("EHLO client.test", "250");
+    wire.send("MAIL FROM:<sue@outside.test>\r\nRCPT TO:<nobody@example.com>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n");
+    for code in ["250", "550", "250", "354"] {
         wire.expect(code);
     }
     wire.send("From: <sue@outside.test>\r\n\r\n..dot\r\n.\r\nNOOP\r\nQUIT\r\n");
@@ -47,12 +45,18 @@ fn pipelined_commands_are_all_answered_in_order() {
 fn a_client_that_sends_byte_by_byte_is_understood() {
     let site = Site::start();
     let mut wire = Wire::greet(site.address(INTERNET));
-    let script = "EHLO c.test\r\nMAIL FROM:<sue@outside.test>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n\
-                  From: <sue@outside.test>\r\n\r\nslow\r\n.\r\nQUIT\r\n";
-    for byte in script.bytes() {
-        wire.send_bytes(&[byte]).unwrap();
-    }
-    for code in ["250", "250", "250", "354", "250", "221"] {
+    let script = [
+        ("EHLO c.test", "250"),
+        ("MAIL FROM:<sue@outside.test>", "250"),
+        ("RCPT TO:<bob@example.com>", "250"),
+        ("DATA", "354"),
+        ("From: <sue@outside.test>\r\n\r\nslow\r\n.", "250"),
+        ("QUIT", "221"),
+    ];
+    for (words, code) in script {
+        for byte in words.bytes().chain(*b"\r\n") {
+            wire.send_bytes(&[byte]).unwrap();
+        }
         wire.expect(code);
     }
     site.await_mail("bob", 1);

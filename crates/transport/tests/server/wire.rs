@@ -127,8 +127,12 @@ impl Wire {
             self.say(&format!("RCPT TO:<{to}>"), "250");
         }
         self.say("DATA", "354");
-        self.send(&text.replace('\n', "\r\n"));
-        self.send("\r\n.\r\n");
+        let stuffed: String = text
+            .lines()
+            .map(|line| if line.starts_with('.') { format!(".{line}\r\n") } else { format!("{line}\r\n") })
+            .collect();
+        self.send(&stuffed);
+        self.send(".\r\n");
         self.reply()
     }
 }
