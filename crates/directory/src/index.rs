@@ -33,6 +33,27 @@ pub(crate) struct Index {
     overlay: Arc<BTreeMap<(u64, u32), bool>>,
 }
 
+/// Rows with newer entries over them, both in ascending order.
+fn overlaid(rows: Rows, newer: impl Iterator<Item = (u32, bool)>) -> Rows {
+    let mut newer = newer.peekable();
+    if newer.peek().is_none() {
+        return rows;
+    }
+    let mut merged = Rows::with_capacity(rows.len());
+    let mut older = rows.into_iter().peekable();
+    for (id, present) in newer {
+        while let Some(row) = older.next_if(|row| *row < id) {
+            merged.push(row);
+        }
+        older.next_if_eq(&id);
+        if present {
+            merged.push(id);
+        }
+    }
+    merged.extend(older);
+    merged
+}
+
 /// Sorted by key, then id.
 #[derive(Debug, Default)]
 struct Run {
@@ -59,23 +80,13 @@ impl Index {
         let mut rows = Rows::new();
         for run in &self.runs {
             let start = run.keys.partition_point(|entry| *entry < key);
-            for (_, id) in run.keys[start..].iter().zip(&run.ids[start..]).take_while(|(entry, _)| **entry == key) {
-                if id & REMOVED == 0 {
-                    rows.push(*id);
-                } else {
-                    rows.retain(|row| *row != id & !REMOVED);
-                }
-            }
+            let count = run.keys[start..].iter().take_while(|entry| **entry == key).count();
+            let entries = run.ids[start..start + count].iter().map(|id| (id & !REMOVED, id & REMOVED == 0));
+            rows = overlaid(rows, entries);
         }
-        for ((_, id), present) in self.overlay.range((key, 0)..=(key, u32::MAX)) {
-            if !present {
-                rows.retain(|row| row != id);
-            } else if !rows.contains(id) {
-                rows.push(*id);
-            }
-        }
-        if self.runs.len() + self.overlay.len() > 1 {
-            rows.sort_unstable();
+        if !self.overlay.is_empty() {
+            let entries = self.overlay.range((key, 0)..=(key, u32::MAX)).map(|((_, id), present)| (*id, *present));
+            rows = overlaid(rows, entries);
         }
         rows
     }

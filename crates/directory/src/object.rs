@@ -473,7 +473,7 @@ pub(crate) fn whole_sid(value: &[u8]) -> Option<Sid> {
 }
 
 /// Tells of values that do not fit the attribute.
-fn check(attribute: &attributes::Attribute, values: &[Value], bad: &mut dyn FnMut(&str, String)) {
+pub(crate) fn check(attribute: &attributes::Attribute, values: &[Value], bad: &mut dyn FnMut(&str, String)) {
     let mut complain = |reason: String| bad(attribute.name, reason);
     if attribute.single && values.len() > 1 {
         complain(format!("has {} values and may have one", values.len()));

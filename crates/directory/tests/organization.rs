@@ -70,7 +70,8 @@ fn a_wildcard_covers_what_is_below_it_and_the_longest_counts() {
 fn an_address_is_found_exactly_then_without_tag_then_through_the_alias() {
     let mut o = Organization::new();
     let bob = o.user("example.com/Users", "bob");
-    let tagged = o.user("example.com/Users", "bob+x");
+    let tagged = o.user("example.com/Users", "tagged");
+    o.set(tagged, attributes::PROXY_ADDRESSES, "SMTP:bob+x@example.com");
     accept(&mut o, "old.example", &[(attributes::ALIAS_OF, "example.com"), (attributes::SUBADDRESSING, "TRUE")]);
     assert_eq!(o.snapshot.by_address(&address("BOB@Example.com")), AddressOwner::One(bob));
     assert_eq!(o.snapshot.by_address(&address("bob@old.example")), AddressOwner::One(bob));
