@@ -64,12 +64,7 @@ const fn data(class: Class, name: &'static str, guid: u128, chain: &'static [&'s
 // own elsewhere (nothing but inheritance within our own configuration partition looks at those).
 static CLASSES: [ClassData; 20] = [
     data(Class::Domain, "domainDNS", 0x19195a5b_6da0_11d0_afd3_00c04fd930c9, &["top", "domain", "domainDNS"]),
-    data(
-        Class::Configuration,
-        "configuration",
-        0xbf967a87_0de6_11d0_a285_00aa003049e2,
-        &["top", "configuration"],
-    ),
+    data(Class::Configuration, "configuration", 0xbf967a87_0de6_11d0_a285_00aa003049e2, &["top", "configuration"]),
     data(
         Class::OrganizationalUnit,
         "organizationalUnit",

@@ -87,7 +87,8 @@ mod tests {
         (0..10_000).for_each(|n| old.push(n));
         let mut new = old.clone();
         *new.get_mut(0).unwrap() = 7;
-        let shared = |row: usize| Arc::ptr_eq(&old.nodes[row / 4096][row / 64 % 64], &new.nodes[row / 4096][row / 64 % 64]);
+        let shared =
+            |row: usize| Arc::ptr_eq(&old.nodes[row / 4096][row / 64 % 64], &new.nodes[row / 4096][row / 64 % 64]);
         assert!(!shared(0));
         assert!(shared(64) && shared(9_999));
     }

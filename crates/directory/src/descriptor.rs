@@ -110,7 +110,8 @@ impl DescriptorTable {
         {
             return found;
         }
-        let new = Arc::new(Explicit { number: self.number(), bytes: bytes.into(), is_readable: readable(bytes).is_some() });
+        let new =
+            Arc::new(Explicit { number: self.number(), bytes: bytes.into(), is_readable: readable(bytes).is_some() });
         table.insert(key, &new);
         new
     }

@@ -211,7 +211,9 @@ mod tests {
 
     #[test]
     fn what_is_no_dn_is_refused() {
-        for text in ["x", "CN=", "CN=a,", "=a", "CN=a+OU=b", "CN=#0401", "CN=\"a\"", r"CN=a\", r"CN=\ff", r"CN=\zz", "C N=a"] {
+        for text in
+            ["x", "CN=", "CN=a,", "=a", "CN=a+OU=b", "CN=#0401", "CN=\"a\"", r"CN=a\", r"CN=\ff", r"CN=\zz", "C N=a"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

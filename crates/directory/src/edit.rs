@@ -80,7 +80,8 @@ impl Edit {
             self.next.derive_mailbox(id);
         }
         if !self.configuration.is_empty() {
-            let objects: BTreeSet<ObjectId> = self.next.view.objects.iter().copied().chain(self.configuration).collect();
+            let objects: BTreeSet<ObjectId> =
+                self.next.view.objects.iter().copied().chain(self.configuration).collect();
             let counts = |id: &ObjectId| {
                 self.next.object(*id).is_some_and(|object| object.config().is_some() || object.class() == Class::Domain)
             };
@@ -165,7 +166,12 @@ impl Edit {
     }
 
     /// Builds an object, refusing values that it cannot hold.
-    fn build(&self, identity: Identity<'_>, attributes: &BTreeMap<String, Vec<Value>>, called: &str) -> Result<Object, ChangeError> {
+    fn build(
+        &self,
+        identity: Identity<'_>,
+        attributes: &BTreeMap<String, Vec<Value>>,
+        called: &str,
+    ) -> Result<Object, ChangeError> {
         let mut fault = None;
         let object = Object::build(&self.next.shared, identity, attributes, &mut |attribute, reason| {
             let error = || ChangeError::BadValue { object: called.to_owned(), attribute: attribute.to_owned(), reason };
@@ -175,7 +181,13 @@ impl Edit {
     }
 
     /// Refuses an object that has what belongs to another. `own` is its row, if it has one.
-    fn check_unique(&mut self, object: &Object, own: Option<ObjectId>, domain: Option<ObjectId>, called: &str) -> Result<(), ChangeError> {
+    fn check_unique(
+        &mut self,
+        object: &Object,
+        own: Option<ObjectId>,
+        domain: Option<ObjectId>,
+        called: &str,
+    ) -> Result<(), ChangeError> {
         let taken = |attribute: &str, value: String, holder: ObjectId| ChangeError::Taken {
             object: called.to_owned(),
             attribute: attribute.to_owned(),
@@ -187,7 +199,8 @@ impl Edit {
             && object.class() != Class::ForeignPrincipal
         {
             let others = next.with_sid(sid).into_iter().filter(|id| Some(*id) != own);
-            let rival = others.into_iter().find(|id| next.object(*id).is_some_and(|o| o.class() != Class::ForeignPrincipal));
+            let rival =
+                others.into_iter().find(|id| next.object(*id).is_some_and(|o| o.class() != Class::ForeignPrincipal));
             if let Some(holder) = rival {
                 return Err(taken(crate::attributes::OBJECT_SID, next.sid(sid).to_string(), holder));
             }

@@ -86,9 +86,11 @@ impl Snapshot {
     }
 
     fn default_mailbox(&self) -> Arc<Explicit> {
-        Arc::clone(self.shared.default_mailbox.get_or_init(|| {
-            self.shared.descriptors.explicit(&mailbox::default_descriptor().to_bytes())
-        }))
+        Arc::clone(
+            self.shared
+                .default_mailbox
+                .get_or_init(|| self.shared.descriptors.explicit(&mailbox::default_descriptor().to_bytes())),
+        )
     }
 
     /// Derives the mailbox descriptors of all owners in a database anew.

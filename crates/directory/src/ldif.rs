@@ -173,7 +173,9 @@ impl Line {
         let name_len = self.name()?.len();
         let rest = &self.text[name_len + 1..];
         match rest {
-            [b'<', ..] => Err(self.error("values from URLs are not read; put the value into the file in base64 (“::”)")),
+            [b'<', ..] => {
+                Err(self.error("values from URLs are not read; put the value into the file in base64 (“::”)"))
+            }
             [b':', encoded @ ..] => {
                 let encoded: Vec<u8> = encoded.iter().copied().filter(|b| *b != b' ').collect();
                 STANDARD.decode(encoded).map_err(|e| self.error(format!("bad base64: {e}")))
@@ -288,7 +290,8 @@ fn modifications(lines: &[Line]) -> Result<Vec<Modification>, LdifError> {
 
 fn rename(head: &Line, lines: &[Line]) -> Result<EntryChange, LdifError> {
     let find = |name: &str| lines.iter().find(|line| line.is(name));
-    if let Some(line) = lines.iter().find(|l| !["newrdn", "deleteoldrdn", "newsuperior"].iter().any(|name| l.is(name))) {
+    if let Some(line) = lines.iter().find(|l| !["newrdn", "deleteoldrdn", "newsuperior"].iter().any(|name| l.is(name)))
+    {
         return Err(line.error("expected newrdn, deleteoldrdn or newsuperior"));
     }
     let rdn = find("newrdn").ok_or_else(|| head.error("newrdn is missing"))?.text_value()?;
@@ -356,7 +359,10 @@ mod tests {
         let entries = parse(text).unwrap();
         assert_eq!(entries[0].line, 4);
         assert_eq!(entries[0].dn, "CN=a,DC=x");
-        assert_eq!(entries[0].change, add("", &[("objectClass", b"top"), ("cn", "ä".as_bytes()), ("description", b"")]));
+        assert_eq!(
+            entries[0].change,
+            add("", &[("objectClass", b"top"), ("cn", "ä".as_bytes()), ("description", b"")])
+        );
         assert_eq!(entries[1].line, 11);
     }
 

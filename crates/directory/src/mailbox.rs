@@ -36,10 +36,8 @@ fn inherited(ace: &Ace) -> Option<Ace> {
     let below = ace.flags.contains(AceFlags::CONTAINER_INHERIT) || ace.flags.contains(AceFlags::OBJECT_INHERIT);
     let for_mailboxes = ace.inherited_object_type.is_none();
     // Plain and object ACEs only: a condition is about a directory object, not about a mailbox.
-    let plain = matches!(
-        ace.ace_type,
-        AceType::ALLOWED | AceType::DENIED | AceType::ALLOWED_OBJECT | AceType::DENIED_OBJECT
-    );
+    let plain =
+        matches!(ace.ace_type, AceType::ALLOWED | AceType::DENIED | AceType::ALLOWED_OBJECT | AceType::DENIED_OBJECT);
     if !plain || !(own || below && for_mailboxes) {
         return None;
     }

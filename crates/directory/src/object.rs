@@ -340,7 +340,8 @@ impl Object {
                 return false;
             }
             number::USER_ACCOUNT_CONTROL => {
-                let disabled = self.class.is_account() && integer(first).is_none_or(|n| n as u32 & ACCOUNT_DISABLED != 0);
+                let disabled =
+                    self.class.is_account() && integer(first).is_none_or(|n| n as u32 & ACCOUNT_DISABLED != 0);
                 self.flags &= !flag(ENABLED, disabled);
             }
             number::PRIMARY_GROUP_ID => self.primary_group = integer(first).map_or(0, |n| n as u32),
@@ -348,7 +349,9 @@ impl Object {
             number::ADMIN_COUNT => self.flags |= flag(ADMIN_COUNT, integer(first).is_some_and(|n| n > 0)),
             number::HIDE_FROM_ADDRESS_LISTS => self.flags |= flag(HIDDEN, is_true(first)),
             number::REQUIRE_AUTH_TO_SEND_TO => self.flags |= flag(REQUIRE_AUTH, is_true(first)),
-            number if attributes::known(number).is_some_and(|a| matches!(a.syntax, Syntax::Link(_) | Syntax::Derived)) => {
+            number
+                if attributes::known(number).is_some_and(|a| matches!(a.syntax, Syntax::Link(_) | Syntax::Derived)) =>
+            {
                 return false;
             }
             _ => {}
@@ -428,9 +431,8 @@ fn address_key(text: &str) -> Option<u64> {
 /// An address that is canonical but for case: nearly all are, and they need no parser. Anything doubtful is not plain.
 fn is_plain(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
-    let label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
+    let label =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     text.len() <= 128
         && local.len() <= 64
         && local.split('.').all(label)

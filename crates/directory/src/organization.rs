@@ -125,13 +125,18 @@ impl Builder<'_> {
             record.with(a::OBJECT_SID, everybody.to_bytes())
         });
         let builtin = self.add(domain, Class::BuiltinDomain, "Builtin", |record| record);
-        let admins: Vec<Value> = [512, 519].iter().filter_map(|rid| self.names.domain_sid.with_rid(*rid)).map(by_sid).collect();
+        let admins: Vec<Value> =
+            [512, 519].iter().filter_map(|rid| self.names.domain_sid.with_rid(*rid)).map(by_sid).collect();
         let users = vec![link_value(&authenticated)].into_iter();
         let users: Vec<Value> = users.chain(self.names.domain_sid.with_rid(513).map(by_sid)).collect();
         for (name, sid, members) in [
             ("Administrators", well_known::BUILTIN_ADMINISTRATORS, admins),
             ("Users", well_known::BUILTIN_USERS, users),
-            ("Guests", well_known::BUILTIN_GUESTS, self.names.domain_sid.with_rid(514).map(by_sid).into_iter().collect()),
+            (
+                "Guests",
+                well_known::BUILTIN_GUESTS,
+                self.names.domain_sid.with_rid(514).map(by_sid).into_iter().collect(),
+            ),
             ("Account Operators", well_known::BUILTIN_ACCOUNT_OPERATORS, Vec::new()),
             ("Server Operators", well_known::BUILTIN_SERVER_OPERATORS, Vec::new()),
             ("Print Operators", well_known::BUILTIN_PRINT_OPERATORS, Vec::new()),
@@ -199,7 +204,8 @@ impl Builder<'_> {
     fn organization_descriptor(&self) -> Value {
         let domain = &self.names.domain_sid;
         let bytes = defaults::explicit(Class::Organization, Some(domain), Some(domain));
-        let (Ok(mut sd), Some(group)) = (SecurityDescriptor::parse(&bytes), domain.with_rid(ORGANIZATION_MANAGEMENT)) else {
+        let (Ok(mut sd), Some(group)) = (SecurityDescriptor::parse(&bytes), domain.with_rid(ORGANIZATION_MANAGEMENT))
+        else {
             return bytes;
         };
         let below = AceFlags::CONTAINER_INHERIT;
@@ -265,7 +271,12 @@ pub fn with_addresses(record: Record, addresses: &[&str]) -> Record {
 }
 
 /// A receive connector below a server. None: the server has no place for connectors.
-pub fn receive_connector(snapshot: &Snapshot, server: ObjectId, connector: &NewConnector, guid: Guid) -> Option<Record> {
+pub fn receive_connector(
+    snapshot: &Snapshot,
+    server: ObjectId,
+    connector: &NewConnector,
+    guid: Guid,
+) -> Option<Record> {
     let parent = RECEIVE_CONNECTORS
         .iter()
         .try_fold(server, |at, name| snapshot.child(Some(at), &Rdn::new("CN", *name).key()))?;
@@ -274,7 +285,13 @@ pub fn receive_connector(snapshot: &Snapshot, server: ObjectId, connector: &NewC
     Some(connector_record(connector, guid, snapshot.object(parent)?.guid(), domain, root))
 }
 
-fn connector_record(connector: &NewConnector, guid: Guid, parent: Guid, domain: Option<&Sid>, root: Option<&Sid>) -> Record {
+fn connector_record(
+    connector: &NewConnector,
+    guid: Guid,
+    parent: Guid,
+    domain: Option<&Sid>,
+    root: Option<&Sid>,
+) -> Record {
     let bytes = defaults::explicit(Class::ReceiveConnector, domain, root);
     let descriptor = match SecurityDescriptor::parse(&bytes) {
         Ok(mut sd) => {

@@ -40,7 +40,8 @@ pub(crate) fn protected_set(snapshot: &Snapshot) -> RoaringBitmap {
 /// The protected groups that exist.
 fn roots(snapshot: &Snapshot) -> Vec<ObjectId> {
     let excluded = excluded_operators(snapshot);
-    let builtin = BUILTIN.iter().filter(|(_, bit)| excluded & bit == 0).filter_map(|(rid, _)| well_known::BUILTIN.with_rid(*rid));
+    let builtin =
+        BUILTIN.iter().filter(|(_, bit)| excluded & bit == 0).filter_map(|(rid, _)| well_known::BUILTIN.with_rid(*rid));
     let of_domain = |domain: &Domain| GROUPS.map(|rid| domain.sid.with_rid(rid));
     let groups = snapshot.domains().iter().flat_map(of_domain).flatten();
     // BUILTIN groups exist once in each domain, with the same SID.
@@ -54,7 +55,9 @@ fn can_be_protected(object: &Object) -> bool {
 
 /// Accounts that have the group as their primary group.
 fn primary_members(snapshot: &Snapshot, group: ObjectId) -> Vec<ObjectId> {
-    let Some(sid) = snapshot.object(group).and_then(Object::sid).map(|sid| snapshot.sid(sid)) else { return Vec::new() };
+    let Some(sid) = snapshot.object(group).and_then(Object::sid).map(|sid| snapshot.sid(sid)) else {
+        return Vec::new();
+    };
     let Some(rid) = sid.rid() else { return Vec::new() };
     let same_domain = |object: &Object| object.sid().and_then(|sid| snapshot.sid(sid).domain()) == sid.domain();
     if (513..=515).contains(&rid) {

@@ -134,7 +134,8 @@ impl Snapshot {
             None if name.contains('@') => {
                 let mut found = self.with_upn(name);
                 if let Ok(address) = CanonicalAddress::parse(name) {
-                    let primary = |object: &Object| object.primary_address().is_some_and(|own| own.canonical() == address);
+                    let primary =
+                        |object: &Object| object.primary_address().is_some_and(|own| own.canonical() == address);
                     found.extend(self.find_all(Which::Address, hash(address.as_str()), primary));
                 }
                 found
@@ -159,7 +160,9 @@ impl Snapshot {
         }
         if let Some((sid, ..)) = well_known_names().find(|(_, domain, short)| {
             short.eq_ignore_ascii_case(name)
-                || name.split_once('\\').is_some_and(|(d, n)| d.eq_ignore_ascii_case(domain) && n.eq_ignore_ascii_case(short))
+                || name
+                    .split_once('\\')
+                    .is_some_and(|(d, n)| d.eq_ignore_ascii_case(domain) && n.eq_ignore_ascii_case(short))
         }) {
             return Ok(sid);
         }
@@ -173,10 +176,12 @@ impl Snapshot {
             return if domain.is_empty() { name.to_owned() } else { format!("{domain}\\{name}") };
         }
         let standing = self.sid_id(sid).map(|sid| self.with_sid(sid)).unwrap_or_default();
-        let named = standing.into_iter().filter(|id| {
-            self.object(*id).is_some_and(|object| object.class() != Class::ForeignPrincipal)
-        });
-        let Some((id, object)) = named.filter_map(|id| Some((id, self.object(id)?))).next() else { return sid.to_string() };
+        let named = standing
+            .into_iter()
+            .filter(|id| self.object(*id).is_some_and(|object| object.class() != Class::ForeignPrincipal));
+        let Some((id, object)) = named.filter_map(|id| Some((id, self.object(id)?))).next() else {
+            return sid.to_string();
+        };
         let name = object.sam_account_name().map_or_else(|| object.name(), str::to_owned);
         if well_known::BUILTIN == sid.domain().unwrap_or(well_known::NULL) {
             return format!("BUILTIN\\{name}");
@@ -196,9 +201,8 @@ impl Snapshot {
             };
             return self.with_sam(name, None).into_iter().filter(builtin).collect();
         }
-        let named = |own: &&Domain| {
-            own.netbios_name.eq_ignore_ascii_case(domain) || own.dns_name.eq_ignore_ascii_case(domain)
-        };
+        let named =
+            |own: &&Domain| own.netbios_name.eq_ignore_ascii_case(domain) || own.dns_name.eq_ignore_ascii_case(domain);
         self.domains().iter().find(named).map_or(Vec::new(), |domain| self.with_sam(name, Some(domain)))
     }
 
@@ -231,7 +235,8 @@ impl Snapshot {
         let mut at = self.domains().iter().find(|own| own.dns_name.eq_ignore_ascii_case(&domain))?.object;
         for part in parts.filter(|part| !part.is_empty()) {
             let below = ["CN", "OU", "DC"].into_iter();
-            at = below.map(|kind| dn::Rdn::new(kind, part.as_str()).key()).find_map(|key| self.child(Some(at), &key))?;
+            at =
+                below.map(|kind| dn::Rdn::new(kind, part.as_str()).key()).find_map(|key| self.child(Some(at), &key))?;
         }
         Some(at)
     }

@@ -43,7 +43,8 @@ impl AttributeNames {
         if let Some(number) = unknown.numbers.get(&folded) {
             return *number;
         }
-        let number = u16::try_from(unknown.names.len()).ok().and_then(|n| n.checked_add(FIRST_UNKNOWN)).unwrap_or(OVERFLOW);
+        let number =
+            u16::try_from(unknown.names.len()).ok().and_then(|n| n.checked_add(FIRST_UNKNOWN)).unwrap_or(OVERFLOW);
         if number != OVERFLOW {
             unknown.names.push(name.to_owned());
             unknown.numbers.insert(folded, number);

@@ -179,7 +179,9 @@ impl Snapshot {
 
     /// The object of that name right below a parent. `key` is as [`rdn_key`] gives it.
     pub(crate) fn child(&self, parent: Option<ObjectId>, key: &str) -> Option<ObjectId> {
-        self.find(Which::Name, name_key(parent, key), |object| object.parent() == parent && rdn_key(object.rdn()) == key)
+        self.find(Which::Name, name_key(parent, key), |object| {
+            object.parent() == parent && rdn_key(object.rdn()) == key
+        })
     }
 
     /// By objectSid; none when several foreign principals share it.
@@ -239,9 +241,9 @@ impl Snapshot {
         let mut next = 0;
         while let Some(id) = found.get(next).copied() {
             next += 1;
-            let inner = self.children(id).filter(|child| {
-                self.object(*child).is_some_and(|child| !child.class().is_naming_context())
-            });
+            let inner = self
+                .children(id)
+                .filter(|child| self.object(*child).is_some_and(|child| !child.class().is_naming_context()));
             found.extend(inner);
         }
         found
@@ -430,7 +432,8 @@ impl Snapshot {
         }
         // The root domain is the one that holds the organization, else the topmost and oldest.
         let home = view.organization.map(|id| self.path(id)).unwrap_or_default();
-        view.domains.sort_by_key(|domain| (!home.contains(&domain.object), self.path(domain.object).len(), domain.object));
+        view.domains
+            .sort_by_key(|domain| (!home.contains(&domain.object), self.path(domain.object).len(), domain.object));
         if let Some(root) = view.domains.first_mut() {
             root.is_root = true;
         }

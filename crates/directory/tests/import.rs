@@ -83,7 +83,12 @@ fn an_object_whose_descriptor_is_missing_is_unreadable_and_reported() {
     let (snapshot, import) = import(&o.snapshot, &dump(), &map());
     let bea = snapshot.resolve("bea").unwrap();
     assert!(snapshot.descriptor(bea).is_none());
-    assert!(import.warnings.iter().any(|warning| warning.dn.starts_with("CN=Bea") && warning.text.contains("nTSecurityDescriptor")));
+    assert!(
+        import
+            .warnings
+            .iter()
+            .any(|warning| warning.dn.starts_with("CN=Bea") && warning.text.contains("nTSecurityDescriptor"))
+    );
 }
 
 #[test]

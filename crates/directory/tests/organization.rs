@@ -267,7 +267,9 @@ fn a_connector_that_cannot_be_read_is_refused_with_the_reason() {
         assert!(matches!(&error, ChangeError::BadValue { attribute: named, .. } if named == attribute), "{error}");
     }
     o.set(id, attributes::HEADER_FROM, "observe");
-    let Some(Config::ReceiveConnector(connector)) = o.snapshot.object(id).unwrap().config() else { panic!("no connector") };
+    let Some(Config::ReceiveConnector(connector)) = o.snapshot.object(id).unwrap().config() else {
+        panic!("no connector")
+    };
     assert_eq!(connector.header_from, directory::HeaderFrom::Observe);
 }
 
@@ -315,8 +317,12 @@ fn a_link_to_nothing_is_refused() {
     let mut o = Organization::new();
     let team = o.group("example.com/Users", "team", true);
     let guid = o.guid_of(team);
-    let change =
-        Change::Values { guid, attribute: "member".into(), add: vec![b"CN=ghost,DC=example,DC=com".to_vec()], remove: vec![] };
+    let change = Change::Values {
+        guid,
+        attribute: "member".into(),
+        add: vec![b"CN=ghost,DC=example,DC=com".to_vec()],
+        remove: vec![],
+    };
     let error = o.try_apply(vec![change]).unwrap_err();
     assert!(matches!(error, ChangeError::UnknownLink { target, .. } if target.starts_with("CN=ghost")));
 }

@@ -120,7 +120,8 @@ fn who_cannot_log_on_has_no_token() {
 #[test]
 fn tokens_of_hosts_and_strangers_hold_no_account_sids() {
     let o = Organization::new();
-    let of = |token: Arc<directory::Token>| -> BTreeSet<Sid> { token.sids.iter().map(|sid| o.snapshot.sid(sid)).collect() };
+    let of =
+        |token: Arc<directory::Token>| -> BTreeSet<Sid> { token.sids.iter().map(|sid| o.snapshot.sid(sid)).collect() };
     let stranger = of(o.snapshot.anonymous_token());
     assert_eq!(stranger, [well_known::ANONYMOUS_LOGON, well_known::NETWORK].into_iter().collect());
     for (kind, sid) in [

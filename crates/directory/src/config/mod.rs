@@ -231,10 +231,8 @@ pub struct SendConnector {
 
 impl IpRange {
     /// All IPv4 addresses, as connectors of usage Internet have it.
-    pub const ALL_V4: IpRange = IpRange {
-        first: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-        last: IpAddr::V4(std::net::Ipv4Addr::BROADCAST),
-    };
+    pub const ALL_V4: IpRange =
+        IpRange { first: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), last: IpAddr::V4(std::net::Ipv4Addr::BROADCAST) };
     /// All IPv6 addresses.
     pub const ALL_V6: IpRange = IpRange {
         first: IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
@@ -245,7 +243,10 @@ impl IpRange {
     pub fn parse(text: &str) -> Result<IpRange, String> {
         let text = text.trim();
         let address = |part: &str| {
-            part.trim().parse::<IpAddr>().map(|ip| ip.to_canonical()).map_err(|_| format!("“{part}” is not an IP address"))
+            part.trim()
+                .parse::<IpAddr>()
+                .map(|ip| ip.to_canonical())
+                .map_err(|_| format!("“{part}” is not an IP address"))
         };
         if let Some((base, bits)) = text.split_once('/') {
             return IpRange::network(address(base)?, bits.trim());
@@ -262,17 +263,22 @@ impl IpRange {
 
     fn network(base: IpAddr, bits: &str) -> Result<IpRange, String> {
         let width = if base.is_ipv4() { 32 } else { 128 };
-        let bits: u32 = bits.parse().ok().filter(|bits| *bits <= width).ok_or(format!("“/{bits}” is not a prefix length"))?;
+        let bits: u32 =
+            bits.parse().ok().filter(|bits| *bits <= width).ok_or(format!("“/{bits}” is not a prefix length"))?;
         let host = if bits == 0 { u128::MAX } else { (1u128 << (width - bits).min(127)) - 1 };
         let host = if width - bits == 128 { u128::MAX } else { host };
         Ok(match base {
             IpAddr::V4(ip) => {
                 let host = (host & 0xFFFF_FFFF) as u32;
-                IpRange { first: IpAddr::V4((ip.to_bits() & !host).into()), last: IpAddr::V4((ip.to_bits() | host).into()) }
+                IpRange {
+                    first: IpAddr::V4((ip.to_bits() & !host).into()),
+                    last: IpAddr::V4((ip.to_bits() | host).into()),
+                }
             }
-            IpAddr::V6(ip) => {
-                IpRange { first: IpAddr::V6((ip.to_bits() & !host).into()), last: IpAddr::V6((ip.to_bits() | host).into()) }
-            }
+            IpAddr::V6(ip) => IpRange {
+                first: IpAddr::V6((ip.to_bits() & !host).into()),
+                last: IpAddr::V6((ip.to_bits() | host).into()),
+            },
         })
     }
 
@@ -372,4 +378,3 @@ impl AddressSpace {
 pub(crate) fn is_below(domain: &str, parent: &str) -> bool {
     domain.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
 }
-

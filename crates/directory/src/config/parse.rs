@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use crate::attributes::{self, known, number};
 use crate::object::{integer, is_true};
 use crate::{
-    AcceptedDomain, AddressSpace, AuthMechanisms, Class, Config, Database, DomainKind, HeaderFrom, IpRange, Object, OnBehalf,
-    Organization, ReceiveConnector, SendConnector, Server,
+    AcceptedDomain, AddressSpace, AuthMechanisms, Class, Config, Database, DomainKind, HeaderFrom, IpRange, Object,
+    OnBehalf, Organization, ReceiveConnector, SendConnector, Server,
 };
 
 /// Attribute and what is wrong with it.
@@ -37,7 +37,10 @@ impl<'a> Fields<'a> {
     fn receive_connector(&self) -> Result<ReceiveConnector, Fault> {
         let bindings = self.texts(number::RECEIVE_BINDINGS).map(|text| {
             text.parse::<SocketAddr>().map_err(|_| {
-                (attributes::RECEIVE_BINDINGS, format!("“{text}” is not an address with a port, such as 0.0.0.0:25 or [::]:25"))
+                (
+                    attributes::RECEIVE_BINDINGS,
+                    format!("“{text}” is not an address with a port, such as 0.0.0.0:25 or [::]:25"),
+                )
             })
         });
         let ranges = self
@@ -60,7 +63,8 @@ impl<'a> Fields<'a> {
             max_logon_failures: self.small(number::RECEIVE_MAX_LOGON_FAILURES, 3)?,
             max_connections: self.small(number::RECEIVE_MAX_CONNECTIONS, 5_000)?,
             max_connections_per_source: self.small(number::RECEIVE_MAX_PER_SOURCE, 200)?,
-            command_timeout_ms: self.seconds(number::COMMAND_TIMEOUT, self.seconds(number::RECEIVE_INACTIVITY, 300_000)?)?,
+            command_timeout_ms: self
+                .seconds(number::COMMAND_TIMEOUT, self.seconds(number::RECEIVE_INACTIVITY, 300_000)?)?,
             data_timeout_ms: self.seconds(number::DATA_TIMEOUT, self.seconds(number::RECEIVE_INACTIVITY, 300_000)?)?,
             session_lifetime_ms: self.seconds(number::RECEIVE_TIMEOUT, 3_600_000)?,
             tarpit_ms: self.number(number::RECEIVE_TARPIT, 0)?,
@@ -140,7 +144,9 @@ impl<'a> Fields<'a> {
             (Some(c), None) if !c.is_alphanumeric() && !"\\@.-_ ".contains(c) && !c.is_control() => Ok(c),
             _ => Err((
                 attributes::LOGON_SEPARATOR,
-                format!("“{text}” must be one character that no logon name has: not a letter, digit, or one of \\ @ . - _"),
+                format!(
+                    "“{text}” must be one character that no logon name has: not a letter, digit, or one of \\ @ . - _"
+                ),
             )),
         }
     }

@@ -27,7 +27,13 @@ impl Edit {
         self.replace_values(id, own)
     }
 
-    pub(super) fn values(&mut self, id: ObjectId, name: &str, add: &[Value], remove: &[Value]) -> Result<(), ChangeError> {
+    pub(super) fn values(
+        &mut self,
+        id: ObjectId,
+        name: &str,
+        add: &[Value],
+        remove: &[Value],
+    ) -> Result<(), ChangeError> {
         let Some((number, _)) = link_kind(name) else {
             let mut values = self.next.attribute(id, name);
             values.retain(|value| !remove.contains(value));
@@ -37,7 +43,8 @@ impl Edit {
         };
         // Removing a link to what does not exist is done already.
         let known = remove.iter().filter_map(|value| self.link_target(value));
-        let removed: BTreeSet<ObjectId> = known.filter(|target| self.next.links.contains(number, id, *target)).collect();
+        let removed: BTreeSet<ObjectId> =
+            known.filter(|target| self.next.links.contains(number, id, *target)).collect();
         let added = self.resolve_links_of(id, number, add)?;
         let added: BTreeSet<ObjectId> =
             added.into_iter().filter(|target| !self.next.links.contains(number, id, *target)).collect();
@@ -130,7 +137,10 @@ impl Edit {
                         self.problems.push(Problem::Unreadable { object: new.guid() });
                     }
                 }
-                attributes::GROUP_TYPE | attributes::SID_HISTORY | attributes::PRIMARY_GROUP_ID | attributes::OBJECT_SID => {
+                attributes::GROUP_TYPE
+                | attributes::SID_HISTORY
+                | attributes::PRIMARY_GROUP_ID
+                | attributes::OBJECT_SID => {
                     self.memberships = true;
                 }
                 // ExchangeLegacyInterop is known by its name.
@@ -142,7 +152,13 @@ impl Edit {
     }
 
     /// Sets and removes links, the database of a mailbox owner included, and writes the log.
-    pub(super) fn set_links(&mut self, id: ObjectId, number: u16, added: &BTreeSet<ObjectId>, removed: &BTreeSet<ObjectId>) {
+    pub(super) fn set_links(
+        &mut self,
+        id: ObjectId,
+        number: u16,
+        added: &BTreeSet<ObjectId>,
+        removed: &BTreeSet<ObjectId>,
+    ) {
         if added.is_empty() && removed.is_empty() {
             return;
         }
@@ -172,10 +188,17 @@ impl Edit {
     }
 
     /// The targets of all values of a link attribute.
-    pub(super) fn resolve_links(&self, id: ObjectId, number: u16, values: &[Value]) -> Result<BTreeSet<ObjectId>, ChangeError> {
+    pub(super) fn resolve_links(
+        &self,
+        id: ObjectId,
+        number: u16,
+        values: &[Value],
+    ) -> Result<BTreeSet<ObjectId>, ChangeError> {
         let targets = self.resolve_links_of(id, number, values)?;
         match attributes::known(number) {
-            Some(attribute) if attribute.single && targets.len() > 1 => Err(self.bad(id, attribute.name, "may have one value")),
+            Some(attribute) if attribute.single && targets.len() > 1 => {
+                Err(self.bad(id, attribute.name, "may have one value"))
+            }
             _ => Ok(targets),
         }
     }

@@ -8,7 +8,9 @@ use super::Edit;
 use crate::attributes::{self, NEXT_RID, Syntax, number};
 use crate::descriptor::readable;
 use crate::object::{Identity, integer, rdn_key};
-use crate::{AttributeChange, ChangeError, Class, Object, ObjectChange, ObjectId, Problem, Record, Value, defaults, dn, links};
+use crate::{
+    AttributeChange, ChangeError, Class, Object, ObjectChange, ObjectId, Problem, Record, Value, defaults, dn, links,
+};
 
 /// The first RID that a domain gives out; below it are those of well-known principals.
 const FIRST_RID: u32 = 1000;
@@ -137,7 +139,8 @@ impl Edit {
             if attributes::by_back_link(name).is_some() {
                 return Err(ChangeError::ReadOnly { object: called.to_owned(), attribute: name.clone() });
             }
-            let derived = attributes::by_name(name).is_some_and(|a| matches!(a.syntax, Syntax::Derived | Syntax::Link(_)));
+            let derived =
+                attributes::by_name(name).is_some_and(|a| matches!(a.syntax, Syntax::Derived | Syntax::Link(_)));
             if !derived {
                 own.insert(self.next.shared.names.name(self.next.shared.names.number(name)), values.clone());
             }
@@ -172,8 +175,11 @@ impl Edit {
         domain: Option<ObjectId>,
     ) -> Vec<u8> {
         // A domain's own default names its own groups, and those of the root if it is not the first.
-        let own_sid = own.get(attributes::OBJECT_SID).and_then(|values| Sid::parse(values.first()?).ok()).map(|(sid, _)| sid);
-        let of = |id: ObjectId| self.next.domains().iter().find(|domain| domain.object == id).map(|domain| domain.sid.clone());
+        let own_sid =
+            own.get(attributes::OBJECT_SID).and_then(|values| Sid::parse(values.first()?).ok()).map(|(sid, _)| sid);
+        let of = |id: ObjectId| {
+            self.next.domains().iter().find(|domain| domain.object == id).map(|domain| domain.sid.clone())
+        };
         let root = self.next.domains().first().map(|domain| domain.sid.clone());
         if class == Class::Domain {
             return defaults::explicit(class, own_sid.as_ref(), root.as_ref().or(own_sid.as_ref()));
@@ -286,7 +292,10 @@ impl Edit {
         if let Some(slot) = self.next.objects.get_mut(domain.0 as usize) {
             *slot = Some(std::sync::Arc::new(new));
         }
-        self.record_attributes(object.guid(), vec![AttributeChange::Replaced { name: NEXT_RID.to_owned(), before, after }]);
+        self.record_attributes(
+            object.guid(),
+            vec![AttributeChange::Replaced { name: NEXT_RID.to_owned(), before, after }],
+        );
     }
 
     /// A SID that goes with its object is not given out again: an ACE somewhere may still name it.

@@ -38,7 +38,11 @@ impl Importer<'_> {
                 Some(target) => add.push(link_value(&target)),
                 None => {
                     let target = String::from_utf8_lossy(value);
-                    self.warn(line, &dn, format!("{attribute}: “{target}” left out: there is no such object to link to"));
+                    self.warn(
+                        line,
+                        &dn,
+                        format!("{attribute}: “{target}” left out: there is no such object to link to"),
+                    );
                 }
             }
         }

@@ -10,7 +10,7 @@ mod values;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use acl::{Guid, SecurityDescriptor, SddlContext, Sid};
+use acl::{Guid, SddlContext, SecurityDescriptor, Sid};
 
 use crate::attributes::{self, Syntax};
 use crate::descriptor::readable;
@@ -163,8 +163,12 @@ impl<'a> Importer<'a> {
     fn new_object(&mut self, mut source: values::Source, own_key: String, new_guid: &mut dyn FnMut() -> Guid) {
         let (line, name) = (source.line, source.dn.clone());
         let above = &source.rdns[1..];
-        let parent = self.locate(&key(above)).or_else(|| self.snapshot.by_dn(&dn::join(above)).and_then(|id| self.guid_of(id)));
-        if parent.is_none() && !(source.class.is_naming_context() && source.from_directory()) && source.class != Class::Domain {
+        let parent =
+            self.locate(&key(above)).or_else(|| self.snapshot.by_dn(&dn::join(above)).and_then(|id| self.guid_of(id)));
+        if parent.is_none()
+            && !(source.class.is_naming_context() && source.from_directory())
+            && source.class != Class::Domain
+        {
             let text = format!("left out: its parent {} is neither in the file nor in the directory", dn::join(above));
             return self.warn(line, &name, text);
         }
@@ -294,7 +298,9 @@ impl<'a> Importer<'a> {
             (attributes::USER_PRINCIPAL_NAME, anywhere, Which::Upn),
             (attributes::MAILBOX_GUID, anywhere, Which::Mailbox),
         ] {
-            let Some(value) = source.attributes.get(attribute).and_then(|values| values.first()).cloned() else { continue };
+            let Some(value) = source.attributes.get(attribute).and_then(|values| values.first()).cloned() else {
+                continue;
+            };
             let text = match attribute {
                 attributes::MAILBOX_GUID => value.iter().map(|byte| format!("{byte:02x}")).collect(),
                 _ => dn::folded(&String::from_utf8_lossy(&value)),
@@ -313,7 +319,9 @@ impl<'a> Importer<'a> {
     fn holder(&self, which: Which, value: &[u8], folded: &str, domain: Option<Guid>) -> Option<ObjectId> {
         if which == Which::Mailbox {
             let guid = Guid(value.try_into().ok()?);
-            return self.snapshot.find(which, crate::index::hash(&guid), |o| o.mailbox().is_some_and(|m| m.guid == guid));
+            return self
+                .snapshot
+                .find(which, crate::index::hash(&guid), |o| o.mailbox().is_some_and(|m| m.guid == guid));
         }
         let text = |object: &Object| match which {
             Which::Sam => object.sam_account_name().map(dn::folded),
@@ -321,9 +329,9 @@ impl<'a> Importer<'a> {
         };
         let found = self.snapshot.find_all(which, crate::index::hash(folded), |o| text(o).as_deref() == Some(folded));
         let wanted = self.domain_sid(domain);
-        found.into_iter().find(|id| {
-            which == Which::Upn || self.snapshot.domain_of(*id).map(|domain| domain.sid.clone()) == wanted
-        })
+        found
+            .into_iter()
+            .find(|id| which == Which::Upn || self.snapshot.domain_of(*id).map(|domain| domain.sid.clone()) == wanted)
     }
 
     /// The explicit part of the descriptor, in binary; empty when it is missing or cannot be read.
@@ -333,7 +341,11 @@ impl<'a> Importer<'a> {
         let bytes = match given {
             None if source.from_directory() => {
                 let (line, name) = (source.line, source.dn.clone());
-                self.warn(line, &name, "has no nTSecurityDescriptor (dump it with the right to read it): nothing is granted on it");
+                self.warn(
+                    line,
+                    &name,
+                    "has no nTSecurityDescriptor (dump it with the right to read it): nothing is granted on it",
+                );
                 Value::new()
             }
             None => return,
@@ -345,7 +357,11 @@ impl<'a> Importer<'a> {
                     Ok(bytes) => bytes,
                     Err(reason) => {
                         let (line, name) = (source.line, source.dn.clone());
-                        self.warn(line, &name, format!("the nTSecurityDescriptor cannot be read ({reason}): nothing is granted on it"));
+                        self.warn(
+                            line,
+                            &name,
+                            format!("the nTSecurityDescriptor cannot be read ({reason}): nothing is granted on it"),
+                        );
                         Value::new()
                     }
                 }
@@ -376,7 +392,8 @@ impl<'a> Importer<'a> {
     /// `modify`, `delete` and `modrdn` records.
     fn change(&mut self, entry: &Entry) {
         let rdns = dn::parse(&entry.dn).unwrap_or_default();
-        let Some(guid) = self.locate(&key(&rdns)).or_else(|| self.snapshot.by_dn(&entry.dn).and_then(|id| self.guid_of(id)))
+        let Some(guid) =
+            self.locate(&key(&rdns)).or_else(|| self.snapshot.by_dn(&entry.dn).and_then(|id| self.guid_of(id)))
         else {
             return self.warn(entry.line, &entry.dn, "left out: there is no such object");
         };
@@ -397,7 +414,9 @@ impl<'a> Importer<'a> {
                     let (attribute, values) = (modification.attribute.clone(), modification.values.clone());
                     self.import.changes.push(match modification.operation {
                         Operation::Replace => Change::Modify { guid, attributes: vec![(attribute, values)] },
-                        Operation::Delete if values.is_empty() => Change::Modify { guid, attributes: vec![(attribute, values)] },
+                        Operation::Delete if values.is_empty() => {
+                            Change::Modify { guid, attributes: vec![(attribute, values)] }
+                        }
                         Operation::Delete => Change::Values { guid, attribute, add: Vec::new(), remove: values },
                         Operation::Add => Change::Values { guid, attribute, add: values, remove: Vec::new() },
                     });

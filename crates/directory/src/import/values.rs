@@ -232,7 +232,9 @@ impl Source {
         let found = self.attributes.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
         match found {
             Some((_, values)) => values.clone(),
-            None if self.rdns[0].attribute.eq_ignore_ascii_case(name) || name.eq_ignore_ascii_case(attributes::NAME) => {
+            None if self.rdns[0].attribute.eq_ignore_ascii_case(name)
+                || name.eq_ignore_ascii_case(attributes::NAME) =>
+            {
                 vec![self.rdns[0].value.clone().into_bytes()]
             }
             None => Vec::new(),

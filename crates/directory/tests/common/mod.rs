@@ -4,7 +4,10 @@
 
 use acl::{AccessMask, Ace, AceFlags, Guid, SecurityDescriptor, Sid, names};
 use directory::organization::{self, Names, NewConnector, Usage};
-use directory::{Applied, Change, ChangeBatch, ChangeError, Class, GroupScope, GroupType, ObjectId, Record, Snapshot, Time, attributes};
+use directory::{
+    Applied, Change, ChangeBatch, ChangeError, Class, GroupScope, GroupType, ObjectId, Record, Snapshot, Time,
+    attributes,
+};
 
 pub const SYSTEM: Sid = acl::well_known::SYSTEM;
 
@@ -116,12 +119,22 @@ impl Organization {
 
     pub fn link(&mut self, source: ObjectId, attribute: &str, target: ObjectId) -> Applied {
         let add = vec![directory::link_value(&self.guid_of(target))];
-        self.apply(vec![Change::Values { guid: self.guid_of(source), attribute: attribute.into(), add, remove: vec![] }])
+        self.apply(vec![Change::Values {
+            guid: self.guid_of(source),
+            attribute: attribute.into(),
+            add,
+            remove: vec![],
+        }])
     }
 
     pub fn unlink(&mut self, source: ObjectId, attribute: &str, target: ObjectId) -> Applied {
         let remove = vec![directory::link_value(&self.guid_of(target))];
-        self.apply(vec![Change::Values { guid: self.guid_of(source), attribute: attribute.into(), add: vec![], remove }])
+        self.apply(vec![Change::Values {
+            guid: self.guid_of(source),
+            attribute: attribute.into(),
+            add: vec![],
+            remove,
+        }])
     }
 
     pub fn set(&mut self, id: ObjectId, attribute: &str, value: impl Into<Vec<u8>>) -> Applied {
