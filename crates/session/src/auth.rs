@@ -2,6 +2,7 @@
 
 use directory::{AddressOwner, ObjectId, Snapshot};
 use message::CanonicalAddress;
+use rights::Asked;
 use smtp::{AuthResponse, InitialResponse, Reply};
 use zeroize::Zeroizing;
 
@@ -131,7 +132,7 @@ impl Session {
             Named::Unknown => return self.authentication_failed(cx, out),
         };
         if let Err(denied) = rights::may_log_on(cx.snapshot, &self.authority, cx.now, account, logon) {
-            let id = self.record(cx, &denied, None, false, out);
+            let id = self.record(cx, &denied, Asked::default(), false, out);
             out.log(LogEntry::Information { context: "Logon refused", data: &id });
             return self.authentication_failed(cx, out);
         }

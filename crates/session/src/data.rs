@@ -114,13 +114,15 @@ impl Session {
             return Stage::Refused(replies::loop_detected());
         }
         let senders = senders(block);
-        self.note_senders(senders.as_ref().ok());
         let Some(transaction) = &mut self.transaction else {
             return Stage::Refused(replies::bad_sequence("Need MAIL before DATA"));
         };
         match transaction.rights.header(cx.snapshot, &self.authority, cx.now, senders.as_ref()) {
             Ok(accepted) => self.accept(cx, block, &senders, &accepted, out),
-            Err(denied) => Stage::Refused(self.refusal_reply(cx, &denied, None, out)),
+            Err(denied) => {
+                let asked = self.asked_with(senders.as_ref().ok());
+                Stage::Refused(self.refusal_reply(cx, &denied, asked, out))
+            }
         }
     }
 
@@ -133,13 +135,20 @@ impl Session {
         out: &mut dyn Output,
     ) -> Stage {
         if let Some(denied) = &accepted.observed {
-            let id = self.record(cx, denied, None, true, out);
+            let asked = self.asked_with(senders.as_ref().ok());
+            let id = self.record(cx, denied, asked, true, out);
             out.log(LogEntry::Information { context: "Would be refused", data: &id });
         }
         let queue_id = cx.host.new_id();
-        let circumstances = self.circumstances(cx, None);
-        let audit = DecisionRecord::accepted(cx.snapshot, circumstances, accepted, &queue_id);
-        let edits = self.edits(cx, block, senders, accepted, &queue_id);
+        let header = &accepted.header;
+        let audit = match header.sent_as().is_empty() && header.on_behalf_of().is_empty() {
+            true => None,
+            false => {
+                let circumstances = self.circumstances(cx, self.asked_with(senders.as_ref().ok()));
+                DecisionRecord::accepted(cx.snapshot, circumstances, accepted, &queue_id)
+            }
+        };
+        let edits = self.edits(cx, block, accepted, &queue_id);
         let header = message::rewrite::rewrite(block, &edits);
         out.begin_body(&queue_id);
         if let Some(transaction) = &mut self.transaction {

@@ -4,6 +4,7 @@ use rights::Refusal;
 use smtp::{AuthParam, BodyType, MailParams, ReversePath};
 
 use crate::host::{Output, Wait};
+use crate::refusal::asked_from;
 use crate::replies;
 use crate::session::{Context, Session};
 use crate::transaction::Transaction;
@@ -31,12 +32,11 @@ impl Session {
             return Wait::Nothing;
         }
         let sender = from.address();
-        self.note_envelope(sender);
         let marked_anonymous = params.auth == Some(AuthParam::Null);
         let decided = rights::Transaction::mail_from(cx.snapshot, &self.authority, cx.now, sender, marked_anonymous);
         let rights = match decided {
             Ok(rights) => rights,
-            Err(denied) => return self.refuse(cx, &denied, None, out),
+            Err(denied) => return self.refuse(cx, &denied, asked_from(sender), out),
         };
         // RFC 1870 §6.1: refused now rather than after it was sent.
         let limit = rights.size_limit(cx.snapshot, &self.authority, cx.now);

@@ -1,16 +1,18 @@
-//! RSET, NOOP, QUIT, VRFY, EXPN, HELP, XEXCH50, and verbs that are not known.
+//! RSET, NOOP, QUIT, VRFY, EXPN, HELP, XEXCH50, BDAT, and verbs that are not known.
+
+use smtp::Reply;
 
 use crate::host::{Host, LogEntry, Output, Wait};
 use crate::replies;
-use crate::session::Phase;
-use crate::session::{Context, Session};
+use crate::session::{Context, Phase, Session};
 
 /// The largest XEXCH50 blob that is read. It carries properties of one message, not the message.
 const MAX_BLOB: u64 = 1 << 20;
 
-/// The data of XEXCH50, read and dropped.
+/// Bytes that belong to a command, read and dropped, and what is answered then.
 pub(crate) struct Blob {
     left: u64,
+    reply: Reply,
 }
 
 impl Session {
@@ -40,9 +42,11 @@ impl Session {
         Wait::Nothing
     }
 
-    pub(crate) fn not_implemented(&mut self, out: &mut dyn Output) -> Wait {
-        self.reply(replies::not_implemented(), out);
-        Wait::Nothing
+    /// CHUNKING is not offered. A client that sends BDAT nevertheless sends its chunk without waiting, and what is in it
+    /// must not be taken for commands; nor may DATA follow (attack 4).
+    pub(crate) fn bdat(&mut self, size: u64, out: &mut dyn Output) -> Wait {
+        self.reset_transaction(out);
+        self.take_in(Blob { left: size, reply: replies::not_implemented() }, out)
     }
 
     pub(crate) fn unrecognized(&mut self, out: &mut dyn Output) -> Wait {
@@ -67,26 +71,27 @@ impl Session {
         let data = if held { "Accept Exch50 is held" } else { "Accept Exch50 is not held" };
         out.log(LogEntry::Information { context: "XEXCH50 dropped", data });
         self.reply(replies::send_binary(), out);
-        self.phase = Phase::Blob(Blob { left: size });
-        self.end_of_blob(out)
+        self.take_in(Blob { left: size, reply: replies::blob_taken() }, out)
+    }
+
+    fn take_in(&mut self, blob: Blob, out: &mut dyn Output) -> Wait {
+        match blob.left {
+            0 => self.reply(blob.reply, out),
+            _ => self.phase = Phase::Blob(blob),
+        }
+        Wait::Nothing
     }
 
     pub(crate) fn take_blob(&mut self, host: &dyn Host, input: &[u8], out: &mut dyn Output) -> (usize, Wait) {
-        let Phase::Blob(blob) = &mut self.phase else { return (input.len(), Wait::Close) };
+        let Phase::Blob(mut blob) = std::mem::replace(&mut self.phase, Phase::Command) else {
+            return (input.len(), Wait::Close);
+        };
         let taken = usize::try_from(blob.left).unwrap_or(usize::MAX).min(input.len());
         blob.left -= taken as u64;
-        let wait = match blob.left {
-            0 => self.within(host, out, |session, _, out| session.end_of_blob(out)),
-            _ => Wait::Nothing,
-        };
-        (taken, wait)
-    }
-
-    fn end_of_blob(&mut self, out: &mut dyn Output) -> Wait {
-        if matches!(&self.phase, Phase::Blob(blob) if blob.left == 0) {
-            self.phase = Phase::Command;
-            self.reply(replies::blob_taken(), out);
+        if blob.left > 0 {
+            self.phase = Phase::Blob(blob);
+            return (taken, Wait::Nothing);
         }
-        Wait::Nothing
+        (taken, self.within(host, out, |session, _, out| session.take_in(blob, out)))
     }
 }

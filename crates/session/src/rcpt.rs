@@ -2,10 +2,11 @@
 
 use directory::Snapshot;
 use message::Address;
-use rights::{Denied, Refusal};
+use rights::{Asked, Denied, Refusal};
 use smtp::{ForwardPath, RcptParams};
 
 use crate::host::{Output, Recipient, Wait};
+use crate::refusal::canonical;
 use crate::replies;
 use crate::session::{Context, Session};
 
@@ -65,13 +66,14 @@ impl Session {
         recipient: &Address,
         out: &mut dyn Output,
     ) -> Wait {
+        let asked = Asked { recipient: Some(canonical(recipient)), ..self.asked() };
         let guess = matches!(denied.refusal, Refusal::UserUnknown(_)) && self.authority.account.is_none();
         match guess {
             true => {
-                let reply = self.refusal_reply(cx, denied, Some(recipient), out);
+                let reply = self.refusal_reply(cx, denied, asked, out);
                 self.reply_slowly(cx, reply, out)
             }
-            false => self.refuse(cx, denied, Some(recipient), out),
+            false => self.refuse(cx, denied, asked, out),
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Refusals of the authorization model: their replies, and their records for the audit.
 
+use message::Address;
 use message::senders::{Mailbox, Senders};
 use rights::{Asked, Circumstances, DecisionRecord, Denied};
 use smtp::Reply;
-
-use message::Address;
 
 use crate::host::{Output, Wait};
 use crate::replies;
@@ -12,14 +11,8 @@ use crate::session::{Context, Session};
 
 impl Session {
     /// Records a refusal and answers it.
-    pub(crate) fn refuse(
-        &mut self,
-        cx: &Context<'_>,
-        denied: &Denied,
-        recipient: Option<&Address>,
-        out: &mut dyn Output,
-    ) -> Wait {
-        let reply = self.refusal_reply(cx, denied, recipient, out);
+    pub(crate) fn refuse(&mut self, cx: &Context<'_>, denied: &Denied, asked: Asked, out: &mut dyn Output) -> Wait {
+        let reply = self.refusal_reply(cx, denied, asked, out);
         if reply.code == 421 {
             return self.end(reply, out);
         }
@@ -32,10 +25,10 @@ impl Session {
         &mut self,
         cx: &Context<'_>,
         denied: &Denied,
-        recipient: Option<&Address>,
+        asked: Asked,
         out: &mut dyn Output,
     ) -> Reply {
-        let id = self.record(cx, denied, recipient, false, out);
+        let id = self.record(cx, denied, asked, false, out);
         replies::refusal(&denied.refusal, Some(&id))
     }
 
@@ -44,43 +37,50 @@ impl Session {
         &mut self,
         cx: &Context<'_>,
         denied: &Denied,
-        recipient: Option<&Address>,
+        asked: Asked,
         observed: bool,
         out: &mut dyn Output,
     ) -> String {
-        let record = DecisionRecord::refused(cx.snapshot, self.circumstances(cx, recipient), denied, observed);
+        let record = DecisionRecord::refused(cx.snapshot, self.circumstances(cx, asked), denied, observed);
         let id = record.id.clone();
         out.record(record);
         id
     }
 
-    /// Who asks, from where, and for what, as far as it is known by now.
-    pub(crate) fn circumstances(&self, cx: &Context<'_>, recipient: Option<&Address>) -> Circumstances<'_> {
+    /// Who asks, from where, and for what.
+    pub(crate) fn circumstances(&self, cx: &Context<'_>, asked: Asked) -> Circumstances<'_> {
         Circumstances {
             id: cx.host.new_id(),
             time: cx.now,
             remote: self.peer.remote.to_string(),
             authority: &self.authority,
-            asked: Asked { recipient: recipient.map(canonical), ..self.asked.clone() },
+            asked,
         }
     }
 
-    /// Notes the envelope sender for the records to come.
-    pub(crate) fn note_envelope(&mut self, sender: Option<&Address>) {
-        self.asked = Asked { mail_from: Some(sender.map_or("<>".to_owned(), canonical)), ..Asked::default() };
+    /// What the present transaction asks for so far.
+    pub(crate) fn asked(&self) -> Asked {
+        self.transaction.as_ref().map(|transaction| asked_from(transaction.sender.as_ref())).unwrap_or_default()
     }
 
-    /// Notes the header senders for the records to come.
-    pub(crate) fn note_senders(&mut self, senders: Option<&Senders>) {
-        let Some(senders) = senders else { return };
+    /// The same, with the senders of the header.
+    pub(crate) fn asked_with(&self, senders: Option<&Senders>) -> Asked {
+        let mut asked = self.asked();
+        let Some(senders) = senders else { return asked };
         let address = |mailbox: &Mailbox| canonical(&mailbox.address);
-        self.asked.from = senders.from.iter().map(address).collect();
-        self.asked.sender = senders.sender.as_ref().map(address);
+        asked.from = senders.from.iter().map(address).collect();
+        asked.sender = senders.sender.as_ref().map(address);
         let resent = senders.resent.iter().flat_map(|resent| resent.from.iter().chain(&resent.sender));
-        self.asked.resent = resent.map(address).collect();
+        asked.resent = resent.map(address).collect();
+        asked
     }
 }
 
-fn canonical(address: &Address) -> String {
+/// A question about an envelope sender.
+pub(crate) fn asked_from(sender: Option<&Address>) -> Asked {
+    Asked { mail_from: Some(sender.map_or("<>".to_owned(), canonical)), ..Asked::default() }
+}
+
+pub(crate) fn canonical(address: &Address) -> String {
     address.canonical().to_string()
 }

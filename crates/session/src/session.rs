@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use acl::Guid;
 use directory::{Config, HostKind, ObjectId, ReceiveConnector, Snapshot, Time};
-use rights::{Asked, Authority, Refusal};
+use rights::{Authority, Refusal};
 use smtp::{AuthResponse, Command, Line, LineReader, PeerError, Reply};
 
 use crate::auth::PendingLogon;
@@ -32,8 +32,6 @@ pub struct Session {
     pub(crate) errors: u32,
     /// AUTH commands that failed.
     pub(crate) failed_logons: u32,
-    /// What the present message asks for, for the records of its decisions.
-    pub(crate) asked: Asked,
     /// The version of the snapshot that [`Session::standing`] last looked at.
     version: Option<u64>,
     began: Time,
@@ -87,7 +85,9 @@ enum Incoming {
 
 impl Session {
     /// A session of a client that has connected. `connector` is the receive connector that was selected for it.
-    pub fn new(connector: ObjectId, peer: Peer, settings: Arc<Settings>, host: &dyn Host) -> Session {
+    pub fn new(connector: ObjectId, mut peer: Peer, settings: Arc<Settings>, host: &dyn Host) -> Session {
+        // `::ffff:192.0.2.1` is 192.0.2.1: ranges, audit and `Received:` know one spelling.
+        peer.remote.set_ip(peer.remote.ip().to_canonical());
         let snapshot = host.snapshot();
         let connector_guid = snapshot.object(connector).map_or(Guid([0; 16]), |object| object.guid());
         Session {
@@ -102,7 +102,6 @@ impl Session {
             lines: LineReader::new(),
             errors: 0,
             failed_logons: 0,
-            asked: Asked::default(),
             version: None,
             began: host.now(),
             deadline: None,
@@ -204,8 +203,9 @@ impl Session {
         if is_protocol_error(&reply) {
             self.errors = self.errors.saturating_add(1);
         }
-        out.log(LogEntry::Server(&reply.to_string()));
-        out.reply(&reply.to_bytes());
+        let bytes = reply.to_bytes();
+        out.reply(&bytes);
+        out.log(LogEntry::Server(String::from_utf8_lossy(&bytes).trim_end()));
     }
 
     /// A last reply, and no more.
@@ -248,11 +248,17 @@ impl Session {
             _ => return Err(Refusal::ConnectorEnded),
         };
         if self.version != Some(snapshot.version()) {
-            self.authority.host = settings.auth.external_authoritative.then_some(HostKind::ExternallySecured);
+            self.authority.host = self.trusted_by_address(settings).then_some(HostKind::ExternallySecured);
             self.authority.check(snapshot)?;
             self.version = Some(snapshot.version());
         }
         Ok(settings)
+    }
+
+    /// Whether the connector believes whoever can connect, and still takes this client (`authorization.md` §2).
+    fn trusted_by_address(&self, connector: &ReceiveConnector) -> bool {
+        let remote = self.peer.remote.ip();
+        connector.auth.external_authoritative && connector.remote_ranges.iter().any(|range| range.contains(remote))
     }
 
     /// After each step: the limits that hold for all of them.
@@ -359,7 +365,7 @@ impl Session {
             Command::Quit => self.quit(out),
             Command::Vrfy(_) | Command::Expn(_) => self.vrfy(out),
             Command::Help => self.help(out),
-            Command::Bdat { .. } => self.not_implemented(out),
+            Command::Bdat { size, .. } => self.bdat(size, out),
             Command::Lhlo(_) | Command::Unknown(_) => self.unrecognized(out),
         }
     }

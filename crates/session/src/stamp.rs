@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use directory::{HostKind, TokenKind};
 use message::header::HeaderBlock;
 use message::rewrite::Edits;
-use message::senders::{SenderFault, Senders};
 use message::trace_fields::{self, Received};
 use rights::{Accepted, NoTrace, Question, RightName};
 
@@ -25,15 +24,7 @@ pub(crate) fn too_many_hops(block: &HeaderBlock, limit: u32) -> bool {
 
 impl Session {
     /// How the header block is to be written. Decided on the block as received; nothing of this is decided here.
-    pub(crate) fn edits(
-        &self,
-        cx: &Context<'_>,
-        block: &HeaderBlock,
-        senders: &Result<Senders, SenderFault>,
-        accepted: &Accepted,
-        queue_id: &str,
-    ) -> Edits {
-        let _ = senders;
+    pub(crate) fn edits(&self, cx: &Context<'_>, block: &HeaderBlock, accepted: &Accepted, queue_id: &str) -> Edits {
         let mut prepend = vec![(Cow::Borrowed("Received"), self.received(cx, queue_id))];
         let mut drop = Vec::new();
         // What an own server says of a message survives; everybody else's word is replaced by ours.

@@ -268,6 +268,11 @@ proptest! {
                 Step::Line(line) if line.starts_with("XEXCH50") && reply.starts_with("354") => {
                     prop_assert_eq!(client.step(b"abc"), "250 2.0.0 XEXCH50 data taken\r\n");
                 }
+                Step::Line(line) if line.starts_with("BDAT") && reply.is_empty() => {
+                    let reply = client.step(b"RSET\r");
+                    prop_assert!(lost || reply.starts_with("502"), "the chunk is no command: {}", reply);
+                    (sender, recipients) = (None, Vec::new());
+                }
                 Step::Line(line) => {
                     let resets = ["EHLO", "HELO", "STARTTLS", "RSET"].iter().any(|verb| line.starts_with(verb));
                     if resets && reply.starts_with('2') {

@@ -90,7 +90,8 @@ struct Connection {
 #[derive(Default)]
 pub struct Heard {
     pub replies: Vec<String>,
-    pub records: Vec<DecisionRecord>,
+    /// Every decision that is kept: refusals, observations, and what commits with a message.
+    pub decisions: Vec<DecisionRecord>,
     pub accepted: Vec<(Submission, Vec<u8>)>,
     body: Option<Vec<u8>>,
 }
@@ -116,7 +117,7 @@ impl Output for Heard {
     }
 
     fn record(&mut self, record: DecisionRecord) {
-        self.records.push(record);
+        self.decisions.push(record);
     }
 }
 
@@ -303,6 +304,7 @@ impl World {
                     let outcome = self.host.store.get();
                     let body = heard.body.take().ok_or("a message is to be stored, and no text was given")?;
                     if outcome == StoreOutcome::Stored {
+                        heard.decisions.extend(submission.audit.clone());
                         heard.accepted.push((*submission, body));
                     }
                     session.answer(&self.host, Answer::Stored(outcome), heard)
@@ -393,17 +395,13 @@ impl World {
                 expect::accepted(lines, &submission, &text)
             }
             "trace" => {
-                let audit = heard.accepted.first().and_then(|(submission, _)| submission.audit.clone());
-                let record = match (heard.records.is_empty(), audit) {
-                    (false, _) => heard.records.remove(0),
-                    (true, Some(audit)) => audit,
-                    (true, None) => return Err("no decision was recorded".to_owned()),
-                };
+                let record = heard.decisions.pop().ok_or("no decision was recorded")?;
+                heard.decisions.clear();
                 let snapshot = self.host.organization.borrow().snapshot();
                 Difference::of(lines, &short_names(&snapshot, render_trace(&record))).into_result()
             }
-            "no trace" if heard.records.is_empty() => Ok(()),
-            "no trace" => Err(format!("a decision was recorded:\n{}", render_trace(&heard.records[0]).join("\n"))),
+            "no trace" if heard.decisions.is_empty() => Ok(()),
+            "no trace" => Err(format!("a decision was recorded:\n{}", render_trace(&heard.decisions[0]).join("\n"))),
             "nothing accepted" if heard.accepted.is_empty() => Ok(()),
             "nothing accepted" => Err("a message was accepted".to_owned()),
             "closed" if connection.closed => Ok(()),
