@@ -133,6 +133,16 @@ fn a_folded_from_is_read_whole() {
 }
 
 #[test]
+fn a_line_end_in_quotes_or_a_comment_does_not_uncover_an_address() {
+    for value in
+        ["\"x\r\n <ceo@example.com>, y\" <b@y.com>", "(x\r\n ceo@example.com,) b@y.com", "\"x\\@\r\n y\" <b@y.com>"]
+    {
+        assert_eq!(from_fault(value), Kind::FoldedAddress, "{value:?}");
+    }
+    assert_eq!(from("\"A long\r\n name\" <b@y.com>"), ["b@y.com"]);
+}
+
+#[test]
 fn a_blank_continuation_line_is_refused() {
     assert_eq!(from_fault("a@x.com,\r\n \r\n b@x.com"), Kind::BlankLine);
 }

@@ -54,6 +54,10 @@ pub enum SenderFaultKind {
     /// A comment in an address that itself has `@`, `<` or `>`.
     #[error("has a comment inside an address that looks like an address")]
     CommentInAddress,
+    /// A quoted string or comment with a line end in it and `@`, `<` or `>`: there are readers for whom the line end is
+    /// the end of it (Python's `email.utils` among them).
+    #[error("has a quoted string or comment over several lines that looks like an address")]
+    FoldedAddress,
     /// A quoted string without its end.
     #[error("has a quoted string that does not end")]
     Quote,

@@ -6,6 +6,9 @@ use crate::address::is_atext;
 /// How deeply comments may nest.
 const MAX_COMMENT_DEPTH: usize = 16;
 
+/// What makes a comment or quoted string look like an address.
+const ADDRESS_LIKE: [char; 3] = ['@', '<', '>'];
+
 /// The value of a field, checked line by line, and where reading it has come to.
 pub(super) struct Lexer<'a> {
     text: &'a str,
@@ -124,7 +127,7 @@ impl<'a> Lexer<'a> {
         while let Some((offset, c)) = chars.next() {
             match c {
                 '"' => {
-                    self.position += offset + 1;
+                    self.take_delimited(offset + 1, content.contains(ADDRESS_LIKE))?;
                     return Ok(content);
                 }
                 '\\' => content.push(escaped(chars.next())?.ok_or(Fault::Quote)?),
@@ -145,16 +148,22 @@ impl<'a> Lexer<'a> {
                 '(' if depth == MAX_COMMENT_DEPTH => return Err(Fault::CommentDepth),
                 '(' => depth += 1,
                 ')' => depth -= 1,
-                '\\' => address_like |= escaped(chars.next())?.is_some_and(|c| matches!(c, '@' | '<' | '>')),
-                '@' | '<' | '>' => address_like = true,
-                _ => {}
+                '\\' => address_like |= escaped(chars.next())?.is_some_and(|c| ADDRESS_LIKE.contains(&c)),
+                c => address_like |= ADDRESS_LIKE.contains(&c),
             }
             if depth == 0 {
-                self.position += offset + 1;
+                self.take_delimited(offset + 1, address_like)?;
                 return Ok(address_like);
             }
         }
         Err(Fault::Comment)
+    }
+
+    /// Takes a quoted string or comment of this length, unless others could see an address in its second line.
+    fn take_delimited(&mut self, length: usize, address_like: bool) -> Result<(), Fault> {
+        let text = &self.text[self.position..self.position + length];
+        self.position += length;
+        if address_like && text.contains('\r') { Err(Fault::FoldedAddress) } else { Ok(()) }
     }
 }
 

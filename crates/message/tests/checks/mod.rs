@@ -91,18 +91,29 @@ pub fn rewrite_holds(input: &[u8]) {
 /// The addresses that somebody sees who takes each line that looks like From, cuts off comments and quoted strings, and
 /// looks for `<…>` or else for words with an `@`.
 fn naive_from(header: &str) -> BTreeSet<String> {
-    let unfolded = header.replace("\r\n ", " ").replace("\r\n\t", " ");
+    let unfolded = header.replace("\r\n ", FOLD).replace("\r\n\t", FOLD);
     let from = |line: &&str| line.trim_start().to_ascii_lowercase().split(':').next().map(str::trim) == Some("from");
     let lines: Vec<&str> = unfolded.split(['\r', '\n']).filter(from).collect();
     let picked: BTreeSet<&str> = lines.first().into_iter().chain(lines.last()).copied().collect();
-    picked.iter().flat_map(|line| naive_addresses(line.split_once(':').map_or("", |(_, value)| value))).collect()
+    let values = || picked.iter().map(|line| line.split_once(':').map_or("", |(_, value)| value));
+    values()
+        .flat_map(|value| naive_addresses(&value.replace(FOLD, " ")))
+        .chain(values().flat_map(naive_addresses))
+        .collect()
 }
+
+/// Stands for a fold; where it is left in, it ends quoted strings and comments, as for Python's `email.utils`.
+const FOLD: &str = "\u{1}";
 
 fn naive_addresses(value: &str) -> Vec<String> {
     let mut bare = String::new();
     let (mut depth, mut quoted, mut escaped) = (0, false, false);
     for c in value.chars() {
         match c {
+            '\u{1}' => {
+                (depth, quoted, escaped) = (0, false, false);
+                bare.push(' ');
+            }
             _ if escaped => escaped = false,
             '\\' if quoted || depth > 0 => escaped = true,
             '"' if depth == 0 => quoted = !quoted,
