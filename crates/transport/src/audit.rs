@@ -299,9 +299,14 @@ impl Desk {
                 return false;
             }
             let ids: Vec<i64> = items.iter().map(|item| item.id).collect();
-            if let Err(error) = self.queue.ack_audit(&ids).wait() {
-                tracing::error!(%error, "the audit outbox of the queue cannot be emptied");
-                return false;
+            match self.queue.ack_audit(&ids).wait() {
+                Ok(()) => {}
+                // They come again with the next start, under the same ids.
+                Err(queue::QueueError::Closed) => return true,
+                Err(error) => {
+                    tracing::error!(%error, "the audit outbox of the queue cannot be emptied");
+                    return false;
+                }
             }
         }
     }
@@ -414,4 +419,136 @@ fn kind(verdict: VerdictKind) -> &'static str {
 /// A panic while the lock was held cannot leave these in a wrong state.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use queue::{Envelope, QueueOptions, Recipient};
+    use rights::{Asked, Who};
+    use std::path::Path;
+    use std::sync::mpsc;
+    use store::AuditFilter;
+
+    fn start(folder: &Path, options: AuditOptions) -> (Queue, AuditLog) {
+        let queue_options = QueueOptions { min_free: 0, segment_size: 4 << 20, ..QueueOptions::default() };
+        let (queue, _) = Queue::open(&folder.join("queue"), queue_options).unwrap();
+        let store = AuditStore::open(&folder.join("audit.db")).unwrap();
+        let log = AuditLog::start(store, queue.clone(), options).unwrap();
+        (queue, log)
+    }
+
+    fn record(id: &str, remote: &str, verdict: VerdictKind) -> DecisionRecord {
+        DecisionRecord {
+            id: id.to_owned(),
+            time: 1,
+            snapshot: 1,
+            verdict,
+            outcome: "none".into(),
+            reply: None,
+            refusal: Some("sender".into()),
+            who: Who { remote: remote.to_owned(), ..Who::default() },
+            asked: Asked::default(),
+            trace: Vec::new(),
+            missing: None,
+            queue_id: None,
+        }
+    }
+
+    fn refused(number: u32, remote: &str) -> DecisionRecord {
+        record(&format!("01J8ZQ5C3N5T6V7W8X9Y{number:06}"), remote, VerdictKind::Refused)
+    }
+
+    fn list(log: &AuditLog, kind: &str) -> Vec<AuditEntry> {
+        let filter = AuditFilter { kind: Some(kind.to_owned()), limit: 1000, ..AuditFilter::default() };
+        log.store().list(&filter).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_is_found_by_its_id_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_queue, log) = start(folder.path(), AuditOptions::default());
+        log.record(refused(7, "192.0.2.1:4711"));
+        let entry = log.find("01J8ZQ5C3N5T6V7W8X9Y000007").unwrap().unwrap();
+        assert_eq!((entry.kind.as_str(), entry.time), ("refused", 1));
+        let read: DecisionRecord = serde_json::from_str(&entry.json).unwrap();
+        assert_eq!(read.who.remote, "192.0.2.1:4711");
+    }
+
+    #[test]
+    fn a_flood_from_one_source_is_counted_and_others_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = AuditOptions { per_source: 3, window: Duration::from_secs(3600), ..AuditOptions::default() };
+        let (_queue, log) = start(folder.path(), options);
+        for number in 0..100 {
+            log.record(refused(number, &format!("192.0.2.1:{number}")));
+        }
+        log.record(refused(100, "192.0.2.2:1"));
+        log.flush();
+        assert_eq!(list(&log, "refused").len(), 4);
+        let desk = Arc::clone(&log.desk);
+        drop(log);
+        let filter = AuditFilter { kind: Some("flood".into()), ..AuditFilter::default() };
+        let floods = lock(&desk.store).list(&filter).unwrap();
+        assert_eq!(floods.len(), 1);
+        let facts: serde_json::Value = serde_json::from_str(&floods[0].json).unwrap();
+        assert_eq!((facts["source"].as_str(), facts["suppressed"].as_u64()), (Some("192.0.2.1"), Some(97)));
+    }
+
+    #[test]
+    fn sources_beyond_the_limit_are_counted_together() {
+        let options = AuditOptions { sources: 2, ..AuditOptions::default() };
+        let mut window = Window::new();
+        let kept = (0..10).filter(|n| !window.suppresses(&refused(*n, &format!("192.0.2.{n}:1")), &options)).count();
+        assert_eq!((kept, window.others), (2, 8));
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_queue, log) = start(folder.path(), AuditOptions { waiting: 2, ..AuditOptions::default() });
+        // The thread waits for the store, with at most one batch in its hands.
+        let store = log.store();
+        for number in 0..10 {
+            log.note(plain("test", &json!({ "number": number })));
+        }
+        assert!(log.dropped() >= 6, "{}", log.dropped());
+        drop(store);
+        log.flush();
+        let kept = list(&log, "test").len() as u64;
+        assert_eq!(kept + log.dropped(), 10);
+        log.flush();
+        assert_eq!(list(&log, "dropped").len(), 1);
+    }
+
+    #[test]
+    fn a_record_that_committed_with_its_message_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (queue, log) = start(folder.path(), AuditOptions::default());
+        let sent = record("01J8ZQ5C3N5T6V7W8X9Y0Z1A2C", "192.0.2.1:1", VerdictKind::SentAs);
+        let mut body = queue.begin();
+        body.write(b"Subject: x\r\n\r\n").unwrap();
+        let envelope = Envelope {
+            queue_id: "01J8ZQ5C3N5T6V7W8X9Y0Z1A2B".into(),
+            sender: None,
+            recipients: vec![Recipient {
+                address: "bob@example.com".into(),
+                destination: "x".into(),
+                parameters: String::new(),
+            }],
+            received: 0,
+            expires: i64::MAX,
+            smtputf8: false,
+            eight_bit: false,
+            parameters: String::new(),
+            hold: None,
+            audit: Some(serde_json::to_vec(&sent).unwrap()),
+        };
+        let (done, committed) = mpsc::channel();
+        queue.commit(body, envelope, move |result| done.send(result).unwrap());
+        committed.recv().unwrap().unwrap();
+        log.committed();
+        assert_eq!(log.find(&sent.id).unwrap().unwrap().kind, "sent-as");
+        assert_eq!(queue.counts().unwrap().audit_backlog, 0);
+    }
 }

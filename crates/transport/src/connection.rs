@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use directory::{Snapshot, Time};
 use queue::{BodyWriter, QueueError};
-use rights::DecisionRecord;
+use rights::{DecisionRecord, VerdictKind};
 use rustls::ServerConfig;
 use session::{
     Answer, Host, LogEntry, Output, PasswordCheck, PasswordOutcome, Peer, Session, Settings, StoreOutcome, Submission,
@@ -528,13 +528,11 @@ impl Output for Out {
     }
 
     fn record(&mut self, record: DecisionRecord) {
-        tracing::info!(
-            decision = record.id,
-            client = record.who.remote,
-            refusal = record.refusal,
-            reply = record.reply,
-            "refused"
-        );
+        let (decision, client) = (&record.id, &record.who.remote);
+        match record.verdict {
+            VerdictKind::Observed => tracing::info!(decision, client, reply = record.reply, "would be refused"),
+            _ => tracing::info!(decision, client, reply = record.reply, "refused"),
+        }
         self.shared.audit().record(record);
     }
 

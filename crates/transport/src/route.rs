@@ -122,17 +122,23 @@ pub fn expand(snapshot: &Snapshot, group: ObjectId, limit: usize) -> Vec<Address
 /// The send connector with the most specific address space for the domain, then the lowest cost, then the name first in
 /// alphabet, of those that take a message so large (F §3.9).
 fn by_domain(snapshot: &Snapshot, domain: &str, size: u64, smart_host: Option<&SmartHost>) -> Route {
-    let best = snapshot
+    let matching: Vec<_> = snapshot
         .send_connectors()
-        .filter(|(_, connector)| connector.enabled && connector.max_message_size.is_none_or(|limit| size <= limit))
+        .filter(|(_, connector)| connector.enabled)
         .filter_map(|(id, connector)| Some((rank(connector, domain)?, id, connector)))
+        .collect();
+    let best = matching
+        .iter()
+        .filter(|(_, _, connector)| connector.max_message_size.is_none_or(|limit| size <= limit))
         .min_by(|(rank, _, one), (other_rank, _, other)| (rank, &one.name).cmp(&(other_rank, &other.name)));
-    match best {
-        Some((_, id, connector)) => through(snapshot, id, connector),
-        None => match smart_host {
-            Some(host) => Route::Host(NextHop { connector: None, hosts: vec![host.clone()], fqdn: None }),
-            None => Route::None { reason: format!("no send connector takes mail for {domain}") },
+    match (best, smart_host) {
+        (Some((_, id, connector)), _) => through(snapshot, *id, connector),
+        (None, _) if !matching.is_empty() => Route::Unknown {
+            status: (5, 3, 4),
+            reason: format!("no send connector for {domain} takes a message of {size} octets"),
         },
+        (None, Some(host)) => Route::Host(NextHop { connector: None, hosts: vec![host.clone()], fqdn: None }),
+        (None, None) => Route::None { reason: format!("no send connector takes mail for {domain}") },
     }
 }
 

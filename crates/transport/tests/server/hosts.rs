@@ -18,6 +18,8 @@ pub struct Manners {
     pub refused: Vec<(&'static str, &'static str)>,
     /// The reply to the end of data; `None`: it takes the data and closes.
     pub taken: Option<&'static str>,
+    /// Keeps only the header of a message.
+    pub swallows: bool,
 }
 
 impl Manners {
@@ -27,6 +29,7 @@ impl Manners {
             offers: vec!["PIPELINING", "8BITMIME", "SIZE 0"],
             refused: Vec::new(),
             taken: Some("250 2.0.0 taken"),
+            swallows: false,
         }
     }
 }
@@ -113,10 +116,13 @@ fn serve(number: usize, mut stream: TcpStream, manners: &Manners, messages: &Sen
         } else if upper.starts_with("DATA") {
             say("354 go on")?;
             let mut text = String::new();
+            let mut in_body = false;
             loop {
                 let line = read(&mut lines)?;
+                in_body |= line.is_empty();
                 match line.as_str() {
                     "." => break,
+                    _ if in_body && manners.swallows => {}
                     line => text.push_str(&format!("{}\n", line.strip_prefix('.').unwrap_or(line))),
                 }
             }

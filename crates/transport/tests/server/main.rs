@@ -5,6 +5,7 @@
 
 mod delivery;
 mod hosts;
+mod memory;
 mod receive;
 mod shutdown;
 mod site;
