@@ -35,6 +35,8 @@ pub struct Session {
     /// The version of the snapshot that [`Session::standing`] last looked at.
     version: Option<u64>,
     began: Time,
+    /// How many of the next lines may be credentials that nobody asked for; they are not logged.
+    credentials_may_follow: u8,
     /// When the present phase has lasted too long.
     deadline: Option<Time>,
     /// The connector's, as of DATA.
@@ -104,6 +106,7 @@ impl Session {
             failed_logons: 0,
             version: None,
             began: host.now(),
+            credentials_may_follow: 0,
             deadline: None,
             data_timeout_ms: 0,
             expiry: None,
@@ -321,8 +324,9 @@ impl Session {
                 smtp::parse_auth_response(line).map_or_else(Incoming::Fault, Incoming::Response)
             }
             Line::Complete(line) => {
-                log_command(line, out);
-                smtp::parse_command(line).map_or_else(Incoming::Fault, Incoming::Command)
+                let command = smtp::parse_command(line);
+                log_command(line, &command, &mut self.credentials_may_follow, out);
+                command.map_or_else(Incoming::Fault, Incoming::Command)
             }
         };
         let more = consumed < input.len();
@@ -388,12 +392,24 @@ pub(crate) fn later(time: Time, milliseconds: u64) -> Time {
     Time(time.0.saturating_add(i64::try_from(milliseconds).unwrap_or(i64::MAX)))
 }
 
-/// Logs a command line; what follows the mechanism of AUTH is a credential.
-fn log_command(line: &[u8], out: &mut dyn Output) {
-    let text = String::from_utf8_lossy(line);
-    let is_auth = text.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case("AUTH "));
-    match text.match_indices(' ').nth(1) {
-        Some((blank, _)) if is_auth => out.log(LogEntry::Client(&format!("{} *", &text[..blank]))),
-        _ => out.log(LogEntry::Client(&text)),
+/// Logs a command line without credentials: neither what follows the mechanism of AUTH, nor the lines of a client that
+/// goes on with an exchange which was refused (user name and password; they parse as nothing).
+fn log_command(line: &[u8], command: &Result<Command, PeerError>, credentials: &mut u8, out: &mut dyn Output) {
+    let is_auth = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"));
+    match command {
+        Ok(Command::Auth { mechanism, initial }) => {
+            *credentials = 2;
+            let initial = if initial.is_some() { " *" } else { "" };
+            out.log(LogEntry::Client(&format!("AUTH {mechanism}{initial}")));
+        }
+        _ if is_auth => {
+            *credentials = 2;
+            out.log(LogEntry::Client("AUTH *"));
+        }
+        Err(_) | Ok(Command::Unknown(_)) if *credentials > 0 => {
+            *credentials -= 1;
+            out.log(LogEntry::Client("*"));
+        }
+        _ => out.log(LogEntry::Client(&String::from_utf8_lossy(line))),
     }
 }

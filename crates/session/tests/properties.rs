@@ -17,7 +17,7 @@ use directory::{ObjectId, Snapshot, Time};
 use proptest::prelude::*;
 use rights::DecisionRecord;
 use session::{
-    Answer, Host, Output, PasswordOutcome, Peer, Session, Settings, StoreOutcome, Submission, TlsFacts, Wait,
+    Answer, Host, LogEntry, Output, PasswordOutcome, Peer, Session, Settings, StoreOutcome, Submission, TlsFacts, Wait,
 };
 
 use organization::Organization;
@@ -75,6 +75,7 @@ struct Heard {
     replies: Vec<u8>,
     body: Option<Vec<u8>>,
     accepted: Vec<(Submission, Vec<u8>)>,
+    log: String,
 }
 
 impl Output for Heard {
@@ -95,6 +96,15 @@ impl Output for Heard {
     }
 
     fn record(&mut self, _record: DecisionRecord) {}
+
+    fn log(&mut self, entry: LogEntry<'_>) {
+        let line = match entry {
+            LogEntry::Client(line) => format!("< {line}\n"),
+            LogEntry::Server(line) => format!("> {line}\n"),
+            LogEntry::Information { context, data } => format!("* {context} {data}\n"),
+        };
+        self.log.push_str(&line);
+    }
 }
 
 struct Client {
@@ -248,8 +258,6 @@ fn prepare(client: &Client, step: &Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     /// Followed from outside, by replies alone: an accepted message has the sender of the last accepted MAIL, and
     /// exactly the recipients accepted since, with nothing between that ends a transaction.
     #[test]
@@ -390,4 +398,37 @@ fn a_message_in_one_packet_with_its_commands_is_streamed_after_the_354() {
     client.step(b"one line\r\n");
     let text = client.heard.body.clone().expect("a body");
     assert!(text.ends_with(b"\r\n\r\none line\r\n"), "the body follows while it comes: {text:?}");
+}
+
+#[test]
+fn no_credential_is_logged() {
+    let name = "Ym9i";
+    let right = "Ym9iLWRlbW8=";
+    let plain = "AGJvYgBib2ItZGVtbw==";
+    let dialogues: &[&[&str]] = &[
+        &["AUTH PLAIN AGJvYgBib2ItZGVtbw=="],
+        &["auth plain AGJvYgBib2ItZGVtbw=="],
+        &["AUTH\tPLAIN\tAGJvYgBib2ItZGVtbw=="],
+        &["AUTH  PLAIN  AGJvYgBib2ItZGVtbw=="],
+        &["AUTH PLAIN AGJvYgBib2ItZGVtbw== x"],
+        &["AUTH PLAIN", plain],
+        &["AUTH LOGIN", name, right],
+        &["AUTH LOGIN Ym9i", right],
+        // Refused, and the client goes on all the same.
+        &["AUTH CRAM-MD5", name, right],
+        &["AUTH CRAM-MD5", plain],
+        &["MAIL FROM:<x@outside.test>", "AUTH LOGIN", name, right],
+    ];
+    for dialogue in dialogues {
+        let mut client = Client::connect();
+        client.step(b"EHLO client.test\r\n");
+        for line in *dialogue {
+            client.step(format!("{line}\r\n").as_bytes());
+        }
+        let log = &client.heard.log;
+        assert!(log.contains("< EHLO client.test"), "the rest is logged: {log}");
+        for secret in [name, right, plain] {
+            assert!(!log.contains(secret), "{dialogue:?} logged {secret}:\n{log}");
+        }
+    }
 }

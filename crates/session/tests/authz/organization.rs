@@ -107,6 +107,7 @@ impl Organization {
             ["enable", name] => self.modify(name, attributes::USER_ACCOUNT_CONTROL, vec![b"512".to_vec()]),
             ["delete", name] => Ok(vec![Change::Delete { guid: self.guid_of(name)? }]),
             ["unreadable", name] => self.modify(name, attributes::DESCRIPTOR, vec![Vec::new()]),
+            ["protect-mailbox", name] => self.protect_mailbox(name),
             ["protect-admins"] => Ok(protected::changes(&self.snapshot)),
             ["set", name] => self.set(name, words),
             _ => Err(format!("`{}` says nothing that is known here", words.plain.join(" "))),
@@ -357,6 +358,14 @@ impl Organization {
         }
         let edits = vec![(attribute.to_owned(), vec![descriptor.to_bytes()])];
         Ok(vec![Change::Modify { guid: self.guid(id)?, attributes: edits }])
+    }
+
+    /// The mailbox descriptor inherits nothing from database, server and organization any more.
+    fn protect_mailbox(&self, name: &str) -> Result<Vec<Change>, String> {
+        let explicit = self.snapshot.explicit_mailbox_descriptor(self.object(name)?).ok_or("there is no mailbox")?;
+        let mut descriptor = (*explicit).clone();
+        edit::protect(&mut descriptor, edit::Inherited::Drop);
+        self.modify(name, attributes::MAILBOX_DESCRIPTOR, vec![descriptor.to_bytes()])
     }
 
     fn record(&mut self, class: Class, parent: ObjectId, rdn: &str) -> Result<Record, String> {
