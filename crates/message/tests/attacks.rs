@@ -92,6 +92,8 @@ fn groups_that_are_not_well_formed_are_refused() {
     assert_eq!(from_fault("A: B: a@x.com;;"), Kind::GroupSyntax);
     assert_eq!(from_fault("a@x.com;"), Kind::GroupSyntax);
     assert_eq!(from_fault(":a@x.com;"), Kind::GroupSyntax);
+    assert_eq!(from_fault("Staff: alice, a@x.com;"), Kind::NoAddress);
+    assert_eq!(from_fault("Staff: alice;"), Kind::NoAddress);
     assert_eq!(from_fault("a@x.com:b@x.com;"), Kind::Unexpected);
 }
 

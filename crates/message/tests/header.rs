@@ -76,6 +76,7 @@ fn a_first_line_that_is_no_field_is_refused() {
 fn a_line_without_a_colon_does_not_end_the_header_quietly() {
     assert_eq!(fault(b"From: a@x.com\r\nHello\r\nFrom: b@x.com\r\n\r\n"), HeaderFault::NotAField { line: 2 });
     assert_eq!(fault(b"From: a@x.com\r\n: x\r\n\r\n"), HeaderFault::FieldName { line: 2 });
+    assert_eq!(fault(b"From: a@x.com\r\n\x01 : x\r\n\r\n"), HeaderFault::FieldName { line: 2 });
     assert_eq!(fault("From: a@x.com\r\nFr\u{43e}m: x\r\n\r\n".as_bytes()), HeaderFault::FieldName { line: 2 });
 }
 

@@ -108,7 +108,7 @@ fn name_length(text: &[u8], line: usize) -> Result<usize, HeaderFault> {
     match name.iter().position(|b| !b.is_ascii_graphic()) {
         None if name.is_empty() => Err(HeaderFault::FieldName { line }),
         None => Ok(colon),
-        Some(end) if end > 0 && name[end..].iter().all(|b| matches!(b, b' ' | b'\t')) => {
+        Some(end) if name[end..].iter().all(|b| matches!(b, b' ' | b'\t')) => {
             Err(HeaderFault::SpaceBeforeColon { line })
         }
         Some(_) => Err(HeaderFault::FieldName { line }),

@@ -54,9 +54,9 @@ pub enum SenderFaultKind {
     /// A comment in an address that itself has `@`, `<` or `>`.
     #[error("has a comment inside an address that looks like an address")]
     CommentInAddress,
-    /// A quoted string or comment with a line end in it and `@`, `<` or `>`: there are readers for whom the line end is
-    /// the end of it (Python's `email.utils` among them).
-    #[error("has a quoted string or comment over several lines that looks like an address")]
+    /// A quoted string or comment with `@`, `<` or `>`, in or behind one with a line end in it: there are readers for
+    /// whom the line end is the end of it (Python's `email.utils` among them).
+    #[error("has a quoted string or comment over several lines and what looks like an address in one")]
     FoldedAddress,
     /// A quoted string without its end.
     #[error("has a quoted string that does not end")]

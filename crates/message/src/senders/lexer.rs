@@ -13,6 +13,8 @@ const ADDRESS_LIKE: [char; 3] = ['@', '<', '>'];
 pub(super) struct Lexer<'a> {
     text: &'a str,
     position: usize,
+    /// A quoted string or comment so far goes over several lines.
+    folded: bool,
 }
 
 /// White space and comments between tokens (CFWS).
@@ -53,7 +55,7 @@ impl<'a> Lexer<'a> {
                 return Err(Fault::BlankLine);
             }
         }
-        Ok(Lexer { text, position: 0 })
+        Ok(Lexer { text, position: 0, folded: false })
     }
 
     pub fn peek(&self) -> Option<char> {
@@ -159,11 +161,13 @@ impl<'a> Lexer<'a> {
         Err(Fault::Comment)
     }
 
-    /// Takes a quoted string or comment of this length, unless others could see an address in its second line.
+    /// Takes a quoted string or comment of this length. Where a line end ends it for somebody, quoted and unquoted are
+    /// exchanged for him from there on, so nothing behind it may look like an address.
     fn take_delimited(&mut self, length: usize, address_like: bool) -> Result<(), Fault> {
         let text = &self.text[self.position..self.position + length];
         self.position += length;
-        if address_like && text.contains('\r') { Err(Fault::FoldedAddress) } else { Ok(()) }
+        self.folded |= text.contains('\r');
+        if self.folded && address_like { Err(Fault::FoldedAddress) } else { Ok(()) }
     }
 }
 
