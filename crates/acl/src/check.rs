@@ -199,7 +199,10 @@ impl Pass<'_> {
         if is_owner && !dacl.aces.iter().any(names_owner_rights) {
             let implied = AccessMask::READ_CONTROL | AccessMask::WRITE_DAC;
             nodes.grant(0, implied);
-            trace.step(Step::Owner(if maximum { implied } else { implied & wanted }));
+            let implied = if maximum { implied } else { implied & wanted };
+            if !implied.is_empty() {
+                trace.step(Step::Owner(implied));
+            }
         }
         let resource = match dacl.aces.iter().any(|ace| ace.ace_type.is_callback()) {
             true => self.sd.resource_claims(),

@@ -1,5 +1,6 @@
 //! AccessCheck on interned SIDs: the hot path, without allocation.
 
+use crate::check::{Step, Trace};
 use crate::condition::{Folded, Truth};
 use crate::mask::GenericMapping;
 use crate::{AccessMask, Ace, Control, Guid, SecurityDescriptor, Sid, SidId, SidSet, well_known};
@@ -212,16 +213,58 @@ impl CompiledDacl {
     /// To ask for nothing is not granted. ACCESS_SYSTEM_SECURITY needs a privilege that no token here has. With
     /// MAXIMUM_ALLOWED: whether [`CompiledDacl::maximum_access`] is something and holds the rest.
     pub fn access(&self, token: &SidSet, who: Principals, wanted: AccessMask) -> Decision {
-        self.decide(token, who, wanted, |object_type, deny| object_type == 0 || deny)
+        self.trace_access(token, who, wanted, &mut ())
     }
 
     /// AccessCheck for one property: `path` is class, property set (if it has one), attribute (MS-ADTS 5.1.3.3.3). ACEs
     /// count that name no type or one of the path.
     pub fn property_access(&self, token: &SidSet, who: Principals, wanted: AccessMask, path: &[Guid]) -> Decision {
-        let guids = self.guids();
-        self.decide(token, who, wanted, |object_type, _| {
-            object_type == 0 || path.iter().any(|guid| guids[object_type - 1] == guid_words(guid))
-        })
+        self.trace_property_access(token, who, wanted, path, &mut ())
+    }
+
+    /// [`CompiledDacl::control_access`] that says what decided.
+    pub fn trace_control_access(
+        &self,
+        token: &SidSet,
+        who: Principals,
+        right: &Guid,
+        trace: &mut impl Trace,
+    ) -> Decision {
+        let decision = self.control_access(token, who, right);
+        match (self.state, decision) {
+            (State::Null, _) => trace.step(Step::NullDacl),
+            (_, Decision { outcome, ace: Some(index) }) => {
+                let right = AccessMask::CONTROL_ACCESS;
+                let none = AccessMask::NONE;
+                let (allowed, denied) = if outcome == Outcome::Allow { (right, none) } else { (none, right) };
+                trace.step(Step::Ace { index, node: 0, allowed, denied });
+            }
+            _ => {}
+        }
+        decision
+    }
+
+    /// [`CompiledDacl::access`] that says which ACE decided each right.
+    pub fn trace_access(
+        &self,
+        token: &SidSet,
+        who: Principals,
+        wanted: AccessMask,
+        trace: &mut impl Trace,
+    ) -> Decision {
+        self.decide(token, who, wanted, |object_type, deny| object_type == 0 || deny, trace)
+    }
+
+    /// [`CompiledDacl::property_access`] that says which ACE decided each right. Nodes are counted as 0.
+    pub fn trace_property_access(
+        &self,
+        token: &SidSet,
+        who: Principals,
+        wanted: AccessMask,
+        path: &[Guid],
+        trace: &mut impl Trace,
+    ) -> Decision {
+        self.decide(token, who, wanted, |object_type, _| self.is_on_path(object_type, path), trace)
     }
 
     /// All that the token is granted, as MAXIMUM_ALLOWED gives it: for each right the first ACE that speaks of it.
@@ -258,6 +301,7 @@ impl CompiledDacl {
         who: Principals,
         wanted: AccessMask,
         counts: impl Fn(usize, bool) -> bool,
+        trace: &mut impl Trace,
     ) -> Decision {
         let wanted = wanted.map_generic(&GenericMapping::DIRECTORY);
         if wanted.is_empty() || wanted.intersects(AccessMask::ACCESS_SYSTEM_SECURITY) {
@@ -271,22 +315,35 @@ impl CompiledDacl {
             return if allowed { Decision::GRANTED } else { Decision::NOTHING };
         }
         if self.state == State::Null {
+            trace.step(Step::NullDacl);
             return Decision::of_null_dacl(token);
         }
-        let mut missing = wanted.0 & !self.implied(who).0;
+        let implied = self.implied(who) & wanted;
+        if !implied.is_empty() {
+            trace.step(Step::Owner(implied));
+        }
+        let mut missing = wanted.0 & !implied.0;
         if missing == 0 {
             return Decision::GRANTED;
         }
         for (sid, mask, meta) in self.entries() {
             if mask & missing != 0 && counts(meta.object_type(), meta.is_deny()) && self.matches(meta, sid, token, who)
             {
+                let bits = AccessMask(mask & missing);
                 missing &= !mask;
+                let none = AccessMask::NONE;
+                let (allowed, denied) = if meta.is_deny() { (none, bits) } else { (bits, none) };
+                trace.step(Step::Ace { index: meta.index(), node: 0, allowed, denied });
                 if meta.is_deny() || missing == 0 {
                     return meta.decision();
                 }
             }
         }
         Decision::NOTHING
+    }
+
+    fn is_on_path(&self, object_type: usize, path: &[Guid]) -> bool {
+        object_type == 0 || path.iter().any(|guid| self.guids()[object_type - 1] == guid_words(guid))
     }
 
     /// What the owner has without an ACE: RC and WD (MS-DTYP 2.5.3.2; MS-ADTS 5.1.3.3.2 adds WO, Windows does not).

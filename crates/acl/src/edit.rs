@@ -3,7 +3,7 @@
 //! What was read is never sorted again: only *where a new ACE goes* follows the canonical order (MS-DTYP 2.4.5). Real
 //! directories keep explicit before inherited and explicit denies before allows, nothing finer.
 
-use crate::{Ace, AceFlags, Acl, Control, SecurityDescriptor, Sid};
+use crate::{Ace, AceFlags, Acl, SecurityDescriptor, Sid};
 
 /// What happens to inherited ACEs when a DACL becomes protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +50,9 @@ pub fn remove_where(acl: &mut Acl, mut which: impl FnMut(&Ace) -> bool) -> usize
     removed
 }
 
-/// Protects the DACL against inheritance.
+/// Protects the DACL against inheritance. `AI` stays as it is: Windows has protected descriptors with it (`PAI`).
 pub fn protect(sd: &mut SecurityDescriptor, inherited: Inherited) {
     sd.set_dacl_protected(true);
-    sd.control.set(Control::DACL_AUTO_INHERITED, false);
     let Some(dacl) = &mut sd.dacl else { return };
     match inherited {
         Inherited::Keep => {

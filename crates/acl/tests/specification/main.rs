@@ -6,7 +6,7 @@
 mod inputs;
 mod spec;
 
-use acl::check::{Request, Token, TreeNode, check, check_right};
+use acl::check::{Request, Step, Token, TreeNode, check, check_right, check_with};
 use acl::{AccessMask, Acl, CompiledDacl, InheritContext, Outcome, Principals, SidId, SidSet, inherited_aces};
 use inputs::{Input, UNIVERSE};
 use proptest::prelude::*;
@@ -57,6 +57,15 @@ proptest! {
             prop_assert_eq!(fast.is_allowed(), verdict.is_allowed());
         } else {
             prop_assert_eq!((fast.outcome, fast.ace), (verdict.outcome, verdict.ace));
+        }
+        if !input.access.intersects(AccessMask::MAXIMUM_ALLOWED) {
+            let (mut full, mut short) = (Vec::new(), Vec::new());
+            check_with(&input.sd, &input.token, &request, &mut full).unwrap();
+            full.retain(|step| !matches!(step, Step::PrivilegeMissing));
+            prop_assert_eq!(dacl.trace_access(&token, who, input.access, &mut short), fast);
+            if !token.is_empty() {
+                prop_assert_eq!(short, full);
+            }
         }
         let maximum = Request { access: AccessMask::MAXIMUM_ALLOWED, ..request };
         prop_assert_eq!(dacl.maximum_access(&token, who), check(&input.sd, &input.token, &maximum).unwrap().granted);
