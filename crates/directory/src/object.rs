@@ -511,10 +511,10 @@ fn check_text(name: &str, value: &[u8], complain: &mut dyn FnMut(String)) {
                 complain(format!("“{text}” is not a mail address: {error}"));
             }
         }
-        attributes::SAM_ACCOUNT_NAME => {
-            if text.trim().is_empty() || text.contains(|c: char| c.is_control() || "\"/\\[]:;|=,+*?<>".contains(c)) {
-                complain(format!("“{text}” is empty or has a character that a logon name cannot have"));
-            }
+        attributes::SAM_ACCOUNT_NAME
+            if text.trim().is_empty() || text.contains(|c: char| c.is_control() || "\"/\\[]:;|=,+*?<>".contains(c)) =>
+        {
+            complain(format!("“{text}” is empty or has a character that a logon name cannot have"));
         }
         _ => {}
     }

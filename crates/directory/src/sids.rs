@@ -44,10 +44,8 @@ impl SidTable {
         }
         let id = SidId(inner.entries.len() as u32);
         inner.entries.push((number, rid));
-        if inner.by_hash.contains_key(&hash(sid)) {
+        if *inner.by_hash.entry(hash(sid)).or_insert(id) != id {
             inner.collisions.push(id);
-        } else {
-            inner.by_hash.insert(hash(sid), id);
         }
         id
     }

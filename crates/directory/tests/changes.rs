@@ -1,5 +1,7 @@
 //! Random changes: what is derived step by step is what a load derives at once, and the inverse of a log undoes it.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! Effective descriptors of objects and mailboxes.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use acl::{AccessMask, Ace, AceFlags, Acl, Outcome, Principals, SecurityDescriptor, names, well_known};

@@ -1,5 +1,7 @@
 //! Dumps of real directories.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use acl::{Outcome, names};

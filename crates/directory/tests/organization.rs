@@ -1,5 +1,7 @@
 //! The empty organization, and objects in it.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use acl::{Outcome, Sid, names, well_known};

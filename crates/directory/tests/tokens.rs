@@ -1,5 +1,7 @@
 //! Tokens, memberships, delegates, AdminSDHolder.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -213,7 +213,7 @@ impl Source {
     }
 
     /// Whether a directory wrote the entry, not a person.
-    pub(super) fn from_directory(&self) -> bool {
+    pub(super) fn is_from_directory(&self) -> bool {
         self.guid.is_some() || self.attributes.contains_key(attributes::OBJECT_SID)
     }
 

@@ -1,6 +1,6 @@
 //! A small organization to test on.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use acl::{AccessMask, Ace, AceFlags, Guid, SecurityDescriptor, Sid, names};
 use directory::organization::{self, Names, NewConnector, Usage};

@@ -166,7 +166,7 @@ impl<'a> Importer<'a> {
         let parent =
             self.locate(&key(above)).or_else(|| self.snapshot.by_dn(&dn::join(above)).and_then(|id| self.guid_of(id)));
         if parent.is_none()
-            && !(source.class.is_naming_context() && source.from_directory())
+            && !(source.class.is_naming_context() && source.is_from_directory())
             && source.class != Class::Domain
         {
             let text = format!("left out: its parent {} is neither in the file nor in the directory", dn::join(above));
@@ -339,7 +339,7 @@ impl<'a> Importer<'a> {
         let given = source.attributes.remove(attributes::DESCRIPTOR).and_then(|values| values.into_iter().next());
         let own_sid = if source.class == Class::Domain { source.sid() } else { None };
         let bytes = match given {
-            None if source.from_directory() => {
+            None if source.is_from_directory() => {
                 let (line, name) = (source.line, source.dn.clone());
                 self.warn(
                     line,
