@@ -251,8 +251,8 @@ impl Transaction {
         }
         let mut renewed =
             Transaction::mail_from(snapshot, authority, time, self.sender.as_ref(), self.marked_anonymous)?;
-        let recipients = std::mem::take(&mut self.recipients);
-        for to in &recipients {
+        // Should one of them be refused now, all stay listed: the transaction is refused as long as they are.
+        for to in &self.recipients {
             renewed.recipient(snapshot, authority, time, to)?;
         }
         *self = renewed;
