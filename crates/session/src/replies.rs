@@ -15,10 +15,11 @@ pub(crate) fn greeting(settings: &Settings, connector: &ReceiveConnector) -> Rep
     Reply::new(220, None, format!("{hostname} {banner}"))
 }
 
-/// A refusal of the authorization model, with the address that was refused and the id of its record.
+/// A refusal of the authorization model, with the address that was refused and the id of its record. An address that is
+/// not ASCII is left out: only a client that said SMTPUTF8 reads it (RFC 6531 §3.7.4.2), and the record has it.
 pub(crate) fn refusal(refusal: &Refusal, id: Option<&str>) -> Reply {
     let reply = refusal.reply();
-    let address = refusal.address().map(|address| address.canonical().to_string());
+    let address = refusal.address().map(|address| address.canonical().to_string()).filter(|text| text.is_ascii());
     let detail = match (address, id) {
         (Some(address), Some(id)) => format!(" [{address}; decision {id}]"),
         (None, Some(id)) => format!(" [decision {id}]"),
