@@ -2,7 +2,22 @@
 
 use std::path::Path;
 
+use rusqlite::{OptionalExtension, Row, params};
+
 use crate::StoreError;
+use crate::database::{Database, Kind};
+
+const KIND: Kind = Kind {
+    name: "audit",
+    application_id: 0x5072_6F41,
+    migrations: &["CREATE TABLE decision (
+            id TEXT PRIMARY KEY,
+            time INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            json TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX decision_time ON decision (time);"],
+};
 
 /// One decision record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +41,7 @@ pub struct AuditFilter {
     pub since: Option<i64>,
     /// Before this time.
     pub until: Option<i64>,
-    /// Only records older than this id (for paging).
+    /// Only records that come after this id in the list (for paging).
     pub before: Option<String>,
     /// At most so many; 0 means 100.
     pub limit: usize,
@@ -44,7 +59,7 @@ pub struct Retention {
 /// The store of decision records. One writer.
 #[derive(Debug)]
 pub struct AuditStore {
-    _private: (),
+    database: Database,
 }
 
 impl AuditStore {
@@ -53,8 +68,7 @@ impl AuditStore {
     /// # Errors
     /// [`StoreError::Corrupt`], [`StoreError::Foreign`], [`StoreError::NewerSchema`], [`StoreError::Database`].
     pub fn open(path: &Path) -> Result<AuditStore, StoreError> {
-        let _ = path;
-        Ok(AuditStore { _private: () })
+        Ok(AuditStore { database: Database::open(path, &KIND)? })
     }
 
     /// Appends records; durable when it returns.
@@ -62,17 +76,30 @@ impl AuditStore {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Database`].
     pub fn append(&mut self, entries: &[AuditEntry]) -> Result<(), StoreError> {
-        let _ = entries;
-        todo!()
+        let written = (|| {
+            let transaction = self.database.connection.transaction()?;
+            {
+                let mut insert = transaction
+                    .prepare_cached("INSERT OR IGNORE INTO decision (id, time, kind, json) VALUES (?1, ?2, ?3, ?4)")?;
+                for entry in entries {
+                    insert.execute(params![entry.id, entry.time, entry.kind, entry.json])?;
+                }
+            }
+            transaction.commit()
+        })();
+        written.map_err(|error| self.database.fault(error))
     }
 
-    /// The record with this id.
+    /// The record with this id, whatever the case of its letters.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub fn get(&self, id: &str) -> Result<Option<AuditEntry>, StoreError> {
-        let _ = id;
-        todo!()
+        let mut select = (self.database.connection)
+            .prepare_cached("SELECT id, time, kind, json FROM decision WHERE id = ?1")
+            .map_err(|error| self.database.fault(error))?;
+        let found = select.query_row([id.to_ascii_uppercase()], entry).optional();
+        found.map_err(|error| self.database.fault(error))
     }
 
     /// Records, newest first.
@@ -80,8 +107,19 @@ impl AuditStore {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn list(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
-        let _ = filter;
-        todo!()
+        let limit = if filter.limit == 0 { 100 } else { filter.limit };
+        let listed = (|| {
+            let mut select = self.database.connection.prepare_cached(
+                "SELECT id, time, kind, json FROM decision
+                 WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR time >= ?2) AND (?3 IS NULL OR time < ?3)
+                   AND (?4 IS NULL OR id < ?4)
+                 ORDER BY id DESC LIMIT ?5",
+            )?;
+            let rows = select
+                .query_map(params![filter.kind, filter.since, filter.until, filter.before, limit as i64], entry)?;
+            rows.collect::<rusqlite::Result<_>>()
+        })();
+        listed.map_err(|error| self.database.fault(error))
     }
 
     /// Forgets what `retention` does not cover at `now`; how many records went.
@@ -89,7 +127,22 @@ impl AuditStore {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn retain(&mut self, retention: Retention, now: i64) -> Result<u64, StoreError> {
-        let _ = (retention, now);
-        todo!()
+        let removed = (|| {
+            let transaction = self.database.connection.transaction()?;
+            let old =
+                transaction.execute("DELETE FROM decision WHERE time < ?1", [now.saturating_sub(retention.age)])?;
+            let records = i64::try_from(retention.records).unwrap_or(i64::MAX);
+            let many = transaction.execute(
+                "DELETE FROM decision WHERE id <= (SELECT id FROM decision ORDER BY id DESC LIMIT 1 OFFSET ?1)",
+                [records],
+            )?;
+            transaction.commit()?;
+            Ok((old + many) as u64)
+        })();
+        removed.map_err(|error| self.database.fault(error))
     }
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
+    Ok(AuditEntry { id: row.get(0)?, time: row.get(1)?, kind: row.get(2)?, json: row.get(3)? })
 }

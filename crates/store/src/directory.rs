@@ -1,11 +1,52 @@
 //! `directory.db`: records, their history, credentials and settings.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use ::directory::{ChangeBatch, ChangeLog, ObjectChange, Record, Time};
+use ::directory::{AttributeChange, ChangeBatch, ChangeLog, ObjectChange, Record, Time, Value};
 use acl::{Guid, Sid};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::StoreError;
+use crate::database::{Database, Kind};
+use crate::encoding::{Hash, Reader, Writer, is_link};
+
+const KIND: Kind = Kind {
+    name: "directory",
+    application_id: 0x5072_6F44,
+    migrations: &["CREATE TABLE object (
+            id INTEGER PRIMARY KEY,
+            guid BLOB NOT NULL UNIQUE,
+            parent BLOB,
+            rdn TEXT NOT NULL,
+            attributes BLOB NOT NULL
+        ) STRICT;
+        -- Links stand alone, so that adding a member to a large group writes one row.
+        CREATE TABLE link (
+            object INTEGER NOT NULL,
+            attribute TEXT NOT NULL,
+            value BLOB NOT NULL,
+            PRIMARY KEY (object, attribute, value)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE descriptor (hash BLOB PRIMARY KEY, octets BLOB NOT NULL) STRICT, WITHOUT ROWID;
+        CREATE TABLE batch (
+            version INTEGER PRIMARY KEY,
+            time INTEGER NOT NULL,
+            author BLOB NOT NULL,
+            comment TEXT NOT NULL
+        ) STRICT;
+        CREATE TABLE change (
+            version INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            guid BLOB NOT NULL,
+            body BLOB NOT NULL,
+            PRIMARY KEY (version, position)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX change_guid ON change (guid, version);
+        CREATE TABLE credential (guid BLOB PRIMARY KEY, phc TEXT NOT NULL) STRICT, WITHOUT ROWID;
+        CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"],
+};
 
 /// Which changes [`DirectoryStore::history`] gives, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,7 +87,8 @@ pub struct HistoryEntry {
 /// The store of the directory. One writer.
 #[derive(Debug)]
 pub struct DirectoryStore {
-    _private: (),
+    database: Database,
+    version: u64,
 }
 
 impl DirectoryStore {
@@ -55,13 +97,17 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Corrupt`], [`StoreError::Foreign`], [`StoreError::NewerSchema`], [`StoreError::Database`].
     pub fn open(path: &Path) -> Result<DirectoryStore, StoreError> {
-        let _ = path;
-        todo!()
+        let database = Database::open(path, &KIND)?;
+        let version: i64 = database
+            .connection
+            .query_row("SELECT coalesce(max(version), 0) FROM batch", [], |row| row.get(0))
+            .map_err(|error| database.fault(error))?;
+        Ok(DirectoryStore { database, version: version as u64 })
     }
 
     /// Version of the directory: the number of batches committed so far.
     pub fn version(&self) -> u64 {
-        todo!()
+        self.version
     }
 
     /// Gives every record to `take`, in order of creation (a parent before its children, unless it was moved below a
@@ -70,8 +116,80 @@ impl DirectoryStore {
     /// # Errors
     /// A fault of the database ends the iteration early and is returned instead of `take`'s result.
     pub fn load<T>(&self, take: impl FnOnce(&mut dyn Iterator<Item = Record>) -> T) -> Result<T, StoreError> {
-        let _ = take;
-        todo!()
+        let connection = &self.database.connection;
+        let descriptors = self.descriptors()?;
+        let descriptor = |hash: &Hash| descriptors.get(hash).cloned();
+        let fault = RefCell::new(None);
+        let stop = |error: StoreError| {
+            *fault.borrow_mut() = Some(error);
+            None
+        };
+        let select = || -> rusqlite::Result<_> {
+            let objects = connection.prepare("SELECT id, guid, parent, rdn, attributes FROM object ORDER BY id")?;
+            let links =
+                connection.prepare("SELECT object, attribute, value FROM link ORDER BY object, attribute, value")?;
+            Ok((objects, links))
+        };
+        let (mut objects, mut links) = select().map_err(|error| self.database.fault(error))?;
+        let mut objects = objects.query([]).map_err(|error| self.database.fault(error))?;
+        let links = links
+            .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Value>(2)?)))
+            .map_err(|error| self.database.fault(error))?;
+        let mut links = links.peekable();
+        let mut next = || {
+            let row = match objects.next() {
+                Ok(row) => row?,
+                Err(error) => return stop(self.database.fault(error)),
+            };
+            let read = || -> rusqlite::Result<_> {
+                let id: i64 = row.get(0)?;
+                let attributes = row.get_ref(4)?.as_blob()?;
+                Ok((
+                    id,
+                    row.get::<_, [u8; 16]>(1)?,
+                    row.get::<_, Option<[u8; 16]>>(2)?,
+                    row.get::<_, String>(3)?,
+                    attributes,
+                ))
+            };
+            let (id, guid, parent, rdn, attributes) = match read() {
+                Ok(columns) => columns,
+                Err(error) => return stop(self.database.fault(error)),
+            };
+            let mut reader = Reader { rest: attributes, descriptor: &descriptor };
+            let Some(attributes) = reader.attributes() else {
+                return stop(self.database.damaged(format!("the attributes of {} cannot be read", Guid(guid))));
+            };
+            let mut record = Record { guid: Guid(guid), parent: parent.map(Guid), rdn, attributes };
+            while let Some(link) = links.next_if(|link| link.as_ref().map_or(true, |(object, _, _)| *object <= id)) {
+                match link {
+                    Ok((object, attribute, value)) if object == id => {
+                        record.attributes.entry(attribute).or_default().push(value);
+                    }
+                    Ok((object, _, _)) => {
+                        return stop(
+                            self.database.damaged(format!("there are links of an object {object} that is not there")),
+                        );
+                    }
+                    Err(error) => return stop(self.database.fault(error)),
+                }
+            }
+            Some(record)
+        };
+        let taken = take(&mut std::iter::from_fn(&mut next));
+        match fault.into_inner() {
+            Some(fault) => Err(fault),
+            None => Ok(taken),
+        }
+    }
+
+    fn descriptors(&self) -> Result<HashMap<Hash, Vec<u8>>, StoreError> {
+        let read = (|| {
+            let mut select = self.database.connection.prepare("SELECT hash, octets FROM descriptor")?;
+            let rows = select.query_map([], |row| Ok((row.get::<_, Hash>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+            rows.collect::<rusqlite::Result<_>>()
+        })();
+        read.map_err(|error| self.database.fault(error))
     }
 
     /// Makes one batch durable, all or nothing, and gives the new version. `log` is what the batch did.
@@ -79,8 +197,15 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Conflict`] if the log does not fit the records; [`StoreError::Full`]; [`StoreError::Database`].
     pub fn commit(&mut self, batch: &ChangeBatch, log: &ChangeLog) -> Result<u64, StoreError> {
-        let _ = (batch, log);
-        todo!()
+        let version = self.version + 1;
+        let path = self.database.path.clone();
+        let fault = |error: rusqlite::Error| StoreError::sqlite(&path, &error);
+        let transaction = self.database.connection.transaction().map_err(fault)?;
+        let mut commit = Commit { transaction: &transaction, path: &path, descriptors: Vec::new() };
+        commit.batch(version, batch, log)?;
+        transaction.commit().map_err(fault)?;
+        self.version = version;
+        Ok(version)
     }
 
     /// Changes, newest first.
@@ -88,8 +213,47 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryEntry>, StoreError> {
-        let _ = filter;
-        todo!()
+        let limit = if filter.limit == 0 { 100 } else { filter.limit };
+        let connection = &self.database.connection;
+        let read = (|| {
+            let mut select = connection.prepare_cached(
+                "SELECT version, position, author, time, comment, guid, body FROM change JOIN batch USING (version)
+                 WHERE (?1 IS NULL OR guid = ?1) AND (?2 IS NULL OR author = ?2) AND (?3 IS NULL OR time >= ?3)
+                   AND (?4 IS NULL OR time < ?4) AND (?5 IS NULL OR version = ?5) AND (?6 IS NULL OR version < ?6)
+                 ORDER BY version DESC, position DESC LIMIT ?7",
+            )?;
+            let rows = select.query_map(
+                params![
+                    filter.object.map(|guid| guid.0),
+                    filter.author.as_ref().map(Sid::to_bytes),
+                    filter.since.map(|time| time.0),
+                    filter.until.map(|time| time.0),
+                    filter.version.map(|version| version as i64),
+                    filter.before.map(|version| version as i64),
+                    limit as i64
+                ],
+                |row| {
+                    Ok((
+                        row.get::<_, i64>(0)? as u64,
+                        row.get::<_, u32>(1)?,
+                        row.get::<_, Vec<u8>>(2)?,
+                        row.get::<_, i64>(3)?,
+                        row.get::<_, String>(4)?,
+                        row.get::<_, [u8; 16]>(5)?,
+                        row.get::<_, Vec<u8>>(6)?,
+                    ))
+                },
+            )?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })();
+        let rows = read.map_err(|error| self.database.fault(error))?;
+        rows.into_iter()
+            .map(|(version, position, author, time, comment, guid, body)| {
+                let (author, _) = Sid::parse(&author).map_err(|error| self.database.damaged(error.to_string()))?;
+                let change = self.change(Guid(guid), version, &body)?;
+                Ok(HistoryEntry { version, position, author, time: Time(time), comment, change })
+            })
+            .collect()
     }
 
     /// The log of one version, for undo (`ChangeLog::inverse`); `None` if there is no such version.
@@ -97,8 +261,32 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn log(&self, version: u64) -> Result<Option<ChangeLog>, StoreError> {
-        let _ = version;
-        todo!()
+        let connection = &self.database.connection;
+        let read = (|| {
+            let known = connection
+                .query_row("SELECT 1 FROM batch WHERE version = ?1", [version as i64], |_| Ok(()))
+                .optional()?
+                .is_some();
+            let mut select =
+                connection.prepare_cached("SELECT guid, body FROM change WHERE version = ?1 ORDER BY position")?;
+            let rows = select
+                .query_map([version as i64], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+            Ok((known, rows.collect::<rusqlite::Result<Vec<_>>>()?))
+        })();
+        let (known, rows) = read.map_err(|error| self.database.fault(error))?;
+        if !known {
+            return Ok(None);
+        }
+        let changes =
+            rows.iter().map(|(guid, body)| self.change(Guid(*guid), version, body)).collect::<Result<_, _>>()?;
+        Ok(Some(ChangeLog { changes }))
+    }
+
+    fn change(&self, guid: Guid, version: u64, body: &[u8]) -> Result<ObjectChange, StoreError> {
+        let connection = &self.database.connection;
+        let descriptor = |hash: &Hash| read_descriptor(connection, hash).ok().flatten();
+        let change = Reader { rest: body, descriptor: &descriptor }.change(guid);
+        change.ok_or_else(|| self.database.damaged(format!("a change of version {version} cannot be read")))
     }
 
     /// Sets the password hash of an account, an argon2 PHC string. Not part of the history.
@@ -106,8 +294,8 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Full`]; [`StoreError::Database`].
     pub fn set_credential(&mut self, account: &Guid, phc: &str) -> Result<(), StoreError> {
-        let _ = (account, phc);
-        todo!()
+        let set = "INSERT INTO credential (guid, phc) VALUES (?1, ?2) ON CONFLICT (guid) DO UPDATE SET phc = ?2";
+        self.execute(set, params![account.0, phc]).map(|_| ())
     }
 
     /// Removes the password hash of an account; whether there was one.
@@ -115,8 +303,7 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn remove_credential(&mut self, account: &Guid) -> Result<bool, StoreError> {
-        let _ = account;
-        todo!()
+        self.execute("DELETE FROM credential WHERE guid = ?1", params![account.0]).map(|removed| removed > 0)
     }
 
     /// The password hash of an account.
@@ -124,8 +311,10 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn credential(&self, account: &Guid) -> Result<Option<String>, StoreError> {
-        let _ = account;
-        todo!()
+        let found = (self.database.connection)
+            .query_row("SELECT phc FROM credential WHERE guid = ?1", params![account.0], |row| row.get(0))
+            .optional();
+        found.map_err(|error| self.database.fault(error))
     }
 
     /// Every account with a password hash, and the hash.
@@ -133,7 +322,12 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn credentials(&self) -> Result<Vec<(Guid, String)>, StoreError> {
-        todo!()
+        let read = (|| {
+            let mut select = self.database.connection.prepare_cached("SELECT guid, phc FROM credential")?;
+            let rows = select.query_map([], |row| Ok((Guid(row.get::<_, [u8; 16]>(0)?), row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<_>>()
+        })();
+        read.map_err(|error| self.database.fault(error))
     }
 
     /// A setting.
@@ -141,8 +335,10 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let _ = name;
-        todo!()
+        let found = (self.database.connection)
+            .query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0))
+            .optional();
+        found.map_err(|error| self.database.fault(error))
     }
 
     /// Sets (`Some`) or removes (`None`) a setting.
@@ -150,7 +346,187 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Full`]; [`StoreError::Database`].
     pub fn set_setting(&mut self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
-        let _ = (name, value);
-        todo!()
+        let set = "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2";
+        match value {
+            Some(value) => self.execute(set, params![name, value]),
+            None => self.execute("DELETE FROM setting WHERE name = ?1", params![name]),
+        }
+        .map(|_| ())
+    }
+
+    fn execute(&mut self, statement: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
+        let done =
+            self.database.connection.prepare_cached(statement).and_then(|mut statement| statement.execute(values));
+        done.map_err(|error| self.database.fault(error))
+    }
+}
+
+fn read_descriptor(connection: &Connection, hash: &Hash) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut select = connection.prepare_cached("SELECT octets FROM descriptor WHERE hash = ?1")?;
+    select.query_row([hash], |row| row.get(0)).optional()
+}
+
+/// One batch on its way into the tables.
+struct Commit<'a> {
+    transaction: &'a Transaction<'a>,
+    path: &'a Path,
+    descriptors: Vec<(Hash, Vec<u8>)>,
+}
+
+impl Commit<'_> {
+    fn batch(&mut self, version: u64, batch: &ChangeBatch, log: &ChangeLog) -> Result<(), StoreError> {
+        self.run(
+            "INSERT INTO batch (version, time, author, comment) VALUES (?1, ?2, ?3, ?4)",
+            params![version as i64, batch.time.0, batch.author.to_bytes(), batch.comment],
+        )?;
+        for (position, change) in log.changes.iter().enumerate() {
+            let mut writer = Writer { out: Vec::new(), descriptors: &mut self.descriptors };
+            writer.change(change);
+            let body = writer.out;
+            self.run(
+                "INSERT INTO change (version, position, guid, body) VALUES (?1, ?2, ?3, ?4)",
+                params![version as i64, position as i64, change.guid().0, body],
+            )?;
+            self.change(change)?;
+            self.store_descriptors()?;
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, change: &ObjectChange) -> Result<(), StoreError> {
+        match change {
+            ObjectChange::Added(record) => self.add(record),
+            ObjectChange::Deleted(record) => {
+                let id = self.id(&record.guid)?;
+                self.run("DELETE FROM link WHERE object = ?1", [id])?;
+                self.run("DELETE FROM credential WHERE guid = ?1", [record.guid.0])?;
+                self.run("DELETE FROM object WHERE id = ?1", [id]).map(|_| ())
+            }
+            ObjectChange::Moved { guid, after: (parent, rdn), .. } => {
+                let id = self.id(guid)?;
+                let parent = parent.map(|parent| parent.0);
+                self.run("UPDATE object SET parent = ?2, rdn = ?3 WHERE id = ?1", params![id, parent, rdn]).map(|_| ())
+            }
+            ObjectChange::Modified { guid, attributes } => self.modify(guid, attributes),
+        }
+    }
+
+    fn add(&mut self, record: &Record) -> Result<(), StoreError> {
+        let attributes = self.encode(&record.attributes);
+        let parent = record.parent.map(|parent| parent.0);
+        self.run(
+            "INSERT INTO object (guid, parent, rdn, attributes) VALUES (?1, ?2, ?3, ?4)",
+            params![record.guid.0, parent, record.rdn, attributes],
+        )?;
+        let id = self.transaction.last_insert_rowid();
+        for (name, values) in record.attributes.iter().filter(|(name, _)| is_link(name)) {
+            self.link(id, name, values)?;
+        }
+        Ok(())
+    }
+
+    fn modify(&mut self, guid: &Guid, attributes: &[AttributeChange]) -> Result<(), StoreError> {
+        let id = self.id(guid)?;
+        let mut plain: Vec<(&String, &Vec<Value>)> = Vec::new();
+        for attribute in attributes {
+            match attribute {
+                AttributeChange::Links { name, removed, added } => {
+                    self.unlink(id, name, removed)?;
+                    self.link(id, name, added)?;
+                }
+                AttributeChange::Replaced { name, before, after } if is_link(name) => {
+                    self.unlink(id, name, before)?;
+                    self.link(id, name, after)?;
+                }
+                AttributeChange::Replaced { name, after, .. } => plain.push((name, after)),
+            }
+        }
+        if plain.is_empty() {
+            return Ok(());
+        }
+        let mut stored = self.attributes(id, guid)?;
+        for (name, values) in plain {
+            match values.is_empty() {
+                true => stored.remove(name),
+                false => stored.insert(name.clone(), values.clone()),
+            };
+        }
+        let attributes = self.encode(&stored);
+        self.run("UPDATE object SET attributes = ?2 WHERE id = ?1", params![id, attributes]).map(|_| ())
+    }
+
+    fn attributes(&self, id: i64, guid: &Guid) -> Result<BTreeMap<String, Vec<Value>>, StoreError> {
+        let octets: Vec<u8> = (self.transaction)
+            .query_row("SELECT attributes FROM object WHERE id = ?1", [id], |row| row.get(0))
+            .map_err(|error| self.fault(error))?;
+        let pending = &self.descriptors;
+        let descriptor = |hash: &Hash| match pending.iter().find(|(pending, _)| pending == hash) {
+            Some((_, octets)) => Some(octets.clone()),
+            None => read_descriptor(self.transaction, hash).ok().flatten(),
+        };
+        Reader { rest: &octets, descriptor: &descriptor }.attributes().ok_or_else(|| StoreError::Corrupt {
+            path: self.path.to_owned(),
+            detail: format!("the attributes of {guid} cannot be read"),
+        })
+    }
+
+    fn encode(&mut self, attributes: &BTreeMap<String, Vec<Value>>) -> Vec<u8> {
+        let mut writer = Writer { out: Vec::new(), descriptors: &mut self.descriptors };
+        writer.attributes(attributes, false);
+        writer.out
+    }
+
+    fn link(&self, id: i64, attribute: &str, values: &[Value]) -> Result<(), StoreError> {
+        for value in values {
+            self.run(
+                "INSERT OR IGNORE INTO link (object, attribute, value) VALUES (?1, ?2, ?3)",
+                params![id, attribute, value],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn unlink(&self, id: i64, attribute: &str, values: &[Value]) -> Result<(), StoreError> {
+        for value in values {
+            self.run(
+                "DELETE FROM link WHERE object = ?1 AND attribute = ?2 AND value = ?3",
+                params![id, attribute, value],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn store_descriptors(&mut self) -> Result<(), StoreError> {
+        for (hash, octets) in std::mem::take(&mut self.descriptors) {
+            self.run("INSERT OR IGNORE INTO descriptor (hash, octets) VALUES (?1, ?2)", params![hash, octets])?;
+        }
+        Ok(())
+    }
+
+    fn id(&self, guid: &Guid) -> Result<i64, StoreError> {
+        let found = (self.transaction)
+            .prepare_cached("SELECT id FROM object WHERE guid = ?1")
+            .and_then(|mut select| select.query_row([guid.0], |row| row.get(0)).optional())
+            .map_err(|error| self.fault(error))?;
+        found.ok_or_else(|| StoreError::Conflict {
+            path: self.path.to_owned(),
+            detail: format!("a change of object {guid}, which is not stored"),
+        })
+    }
+
+    fn run(&self, statement: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
+        (self.transaction)
+            .prepare_cached(statement)
+            .and_then(|mut statement| statement.execute(values))
+            .map_err(|error| self.fault(error))
+    }
+
+    fn fault(&self, error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                StoreError::Conflict { path: self.path.to_owned(), detail: error.to_string() }
+            }
+            _ => StoreError::sqlite(self.path, &error),
+        }
     }
 }

@@ -2,7 +2,9 @@
 //! (`audit.db`), both SQLite with one writer each.
 
 mod audit;
+mod database;
 mod directory;
+mod encoding;
 mod error;
 
 pub use audit::{AuditEntry, AuditFilter, AuditStore, Retention};

@@ -1,0 +1,72 @@
+//! Opening an SQLite file that is ours, and only such a one.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::StoreError;
+
+/// What a database file must be.
+pub(crate) struct Kind {
+    /// "directory" or "audit".
+    pub(crate) name: &'static str,
+    /// `PRAGMA application_id`.
+    pub(crate) application_id: i64,
+    /// Statements that make schema version 1, then those that lead from version n to n + 1.
+    pub(crate) migrations: &'static [&'static str],
+}
+
+/// An open database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) connection: Connection,
+    pub(crate) path: PathBuf,
+}
+
+impl Database {
+    /// Opens or creates `path`: WAL, every commit on stable storage before it returns.
+    pub(crate) fn open(path: &Path, kind: &Kind) -> Result<Database, StoreError> {
+        let fault = |error: rusqlite::Error| StoreError::sqlite(path, &error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+        let pragma = |connection: &Connection, name: &str| -> Result<i64, StoreError> {
+            connection.pragma_query_value(None, name, |row| row.get(0)).map_err(fault)
+        };
+        let known = kind.migrations.len() as i64;
+        let found = pragma(&connection, "user_version")?;
+        let application_id = pragma(&connection, "application_id")?;
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fault)?;
+        if application_id != kind.application_id && (application_id != 0 || found != 0 || tables != 0) {
+            return Err(StoreError::Foreign { path: path.to_owned(), expected: kind.name });
+        }
+        if found > known {
+            return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
+        }
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -2000; PRAGMA mmap_size = 0;",
+            )
+            .map_err(fault)?;
+        if found < known {
+            let transaction = connection.transaction().map_err(fault)?;
+            for statements in &kind.migrations[found.max(0) as usize..] {
+                transaction.execute_batch(statements).map_err(fault)?;
+            }
+            transaction.pragma_update(None, "application_id", kind.application_id).map_err(fault)?;
+            transaction.pragma_update(None, "user_version", known).map_err(fault)?;
+            transaction.commit().map_err(fault)?;
+        }
+        Ok(Database { connection, path: path.to_owned() })
+    }
+
+    /// Puts the file's name to a fault.
+    pub(crate) fn fault(&self, error: rusqlite::Error) -> StoreError {
+        StoreError::sqlite(&self.path, &error)
+    }
+
+    /// Something that cannot be in a sound file.
+    pub(crate) fn damaged(&self, detail: impl Into<String>) -> StoreError {
+        StoreError::Corrupt { path: self.path.clone(), detail: detail.into() }
+    }
+}
