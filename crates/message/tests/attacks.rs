@@ -145,6 +145,21 @@ fn a_line_end_in_quotes_or_a_comment_does_not_uncover_an_address() {
 }
 
 #[test]
+fn a_quote_inside_a_word_does_not_uncover_an_address() {
+    for value in
+        ["a\"b, ceo@example.com, c\" <b@y.com>", "\"a\"\"b\" <b@y.com>", "\"a\"b <b@y.com>", "J.\"a\" <b@y.com>"]
+    {
+        assert_eq!(from_fault(value), Kind::DisplayName, "{value:?}");
+    }
+    assert_eq!(from("\"Joe\" Q. \"Public\"<b@y.com>"), ["b@y.com"]);
+}
+
+#[test]
+fn a_display_name_does_not_begin_with_a_dot() {
+    assert_eq!(from_fault(".Carla <b@y.com>"), Kind::DisplayName);
+}
+
+#[test]
 fn a_blank_continuation_line_is_refused() {
     assert_eq!(from_fault("a@x.com,\r\n \r\n b@x.com"), Kind::BlankLine);
 }

@@ -89,7 +89,7 @@ pub enum SenderFaultKind {
     /// A character that has no place there.
     #[error("has a character out of place")]
     Unexpected,
-    /// A display name that does not begin with a word.
+    /// A display name that does not begin with a word, or has a quoted string without space around it.
     #[error("has a display name that is not well formed")]
     DisplayName,
     /// An address literal instead of a domain.

@@ -188,7 +188,7 @@ fn local_part(words: &[Word], angle: bool) -> Result<String, Fault> {
 
 /// The display name of a phrase; `None` without words.
 fn display_name(words: &[Word]) -> Result<Option<String>, Fault> {
-    if words.first().is_some_and(is_dot) {
+    if words.first().is_some_and(is_dot) || (0..words.len()).any(|index| has_inner_quote(words, index)) {
         return Err(Fault::DisplayName);
     }
     let mut name = String::new();
@@ -210,6 +210,15 @@ fn display_name(words: &[Word]) -> Result<Option<String>, Fault> {
     }
     let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
     Ok((!name.is_empty()).then_some(name))
+}
+
+/// Whether a quote stands inside a word, where it is a letter for some readers: `a"b, ceo@example.com, c" <b@y.com>` names
+/// three mailboxes for them.
+fn has_inner_quote(words: &[Word], index: usize) -> bool {
+    let is_quoted = |word: &Word| matches!(word.kind, WordKind::Quoted(_));
+    let gap = words[index].gap;
+    let glued = index > 0 && !gap.present && (is_quoted(&words[index]) || is_quoted(&words[index - 1]));
+    glued || (is_quoted(&words[index]) && gap.comment_last)
 }
 
 fn is_dot(word: &Word) -> bool {

@@ -22,6 +22,8 @@ pub(super) struct Lexer<'a> {
 pub(super) struct Gap {
     /// There is some.
     pub present: bool,
+    /// It ends with a comment.
+    pub comment_last: bool,
     /// A comment among it has a character that could make it an address.
     pub address_like: bool,
 }
@@ -76,8 +78,14 @@ impl<'a> Lexer<'a> {
         let mut gap = Gap::default();
         loop {
             match self.peek() {
-                Some(' ' | '\t' | '\r' | '\n') => self.position += 1,
-                Some('(') => gap.address_like |= self.comment()?,
+                Some(' ' | '\t' | '\r' | '\n') => {
+                    self.position += 1;
+                    gap.comment_last = false;
+                }
+                Some('(') => {
+                    gap.address_like |= self.comment()?;
+                    gap.comment_last = true;
+                }
                 Some(')') => return Err(Fault::Comment),
                 _ => return Ok(gap),
             }

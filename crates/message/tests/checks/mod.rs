@@ -96,16 +96,20 @@ fn naive_from(header: &str) -> BTreeSet<String> {
     let lines: Vec<&str> = unfolded.split(['\r', '\n']).filter(from).collect();
     let picked: BTreeSet<&str> = lines.first().into_iter().chain(lines.last()).copied().collect();
     let values = || picked.iter().map(|line| line.split_once(':').map_or("", |(_, value)| value));
-    values()
-        .flat_map(|value| naive_addresses(&value.replace(FOLD, " ")))
-        .chain(values().flat_map(naive_addresses))
-        .collect()
+    let folded = values().flat_map(|value| naive_addresses(value, true));
+    let unfolded =
+        |inside_words| values().flat_map(move |value| naive_addresses(&value.replace(FOLD, " "), inside_words));
+    folded.chain(unfolded(true)).chain(unfolded(false)).collect()
 }
+
+/// What no address has in it, unquoted.
+const BREAKS: [char; 7] = [' ', '\t', ',', ';', '<', '>', ':'];
 
 /// Stands for a fold; where it is left in, it ends quoted strings and comments, as for Python's `email.utils`.
 const FOLD: &str = "\u{1}";
 
-fn naive_addresses(value: &str) -> Vec<String> {
+/// `inside_words` says whether a quote within a word begins a quoted string; for the `mailparse` of Rust it does not.
+fn naive_addresses(value: &str, inside_words: bool) -> Vec<String> {
     let mut bare = String::new();
     let (mut depth, mut quoted, mut escaped) = (0, false, false);
     for c in value.chars() {
@@ -116,14 +120,16 @@ fn naive_addresses(value: &str) -> Vec<String> {
             }
             _ if escaped => escaped = false,
             '\\' if quoted || depth > 0 => escaped = true,
-            '"' if depth == 0 => quoted = !quoted,
+            '"' if depth == 0 && (quoted || inside_words || bare.ends_with(BREAKS) || bare.is_empty()) => {
+                quoted = !quoted
+            }
             '(' if !quoted => depth += 1,
             ')' if !quoted && depth > 0 => depth -= 1,
             c if depth == 0 && !quoted => bare.push(c),
             _ => {}
         }
     }
-    bare.split([' ', '\t', ',', ';', '<', '>', ':'])
+    bare.split(BREAKS)
         .filter(|word| {
             let (local, domain) = word.split_once('@').unwrap_or_default();
             !local.is_empty() && domain.contains('.') && !domain.ends_with('.') && !domain.starts_with('[')
