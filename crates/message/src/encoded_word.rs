@@ -31,10 +31,11 @@ pub fn decode(word: &str) -> Option<String> {
     Some(decoded.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
 }
 
-/// Writes a display name: a quoted string, or encoded words where it is not ASCII and `utf8` is off.
+/// Writes a display name: a quoted string, or encoded words where it is not ASCII and `utf8` is off, or where it could be
+/// taken for an address by readers who do not understand quotes.
 pub fn phrase(name: &str, utf8: bool) -> String {
     let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if !utf8 && !name.is_ascii() {
+    if (!utf8 && !name.is_ascii()) || name.contains(['@', '<', '>']) {
         return encode(&name);
     }
     let mut quoted = String::with_capacity(name.len() + 2);

@@ -175,3 +175,15 @@ fn names_beyond_ascii_are_encoded_unless_utf8_is_allowed() {
         assert_eq!(SenderEdit::Set(read.sender.unwrap()), set);
     }
 }
+
+#[test]
+fn a_name_that_looks_like_an_address_is_encoded() {
+    let set = SenderEdit::Set(mailbox(
+        &format!("Carla <ceo@example.com> {}", "of many words ".repeat(9).trim()),
+        "r@example.com",
+    ));
+    let text = rewritten("From: a@x.com\r\n\r\n", &Edits { sender: set.clone(), utf8: true, ..keep_all() });
+    assert!(!text.contains("ceo@example.com"));
+    let read = senders(&HeaderBlock::parse(text.as_bytes()).unwrap()).unwrap();
+    assert_eq!(SenderEdit::Set(read.sender.unwrap()), set);
+}

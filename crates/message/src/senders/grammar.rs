@@ -193,12 +193,12 @@ fn display_name(words: &[Word]) -> Result<Option<String>, Fault> {
     }
     let mut name = String::new();
     let mut after_encoded = false;
-    for (index, word) in words.iter().enumerate() {
+    for word in words {
         let decoded = match &word.kind {
             WordKind::Atom(text) => encoded_word::decode(text),
             _ => None,
         };
-        if index > 0 && word.gap.present && !(after_encoded && decoded.is_some()) {
+        if word.gap.present && !(after_encoded && decoded.is_some()) {
             name.push(' ');
         }
         after_encoded = decoded.is_some();
