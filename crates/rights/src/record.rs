@@ -146,7 +146,7 @@ pub struct Missing {
     pub on: String,
     /// To whom.
     pub trustee: String,
-    /// The command that grants it.
+    /// The command that grants it; where a denial stands in the way, the one that takes that away.
     pub command: String,
     /// What stands in the way of the grant, as an explicit Deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -458,14 +458,29 @@ fn missing(snapshot: &Snapshot, authority: &Authority, denied: &Denied) -> Optio
         _ => return None,
     };
     let name = right.right().name;
-    let obstacle = denied.steps.iter().find_map(|step| match step {
-        Step::Ace { on, wanted: Wanted::Right(denied), outcome: Outcome::Deny, .. } if *denied == right => {
-            Some(format!("an entry on {} denies it and comes first", snapshot.dn(*on)))
+    let denial = denied.steps.iter().find_map(|step| match step {
+        Step::Ace { on, index, wanted: Wanted::Right(denied), outcome: Outcome::Deny, .. } if *denied == right => {
+            Some((snapshot.dn(*on), deny_entry(snapshot, *on, *index)))
         }
         _ => None,
     });
-    let command = format!("procura permission add '{on}' --user '{trustee}' --right {name}");
+    let (obstacle, command) = match denial {
+        // A grant would stand behind the denial: that has to go.
+        Some((denied_on, (from, denied_to))) => (
+            Some(format!("an entry on {denied_on} denies it and comes first")),
+            format!("procura permission remove '{from}' --user '{denied_to}' --right {name} --deny"),
+        ),
+        None => (None, format!("procura permission add '{on}' --user '{trustee}' --right {name}")),
+    };
     Some(Missing { right: name.to_owned(), on, trustee, command, obstacle })
+}
+
+/// Where a denying entry is explicit, and whom it names.
+fn deny_entry(snapshot: &Snapshot, on: ObjectId, index: usize) -> (String, String) {
+    let origin = snapshot.dn(snapshot.ace_origin(on, index));
+    let dacl = snapshot.descriptor(on).and_then(|descriptor| descriptor.sd().dacl.as_ref());
+    let trustee = dacl.and_then(|dacl| dacl.aces.get(index)).map(|ace| snapshot.sid_name(&ace.sid));
+    (origin, trustee.unwrap_or_default())
 }
 
 fn full_access_failed(steps: &[Step]) -> Option<ObjectId> {

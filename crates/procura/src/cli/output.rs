@@ -81,11 +81,14 @@ fn text(response: &Response) -> String {
         }
         Response::Decision(record) => decision(record),
         Response::Queue(page) => table(
-            &["id", "from", "accepted", "size", "waiting", "next attempt", "held"],
+            &["id", "from", "to", "accepted", "size", "waiting", "next attempt", "held"],
             page.rows.iter().map(|row| {
+                let more = (row.recipients as usize).saturating_sub(row.to.len());
+                let others = if more > 0 { format!(" and {more} more") } else { String::new() };
                 vec![
                     row.id.clone(),
                     format!("<{}>", row.sender),
+                    row.to.join(" ") + &others,
                     row.received.clone(),
                     row.size.to_string(),
                     format!("{}/{}", row.pending, row.recipients),
@@ -261,7 +264,8 @@ fn decision(record: &DecisionRecord) -> String {
         if let Some(obstacle) = &missing.obstacle {
             text += &format!("obstacle   {obstacle}\n");
         }
-        text += &format!("grant it   {}\n", missing.command);
+        let label = if missing.obstacle.is_some() { "take away " } else { "grant it  " };
+        text += &format!("{label} {}\n", missing.command);
     }
     text
 }
