@@ -392,6 +392,8 @@ impl Connection {
                     sender = submission.sender.as_ref().map_or("", |sender| sender.as_str()),
                     recipients,
                     size = submission.size,
+                    // Of a message that was sent as somebody else, or on behalf: what `explain` asks for.
+                    decision = submission.audit.as_ref().map(|record| record.id.as_str()),
                     "accepted"
                 );
                 StoreOutcome::Stored
