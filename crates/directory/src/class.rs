@@ -10,6 +10,8 @@ pub enum Class {
     Domain,
     /// The root of the configuration partition (`configuration`).
     Configuration,
+    /// The root of the schema partition (`dMD`).
+    Schema,
     /// `organizationalUnit`
     OrganizationalUnit,
     /// `container`
@@ -62,9 +64,10 @@ const fn data(class: Class, name: &'static str, guid: u128, chain: &'static [&'s
 
 // schemaIDGUIDs of the base schema: MS-ADSC; of msExch classes: the Exchange 2007 schema where facts.md has them, our
 // own elsewhere (nothing but inheritance within our own configuration partition looks at those).
-static CLASSES: [ClassData; 20] = [
+static CLASSES: [ClassData; 21] = [
     data(Class::Domain, "domainDNS", 0x19195a5b_6da0_11d0_afd3_00c04fd930c9, &["top", "domain", "domainDNS"]),
     data(Class::Configuration, "configuration", 0xbf967a87_0de6_11d0_a285_00aa003049e2, &["top", "configuration"]),
+    data(Class::Schema, "dMD", 0xbf967a8f_0de6_11d0_a285_00aa003049e2, &["top", "dMD"]),
     data(
         Class::OrganizationalUnit,
         "organizationalUnit",
@@ -192,7 +195,7 @@ impl Class {
 
     /// The root of a naming context: inherits nothing (acl-algorithms 1.4).
     pub fn is_naming_context(self) -> bool {
-        matches!(self, Class::Domain | Class::Configuration)
+        matches!(self, Class::Domain | Class::Configuration | Class::Schema)
     }
 
     fn data(self) -> &'static ClassData {

@@ -19,6 +19,7 @@ pub(crate) fn explicit(class: Class, domain: Option<&Sid>, root: Option<&Sid>) -
     });
     let administrators = match class {
         Class::Configuration
+        | Class::Schema
         | Class::Organization
         | Class::Server
         | Class::Database
@@ -42,7 +43,7 @@ pub(crate) fn admin_sd_holder(domain: &Sid, root: &Sid) -> Value {
 fn sddl(class: Class) -> &'static str {
     match class {
         Class::Domain => DOMAIN,
-        Class::Configuration => CONFIGURATION,
+        Class::Configuration | Class::Schema => CONFIGURATION,
         Class::OrganizationalUnit => ORGANIZATIONAL_UNIT,
         Class::User | Class::InetOrgPerson => USER,
         Class::Computer => COMPUTER,

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use thiserror::Error;
 
 /// One component of a DN.
@@ -84,7 +85,7 @@ impl Rdn {
     }
 }
 
-/// Caseless, runs of spaces as one, none at the ends.
+/// Caseless, composed (NFC), runs of spaces as one, none at the ends.
 pub(crate) fn push_folded(out: &mut String, value: &str) {
     for (position, word) in value.split(' ').filter(|word| !word.is_empty()).enumerate() {
         if position > 0 {
@@ -94,7 +95,8 @@ pub(crate) fn push_folded(out: &mut String, value: &str) {
             out.extend(word.chars().map(|c| c.to_ascii_lowercase()));
         } else {
             // Upper then lower: `ß`, `SS` and final sigma compare as under full case folding.
-            out.push_str(&word.to_uppercase().to_lowercase().replace('ς', "σ"));
+            let caseless = word.to_uppercase().to_lowercase().replace('ς', "σ");
+            out.push_str(&ComposingNormalizerBorrowed::new_nfc().normalize(&caseless));
         }
     }
 }
@@ -221,6 +223,7 @@ mod tests {
     #[test]
     fn names_compare_without_case_and_spaces() {
         assert_eq!(Rdn::new("cn", "Große  Straße").key(), Rdn::new("CN", "GROSSE STRASSE").key());
+        assert_eq!(Rdn::new("cn", "B\u{fc}ttner").key(), Rdn::new("cn", "BU\u{308}TTNER").key());
         assert_ne!(Rdn::new("cn", "a b").key(), Rdn::new("CN", "ab").key());
     }
 

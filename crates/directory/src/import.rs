@@ -10,7 +10,7 @@ mod values;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use acl::{Guid, SddlContext, SecurityDescriptor, Sid};
+use acl::{Guid, SddlContext, SecurityDescriptor, Sid, well_known};
 
 use crate::attributes::{self, Syntax};
 use crate::descriptor::readable;
@@ -101,6 +101,8 @@ struct Importer<'a> {
     taken: HashSet<(&'static str, Guid, String)>,
     /// SID of each domain of the file.
     domains: HashMap<Guid, Sid>,
+    /// The forest root of each domain of the file, by their SIDs: what EA and SA stand for in SDDL.
+    roots: HashMap<Sid, Sid>,
     netbios: HashMap<String, Value>,
     links: Vec<links::Pending>,
     /// For building objects on trial.
@@ -118,6 +120,7 @@ impl<'a> Importer<'a> {
             by_sid: HashMap::new(),
             taken: HashSet::new(),
             domains: HashMap::new(),
+            roots: HashMap::new(),
             netbios: HashMap::new(),
             links: Vec::new(),
             scratch: Shared::default(),
@@ -236,12 +239,24 @@ impl<'a> Importer<'a> {
         if let Some(sid) = &sid {
             self.by_sid.entry(sid.clone()).or_insert(guid);
         }
-        match (source.class, sid, domain.and_then(|domain| self.domains.get(&domain).cloned())) {
+        let above = self.domain_sid(domain);
+        match (source.class, sid, above) {
             (Class::Domain, Some(sid), _) => drop(self.domains.insert(guid, sid)),
             // So that objects below find their domain in one step.
             (_, _, Some(sid)) => drop(self.domains.insert(guid, sid)),
             _ => {}
         }
+    }
+
+    /// The root of the forest that a domain is in: the topmost domain above it.
+    fn forest_root(&self, sid: &Sid) -> Sid {
+        if let Some(root) = self.roots.get(sid) {
+            return root.clone();
+        }
+        let domain = self.snapshot.domains().iter().find(|domain| domain.sid == *sid);
+        domain
+            .and_then(|domain| self.snapshot.forest_root(domain.object))
+            .map_or_else(|| sid.clone(), |root| root.sid.clone())
     }
 
     /// The domain's SID stands with every object of the file below it; this is whose it is.
@@ -277,8 +292,14 @@ impl<'a> Importer<'a> {
         if !in_file && !held {
             return true;
         }
-        // BUILTIN aliases exist in each domain, with the same SIDs: ours stand for all.
-        let text = format!("left out: another object has the SID {sid}");
+        // BUILTIN groups exist in each domain, with the same SIDs, and mean something on that domain's controllers only.
+        // Here they would make another domain's administrators ours.
+        let text = match sid.domain() {
+            Some(domain) if domain == well_known::BUILTIN => {
+                "left out: BUILTIN groups of the first domain stand for all".to_owned()
+            }
+            _ => format!("left out: another object has the SID {sid}"),
+        };
         let (line, name) = (source.line, source.dn.clone());
         self.warn(line, &name, text);
         false
@@ -350,8 +371,13 @@ impl<'a> Importer<'a> {
             }
             None => return,
             Some(given) => {
-                let domain = own_sid.or_else(|| self.domain_sid(domain));
-                let root = self.snapshot.domains().first().map(|domain| domain.sid.clone()).or_else(|| domain.clone());
+                let above = self.domain_sid(domain);
+                if let Some(own) = &own_sid {
+                    let root = above.as_ref().map_or_else(|| own.clone(), |above| self.forest_root(above));
+                    self.roots.insert(own.clone(), root);
+                }
+                let domain = own_sid.or(above);
+                let root = domain.as_ref().map(|domain| self.forest_root(domain));
                 let context = SddlContext { domain, root_domain: root, lenient: true };
                 match descriptor(&given, &context) {
                     Ok(bytes) => bytes,

@@ -281,7 +281,7 @@ pub fn receive_connector(
         .iter()
         .try_fold(server, |at, name| snapshot.child(Some(at), &Rdn::new("CN", *name).key()))?;
     let domain = snapshot.domain_of(server).map(|domain| &domain.sid);
-    let root = snapshot.domains().first().map(|domain| &domain.sid);
+    let root = snapshot.forest_root(server).map(|domain| &domain.sid);
     Some(connector_record(connector, guid, snapshot.object(parent)?.guid(), domain, root))
 }
 

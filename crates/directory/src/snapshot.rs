@@ -350,6 +350,13 @@ impl Snapshot {
         None
     }
 
+    /// The root of the forest that an object is in: the topmost domain above it. A directory may hold several forests
+    /// (an imported one beside its own).
+    pub fn forest_root(&self, id: ObjectId) -> Option<&Domain> {
+        let path = self.path(id);
+        path.iter().rev().find_map(|id| self.view.domains.iter().find(|domain| domain.object == *id))
+    }
+
     /// The organization object, if there is one.
     pub fn organization(&self) -> Option<ObjectId> {
         self.view.organization

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use acl::{Sid, SidId, SidSet, well_known};
+use acl::{Guid, Sid, SidId, SidSet, well_known};
 use roaring::RoaringBitmap;
 use thiserror::Error;
 
@@ -71,7 +71,8 @@ pub enum TokenError {
 #[derive(Debug, Default)]
 pub(crate) struct TokenCache {
     version: u64,
-    tokens: [RwLock<HashMap<u32, Arc<Token>>>; SHARDS],
+    /// By row, with the objectGUID: two snapshots made of one may have different objects in a new row.
+    tokens: [RwLock<HashMap<u32, (Guid, Arc<Token>)>>; SHARDS],
     /// Security groups that a group's members are members of: itself and what it is nested in, by row.
     closures: RwLock<HashMap<u32, Arc<RoaringBitmap>>>,
     protected: OnceLock<RoaringBitmap>,
@@ -127,7 +128,9 @@ impl Snapshot {
         }
         let user = object.sid().ok_or(TokenError::NoSid)?;
         let shard = &self.tokens.tokens[account.0 as usize % SHARDS];
-        if let Some(token) = shard.read().unwrap_or_else(PoisonError::into_inner).get(&account.0) {
+        if let Some((guid, token)) = shard.read().unwrap_or_else(PoisonError::into_inner).get(&account.0)
+            && *guid == object.guid()
+        {
             return Ok(Arc::clone(token));
         }
         let sids = self.account_sids(account, object, user);
@@ -136,7 +139,7 @@ impl Snapshot {
         if shard.len() >= TOKENS_PER_SHARD {
             shard.clear();
         }
-        shard.insert(account.0, Arc::clone(&token));
+        shard.insert(account.0, (object.guid(), Arc::clone(&token)));
         Ok(token)
     }
 

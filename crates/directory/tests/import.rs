@@ -115,6 +115,31 @@ fn the_attribute_map_gives_addresses_and_keeps_those_that_are_there() {
 }
 
 #[test]
+fn groups_of_another_forests_root_are_its_own() {
+    let o = Organization::new();
+    let text = dump().replace("O:DAG:DAD:AI(A;;", "O:DAG:DAD:AI(A;;CR;;;EA)(A;;");
+    let (snapshot, _) = import(&o.snapshot, &text, &map());
+    let ann = snapshot.explicit_descriptor(snapshot.resolve("ann").unwrap()).unwrap();
+    let theirs: acl::Sid = format!("{SID}-519").parse().unwrap();
+    assert!(ann.dacl.as_ref().unwrap().aces.iter().any(|ace| ace.sid == theirs));
+}
+
+#[test]
+fn builtin_groups_of_another_domain_do_not_become_ours() {
+    let o = Organization::new();
+    let text = format!(
+        "{}\ndn: CN=Administrators,CN=Builtin,DC=corp,DC=test\nobjectClass: group\nobjectSid: S-1-5-32-544\n\
+member: CN=Ann,OU=Sales,DC=corp,DC=test\nnTSecurityDescriptor: D:(A;;GA;;;SY)\n\n\
+dn: CN=Builtin,DC=corp,DC=test\nobjectClass: builtinDomain\nnTSecurityDescriptor: D:(A;;GA;;;SY)\n",
+        dump()
+    );
+    let (snapshot, import) = import(&o.snapshot, &text, &map());
+    let ann = snapshot.resolve("ann").unwrap();
+    assert_eq!(snapshot.membership_path(ann, &acl::well_known::BUILTIN_ADMINISTRATORS), None);
+    assert!(import.warnings.iter().any(|warning| warning.text.contains("BUILTIN")));
+}
+
+#[test]
 fn importing_the_same_dump_again_changes_nothing() {
     let o = Organization::new();
     let (snapshot, _) = import(&o.snapshot, &dump(), &map());

@@ -108,6 +108,23 @@ fn a_change_that_moves_no_membership_keeps_the_tokens() {
 }
 
 #[test]
+fn snapshots_that_branch_do_not_share_tokens_of_their_new_accounts() {
+    let mut o = Organization::new();
+    let fork = |o: &mut Organization, name: &str| {
+        let (parent, guid) = (o.guid(USERS), o.guids.next());
+        let change = Change::Add(directory::organization::user(guid, parent, name, name));
+        let snapshot = o.snapshot.apply(&common::batch(vec![change])).unwrap().snapshot;
+        let id = snapshot.by_guid(&guid).unwrap();
+        (snapshot, id)
+    };
+    let (one, first) = fork(&mut o, "first");
+    let (other, second) = fork(&mut o, "second");
+    assert_eq!(first, second, "the same row");
+    let tokens = (one.account_token(first).unwrap(), other.account_token(second).unwrap());
+    assert!(!Arc::ptr_eq(&tokens.0, &tokens.1));
+}
+
+#[test]
 fn who_cannot_log_on_has_no_token() {
     let mut o = Organization::new();
     let bob = o.user(USERS, "bob");

@@ -180,7 +180,7 @@ impl Edit {
         let of = |id: ObjectId| {
             self.next.domains().iter().find(|domain| domain.object == id).map(|domain| domain.sid.clone())
         };
-        let root = self.next.domains().first().map(|domain| domain.sid.clone());
+        let root = domain.and_then(|domain| self.next.forest_root(domain)).map(|domain| domain.sid.clone());
         if class == Class::Domain {
             return defaults::explicit(class, own_sid.as_ref(), root.as_ref().or(own_sid.as_ref()));
         }
@@ -233,12 +233,13 @@ impl Edit {
         above.map_or(record.rdn.clone(), |above| format!("{},{above}", record.rdn))
     }
 
-    /// A well-known account, a member by primary group, or the object with the forest's switches.
+    /// A well-known account, a member by primary group, one with former SIDs, or the object with the forest's switches.
     fn is_special(&self, id: ObjectId) -> bool {
         self.next.object(id).is_some_and(|object| {
             let rid = object.sid().and_then(|sid| self.next.sid(sid).rid());
             object.class().is_principal() && rid.is_some_and(|rid| rid < FIRST_RID)
                 || object.primary_group_rid().is_some_and(|rid| !(513..=515).contains(&rid))
+                || object.sid_history().next().is_some()
                 || object.text(number::DS_HEURISTICS).is_some()
         })
     }
