@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use directory::attributes::{self, Syntax};
 use directory::import::{AttributeMap, Source, changes};
 use directory::{Change, Snapshot};
 
@@ -95,14 +94,8 @@ pub fn run(asked: Asked<'_>, run: &ImportRun) -> Result<Response, Fault> {
 
 fn plan(asked: Asked<'_>, run: &ImportRun, data: &[u8]) -> Result<Planned, Fault> {
     let entries = run.map.iter().map(|(ours, theirs)| {
-        let source = if theirs.contains('{') {
-            Source::Template(theirs.clone())
-        } else if ours.eq_ignore_ascii_case(attributes::PROXY_ADDRESSES) {
-            // A bare address becomes the primary one.
-            Source::Template(format!("SMTP:{{{theirs}}}"))
-        } else {
-            Source::Attribute(theirs.clone())
-        };
+        let source =
+            if theirs.contains('{') { Source::Template(theirs.clone()) } else { Source::Attribute(theirs.clone()) };
         (ours.clone(), source)
     });
     let map = AttributeMap { entries: entries.collect() };
@@ -134,40 +127,10 @@ fn try_out(asked: Asked<'_>, snapshot: &Snapshot, changes: Vec<Change>) -> Resul
     Ok(())
 }
 
-/// Cuts changes into batches. Links of new objects may point at objects of a later batch, so in a large import they come
-/// after all objects.
+/// Cuts changes into batches; the order holds across them.
 fn batches(changes: Vec<Change>) -> Vec<Vec<Change>> {
-    if changes.len() <= BATCH {
-        return if changes.is_empty() { Vec::new() } else { vec![changes] };
-    }
-    let is_link = |name: &str| attributes::by_name(name).is_some_and(|a| matches!(a.syntax, Syntax::Link(_)));
-    let (mut objects, mut links) = (Vec::new(), Vec::new());
-    for change in changes {
-        match change {
-            Change::Add(mut record) => {
-                let names: Vec<String> = record.attributes.keys().filter(|name| is_link(name)).cloned().collect();
-                for name in names {
-                    let add = record.attributes.remove(&name).unwrap_or_default();
-                    links.push(Change::Values { guid: record.guid, attribute: name, add, remove: Vec::new() });
-                }
-                objects.push(Change::Add(record));
-            }
-            Change::Modify { guid, attributes } => {
-                let (late, now): (Vec<_>, Vec<_>) = attributes.into_iter().partition(|(name, _)| is_link(name));
-                if !now.is_empty() {
-                    objects.push(Change::Modify { guid, attributes: now });
-                }
-                if !late.is_empty() {
-                    links.push(Change::Modify { guid, attributes: late });
-                }
-            }
-            Change::Values { ref attribute, .. } if is_link(attribute) => links.push(change),
-            other => objects.push(other),
-        }
-    }
-    objects.append(&mut links);
-    let mut batches = Vec::with_capacity(objects.len() / BATCH + 1);
-    let mut rest = objects.into_iter();
+    let mut batches = Vec::with_capacity(changes.len() / BATCH + 1);
+    let mut rest = changes.into_iter();
     loop {
         let batch: Vec<Change> = rest.by_ref().take(BATCH).collect();
         if batch.is_empty() {

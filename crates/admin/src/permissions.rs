@@ -1,6 +1,8 @@
 //! Rights on objects and on mailboxes: grant, take away, list.
 
 use acl::{AccessMask, Ace, AceFlags, Acl, Control, SecurityDescriptor, Sid, edit};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use directory::{Change, Descriptor, ObjectId, Snapshot, attributes as a};
 use rights::admin::Action;
 
@@ -211,6 +213,7 @@ fn listed(
         protected: sd.is_dacl_protected(),
         admin: snapshot.is_protected(id),
         rows,
+        descriptor: STANDARD.encode(sd.to_bytes()),
     }
 }
 

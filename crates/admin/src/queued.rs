@@ -1,7 +1,7 @@
 //! Messages that wait for delivery.
 
 use jiff::Timestamp;
-use queue::{ListFilter, MessageSummary, Queue, QueueError, RecipientState};
+use queue::{ListFilter, MessageDetail, MessageSummary, Queue, QueueError, RecipientDetail, RecipientState};
 use store::{AuditEntry, AuditStore};
 
 use crate::authorize::require_organization;
@@ -11,12 +11,24 @@ use crate::response::{Done, Page, QueueDetail, QueueRecipient, QueueRow, Respons
 use crate::service::Asked;
 
 const PAGE: usize = 1000;
+/// Recipients of a message that a list shows.
+const SHOWN: usize = 3;
 
 pub fn list(asked: Asked<'_>, list: &QueueList) -> Result<Response, Fault> {
     require_organization(asked.snapshot, asked.caller, "see the queue of")?;
     let limit = list.limit.map_or(PAGE, |limit| (limit as usize).clamp(1, PAGE));
-    let messages = asked.service.queue()?.list(&ListFilter { limit, ..ListFilter::default() })?;
-    Ok(Response::Queue(Page::from(messages.iter().map(row).collect::<Vec<_>>())))
+    let queue = asked.service.queue()?;
+    let mut rows = Vec::new();
+    for message in queue.list(&ListFilter { limit, ..ListFilter::default() })? {
+        let to = match queue.show(&message.queue_id) {
+            Ok(detail) => first_recipients(&detail),
+            // Delivered meanwhile.
+            Err(QueueError::UnknownMessage { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        rows.push(row(&message, to));
+    }
+    Ok(Response::Queue(Page::from(rows)))
 }
 
 pub fn show(asked: Asked<'_>, id: &str) -> Result<Response, Fault> {
@@ -36,7 +48,7 @@ pub fn show(asked: Asked<'_>, id: &str) -> Result<Response, Fault> {
         reason: recipient.reason.clone(),
     });
     Ok(Response::QueueMessage(Box::new(QueueDetail {
-        summary: row(&detail.summary),
+        summary: row(&detail.summary, first_recipients(&detail)),
         expires: iso(detail.summary.expires),
         recipients: recipients.collect(),
     })))
@@ -84,8 +96,16 @@ pub fn remove(asked: Asked<'_>, id: &str) -> Result<Response, Fault> {
     Ok(Response::Done(Done { summary: format!("message {id} removed, without a bounce"), warnings: Vec::new() }))
 }
 
-fn row(message: &MessageSummary) -> QueueRow {
+/// The recipients that a list shows: those that wait first.
+fn first_recipients(detail: &MessageDetail) -> Vec<String> {
+    let waits = |recipient: &&RecipientDetail| recipient.state == RecipientState::Pending;
+    let (pending, others): (Vec<_>, Vec<_>) = detail.recipients.iter().partition(waits);
+    pending.into_iter().chain(others).take(SHOWN).map(|recipient| recipient.address.clone()).collect()
+}
+
+fn row(message: &MessageSummary, to: Vec<String>) -> QueueRow {
     QueueRow {
+        to,
         id: message.queue_id.clone(),
         sender: message.sender.clone().unwrap_or_default(),
         received: iso(message.received),

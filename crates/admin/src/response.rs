@@ -245,6 +245,8 @@ pub struct Permissions {
     pub admin: bool,
     /// The entries, in the order in which they decide.
     pub rows: Vec<PermissionRow>,
+    /// The whole effective descriptor, self-relative, base64.
+    pub descriptor: String,
 }
 
 /// One access control entry.
@@ -281,6 +283,8 @@ pub struct QueueRow {
     pub received: String,
     /// Octets.
     pub size: u64,
+    /// The first of the recipients.
+    pub to: Vec<String>,
     /// Recipients that wait.
     pub pending: u32,
     /// All recipients.

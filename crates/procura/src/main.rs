@@ -8,12 +8,16 @@ mod import;
 mod init;
 mod node;
 mod notify;
+mod sd;
 mod serve;
 
 use std::process::ExitCode;
 
+use acl::SecurityDescriptor;
 use admin::Response;
-use admin::operations::Request;
+use admin::operations::{PermissionGet, Request};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Parser;
 use rights::VerdictKind;
 
@@ -55,6 +59,10 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::Import(arguments) => import::import(&global, &arguments)?,
         Command::Bench(BenchCommand::Smtp(arguments)) => bench::smtp(&global, &arguments)?,
+        Command::Sd(command) => {
+            let json = global.format == Format::Json;
+            return sd::run(command, json, &mut |name| descriptor(&global, name));
+        }
         command => return ask(&global, command),
     }
     Ok(ExitCode::SUCCESS)
@@ -72,6 +80,21 @@ fn ask(global: &Global, command: Command) -> miette::Result<ExitCode> {
     };
     cli::output::show(&response, global.format).map_err(|e| Failure::new(format!("standard output: {e}")))?;
     Ok(ExitCode::from(u8::from(refused)))
+}
+
+/// The effective descriptor of an object of the directory.
+fn descriptor(global: &Global, name: &str) -> miette::Result<sd::DirectoryDescriptor> {
+    let mut endpoint = Node::locate(global)?.endpoint()?;
+    let get = PermissionGet { identity: name.to_owned(), trustee: None };
+    let response = endpoint.call("", Request::PermissionGet(get)).map_err(Failure::from)?;
+    let Response::Permissions(permissions) = response else {
+        return Err(Failure::new("the service answered something else").into());
+    };
+    let bytes = STANDARD.decode(&permissions.descriptor).map_err(|e| Failure::new(e.to_string()))?;
+    let sd = SecurityDescriptor::parse(&bytes).map_err(|e| Failure::new(e.to_string()))?;
+    let origins = permissions.rows.iter().map(|row| row.inherited_from.clone()).collect();
+    let names = permissions.rows.iter().filter_map(|row| Some((row.sid.parse().ok()?, row.trustee.clone()))).collect();
+    Ok(sd::DirectoryDescriptor { sd, origins, names })
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {

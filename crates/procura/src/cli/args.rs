@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::sd::SdCommand;
+
 /// A mail transport that decides who may send as whom.
 #[derive(Debug, Parser)]
 #[command(name = "procura", version, about, arg_required_else_help = true, propagate_version = true)]
@@ -86,6 +88,9 @@ pub enum Command {
     Queue(QueueCommand),
     /// What the server is and how it is
     Status,
+    /// Security descriptors: show, convert and check them, compute what is inherited
+    #[command(subcommand)]
+    Sd(SdCommand),
     /// Load generators
     #[command(subcommand)]
     Bench(BenchCommand),

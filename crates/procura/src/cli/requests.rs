@@ -71,7 +71,12 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
             QueueCommand::Remove { id } => R::QueueRemove(op::QueueMessage { id }),
         },
         Command::Status => R::Status,
-        Command::Serve(_) | Command::Init(_) | Command::Config(_) | Command::Import(_) | Command::Bench(_) => {
+        Command::Serve(_)
+        | Command::Init(_)
+        | Command::Config(_)
+        | Command::Import(_)
+        | Command::Bench(_)
+        | Command::Sd(_) => {
             return Err(Failure::new("this command is no request to the service"));
         }
     })
