@@ -1,6 +1,7 @@
 //! The demo organization, served from a temporary folder.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,18 +26,24 @@ impl Demo {
     /// Starts it with empty data.
     #[track_caller]
     pub fn start() -> Demo {
-        Demo::start_with("")
+        let mut demo = Demo::stopped();
+        demo.start_again();
+        demo
     }
 
     /// Starts it with empty data and a configuration of the node (`procura.toml` in the data directory).
     #[track_caller]
     pub fn start_with(configuration: &str) -> Demo {
-        let folder = tempfile::Builder::new().prefix("procura-e2e-").tempdir().unwrap();
-        let mut demo = Demo { server: None, folder, client_port: free_port(), internet_port: free_port() };
-        fs::create_dir(demo.data()).unwrap();
+        let mut demo = Demo::stopped();
+        fs::DirBuilder::new().mode(0o700).create(demo.data()).unwrap();
         fs::write(demo.data().join("procura.toml"), configuration).unwrap();
         demo.start_again();
         demo
+    }
+
+    fn stopped() -> Demo {
+        let folder = tempfile::Builder::new().prefix("procura-e2e-").tempdir().unwrap();
+        Demo { server: None, folder, client_port: free_port(), internet_port: free_port() }
     }
 
     /// Starts the server on the data that is there. It must not be running.

@@ -127,6 +127,20 @@ impl Server {
         self.output.lock().unwrap().clone()
     }
 
+    /// Waits until it has printed `text`; everything that it printed so far, without colours.
+    #[track_caller]
+    pub fn wait_for_output(&self, text: &str) -> String {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            let output = self.output();
+            if output.contains(text) {
+                return output;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the server did not print {text:?}:\n{}", self.output());
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

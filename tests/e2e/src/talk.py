@@ -60,9 +60,10 @@ def main():
         try:
             match order["do"]:
                 case "connect":
-                    smtp = smtplib.SMTP(local_hostname="client.test", timeout=60)
-                    reply = text(smtp.connect("127.0.0.1", order["port"]))
+                    # It raises an error for any greeting but 220.
+                    smtp = smtplib.SMTP("127.0.0.1", order["port"], local_hostname="client.test", timeout=60)
                     smtp.ehlo()
+                    reply = "220"
                 case "log on":
                     reply = log_on(smtp, order)
                 case "send":

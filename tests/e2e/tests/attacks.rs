@@ -135,12 +135,10 @@ fn a_late_refusal_leaves_no_sender_and_no_recipient_behind() {
 fn data_behind_recipients_that_are_all_refused_is_refused_in_one_packet() {
     let demo = Demo::start();
     let mut wire = Wire::connect(demo.internet_port);
-    wire.send(b"MAIL FROM:<stranger@outside.test>\r\nRCPT TO:<nobody@example.com>\r\nDATA\r\nNOOP\r\n");
-    let codes: Vec<String> = (0..4).map(|_| wire.reply().chars().take(3).collect()).collect();
-    assert!(
-        codes[..2] == ["250", "550"] && ["503", "554"].contains(&codes[2].as_str()) && codes[3] == "250",
-        "{codes:?}"
-    );
+    wire.send(b"MAIL FROM:<stranger@outside.test>\r\nRCPT TO:<nobody@example.com>\r\nDATA\r\n");
+    let codes: Vec<String> = (0..3).map(|_| wire.reply().chars().take(3).collect()).collect();
+    assert!(codes[..2] == ["250", "550"] && ["503", "554"].contains(&codes[2].as_str()), "{codes:?}");
+    assert!(wire.say("NOOP").starts_with("250"));
 }
 
 /// Attack 13.

@@ -71,7 +71,8 @@ fn send(demo: &Demo, from: &str) -> Outcome {
         tool: Tool::Curl,
         port: demo.client_port,
         logon: Logon::Account {
-            login: "hanna".to_owned(),
+            // The bare name would be looked for in the demo's own domain.
+            login: "hanna@ad.example.test".to_owned(),
             password: "secret".to_owned(),
             mailbox: None,
             mechanism: Mechanism::Plain,
