@@ -10,7 +10,9 @@ mod world;
 use message::rewrite::SenderEdit;
 use message::senders::{Mailbox, Resent, Senders};
 use proptest::prelude::*;
-use rights::{Facts, Grant, NoTrace, Permission, Proof, Question, Refusal, Steps, decide, what_can, who_people};
+use rights::{
+    Facts, Grant, NoTrace, Permission, Proof, Question, Refusal, Steps, decide, differences, what_can, who_people,
+};
 
 use specification::{Edit, How, Specification};
 use world::{ADDRESSES, address};
@@ -91,13 +93,7 @@ proptest! {
                 by_owner.extend(who_people(&directory.snapshot, *owner, permission).into_iter().map(|p| (p.account, p.target)));
                 by_account.extend(what_can(&directory.snapshot, *owner, permission).into_iter().map(|p| (p.account, p.target)));
                 for (a, account) in directory.users.iter().enumerate() {
-                    let spec = |logon| Specification { world: &world, account: Some(a), logon };
-                    let holds = match permission {
-                        Permission::SendAs => spec(None).sends_as(r) || spec(Some(r)).sends_as(r),
-                        Permission::SendOnBehalf => spec(None).on_behalf(r),
-                        Permission::FullAccess => spec(None).full_access(r),
-                    };
-                    if holds {
+                    if holds(&world, permission, a, r).is_some() {
                         expected.push((*account, *owner));
                     }
                 }
@@ -114,6 +110,55 @@ proptest! {
             expected.retain(reachable);
             prop_assert_eq!(&by_account, &expected, "what-can {}", permission.name());
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases() / 10, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn differences_are_those_of_the_specification(world in world::worlds(), other in world::worlds(), parts in any::<[bool; 3]>()) {
+        let directory = world.directory();
+        let changed = world.with_parts_of(&other, parts);
+        let after = directory.snapshot.apply(&changed.as_changes(&world)).expect("the change applies").snapshot;
+        let mut found: Vec<_> = differences(&directory.snapshot, &after)
+            .into_iter()
+            .map(|d| (d.person.permission, d.person.target, d.person.account, d.person.needs_logon, d.gained))
+            .collect();
+        found.sort();
+        let mut expected = Vec::new();
+        for permission in Permission::ALL {
+            for (r, owner) in directory.users.iter().enumerate() {
+                for (a, account) in directory.users.iter().enumerate() {
+                    let (old, new) = (holds(&world, permission, a, r), holds(&changed, permission, a, r));
+                    if old != new {
+                        expected.extend(old.map(|logon| (permission, *owner, *account, logon, false)));
+                        expected.extend(new.map(|logon| (permission, *owner, *account, logon, true)));
+                    }
+                }
+            }
+        }
+        expected.sort();
+        // An account that changed elsewhere is looked up by what it can send as, and an owner without an address is
+        // nobody's to send as: those are the owners' own differences only.
+        let reachable = |(permission, owner, ..): &(Permission, directory::ObjectId, directory::ObjectId, bool, bool)| {
+            let r = directory.users.iter().position(|user| user == owner).expect("a user");
+            *permission == Permission::FullAccess || world.users[r].has_address
+        };
+        found.retain(reachable);
+        expected.retain(reachable);
+        prop_assert_eq!(found, expected);
+    }
+}
+
+/// Whether the specification allows it, and whether only with a mailbox logon.
+fn holds(world: &world::World, permission: Permission, account: usize, r: usize) -> Option<bool> {
+    let spec = |logon| Specification { world, account: Some(account), logon };
+    match permission {
+        Permission::SendAs if spec(None).sends_as(r) => Some(false),
+        Permission::SendAs => spec(Some(r)).sends_as(r).then_some(true),
+        Permission::SendOnBehalf => spec(None).on_behalf(r).then_some(false),
+        Permission::FullAccess => spec(None).full_access(r).then_some(false),
     }
 }
 

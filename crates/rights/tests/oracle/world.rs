@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use acl::{AccessMask, Ace, AceFlags, Acl, Guid, SecurityDescriptor, Sid, well_known};
-use directory::{ObjectId, Record, Snapshot, Token, link_value};
+use directory::{Change, ChangeBatch, ObjectId, Record, Snapshot, Token, link_value};
 use message::Address;
 use proptest::prelude::*;
 use rights::RightName;
@@ -194,7 +194,52 @@ fn guid(kind: u128, index: usize) -> Guid {
 }
 
 impl World {
+    /// This world with some parts of another: the unit's entries, the users' entries and delegates, the memberships.
+    /// What the changes below cannot express stays.
+    pub fn with_parts_of(&self, other: &World, [unit, users, groups]: [bool; 3]) -> World {
+        let mut world = self.clone();
+        if unit {
+            world.unit_entries = other.unit_entries.clone();
+        }
+        if users {
+            for (user, other) in world.users.iter_mut().zip(&other.users) {
+                user.entries = other.entries.clone();
+                user.protected = other.protected;
+                user.mailbox_entries = other.mailbox_entries.clone();
+                user.delegates = other.delegates.clone();
+            }
+        }
+        if groups {
+            for (group, other) in world.groups.iter_mut().zip(&other.groups) {
+                group.users = other.users.clone();
+                group.groups = other.groups.clone();
+            }
+        }
+        world
+    }
+
+    /// The changes that lead from `before` to this world, which came of it by [`World::with_parts_of`].
+    pub fn as_changes(&self, before: &World) -> ChangeBatch {
+        let differs = |old: &Record, new: &Record, guid: Guid| {
+            let names: std::collections::BTreeSet<&String> =
+                old.attributes.keys().chain(new.attributes.keys()).collect();
+            let changed = names.into_iter().filter(|name| old.values(name) != new.values(name));
+            let attributes: Vec<_> = changed.map(|name| (name.clone(), new.values(name).to_vec())).collect();
+            (!attributes.is_empty()).then_some(Change::Modify { guid, attributes })
+        };
+        let (old, new) = (before.records(), self.records());
+        let changes = old.iter().zip(&new).filter_map(|(old, new)| differs(old, new, new.guid)).collect();
+        ChangeBatch { author: well_known::SYSTEM.clone(), time: directory::Time(0), comment: String::new(), changes }
+    }
+
     pub fn directory(&self) -> Directory {
+        let snapshot = Snapshot::load(self.records(), 1).expect("the directory loads").snapshot;
+        let users = (0..USERS).map(|user| snapshot.by_guid(&guid(2, user)).expect("a user")).collect();
+        let connector = snapshot.by_guid(&guid(1, 3)).expect("the connector");
+        Directory { snapshot, users, connector }
+    }
+
+    fn records(&self) -> Vec<Record> {
         let (domain, unit, plain, connector) = (guid(1, 0), guid(1, 1), guid(1, 2), guid(1, 3));
         let mut records = vec![
             record(domain, None, "DC=example,DC=com", "domainDNS", &[])
@@ -224,10 +269,7 @@ impl World {
         for (index, user) in self.users.iter().enumerate() {
             records.push(self.user(index, user, if user.in_unit { unit } else { plain }));
         }
-        let snapshot = Snapshot::load(records, 1).expect("the directory loads").snapshot;
-        let users = (0..USERS).map(|user| snapshot.by_guid(&guid(2, user)).expect("a user")).collect();
-        let connector = snapshot.by_guid(&connector).expect("the connector");
-        Directory { snapshot, users, connector }
+        records
     }
 
     fn user(&self, index: usize, user: &User, parent: Guid) -> Record {
