@@ -1,10 +1,14 @@
 //! Opening an SQLite file that is ours, and only such a one.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use crate::StoreError;
+
+/// Above this size the whole file is checked only after a crash.
+const CHECK_ALWAYS_BELOW: u64 = 32 << 20;
 
 /// What a database file must be.
 pub(crate) struct Kind {
@@ -28,7 +32,10 @@ impl Database {
     pub(crate) fn open(path: &Path, kind: &Kind) -> Result<Database, StoreError> {
         let fault = |error: rusqlite::Error| StoreError::sqlite(path, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let existed = path.exists();
+        let unclean = wal_of(path).metadata().is_ok_and(|log| log.len() > 0);
         let mut connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+        connection.busy_timeout(Duration::from_secs(10)).map_err(fault)?;
         let pragma = |connection: &Connection, name: &str| -> Result<i64, StoreError> {
             connection.pragma_query_value(None, name, |row| row.get(0)).map_err(fault)
         };
@@ -48,6 +55,13 @@ impl Database {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -2000; PRAGMA mmap_size = 0;",
             )
             .map_err(fault)?;
+        let large = path.metadata().is_ok_and(|file| file.len() >= CHECK_ALWAYS_BELOW);
+        if found > 0 && (unclean || !large) {
+            let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(fault)?;
+            if verdict != "ok" {
+                return Err(StoreError::Corrupt { path: path.to_owned(), detail: verdict });
+            }
+        }
         if found < known {
             let transaction = connection.transaction().map_err(fault)?;
             for statements in &kind.migrations[found.max(0) as usize..] {
@@ -56,6 +70,9 @@ impl Database {
             transaction.pragma_update(None, "application_id", kind.application_id).map_err(fault)?;
             transaction.pragma_update(None, "user_version", known).map_err(fault)?;
             transaction.commit().map_err(fault)?;
+        }
+        if !existed {
+            sync_parent(path)?;
         }
         Ok(Database { connection, path: path.to_owned() })
     }
@@ -69,4 +86,21 @@ impl Database {
     pub(crate) fn damaged(&self, detail: impl Into<String>) -> StoreError {
         StoreError::Corrupt { path: self.path.clone(), detail: detail.into() }
     }
+}
+
+/// Path of the write-ahead log.
+fn wal_of(path: &Path) -> PathBuf {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
+}
+
+/// Brings the names of a new database and its log to stable storage.
+fn sync_parent(path: &Path) -> Result<(), StoreError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let synced = std::fs::File::open(parent).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| StoreError::Database {
+        path: path.to_owned(),
+        detail: format!("cannot sync its directory: {error}"),
+    })
 }

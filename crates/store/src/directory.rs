@@ -1,16 +1,23 @@
 //! `directory.db`: records, their history, credentials and settings.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use ::directory::{AttributeChange, ChangeBatch, ChangeLog, ObjectChange, Record, Time, Value};
+use ::directory::{AttributeChange, ChangeBatch, ChangeLog, ObjectChange, Record, Time, Value, link_value, parse_link};
 use acl::{Guid, Sid};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::StoreError;
 use crate::database::{Database, Kind};
 use crate::encoding::{Hash, Reader, Writer, is_link};
+
+/// More changes than this get more memory for the time of the commit.
+const LARGE_BATCH: usize = 10_000;
+const CACHE: &str = "PRAGMA cache_size = -2000;";
+const CACHE_FOR_LARGE: &str = "PRAGMA cache_size = -131072;";
+/// Hashes of descriptors that are remembered as stored.
+const KNOWN_DESCRIPTORS: usize = 65_536;
 
 const KIND: Kind = Kind {
     name: "directory",
@@ -89,6 +96,8 @@ pub struct HistoryEntry {
 pub struct DirectoryStore {
     database: Database,
     version: u64,
+    /// Descriptors that are stored, as far as this process has met them.
+    stored: HashSet<Hash>,
 }
 
 impl DirectoryStore {
@@ -102,7 +111,7 @@ impl DirectoryStore {
             .connection
             .query_row("SELECT coalesce(max(version), 0) FROM batch", [], |row| row.get(0))
             .map_err(|error| database.fault(error))?;
-        Ok(DirectoryStore { database, version: version as u64 })
+        Ok(DirectoryStore { database, version: version as u64, stored: HashSet::new() })
     }
 
     /// Version of the directory: the number of batches committed so far.
@@ -163,8 +172,13 @@ impl DirectoryStore {
             let mut record = Record { guid: Guid(guid), parent: parent.map(Guid), rdn, attributes };
             while let Some(link) = links.next_if(|link| link.as_ref().map_or(true, |(object, _, _)| *object <= id)) {
                 match link {
-                    Ok((object, attribute, value)) if object == id => {
-                        record.attributes.entry(attribute).or_default().push(value);
+                    Ok((object, attribute, stored)) if object == id => {
+                        let Some(value) = read_link(&stored) else {
+                            return stop(self.database.damaged(format!("a link of {} cannot be read", Guid(guid))));
+                        };
+                        let values = record.attributes.entry(attribute).or_default();
+                        let at = values.partition_point(|other| *other < value);
+                        values.insert(at, value);
                     }
                     Ok((object, _, _)) => {
                         return stop(
@@ -200,12 +214,34 @@ impl DirectoryStore {
         let version = self.version + 1;
         let path = self.database.path.clone();
         let fault = |error: rusqlite::Error| StoreError::sqlite(&path, &error);
-        let transaction = self.database.connection.transaction().map_err(fault)?;
-        let mut commit = Commit { transaction: &transaction, path: &path, descriptors: Vec::new() };
-        commit.batch(version, batch, log)?;
-        transaction.commit().map_err(fault)?;
-        self.version = version;
-        Ok(version)
+        let large = log.changes.len() > LARGE_BATCH;
+        if large {
+            self.database.connection.execute_batch(CACHE_FOR_LARGE).map_err(fault)?;
+        }
+        if self.stored.len() > KNOWN_DESCRIPTORS {
+            self.stored.clear();
+        }
+        let committed = (|| {
+            let transaction = self.database.connection.transaction().map_err(fault)?;
+            let mut commit =
+                Commit { transaction: &transaction, path: &path, descriptors: Vec::new(), stored: &mut self.stored };
+            commit.batch(version, batch, log)?;
+            transaction.commit().map_err(fault)
+        })();
+        if large {
+            self.database.connection.execute_batch(CACHE).map_err(fault)?;
+        }
+        match committed {
+            Ok(()) => {
+                self.version = version;
+                Ok(version)
+            }
+            Err(error) => {
+                // Descriptors of this batch were not kept.
+                self.stored.clear();
+                Err(error)
+            }
+        }
     }
 
     /// Changes, newest first.
@@ -366,11 +402,28 @@ fn read_descriptor(connection: &Connection, hash: &Hash) -> rusqlite::Result<Opt
     select.query_row([hash], |row| row.get(0)).optional()
 }
 
+/// A link as a row has it: 0 and the GUID, or, should it not be one, 1 and the value.
+fn stored_link(value: &[u8]) -> Vec<u8> {
+    match parse_link(value).filter(|target| link_value(target) == value) {
+        Some(target) => [&[0], &target.0[..]].concat(),
+        None => [&[1], value].concat(),
+    }
+}
+
+fn read_link(stored: &[u8]) -> Option<Value> {
+    match stored.split_first()? {
+        (0, target) => Some(link_value(&Guid(target.try_into().ok()?))),
+        (1, value) => Some(value.to_vec()),
+        _ => None,
+    }
+}
+
 /// One batch on its way into the tables.
 struct Commit<'a> {
     transaction: &'a Transaction<'a>,
     path: &'a Path,
     descriptors: Vec<(Hash, Vec<u8>)>,
+    stored: &'a mut HashSet<Hash>,
 }
 
 impl Commit<'_> {
@@ -480,7 +533,7 @@ impl Commit<'_> {
         for value in values {
             self.run(
                 "INSERT OR IGNORE INTO link (object, attribute, value) VALUES (?1, ?2, ?3)",
-                params![id, attribute, value],
+                params![id, attribute, stored_link(value)],
             )?;
         }
         Ok(())
@@ -490,7 +543,7 @@ impl Commit<'_> {
         for value in values {
             self.run(
                 "DELETE FROM link WHERE object = ?1 AND attribute = ?2 AND value = ?3",
-                params![id, attribute, value],
+                params![id, attribute, stored_link(value)],
             )?;
         }
         Ok(())
@@ -498,6 +551,9 @@ impl Commit<'_> {
 
     fn store_descriptors(&mut self) -> Result<(), StoreError> {
         for (hash, octets) in std::mem::take(&mut self.descriptors) {
+            if !self.stored.insert(hash) {
+                continue;
+            }
             self.run("INSERT OR IGNORE INTO descriptor (hash, octets) VALUES (?1, ?2)", params![hash, octets])?;
         }
         Ok(())

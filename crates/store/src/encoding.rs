@@ -200,3 +200,32 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_octets_are_a_change_or_damaged(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let descriptor = |_: &Hash| Some(Vec::new());
+            let _ = Reader { rest: &octets, descriptor: &descriptor }.change(Guid::default());
+        }
+
+        #[test]
+        fn attributes_read_back_as_they_were_written(
+            attributes in proptest::collection::btree_map("[a-z]{1,8}|nTSecurityDescriptor", proptest::collection::vec(
+                proptest::collection::vec(any::<u8>(), 0..20), 1..4), 0..6)
+        ) {
+            let mut descriptors = Vec::new();
+            let mut writer = Writer { out: Vec::new(), descriptors: &mut descriptors };
+            writer.attributes(&attributes, true);
+            let out = writer.out;
+            let descriptor = |wanted: &Hash| descriptors.iter().find(|(hash, _)| hash == wanted).map(|(_, octets)| octets.clone());
+            let read = Reader { rest: &out, descriptor: &descriptor }.attributes();
+            prop_assert_eq!(read, Some(attributes));
+        }
+    }
+}
