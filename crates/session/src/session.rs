@@ -247,7 +247,7 @@ impl Session {
         let connector = self.authority.connector;
         let object = snapshot.object(connector).filter(|object| object.guid() == self.connector_guid);
         let settings = match object.and_then(|object| object.config()) {
-            Some(Config::ReceiveConnector(settings)) if settings.enabled => settings,
+            Some(Config::ReceiveConnector(settings)) => settings,
             _ => return Err(Refusal::ConnectorEnded),
         };
         if self.version != Some(snapshot.version()) {
