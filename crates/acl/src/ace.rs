@@ -180,8 +180,9 @@ impl From<Vec<u8>> for Coda {
 }
 
 impl From<&[u8]> for Coda {
+    #[inline]
     fn from(bytes: &[u8]) -> Coda {
-        Coda::from(bytes.to_vec())
+        if bytes.is_empty() { Coda::EMPTY } else { Coda::from(bytes.to_vec()) }
     }
 }
 

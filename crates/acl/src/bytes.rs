@@ -222,6 +222,7 @@ impl Acl {
 
 impl Ace {
     /// Reads an ACE from the start of `bytes` and returns it with its length in bytes.
+    #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(Ace, usize), ParseError> {
         let Some(&[kind, flags, s0, s1]) = bytes.first_chunk::<4>() else {
             return Err(ParseError::new(bytes.len(), ParseFault::AceTruncated(0, 1)));
@@ -253,7 +254,12 @@ impl Ace {
                 }
             }
         }
-        let (sid, length) = Sid::parse(rest).map_err(|e| e.at(ace.len() - rest.len()))?;
+        // The SID may look at what follows the ACE (it is quicker with room), but not reach into it.
+        let start = ace.len() - rest.len();
+        let (sid, length) = match Sid::parse(&bytes[start..]) {
+            Ok((sid, length)) if length <= rest.len() => (sid, length),
+            _ => Sid::parse(rest).map_err(|e| e.at(start))?,
+        };
         let mask = AccessMask(u32::from_le_bytes(*mask));
         let data = Coda::from(&rest[length..]);
         Ok((Ace { ace_type, flags, mask, object_type, inherited_object_type, sid, data }, ace.len()))

@@ -12,6 +12,8 @@ use crate::bytes::{ParseError, ParseFault};
 pub const MAX_SUB_AUTHORITIES: usize = 15;
 /// Longer SIDs (app containers, capabilities) are rare and live on the heap; this keeps a `Sid` at 32 bytes.
 const INLINE: usize = 6;
+/// Bytes of a SID that fills them.
+const WIDE: usize = 8 + 4 * INLINE;
 
 /// A security identifier: a 48-bit authority and up to 15 32-bit sub-authorities, printed as `S-1-5-21-…`.
 ///
@@ -64,6 +66,7 @@ impl Sid {
 
     /// Reads a SID from the start of `bytes` (revision, count, authority big-endian, sub-authorities little-endian) and
     /// returns it with its length in bytes. What follows is not looked at.
+    #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(Sid, usize), ParseError> {
         let Some(&[revision, count, a0, a1, a2, a3, a4, a5]) = bytes.first_chunk::<8>() else {
             return Err(ParseError::new(bytes.len(), ParseFault::SidTruncated));
@@ -79,18 +82,25 @@ impl Sid {
         let Some(tail) = bytes.get(8..length) else {
             return Err(ParseError::new(bytes.len(), ParseFault::SidTruncated));
         };
-        let mut subs = [0u32; MAX_SUB_AUTHORITIES];
-        for (sub, chunk) in subs.iter_mut().zip(tail.as_chunks::<4>().0) {
-            *sub = u32::from_le_bytes(*chunk);
-        }
         let authority = [a0, a1, a2, a3, a4, a5];
-        let repr = match count {
-            0..=INLINE => {
-                let mut inline = [0; INLINE];
-                inline.copy_from_slice(&subs[..INLINE]);
-                Repr::Inline { count: count as u8, authority, subs: inline }
+        let repr = match bytes.first_chunk::<WIDE>() {
+            // All slots are read and those beyond the count cleared: no loop whose length nobody can predict.
+            Some(wide) if count <= INLINE => {
+                let word =
+                    |i: usize| u32::from_le_bytes([wide[4 * i], wide[4 * i + 1], wide[4 * i + 2], wide[4 * i + 3]]);
+                let subs = std::array::from_fn(|i| if i < count { word(i + 2) } else { 0 });
+                Repr::Inline { count: count as u8, authority, subs }
             }
-            _ => Repr::Shared { authority, subs: subs[..count].into() },
+            _ => {
+                let mut subs = [0; MAX_SUB_AUTHORITIES];
+                for (sub, chunk) in subs.iter_mut().zip(tail.as_chunks::<4>().0) {
+                    *sub = u32::from_le_bytes(*chunk);
+                }
+                match subs.first_chunk::<INLINE>() {
+                    Some(inline) if count <= INLINE => Repr::Inline { count: count as u8, authority, subs: *inline },
+                    _ => Repr::Shared { authority, subs: subs[..count].into() },
+                }
+            }
         };
         Ok((Sid(repr), length))
     }

@@ -34,7 +34,6 @@ pub struct World {
     pub compiled: Vec<CompiledDacl>,
     pub tokens: Vec<Token>,
     pub sets: Vec<SidSet>,
-    universe: Vec<Sid>,
     random: Random,
 }
 
@@ -53,7 +52,7 @@ impl World {
         let tokens: Vec<Token> = (0..tokens).map(|i| token(&mut random, &universe, [10, 50, 200][i % 3])).collect();
         let sets = tokens.iter().map(|token| token.sids.iter().map(&mut intern).collect()).collect();
         let bytes = descriptors.iter().map(SecurityDescriptor::to_bytes).collect();
-        World { descriptors, bytes, compiled, tokens, sets, universe, random }
+        World { descriptors, bytes, compiled, tokens, sets, random }
     }
 
     /// Random questions of tokens of one size.
@@ -105,11 +104,6 @@ impl World {
             sd.to_bytes()
         };
         self.descriptors.iter().map(cut).collect()
-    }
-
-    /// Any SID of the universe but the well-known ones.
-    pub fn universe(&self) -> &[Sid] {
-        &self.universe
     }
 }
 

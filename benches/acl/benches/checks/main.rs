@@ -84,7 +84,7 @@ fn table() {
 
 /// Samba's C code called from Python, on the plain ACEs of some descriptors.
 fn samba(world: &World, size: usize) -> Option<(String, String)> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/checks/samba.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/checks/time_samba.py");
     let mut python = Command::new("/usr/bin/python3");
     let python = python.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut python = python.spawn().ok()?;
