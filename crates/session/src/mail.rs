@@ -50,6 +50,7 @@ impl Session {
             rights,
             sender: sender.cloned(),
             recipients: Vec::new(),
+            rcpt_commands: 0,
             smtputf8: params.smtputf8,
             eight_bit: params.body == Some(BodyType::EightBitMime),
             body_begun: false,

@@ -3,12 +3,13 @@
 use directory::Snapshot;
 use message::Address;
 use rights::{Asked, Denied, Refusal};
-use smtp::{ForwardPath, RcptParams};
+use smtp::{ForwardPath, RcptParams, Reply};
 
 use crate::host::{Output, Recipient, Wait};
 use crate::refusal::canonical;
 use crate::replies;
 use crate::session::{Context, Session};
+use crate::transaction::Transaction;
 
 impl Session {
     /// Every recipient is asked about, whatever came before it (attack 2).
@@ -23,23 +24,10 @@ impl Session {
             self.reply(replies::bad_sequence("Need MAIL before RCPT"), out);
             return Wait::Nothing;
         };
-        let address = match to {
-            ForwardPath::Postmaster => postmaster(cx.snapshot),
-            ForwardPath::Address(address) => Some(address.clone()),
-        };
-        let refusal = match &address {
-            _ if *params != RcptParams::default() => Some(replies::unsupported_parameter()),
-            None => Some(replies::no_postmaster()),
-            Some(address) if !address.is_ascii() && !transaction.smtputf8 => Some(replies::utf8_recipient()),
-            _ if transaction.recipients.len() >= cx.connector.max_recipients as usize => {
-                Some(replies::too_many_recipients())
-            }
-            _ => None,
-        };
-        let address = match (refusal, address) {
-            (None, Some(address)) => address,
-            (refusal, _) => {
-                self.reply(refusal.unwrap_or_else(replies::no_postmaster), out);
+        let address = match destination(cx, transaction, to, params) {
+            Ok(address) => address,
+            Err(refusal) => {
+                self.reply(refusal, out);
                 return Wait::Nothing;
             }
         };
@@ -47,6 +35,7 @@ impl Session {
             Ok(grant) => grant,
             Err(denied) => return self.refuse_recipient(cx, &denied, &address, out),
         };
+        transaction.rcpt_commands += 1;
         let canonical = address.canonical();
         // The same mailbox twice in one message is one delivery (RFC 5321 §4.1.1.3 leaves it to us).
         if !transaction.recipients.iter().any(|recipient| recipient.canonical == canonical) {
@@ -75,6 +64,26 @@ impl Session {
             }
             false => self.refuse(cx, denied, asked, out),
         }
+    }
+}
+
+/// The address that a RCPT command names, unless the command itself is refused.
+fn destination(
+    cx: &Context<'_>,
+    transaction: &Transaction,
+    to: &ForwardPath,
+    params: &RcptParams,
+) -> Result<Address, Reply> {
+    if *params != RcptParams::default() {
+        return Err(replies::unsupported_parameter());
+    }
+    if transaction.rcpt_commands >= cx.connector.max_recipients {
+        return Err(replies::too_many_recipients());
+    }
+    match to {
+        ForwardPath::Postmaster => postmaster(cx.snapshot).ok_or_else(replies::no_postmaster),
+        ForwardPath::Address(address) if !address.is_ascii() && !transaction.smtputf8 => Err(replies::utf8_recipient()),
+        ForwardPath::Address(address) => Ok(address.clone()),
     }
 }
 

@@ -11,8 +11,10 @@ pub(crate) struct Transaction {
     pub(crate) rights: rights::Transaction,
     /// The reverse-path; `None` is `<>`.
     pub(crate) sender: Option<Address>,
-    /// Those that were accepted.
+    /// Those that were accepted, each once.
     pub(crate) recipients: Vec<Recipient>,
+    /// How many RCPT commands were accepted; what the connector limits, as each is weighed again after a change.
+    pub(crate) rcpt_commands: u32,
     /// `SMTPUTF8` was given.
     pub(crate) smtputf8: bool,
     /// `BODY=8BITMIME` was given.

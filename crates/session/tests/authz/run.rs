@@ -196,7 +196,7 @@ impl World {
         let remote = opening.from.as_deref().unwrap_or("192.0.2.1").parse::<std::net::IpAddr>();
         let remote = remote.map_err(|_| format!("{:?} is no address", opening.from))?;
         let peer = Peer { remote: (remote, 49152).into(), local: ([192, 0, 2, 25], 25).into(), tls: None };
-        let settings = Settings { hostname: "mail.example.com".to_owned(), tls_available: true };
+        let settings = Settings { hostname: "mail.example.com".to_owned(), tls_available: !opening.no_certificate };
         let session = Session::new(connector, peer, Arc::new(settings), &self.host);
         let connection = Connection {
             session,

@@ -54,6 +54,7 @@ pub struct Opening {
     pub mailbox: Option<String>,
     pub tls: bool,
     pub raw: bool,
+    pub no_certificate: bool,
 }
 
 /// What is wrong with a script, and where.
@@ -164,6 +165,7 @@ fn opening(words: &[String], line: usize) -> Result<Opening, ScriptError> {
             None if index == 0 => opening.name = word.clone(),
             None if word == "tls" => opening.tls = true,
             None if word == "raw" => opening.raw = true,
+            None if word == "no-certificate" => opening.no_certificate = true,
             Some(("connector", value)) => opening.connector = value.to_owned(),
             Some(("from", value)) => opening.from = Some(value.to_owned()),
             Some(("login", value)) => opening.login = Some(value.to_owned()),
