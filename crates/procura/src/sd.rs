@@ -9,6 +9,8 @@ mod inherit;
 mod input;
 mod json;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
