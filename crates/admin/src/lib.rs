@@ -26,6 +26,7 @@ mod permissions;
 mod queued;
 pub mod random;
 mod response;
+pub mod separation;
 mod service;
 pub mod socket;
 mod status;
