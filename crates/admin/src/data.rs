@@ -219,3 +219,52 @@ fn become_owner(uid: u32, gid: u32) -> io::Result<()> {
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_has_one_owner_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let first = DataDirectory::open(&path, Absent::Create).unwrap();
+        match DataDirectory::open(&path, Absent::Create) {
+            Err(DataError::Locked { pid, .. }) => assert_eq!(pid, std::process::id()),
+            other => panic!("{other:?}"),
+        }
+        drop(first);
+        DataDirectory::open(&path, Absent::Refuse).unwrap();
+    }
+
+    #[test]
+    fn a_new_directory_is_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/data");
+        DataDirectory::open(&path, Absent::Create).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(DataDirectory::open(folder.path(), Absent::Create).unwrap());
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(matches!(DataDirectory::open(folder.path(), Absent::Create), Err(DataError::Exposed { .. })));
+    }
+
+    #[test]
+    fn a_directory_with_other_things_in_it_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("letter.txt"), "dear").unwrap();
+        assert!(matches!(DataDirectory::open(folder.path(), Absent::Create), Err(DataError::Foreign { .. })));
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_not_created_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        assert!(matches!(DataDirectory::open(&path, Absent::Refuse), Err(DataError::Missing { .. })));
+        assert!(!path.exists());
+    }
+}

@@ -30,6 +30,15 @@ impl Endpoint {
         socket: Option<&Path>,
         options: impl FnOnce(&DataDirectory) -> Options,
     ) -> Result<Endpoint, AdminError> {
+        Self::open_within(PATIENCE, directory, socket, options)
+    }
+
+    fn open_within(
+        patience: Duration,
+        directory: &Path,
+        socket: Option<&Path>,
+        options: impl FnOnce(&DataDirectory) -> Options,
+    ) -> Result<Endpoint, AdminError> {
         let socket = socket.map_or_else(|| socket_path(directory), Path::to_owned);
         let start = Instant::now();
         loop {
@@ -41,7 +50,7 @@ impl Endpoint {
                     let options = options(&data);
                     return Ok(Endpoint::Local(Box::new(Service::open(data, options)?)));
                 }
-                Err(DataError::Locked { .. }) if start.elapsed() < PATIENCE => {
+                Err(DataError::Locked { .. }) if start.elapsed() < patience => {
                     thread::sleep(Duration::from_millis(50));
                 }
                 Err(DataError::Locked { path, pid }) => {
@@ -58,5 +67,20 @@ impl Endpoint {
             Endpoint::Remote(client) => client.call(&Call { protocol: PROTOCOL, comment: comment.to_owned(), request }),
             Endpoint::Local(service) => Ok(service.call(service.own_uid(), comment, request)?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_that_does_not_answer_is_named_with_its_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let _owner = DataDirectory::open(folder.path(), Absent::Create).unwrap();
+        let opened = Endpoint::open_within(Duration::ZERO, folder.path(), None, |_| unreachable!());
+        let said = opened.err().unwrap().to_string();
+        let pid = std::process::id().to_string();
+        assert!(said.contains(&pid) && said.contains("admin.sock"), "{said}");
     }
 }

@@ -247,16 +247,7 @@ fn decision(record: &DecisionRecord) -> String {
     for (number, line) in record.trace.iter().enumerate() {
         text += &format!("{:>3}. {}\n", number + 1, line.text);
         if let Some(ace) = &line.ace {
-            let origin = match &ace.inherited_from {
-                Some(from) => format!("inherited from {from}"),
-                None => "explicit".to_owned(),
-            };
-            text +=
-                &format!("     entry {} of {}: {} {}, {origin}\n", ace.index, object(line), ace.outcome, ace.trustee);
-            text += &format!("     {}\n", ace.sddl);
-        }
-        if !line.through.is_empty() {
-            text += &format!("     through {}\n", line.through.join(" > "));
+            text += &format!("     entry {}: {}\n", ace.index, ace.sddl);
         }
     }
     if let Some(missing) = &record.missing {
@@ -268,10 +259,6 @@ fn decision(record: &DecisionRecord) -> String {
         text += &format!("{label} {}\n", missing.command);
     }
     text
-}
-
-fn object(line: &rights::TraceLine) -> &str {
-    line.object.as_deref().unwrap_or("the object")
 }
 
 fn iso(millis: i64) -> String {
