@@ -29,7 +29,7 @@ fn the_three_messages_that_the_demo_suggests_do_what_it_says() {
         return;
     }
     let mut demo = Demo::start();
-    let output = demo.server().output();
+    let output = demo.server().wait_for_output("\nready\n");
     let (allowed, text) = run(&suggestion(&output, "1"));
     assert!(allowed, "{text}");
     let (on_behalf, text) = run(&suggestion(&output, "2"));
@@ -45,7 +45,7 @@ fn the_three_messages_that_the_demo_suggests_do_what_it_says() {
 #[test]
 fn the_demo_names_both_of_its_ports() {
     let mut demo = Demo::start();
-    let output = demo.server().output();
+    let output = demo.server().wait_for_output("\nready\n");
     for port in [demo.client_port, demo.internet_port] {
         assert!(output.contains(&format!("127.0.0.1:{port}")), "{port} not in:\n{output}");
     }
@@ -69,4 +69,37 @@ fn a_new_organization_of_ones_own_is_made_and_checked() {
     e2e::run_procura(["config", "check", file.to_str().unwrap()], "").ok();
     let domains = e2e::run_procura(["domain", "list", "--config", file.to_str().unwrap()], "").ok();
     assert!(domains.contains("example.org"), "{domains}");
+}
+
+#[test]
+fn a_load_test_counts_what_is_accepted_and_what_is_refused_and_why() {
+    let demo = Demo::start();
+    let target = format!("127.0.0.1:{}", demo.client_port);
+    let report = e2e::run_procura(
+        [
+            "bench",
+            "smtp",
+            &target,
+            "--tls",
+            "--accounts",
+            "bob",
+            "--password",
+            "{account}-demo",
+            "--format",
+            "json",
+            "--senders",
+            "{account}@example.com,ceo@example.com",
+            "--recipient",
+            "alice@example.com",
+            "--sessions",
+            "4",
+            "--messages",
+            "60",
+        ],
+        "",
+    );
+    let report: serde_json::Value = serde_json::from_str(&report.ok()).unwrap();
+    let refusal = "MAIL: 550 5.7.1 Client does not have permissions to send as this sender";
+    let (accepted, refused) = (report["accepted"].as_u64().unwrap(), report["refused"][refusal].as_u64().unwrap());
+    assert!(accepted > 0 && refused > 0 && accepted + refused == 60, "{report}");
 }
