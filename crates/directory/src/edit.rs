@@ -33,6 +33,8 @@ pub(crate) struct Edit {
     configuration: BTreeSet<ObjectId>,
     /// Tokens may have changed.
     memberships: bool,
+    /// Whether members of a primary group are protected by AdminSDHolder; right until memberships change.
+    protecting: HashMap<ObjectId, bool>,
     /// Default descriptors by class and domain.
     defaults: HashMap<(Class, Option<ObjectId>), Vec<u8>>,
 }
@@ -48,6 +50,7 @@ impl Edit {
             mailboxes: BTreeSet::new(),
             configuration: BTreeSet::new(),
             memberships: false,
+            protecting: HashMap::new(),
             defaults: HashMap::new(),
         }
     }

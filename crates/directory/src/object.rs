@@ -248,12 +248,18 @@ impl Object {
         if let Some(explicit) = &self.mailbox_explicit {
             one(attributes::MAILBOX_DESCRIPTOR, explicit.bytes.to_vec());
         }
-        if self.class != Class::Other {
+        if self.class != Class::Other && !attributes.contains_key(attributes::OBJECT_CLASS) {
             let classes = self.class.object_classes().iter().map(|name| name.as_bytes().to_vec()).collect();
             attributes.insert(attributes::OBJECT_CLASS.to_owned(), classes);
         }
         attributes
     }
+}
+
+/// Whether these are just the objectClass values of a known class, which need not be kept.
+fn is_chain_of(class: Class, values: &[Value]) -> bool {
+    class != Class::Other
+        && class.object_classes().iter().map(|name| name.as_bytes()).eq(values.iter().map(Vec::as_slice))
 }
 
 /// The parts of an object that are not attributes.
@@ -318,7 +324,7 @@ impl Object {
         let first = values[0].as_slice();
         let flag = |bit: u8, on: bool| if on { bit } else { 0 };
         match number {
-            number::OBJECT_CLASS => return self.class == Class::Other,
+            number::OBJECT_CLASS => return !is_chain_of(self.class, values),
             number::OBJECT_SID => {
                 self.sid = whole_sid(first).map(|sid| shared.sids.intern(&sid));
                 return self.sid.is_none();

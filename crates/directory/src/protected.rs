@@ -37,6 +37,12 @@ pub(crate) fn protected_set(snapshot: &Snapshot) -> RoaringBitmap {
     reached.into_iter().filter(|row| snapshot.object(ObjectId(*row)).is_some_and(can_be_protected)).collect()
 }
 
+/// Whether members of a group are protected, because it is a protected group or, by whatever way, in one.
+pub(crate) fn protects(snapshot: &Snapshot, group: ObjectId) -> bool {
+    let roots = roots(snapshot);
+    roots.contains(&group) || roots.iter().any(|root| snapshot.is_member(group, *root))
+}
+
 /// The protected groups that exist.
 fn roots(snapshot: &Snapshot) -> Vec<ObjectId> {
     let excluded = excluded_operators(snapshot);

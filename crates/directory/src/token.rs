@@ -72,11 +72,13 @@ pub enum TokenError {
 pub(crate) struct TokenCache {
     version: u64,
     /// By row, with the objectGUID: two snapshots made of one may have different objects in a new row.
-    tokens: [RwLock<HashMap<u32, (Guid, Arc<Token>)>>; SHARDS],
+    tokens: [RwLock<TokensByRow>; SHARDS],
     /// Security groups that a group's members are members of: itself and what it is nested in, by row.
     closures: RwLock<HashMap<u32, Arc<RoaringBitmap>>>,
     protected: OnceLock<RoaringBitmap>,
 }
+
+type TokensByRow = HashMap<u32, (Guid, Arc<Token>)>;
 
 /// Locks for tokens.
 const SHARDS: usize = 16;

@@ -248,10 +248,10 @@ fn follow(records: &mut BTreeMap<Guid, Record>, log: &directory::ChangeLog) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn steps_lead_to_what_a_load_gives_and_their_inverse_leads_back(steps in prop::collection::vec(step(), 1..40)) {
+    fn steps_lead_to_what_a_load_gives_and_their_inverse_leads_back(steps in prop::collection::vec(step(), 1..30)) {
         let mut o = Organization::new();
         let mut stored = records(&o.snapshot);
         for step in &steps {

@@ -353,3 +353,20 @@ fn the_database_of_a_mailbox_is_known_and_must_be_one() {
     let change = Change::Modify { guid, attributes: vec![("homeMDB".into(), add)] };
     assert!(matches!(o.try_apply(vec![change]).unwrap_err(), ChangeError::BadValue { .. }));
 }
+
+#[test]
+fn classes_that_are_not_ours_are_kept() {
+    let mut o = Organization::new();
+    let parent = o.guid("example.com/Users");
+    let classes = ["top", "person", "organizationalPerson", "user", "computer", "msDS-GroupManagedServiceAccount"];
+    let values = classes.map(|name| name.as_bytes().to_vec());
+    let record =
+        directory::organization::user(o.guids.next(), parent, "gmsa", "gmsa$").with_all("objectClass", values.clone());
+    let id = o.add(record);
+    assert_eq!(o.snapshot.object(id).unwrap().class(), Class::Computer);
+    assert_eq!(o.snapshot.attribute(id, "objectClass"), values);
+    // A short list is completed.
+    let record = directory::organization::user(o.guids.next(), parent, "u", "u").with("objectClass", "USER");
+    let id = o.add(record);
+    assert_eq!(o.snapshot.attribute(id, "objectClass").len(), 4);
+}

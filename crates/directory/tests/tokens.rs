@@ -203,6 +203,16 @@ fn the_task_puts_the_template_on_protected_accounts_once() {
 }
 
 #[test]
+fn a_new_account_is_protected_when_its_primary_group_is() {
+    let mut o = Organization::new();
+    o.join(o.id("BUILTIN\\Administrators"), o.id("Domain Users"));
+    let before = o.user(USERS, "before");
+    assert!(o.snapshot.is_protected(before));
+    let after = o.user(USERS, "after");
+    assert!(o.snapshot.is_protected(after));
+}
+
+#[test]
 fn ds_heuristics_takes_operators_out() {
     let mut o = Organization::new();
     let bob = o.user(USERS, "bob");

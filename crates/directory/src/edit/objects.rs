@@ -10,6 +10,7 @@ use crate::descriptor::readable;
 use crate::object::{Identity, integer, rdn_key};
 use crate::{
     AttributeChange, ChangeError, Class, Object, ObjectChange, ObjectId, Problem, Record, Value, defaults, dn, links,
+    protected,
 };
 
 /// The first RID that a domain gives out; below it are those of well-known principals.
@@ -33,8 +34,10 @@ impl Edit {
         }
         let mut own = self.own_attributes(record, &called)?;
         let class = Class::from_object_classes(own.get(attributes::OBJECT_CLASS).map_or(&[][..], |values| values));
-        if class != Class::Other {
-            let chain = class.object_classes().iter().map(|name| name.as_bytes().to_vec()).collect();
+        let chain = class.object_classes();
+        let is_usual = |value: &Value| chain.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(value));
+        if class != Class::Other && own.get(attributes::OBJECT_CLASS).is_none_or(|given| given.iter().all(is_usual)) {
+            let chain = chain.iter().map(|name| name.as_bytes().to_vec()).collect();
             own.insert(attributes::OBJECT_CLASS.to_owned(), chain);
         }
         let rdn = self.checked_name(None, parent, &record.rdn, class, &called)?;
@@ -55,7 +58,7 @@ impl Edit {
         // A new group may be the primary group of accounts, a foreign principal may stand for everybody.
         self.memberships |= matches!(class, Class::Group | Class::ForeignPrincipal | Class::Domain);
         // Others are in nobody's token; what AdminSDHolder protects may change with these.
-        self.memberships |= self.is_special(id);
+        self.memberships = self.memberships || self.is_special(id);
         if class == Class::Domain {
             self.refresh_domains();
         }
@@ -90,6 +93,8 @@ impl Edit {
             }
         }
         self.memberships |= self.next.object(id).is_some_and(|object| object.class() == Class::Group);
+        // Older snapshots, where it is still there, must not share what is reckoned without it.
+        self.memberships = self.memberships || self.is_special(id);
         self.clear(id);
         self.log.changes.push(ObjectChange::Deleted(record));
         Ok(())
@@ -233,15 +238,21 @@ impl Edit {
         above.map_or(record.rdn.clone(), |above| format!("{},{above}", record.rdn))
     }
 
-    /// A well-known account, a member by primary group, one with former SIDs, or the object with the forest's switches.
-    fn is_special(&self, id: ObjectId) -> bool {
-        self.next.object(id).is_some_and(|object| {
-            let rid = object.sid().and_then(|sid| self.next.sid(sid).rid());
-            object.class().is_principal() && rid.is_some_and(|rid| rid < FIRST_RID)
-                || object.primary_group_rid().is_some_and(|rid| !(513..=515).contains(&rid))
-                || object.sid_history().next().is_some()
-                || object.text(number::DS_HEURISTICS).is_some()
-        })
+    /// A well-known account, one with former SIDs, one that AdminSDHolder protects by its primary group, or the object
+    /// with the forest's switches.
+    fn is_special(&mut self, id: ObjectId) -> bool {
+        let Some(object) = self.next.object(id) else { return false };
+        let rid = object.sid().and_then(|sid| self.next.sid(sid).rid());
+        let well_known = object.class().is_principal() && rid.is_some_and(|rid| rid < FIRST_RID);
+        if well_known || object.sid_history().next().is_some() || object.text(number::DS_HEURISTICS).is_some() {
+            return true;
+        }
+        if !object.class().is_account() {
+            return false;
+        }
+        let Some(group) = self.next.primary_group(id) else { return false };
+        let next = &self.next;
+        *self.protecting.entry(group).or_insert_with(|| protected::protects(next, group))
     }
 
     fn has_domain_sid(&self, id: ObjectId) -> bool {
