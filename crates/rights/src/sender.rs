@@ -1,7 +1,7 @@
 //! `allowed(A)`: may this token use this address as a sender? (`authorization.md` §4)
 
 use acl::Outcome;
-use directory::{Class, Config, HostKind, ObjectId, TokenKind};
+use directory::{Class, Config, HostKind, ObjectId, Snapshot, TokenKind};
 use message::Address;
 
 use crate::decide::{Judge, is_authoritative};
@@ -141,21 +141,11 @@ impl<T: Trace> Judge<'_, T> {
     /// `legacy(R)`: under the legacy policy of R's database, Full Mailbox Access carries Send As, and so does Send As on
     /// the database, its server or the organization.
     fn legacy(&mut self, owner: ObjectId) -> bool {
-        if self.account().is_none() {
+        if self.account().is_none() || !has_legacy_policy(self.snapshot, owner) {
             return false;
         }
         let Some(object) = self.snapshot.object(owner) else { return false };
-        let Some(database) = object.mailbox().and_then(|mailbox| mailbox.database) else { return false };
-        let server = self.snapshot.ancestor(database, Class::Server);
-        let policy = [Some(database), server].into_iter().flatten().any(|id| {
-            match self.snapshot.object(id).and_then(|object| object.config()) {
-                Some(Config::Database(database)) => database.legacy_policy,
-                Some(Config::Server(server)) => server.legacy_policy,
-                _ => false,
-            }
-        });
-        policy
-            && (self.full_access(owner) || self.mailbox_right(owner, object, Wanted::InheritedSendAs) == Outcome::Allow)
+        self.full_access(owner) || self.mailbox_right(owner, object, Wanted::InheritedSendAs) == Outcome::Allow
     }
 
     /// The last two terms of `allowed(A)`: the certificate's domain; Accept any Sender, which covers our own addresses
@@ -193,4 +183,18 @@ impl<T: Trace> Judge<'_, T> {
             },
         }
     }
+}
+
+/// Whether the owner's mailbox is in a database, or on a server, under the legacy policy.
+pub(crate) fn has_legacy_policy(snapshot: &Snapshot, owner: ObjectId) -> bool {
+    let mailbox = snapshot.object(owner).and_then(|object| object.mailbox());
+    let Some(database) = mailbox.and_then(|mailbox| mailbox.database) else { return false };
+    let server = snapshot.ancestor(database, Class::Server);
+    [Some(database), server].into_iter().flatten().any(|id| {
+        match snapshot.object(id).and_then(|object| object.config()) {
+            Some(Config::Database(database)) => database.legacy_policy,
+            Some(Config::Server(server)) => server.legacy_policy,
+            _ => false,
+        }
+    })
 }

@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 use acl::{AccessMask, AceFlags, Outcome, Principals, Sid, SidSet, well_known};
 use directory::{Class, Config, Descriptor, HostKind, ObjectId, Snapshot, Time, Token};
 
-use crate::decide::{FULL_MAILBOX_ACCESS, Facts, Question, Verdict, decide};
-use crate::sender::Proof;
+use crate::decide::{FULL_MAILBOX_ACCESS, Facts, MAILBOX_SEND_AS, Question, Verdict, decide};
+use crate::sender::{Proof, has_legacy_policy};
 use crate::table::RightName;
 use crate::trace::{DescriptorKind, NoTrace};
 
@@ -148,6 +148,9 @@ pub fn who_can(snapshot: &Snapshot, target: ObjectId, permission: Permission) ->
                     rows.push(row(Some(delegate), sid_of(snapshot, delegate), Via::SuperDelegate, true));
                 }
             }
+            if has_legacy_policy(snapshot, target) {
+                legacy_rows(snapshot, target, &mut rows);
+            }
             any_sender_rows(snapshot, target, &mut rows);
         }
         Permission::SendOnBehalf => {
@@ -168,6 +171,10 @@ pub fn who_can(snapshot: &Snapshot, target: ObjectId, permission: Permission) ->
 pub fn who_people(snapshot: &Snapshot, target: ObjectId, permission: Permission) -> Vec<Person> {
     let mut candidates = Accounts::default();
     candidates.add_object(snapshot, target);
+    // SELF means the Associated External Account too.
+    if let Some(linked) = snapshot.object(target).and_then(|object| object.master_account()) {
+        candidates.add(snapshot, &snapshot.sid(linked));
+    }
     for row in who_can(snapshot, target, permission) {
         match row.via {
             Via::NullDacl => candidates.all = true,
@@ -178,10 +185,6 @@ pub fn who_people(snapshot: &Snapshot, target: ObjectId, permission: Permission)
     if permission == Permission::SendAs {
         for delegate in snapshot.delegates(target) {
             candidates.some.extend(members_of(snapshot, delegate));
-        }
-        // Under the legacy policy, whoever can open the mailbox.
-        for row in who_can(snapshot, target, Permission::FullAccess) {
-            candidates.add_row(snapshot, &row);
         }
     }
     let people = |accounts: &mut dyn Iterator<Item = ObjectId>| {
@@ -301,7 +304,10 @@ fn is_effective(
     trustee: &Sid,
     deny: bool,
 ) -> bool {
-    let decision = as_trustee(snapshot, target, permission, descriptor, trustee);
+    let decision = as_trustee(snapshot, target, descriptor, trustee, |sids, who| match permission {
+        Permission::FullAccess => descriptor.dacl().access(sids, who, FULL_MAILBOX_ACCESS),
+        _ => descriptor.dacl().control_access(sids, who, &RightName::SendAs.guid()),
+    });
     decision.is_some_and(|decision| decision.outcome == if deny { Outcome::Deny } else { Outcome::Allow })
 }
 
@@ -313,24 +319,24 @@ pub(crate) fn effective_send_as(
     trustee: &Sid,
 ) -> Option<(Outcome, Option<usize>)> {
     let descriptor = snapshot.descriptor(owner)?;
-    let decision = as_trustee(snapshot, owner, Permission::SendAs, descriptor, trustee)?;
+    let decision = as_trustee(snapshot, owner, descriptor, trustee, |sids, who| {
+        descriptor.dacl().control_access(sids, who, &RightName::SendAs.guid())
+    })?;
     Some((decision.outcome, decision.ace))
 }
 
+/// A check with the trustee's SIDs; `None` for a trustee that nobody can be.
 fn as_trustee(
     snapshot: &Snapshot,
     target: ObjectId,
-    permission: Permission,
     descriptor: &Descriptor,
     trustee: &Sid,
+    check: impl FnOnce(&SidSet, Principals) -> acl::Decision,
 ) -> Option<acl::Decision> {
     let (sids, is_self) = trustee_sids(snapshot, target, trustee)?;
     let owner = descriptor.sd().owner.as_ref().and_then(|owner| snapshot.sid_id(owner));
     let who = Principals { is_self, is_owner: owner.is_some_and(|owner| sids.contains(owner)) };
-    Some(match permission {
-        Permission::FullAccess => descriptor.dacl().access(&sids, who, FULL_MAILBOX_ACCESS),
-        _ => descriptor.dacl().control_access(&sids, who, &RightName::SendAs.guid()),
-    })
+    Some(check(&sids, who))
 }
 
 /// The SIDs of a trustee as if it asked itself, and whether SELF matches; `None` for a trustee that nobody can be: an
@@ -371,6 +377,43 @@ fn trustee_sids(snapshot: &Snapshot, target: ObjectId, trustee: &Sid) -> Option<
     let sids: SidSet = ids.into_iter().collect();
     let is_self = is_self(&sids);
     Some((sids, is_self))
+}
+
+/// Entries of the mailbox descriptor that carry Send As under the legacy policy: mailbox rights 0x1 and 0x2.
+fn legacy_rows(snapshot: &Snapshot, target: ObjectId, rows: &mut Vec<Holding>) {
+    let Some(descriptor) = snapshot.mailbox_descriptor(target) else { return };
+    let aces = descriptor.sd().dacl.iter().flat_map(|dacl| &dacl.aces);
+    let carries = |mask: AccessMask| mask.intersects(FULL_MAILBOX_ACCESS | MAILBOX_SEND_AS);
+    for ace in aces.filter(|ace| ace.is_allow() && ace.is_effective() && carries(ace.mask)) {
+        let is_self = ace.sid == well_known::SELF;
+        let object = if is_self { Some(target) } else { snapshot.by_sid(&ace.sid) };
+        let holds = |mask| {
+            let decision = as_trustee(snapshot, target, descriptor, &ace.sid, |sids, who| {
+                descriptor.dacl().access(sids, who, mask)
+            });
+            decision.is_some_and(acl::Decision::is_allowed)
+        };
+        rows.push(Holding {
+            trustee: Some(ace.sid.clone()),
+            object,
+            target,
+            permission: Permission::SendAs,
+            via: Via::Legacy,
+            effective: holds(FULL_MAILBOX_ACCESS) || holds(MAILBOX_SEND_AS),
+        });
+    }
+    if descriptor.sd().dacl.is_none() {
+        let trustee = well_known::EVERYONE.clone();
+        let permission = Permission::SendAs;
+        rows.push(Holding {
+            trustee: Some(trustee),
+            object: None,
+            target,
+            permission,
+            via: Via::Legacy,
+            effective: true,
+        });
+    }
 }
 
 /// Who may use any sender on a receive connector, ours included: they can send as everybody there.

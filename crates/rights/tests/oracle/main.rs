@@ -11,7 +11,8 @@ use message::rewrite::SenderEdit;
 use message::senders::{Mailbox, Resent, Senders};
 use proptest::prelude::*;
 use rights::{
-    Facts, Grant, NoTrace, Permission, Proof, Question, Refusal, Steps, decide, differences, what_can, who_people,
+    Authority, Facts, Grant, NoTrace, Permission, Proof, Question, Refusal, Steps, Transaction, decide, differences,
+    what_can, who_people,
 };
 
 use specification::{Edit, How, Specification};
@@ -28,7 +29,7 @@ proptest! {
         let directory = world.directory();
         let spec = Specification { world: &world, account: (who < world::USERS).then_some(who), logon };
         let facts = Facts { connector: directory.connector, logon: logon.map(|user| directory.users[user]), time: directory::Time(0) };
-        let token = directory.token(spec.account);
+        let Some(token) = directory.token(spec.account) else { return Ok(()) };
         let sender = address(ADDRESSES[sender]);
         let fast = decide::<NoTrace>(&directory.snapshot, &token, &facts, &Question::Sender(&sender));
         let traced = decide::<Steps>(&directory.snapshot, &token, &facts, &Question::Sender(&sender));
@@ -50,7 +51,7 @@ proptest! {
         let directory = world.directory();
         let spec = Specification { world: &world, account: (who < world::USERS).then_some(who), logon };
         let facts = Facts { connector: directory.connector, logon: logon.map(|user| directory.users[user]), time: directory::Time(0) };
-        let token = directory.token(spec.account);
+        let Some(token) = directory.token(spec.account) else { return Ok(()) };
         let mailbox = |index: &usize| Mailbox { display_name: None, address: address(ADDRESSES[*index]) };
         let senders = Senders {
             from: from.iter().map(mailbox).collect(),
@@ -151,14 +152,86 @@ proptest! {
     }
 }
 
-/// Whether the specification allows it, and whether only with a mailbox logon.
+/// Whether the specification allows it, and whether only with a mailbox logon. A disabled account may nothing.
 fn holds(world: &world::World, permission: Permission, account: usize, r: usize) -> Option<bool> {
+    if world.users[account].disabled {
+        return None;
+    }
     let spec = |logon| Specification { world, account: Some(account), logon };
     match permission {
         Permission::SendAs if spec(None).sends_as(r) => Some(false),
         Permission::SendAs => spec(Some(r)).sends_as(r).then_some(true),
         Permission::SendOnBehalf => spec(None).on_behalf(r).then_some(false),
         Permission::FullAccess => spec(None).full_access(r).then_some(false),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_message_passes_exactly_where_one_token_alone_allows_all_of_it(
+        world in world::worlds(), other in world::worlds(), parts in any::<[bool; 3]>(), change_after in 0..5usize,
+        who in 0..world::USERS + 1, logon in proptest::option::weighted(0.3, 0..world::USERS),
+        sender in proptest::option::of(0..ADDRESSES.len()), recipients in proptest::collection::vec(0..ADDRESSES.len(), 1..4),
+        from in proptest::collection::vec(0..ADDRESSES.len(), 0..3),
+    ) {
+        let directory = world.directory();
+        let account = (who < world::USERS).then_some(who);
+        if directory.token(account).is_none() {
+            return Ok(());
+        }
+        // The directory changes at one point of the transaction; what was granted by then is weighed anew.
+        let changed = world.with_parts_of(&other, parts);
+        let later = directory.snapshot.apply(&changed.as_changes(&world)).expect("the change applies").snapshot;
+        let at = |step: usize| if step < change_after { (&world, &directory.snapshot) } else { (&changed, &later) };
+        let mut authority = Authority::new(directory.connector, None);
+        authority.account = account.map(|user| directory.users[user]);
+        authority.logon = account.and(logon).map(|user| directory.users[user]);
+        let tokens: Vec<Option<usize>> = account.map(Some).into_iter().chain([None]).collect();
+        let specs = |world| tokens.iter().map(|account| Specification { world, account: *account, logon }).collect::<Vec<_>>();
+        let reverse = sender.map(|index| address(ADDRESSES[index]));
+        let admits = |spec: &Specification<'_>| {
+            spec.may_submit() && sender.is_none_or(|index| spec.allowed(ADDRESSES[index]).is_some())
+        };
+        let time = directory::Time(0);
+        let (now, snapshot) = at(0);
+        let ended = |world: &world::World| account.is_some_and(|account| world.users[account].disabled);
+        let transaction = Transaction::mail_from(snapshot, &authority, time, reverse.as_ref(), false);
+        prop_assert_eq!(transaction.is_ok(), !ended(now) && specs(now).iter().any(admits), "MAIL FROM");
+        let Ok(mut transaction) = transaction else { return Ok(()) };
+        let mut accepted: Vec<usize> = Vec::new();
+        for (index, to) in recipients.iter().enumerate() {
+            let (now, snapshot) = at(index + 1);
+            // Tokens that admit the sender and every recipient so far, as things are now.
+            let left: Vec<_> = specs(now).into_iter().filter(|spec| admits(spec) && accepted.iter().all(|a| spec.recipient(ADDRESSES[*a]))).collect();
+            let expected = !ended(now) && left.iter().any(|spec| spec.recipient(ADDRESSES[*to]));
+            let answer = transaction.recipient(snapshot, &authority, time, &address(ADDRESSES[*to]));
+            prop_assert_eq!(answer.is_ok(), expected, "RCPT TO {}", ADDRESSES[*to]);
+            if expected {
+                accepted.push(*to);
+            } else if ended(now) || left.is_empty() {
+                return Ok(());
+            }
+        }
+        let (now, snapshot) = at(4);
+        let senders = Senders {
+            from: from.iter().map(|index| Mailbox { display_name: None, address: address(ADDRESSES[*index]) }).collect(),
+            ..Senders::default()
+        };
+        let left: Vec<_> = specs(now).into_iter().filter(|spec| admits(spec) && accepted.iter().all(|a| spec.recipient(ADDRESSES[*a]))).collect();
+        let text: Vec<&str> = from.iter().map(|index| ADDRESSES[*index]).collect();
+        let expected = left.iter().find(|spec| !ended(now) && spec.header(&text, None).is_some());
+        let answer = transaction.header(snapshot, &authority, time, Ok(&senders));
+        match (&answer, expected) {
+            (Ok(accepted), Some(spec)) => {
+                prop_assert_eq!(accepted.token.account, spec.account.map(|user| directory.users[user]));
+                let bypass = left.iter().any(|spec| spec.connector_rights()[4]);
+                prop_assert_eq!(transaction.size_limit(snapshot, &authority, time).is_none(), bypass);
+            }
+            (Err(_), None) => {}
+            (answer, expected) => prop_assert!(false, "engine {answer:?}, specification {:?}", expected.map(|spec| spec.account)),
+        }
     }
 }
 

@@ -113,13 +113,33 @@ impl Specification<'_> {
         (0..self.world.users.len()).filter(|user| addresses(self.world, *user).iter().any(|own| own == a)).collect()
     }
 
-    /// as(R) = send_as(R) = Allow or send_as(R) = None and (owner(R) or super_delegate(R))
+    /// as(R) = send_as(R) = Allow or send_as(R) = None and (owner(R) or super_delegate(R)) or legacy(R)
     pub fn sends_as(&self, r: usize) -> bool {
-        match self.send_as(r) {
+        let by_right = match self.send_as(r) {
             Answer::Allow => true,
             Answer::Deny => false,
-            Answer::None => self.account == Some(r) || self.super_delegate(r),
-        }
+            Answer::None => self.owns(r) || self.super_delegate(r),
+        };
+        by_right || self.legacy(r)
+    }
+
+    /// owner(R) = the account is R, or R's linked account
+    fn owns(&self, r: usize) -> bool {
+        self.account == Some(r) || self.is_linked(r)
+    }
+
+    /// The link counts only while the owner is disabled.
+    fn is_linked(&self, r: usize) -> bool {
+        self.account.is_some() && self.world.users[r].master == self.account && self.world.users[r].disabled
+    }
+
+    /// legacy(R) = legacy policy for R's database and (full_access(R), or mailbox right 0x2 inherited)
+    fn legacy(&self, r: usize) -> bool {
+        let has_right = |entries: Vec<Entry>| self.check_mailbox(&entries, r) == Answer::Allow;
+        self.account.is_some()
+            && self.world.legacy_policy
+            && self.world.users[r].has_mailbox
+            && (self.full_access(r) || has_right(self.inherited_mailbox_entries(r, [0, 1, 2])))
     }
 
     fn send_as(&self, r: usize) -> Answer {
@@ -143,7 +163,8 @@ impl Specification<'_> {
     fn matches(&self, trustee: Trustee, r: usize) -> bool {
         match (trustee, self.account) {
             (Trustee::User(user), account) => account == Some(user),
-            (Trustee::Self_, account) => account == Some(r),
+            // Send As and mailbox rights: the linked account counts as SELF.
+            (Trustee::Self_, account) => account == Some(r) || self.is_linked(r),
             (Trustee::Everyone, account) => account.is_some(),
             (Trustee::Anonymous, account) => account.is_none(),
             (Trustee::Group(group), Some(account)) => {
@@ -189,16 +210,57 @@ impl Specification<'_> {
         self.logon == Some(r) && self.full_access(r) && self.on_behalf(r)
     }
 
+    /// One AccessCheck: explicit entries, then those inherited, where Receive As, all extended rights or full control
+    /// count.
     pub fn full_access(&self, r: usize) -> bool {
         let user = &self.world.users[r];
-        user.has_mailbox && self.check(&user.mailbox_entries, r) == Answer::Allow
+        let explicit = user.mailbox_entries.iter().filter(|entry| entry.scope != 3 && !entry.inherit_only);
+        let mut entries: Vec<Entry> = explicit.copied().collect();
+        entries.extend(self.inherited_mailbox_entries(r, [3, 1, 2]));
+        user.has_mailbox && self.check_mailbox(&entries, r) == Answer::Allow
+    }
+
+    fn inherited_mailbox_entries(&self, r: usize, scopes: [u8; 3]) -> Vec<Entry> {
+        if !self.world.users[r].inherits {
+            return Vec::new();
+        }
+        let entries = self.world.database_entries.iter();
+        entries.filter(|entry| !entry.inherit_only && scopes.contains(&entry.scope)).copied().collect()
+    }
+
+    fn check_mailbox(&self, entries: &[Entry], r: usize) -> Answer {
+        match entries.iter().find(|entry| self.matches(entry.trustee, r)) {
+            Some(entry) if entry.deny => Answer::Deny,
+            Some(_) => Answer::Allow,
+            None => Answer::None,
+        }
+    }
+
+    /// In the order of [`crate::world::CONNECTOR_RIGHTS`].
+    pub fn connector_rights(&self) -> [bool; 5] {
+        match self.account {
+            Some(_) => self.world.authenticated,
+            None => self.world.anonymous,
+        }
+    }
+
+    /// Submit; and Full Mailbox Access again, where the session logged on to a mailbox.
+    pub fn may_submit(&self) -> bool {
+        let [_, _, submit, ..] = self.connector_rights();
+        submit && (self.account.is_none() || self.logon.is_none_or(|r| self.full_access(r)))
+    }
+
+    /// RCPT TO without delivery restrictions.
+    pub fn recipient(&self, a: &str) -> bool {
+        let [_, _, _, any_recipient, _] = self.connector_rights();
+        match a.ends_with("@example.com") {
+            true => self.owner(a).is_some(),
+            false => any_recipient,
+        }
     }
 
     fn any_sender(&self, a: &str) -> bool {
-        let [any_sender, authoritative] = match self.account {
-            Some(_) => self.world.authenticated,
-            None => self.world.anonymous,
-        };
+        let [any_sender, authoritative, ..] = self.connector_rights();
         let ours =
             a.ends_with("@example.com") || self.claimants(a).into_iter().any(|user| self.world.users[user].has_mailbox);
         any_sender && (!ours || authoritative)

@@ -25,6 +25,15 @@ pub const ADDRESSES: [&str; 9] = [
     "u4@elsewhere.test",
 ];
 
+/// The rights on the connector that a world chooses.
+pub const CONNECTOR_RIGHTS: [RightName; 5] = [
+    RightName::AcceptAnySender,
+    RightName::AcceptAuthoritativeDomainSender,
+    RightName::Submit,
+    RightName::AcceptAnyRecipient,
+    RightName::BypassMessageSizeLimit,
+];
+
 /// Whom an entry names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trustee {
@@ -49,7 +58,12 @@ pub struct Entry {
 pub struct User {
     pub in_unit: bool,
     pub protected: bool,
+    pub disabled: bool,
+    /// msExchMasterAccountSid: the account of another user.
+    pub master: Option<usize>,
     pub has_mailbox: bool,
+    /// The mailbox descriptor inherits from the database.
+    pub inherits: bool,
     pub has_address: bool,
     pub entries: Vec<Entry>,
     pub mailbox_entries: Vec<Entry>,
@@ -69,9 +83,12 @@ pub struct World {
     pub groups: Vec<Group>,
     /// Inheritable to users below the unit.
     pub unit_entries: Vec<Entry>,
-    /// Rights of ANONYMOUS LOGON and of Authenticated Users on the connector: Any Sender, Authoritative Domain Sender.
-    pub anonymous: [bool; 2],
-    pub authenticated: [bool; 2],
+    /// On the mailbox database. Scope 0: Send As, 1: all extended rights, 2: full control, 3: Receive As.
+    pub database_entries: Vec<Entry>,
+    pub legacy_policy: bool,
+    /// [`CONNECTOR_RIGHTS`] of ANONYMOUS LOGON and of Authenticated Users on the connector.
+    pub anonymous: [bool; 5],
+    pub authenticated: [bool; 5],
     pub reject_on_behalf: bool,
     pub delegate_chain: bool,
     pub require_from: bool,
@@ -96,21 +113,27 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 fn user() -> impl Strategy<Value = User> {
     let principal = prop_oneof![(0..USERS).prop_map(Trustee::User), (0..GROUPS).prop_map(Trustee::Group)];
     (
-        any::<[bool; 2]>(),
+        any::<[bool; 3]>(),
+        (proptest::bool::weighted(0.2), proptest::option::weighted(0.3, 0..USERS)),
         proptest::bool::weighted(0.8),
         proptest::bool::weighted(0.9),
         entries(),
         entries(),
         proptest::collection::vec(principal, 0..3),
     )
-        .prop_map(|([in_unit, protected], has_mailbox, has_address, entries, mailbox_entries, delegates)| User {
-            in_unit,
-            protected,
-            has_mailbox,
-            has_address,
-            entries,
-            mailbox_entries,
-            delegates,
+        .prop_map(|(flags, (disabled, master), has_mailbox, has_address, entries, mailbox_entries, delegates)| {
+            User {
+                in_unit: flags[0],
+                protected: flags[1],
+                inherits: flags[2],
+                disabled,
+                master,
+                has_mailbox,
+                has_address,
+                entries,
+                mailbox_entries,
+                delegates,
+            }
         })
 }
 
@@ -124,20 +147,27 @@ pub fn worlds() -> impl Strategy<Value = World> {
         proptest::collection::vec(user(), USERS),
         proptest::collection::vec(group(), GROUPS),
         entries(),
-        any::<[bool; 2]>(),
-        any::<[bool; 2]>(),
+        (entries(), proptest::bool::weighted(0.3)),
+        any::<[bool; 5]>(),
+        any::<[bool; 5]>(),
         any::<[bool; 3]>(),
     )
-        .prop_map(|(users, groups, unit_entries, anonymous, authenticated, options)| World {
-            users,
-            groups,
-            unit_entries,
-            anonymous,
-            authenticated,
-            reject_on_behalf: options[0] && options[1],
-            delegate_chain: options[1],
-            require_from: options[2],
-        })
+        .prop_map(
+            |(users, groups, unit_entries, (database_entries, legacy_policy), anonymous, authenticated, options)| {
+                World {
+                    users,
+                    groups,
+                    unit_entries,
+                    database_entries,
+                    legacy_policy,
+                    anonymous,
+                    authenticated,
+                    reject_on_behalf: options[0] && options[1],
+                    delegate_chain: options[1],
+                    require_from: options[2],
+                }
+            },
+        )
 }
 
 /// The addresses of a user.
@@ -169,10 +199,11 @@ pub struct Directory {
 }
 
 impl Directory {
-    pub fn token(&self, account: Option<usize>) -> Arc<Token> {
+    /// The token of an account, or the anonymous one; `None` for a disabled account.
+    pub fn token(&self, account: Option<usize>) -> Option<Arc<Token>> {
         match account {
-            Some(user) => self.snapshot.account_token(self.users[user]).expect("an enabled account"),
-            None => self.snapshot.anonymous_token(),
+            Some(user) => self.snapshot.account_token(self.users[user]).ok(),
+            None => Some(self.snapshot.anonymous_token()),
         }
     }
 }
@@ -206,6 +237,8 @@ impl World {
                 user.entries = other.entries.clone();
                 user.protected = other.protected;
                 user.mailbox_entries = other.mailbox_entries.clone();
+                user.inherits = other.inherits;
+                user.disabled = other.disabled;
                 user.delegates = other.delegates.clone();
             }
         }
@@ -248,6 +281,8 @@ impl World {
             record(unit, Some(domain), "OU=Unit", "organizationalUnit", &self.unit_aces()),
             record(plain, Some(domain), "OU=Plain", "organizationalUnit", &[]),
             self.connector(connector, domain),
+            record(guid(1, 5), Some(domain), "CN=Database", "msExchPrivateMDB", &self.database_aces())
+                .with("procuraLegacySendAs", if self.legacy_policy { "TRUE" } else { "FALSE" }),
             accepted_domain(guid(1, 4), domain),
         ];
         for (index, group) in self.groups.iter().enumerate() {
@@ -279,7 +314,10 @@ impl World {
             .with("nTSecurityDescriptor", descriptor(&aces, user.protected))
             .with("objectSid", user_sid(index).to_bytes())
             .with("sAMAccountName", format!("u{index}"))
-            .with("userAccountControl", "512");
+            .with("userAccountControl", if user.disabled { "514" } else { "512" });
+        if let Some(master) = user.master {
+            record.set("msExchMasterAccountSid", vec![user_sid(master).to_bytes()]);
+        }
         let addresses = addresses(self, index).into_iter().enumerate();
         let proxies = addresses.map(|(n, a)| format!("{}:{a}", if n == 0 { "SMTP" } else { "smtp" }).into_bytes());
         record.set("proxyAddresses", proxies.collect());
@@ -295,9 +333,14 @@ impl World {
         if user.has_mailbox {
             let aces: Vec<Ace> = user.mailbox_entries.iter().map(mailbox_ace).collect();
             record.set("msExchMailboxGuid", vec![guid(4, index).0.to_vec()]);
-            record.set("procuraMailboxSecurityDescriptor", vec![descriptor(&aces, true)]);
+            record.set("procuraMailboxSecurityDescriptor", vec![descriptor(&aces, !user.inherits)]);
+            record.set("homeMDB", vec![link_value(&guid(1, 5))]);
         }
         record
+    }
+
+    fn database_aces(&self) -> Vec<Ace> {
+        self.database_entries.iter().filter(|entry| !entry.inherit_only).map(send_as_ace).collect()
     }
 
     fn unit_aces(&self) -> Vec<Ace> {
@@ -310,12 +353,11 @@ impl World {
     }
 
     fn connector(&self, id: Guid, parent: Guid) -> Record {
-        let rights = [RightName::AcceptAnySender, RightName::AcceptAuthoritativeDomainSender];
         let mut aces = Vec::new();
         for (trustee, held) in
             [(&well_known::ANONYMOUS_LOGON, self.anonymous), (&well_known::AUTHENTICATED_USERS, self.authenticated)]
         {
-            for (right, held) in rights.iter().zip(held) {
+            for (right, held) in CONNECTOR_RIGHTS.iter().zip(held) {
                 if held {
                     aces.push(Ace::allow_object(trustee.clone(), AccessMask::CONTROL_ACCESS, right.guid()));
                 }
