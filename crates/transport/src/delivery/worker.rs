@@ -169,20 +169,25 @@ impl Courier {
     }
 
     async fn deliver(self: Rc<Self>, delivery: Delivery) {
-        let fates = if delivery.expired { self.expired(&delivery) } else { self.attempt(&delivery).await };
+        let fates = if delivery.expired { self.last_chance(&delivery).await } else { self.attempt(&delivery).await };
         fail_point("delivery.before_outcome");
         self.conclude(delivery, fates).await;
     }
 
-    fn expired(&self, delivery: &Delivery) -> Vec<(u32, Fate)> {
-        let fate = |due: &DueRecipient| {
-            let reason = match due.last_reason.as_str() {
-                "" => "it could not be delivered in time".to_owned(),
-                last => format!("it could not be delivered in time; the last attempt: {last}"),
-            };
-            (due.index, Fate::failed((4, 4, 7), reason))
+    /// The time for delivery is over. What was never tried, because the server was down so long, is tried once, unless
+    /// its destination is known not to answer.
+    async fn last_chance(&self, delivery: &Delivery) -> Vec<(u32, Fate)> {
+        let untried = delivery.destination_failures == 0 && delivery.recipients.iter().all(|due| due.attempts == 0);
+        if untried {
+            let fates = self.attempt(delivery).await;
+            return fates.into_iter().map(|(index, fate)| (index, expired(fate))).collect();
+        }
+        let waited_for = self.shared.queue().destinations(Some(&delivery.destination)).pop();
+        let reason_of = |due: &DueRecipient| match (due.last_reason.as_str(), &waited_for) {
+            ("", Some(state)) => state.reason.clone(),
+            (last, _) => last.to_owned(),
         };
-        delivery.recipients.iter().map(fate).collect()
+        delivery.recipients.iter().map(|due| (due.index, expired(Fate::later(reason_of(due))))).collect()
     }
 
     /// Tries every recipient once.
@@ -550,6 +555,19 @@ fn readable(text: &str) -> Option<(Address, CanonicalAddress)> {
     let address = Address::parse(text).ok()?;
     let canonical = address.canonical();
     Some((address, canonical))
+}
+
+/// What could not be delivered now is given up.
+fn expired(fate: Fate) -> Fate {
+    match fate {
+        Fate::Deferred { reason, .. } if reason.is_empty() => {
+            Fate::failed((4, 4, 7), "it could not be delivered in time")
+        }
+        Fate::Deferred { reason, .. } => {
+            Fate::failed((4, 4, 7), format!("it could not be delivered in time; the last attempt: {reason}"))
+        }
+        other => other,
+    }
 }
 
 fn looping() -> Fate {

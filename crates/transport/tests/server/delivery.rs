@@ -278,3 +278,12 @@ fn a_copy_that_was_filed_before_a_crash_is_not_filed_again() {
     site.await_empty_queue();
     assert_eq!(site.mailbox("alice"), ["the first copy"]);
 }
+
+#[test]
+fn a_message_that_expired_while_the_server_was_down_is_tried_once() {
+    let site =
+        Site::with(Plan { options: Box::new(|options| options.delivery.expire = Duration::ZERO), ..Plan::default() });
+    send(&site, "sue@outside.test", &["bob@example.com"], &text("sue@outside.test", "old"));
+    site.await_mail("bob", 1);
+    site.await_empty_queue();
+}

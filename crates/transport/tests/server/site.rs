@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use acl::{Guid, well_known};
+use acl::{AccessMask, Ace, Guid, edit, well_known};
 use directory::organization::{Names, NewConnector, Usage, new_organization, receive_connector};
 use directory::{Change, ChangeBatch, Class, Config, ObjectId, Record, Snapshot, Time, Value, attributes, link_value};
 use queue::{Queue, QueueOptions};
-use rights::{GroupTrustee, PermissionGroup, ServerRole};
+use rights::{GroupTrustee, PermissionGroup, RightName, ServerRole};
 use store::AuditStore;
 use transport::{
     AuditLog, AuditOptions, CredentialLimits, CredentialSource, Credentials, Server, ServerOptions, Shared,
@@ -259,6 +259,17 @@ impl Directory {
             .with(attributes::ACCEPTED_DOMAIN_NAME, name)
             .with(attributes::ACCEPTED_DOMAIN_FLAGS, flags);
         self.apply(vec![Change::Add(record)]);
+    }
+
+    /// Grants a right on the object of one account to another account.
+    pub fn grant(&mut self, right: RightName, owner: &str, trustee: &str) {
+        let [owner, trustee] = [owner, trustee].map(|name| self.snapshot.resolve_login(name).unwrap());
+        let sid = self.snapshot.sid(self.snapshot.object(trustee).unwrap().sid().unwrap());
+        let mut descriptor = (*self.snapshot.explicit_descriptor(owner).unwrap()).clone();
+        let ace = Ace::allow_object(sid, AccessMask::CONTROL_ACCESS, right.guid());
+        assert!(edit::add(descriptor.dacl.get_or_insert_default(), ace));
+        let attributes = vec![(attributes::DESCRIPTOR.to_owned(), vec![descriptor.to_bytes()])];
+        self.apply(vec![Change::Modify { guid: self.guid(owner), attributes }]);
     }
 
     /// Sets one attribute of a receive connector.

@@ -1,6 +1,7 @@
 //! STARTTLS and AUTH over a real socket.
 
 use directory::attributes;
+use rights::RightName;
 use transport::{CredentialLimits, Rate};
 
 use crate::site::{CLIENT, INTERNET, Plan, Site};
@@ -18,6 +19,28 @@ fn a_client_logs_on_after_starttls_and_sends_as_itself() {
     assert!(reply.starts_with("250"), "{reply}");
     let mail = site.await_mail("bob", 1).remove(0);
     assert!(mail.contains("ESMTPSA"), "{mail}");
+}
+
+#[test]
+fn a_message_sent_as_somebody_else_is_in_the_audit() {
+    let site = Site::with(Plan {
+        directory: Box::new(|directory| directory.grant(RightName::SendAs, "bob", "alice")),
+        ..Plan::default()
+    });
+    let mut wire = Wire::greet(site.address(CLIENT));
+    wire.say("EHLO client.test", "250");
+    wire.start_tls(&tls_client());
+    wire.say("EHLO client.test", "250");
+    wire.auth("alice", "alice-demo", "235");
+    let reply = wire.mail("bob@example.com", &["alice@example.com"], &text("bob@example.com", "as bob"));
+    assert!(reply.starts_with("250"), "{reply}");
+    site.await_mail("alice", 1);
+    site.shared.audit().flush();
+    let filter = store::AuditFilter { kind: Some("sent-as".into()), ..store::AuditFilter::default() };
+    let entries = site.shared.audit().store().list(&filter).unwrap();
+    assert_eq!(entries.len(), 1);
+    assert!(entries[0].json.contains("EXAMPLE\\\\alice"), "{}", entries[0].json);
+    assert_eq!(site.shared.queue().counts().unwrap().audit_backlog, 0);
 }
 
 #[test]
