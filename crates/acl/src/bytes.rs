@@ -51,8 +51,8 @@ pub enum ParseFault {
     /// Fewer than the 8 bytes of an ACL's header.
     #[error("the ACL is cut off")]
     AclTruncated,
-    /// ACL revisions are 2 and 4.
-    #[error("ACL revision {0} is neither 2 nor 4")]
+    /// ACL revisions are 2 to 4 (MS-DTYP 2.4.5 names 2 and 4; Windows reads 3 as well).
+    #[error("ACL revision {0} is not 2 to 4")]
     AclRevision(u8),
     /// AclSize is smaller than its header or reaches beyond the end.
     #[error("ACL size {0} does not fit")]
@@ -177,7 +177,7 @@ impl Acl {
         let Some(&[revision, _, s0, s1, c0, c1, _, _]) = bytes.first_chunk::<ACL_HEADER>() else {
             return Err(ParseError::new(bytes.len(), ParseFault::AclTruncated));
         };
-        if revision != Acl::REVISION && revision != Acl::REVISION_DS {
+        if !(Acl::REVISION..=Acl::REVISION_DS).contains(&revision) {
             return Err(ParseError::new(0, ParseFault::AclRevision(revision)));
         }
         let size = u16::from_le_bytes([s0, s1]);

@@ -50,27 +50,30 @@ impl Decision {
     }
 }
 
-/// A DACL prepared for checks: one block of memory, about 20 bytes for each ACE.
+/// A DACL prepared for checks: about 20 bytes for each ACE, in two blocks of memory.
 ///
-/// Entries of control access rights are grouped by right, so that a check reads only those of its right and those that
-/// speak of all rights. Conditional ACEs see no claims of the token here: their Member_of tests and the claims about
-/// the object count (see [`crate::check`] for tokens with claims).
+/// Entries of control access rights lie apart and are grouped by right, so that a check reads only those of its right and
+/// those that speak of all rights. Conditional ACEs see no claims of the token here: their Member_of tests and the claims
+/// about the object count (see [`crate::check`] for tokens with claims).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompiledDacl {
     state: State,
     /// An effective ACE for OWNER RIGHTS is there: no implicit rights of the owner.
     has_owner_rights: bool,
-    /// Number of distinct object types on entries that hold CONTROL_ACCESS; they come first among the GUIDs.
+    /// Number of distinct object types on entries that hold CONTROL_ACCESS; they come first among the object types.
     rights: u16,
-    guids: u16,
-    control_entries: u16,
-    /// `rights` fingerprints · `rights + 1` ends of groups · control entries (2 words each: SID, meta; those without a
-    /// right first, then by right, in DACL order) · GUIDs (4 words each) · all entries (3 words each: SID, mask, meta; in
-    /// DACL order).
-    words: Box<[u32]>,
+    /// Number of the other object types.
+    others: u16,
+    /// `rights` fingerprints · `rights + 1` ends of groups · `rights` GUIDs (4 words each) · control entries (2 words
+    /// each: SID, meta; those without a right first, then by right, in DACL order).
+    control: Box<[u32]>,
+    /// `others` GUIDs (4 words each) · all entries (3 words each: SID, mask, meta; in DACL order).
+    general: Box<[u32]>,
     /// Conditions by index of their ACE, ascending.
-    conditions: Option<Box<[(u32, Folded)]>>,
+    conditions: Option<Box<Conditions>>,
 }
+
+type Conditions = Vec<(u32, Folded)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -161,21 +164,23 @@ impl CompiledDacl {
         }
         control.sort_by_key(|(object_type, _)| *object_type);
 
-        let capacity = 2 * rights + 1 + 2 * control.len() + 4 * guids.len() + 3 * entries.len();
-        let mut words: Vec<u32> = Vec::with_capacity(capacity);
-        words.extend(guids[..rights].iter().map(fingerprint));
-        words.extend((0..=rights).map(|group| control.partition_point(|(t, _)| *t <= group) as u32));
-        words.extend(control.iter().flat_map(|(_, entry)| entry));
-        words.extend(guids.iter().flat_map(guid_words));
-        words.extend(entries.iter().flatten());
+        let mut hot: Vec<u32> = Vec::with_capacity(6 * rights + 1 + 2 * control.len());
+        hot.extend(guids[..rights].iter().map(fingerprint));
+        hot.extend((0..=rights).map(|group| control.partition_point(|(t, _)| *t <= group) as u32));
+        hot.extend(guids[..rights].iter().flat_map(guid_words));
+        hot.extend(control.iter().flat_map(|(_, entry)| entry));
+        let others = guids.len() - rights;
+        let mut general: Vec<u32> = Vec::with_capacity(4 * others + 3 * entries.len());
+        general.extend(guids[rights..].iter().flat_map(guid_words));
+        general.extend(entries.iter().flatten());
         CompiledDacl {
             state: State::Present,
             has_owner_rights,
             rights: rights as u16,
-            guids: guids.len() as u16,
-            control_entries: control.len() as u16,
-            words: words.into(),
-            conditions: (!conditions.is_empty()).then(|| conditions.into()),
+            others: others as u16,
+            control: hot.into(),
+            general: general.into(),
+            conditions: (!conditions.is_empty()).then(|| Box::new(conditions)),
         }
     }
 
@@ -184,9 +189,9 @@ impl CompiledDacl {
             state,
             has_owner_rights: false,
             rights: 0,
-            guids: 0,
-            control_entries: 0,
-            words: [0].into(),
+            others: 0,
+            control: [0].into(),
+            general: Box::default(),
             conditions: None,
         }
     }
@@ -292,7 +297,7 @@ impl CompiledDacl {
     /// Bytes that this DACL occupies on the heap.
     pub fn heap_size(&self) -> usize {
         let conditions = self.conditions.as_ref().map_or(0, |c| c.len() * size_of::<(u32, Folded)>());
-        self.words.len() * 4 + conditions
+        (self.control.len() + self.general.len()) * 4 + conditions
     }
 
     fn decide(
@@ -343,7 +348,7 @@ impl CompiledDacl {
     }
 
     fn is_on_path(&self, object_type: usize, path: &[Guid]) -> bool {
-        object_type == 0 || path.iter().any(|guid| self.guids()[object_type - 1] == guid_words(guid))
+        object_type == 0 || path.iter().any(|guid| self.object_type(object_type - 1) == Some(&guid_words(guid)))
     }
 
     /// What the owner has without an ACE: RC and WD (MS-DTYP 2.5.3.2; MS-ADTS 5.1.3.3.2 adds WO, Windows does not).
@@ -359,10 +364,10 @@ impl CompiledDacl {
     #[inline]
     fn first_match(&self, group: usize, token: &SidSet, who: Principals, before: u32) -> Option<Meta> {
         let rights = usize::from(self.rights);
-        let start = if group == 0 { 0 } else { self.words[rights + group - 1] as usize };
-        let end = self.words[rights + group] as usize;
-        let base = 2 * rights + 1;
-        for &[sid, meta] in self.words[base + 2 * start..base + 2 * end].as_chunks::<2>().0 {
+        let (header, entries) = self.control.split_at(6 * rights + 1);
+        let start = if group == 0 { 0 } else { header[rights + group - 1] as usize };
+        let end = header[rights + group] as usize;
+        for &[sid, meta] in entries[2 * start..2 * end].as_chunks::<2>().0 {
             let meta = Meta(meta);
             if self.matches(meta, sid, token, who) {
                 return (meta.0 >> Meta::INDEX_SHIFT < before).then_some(meta);
@@ -374,9 +379,9 @@ impl CompiledDacl {
     #[inline]
     fn right_group(&self, right: &Guid) -> Option<usize> {
         let wanted = fingerprint(right);
-        let fingerprints = &self.words[..usize::from(self.rights)];
+        let fingerprints = &self.control[..usize::from(self.rights)];
         let mut candidates = fingerprints.iter().enumerate().filter(|(_, print)| **print == wanted);
-        candidates.find(|(index, _)| self.guids()[*index] == guid_words(right)).map(|(index, _)| index + 1)
+        candidates.find(|(index, _)| self.right(*index) == Some(&guid_words(right))).map(|(index, _)| index + 1)
     }
 
     #[inline]
@@ -392,21 +397,29 @@ impl CompiledDacl {
     /// A condition that is not known to be false denies; one that is true allows.
     #[cold]
     fn condition_holds(&self, meta: Meta, token: &SidSet) -> bool {
-        let conditions = self.conditions.as_deref().unwrap_or_default();
+        let conditions = self.conditions.as_deref().map_or(&[][..], Vec::as_slice);
         let found = conditions.binary_search_by_key(&(meta.index() as u32), |(index, _)| *index);
         let truth = found.map_or(Truth::Unknown, |at| conditions[at].1.evaluate(token));
         truth == Truth::True || (meta.is_deny() && truth == Truth::Unknown)
     }
 
-    fn guids(&self) -> &[[u32; 4]] {
-        let start = 2 * usize::from(self.rights) + 1 + 2 * usize::from(self.control_entries);
-        let end = start + 4 * usize::from(self.guids);
-        self.words.get(start..end).unwrap_or_default().as_chunks::<4>().0
+    /// The GUID of a right.
+    #[inline]
+    fn right(&self, index: usize) -> Option<&[u32; 4]> {
+        let start = 2 * usize::from(self.rights) + 1 + 4 * index;
+        self.control.get(start..)?.first_chunk()
+    }
+
+    /// The GUID of an object type: the rights come first.
+    fn object_type(&self, index: usize) -> Option<&[u32; 4]> {
+        match index.checked_sub(usize::from(self.rights)) {
+            None => self.right(index),
+            Some(other) => self.general.get(4 * other..)?.first_chunk(),
+        }
     }
 
     fn entries(&self) -> impl Iterator<Item = (u32, u32, Meta)> + '_ {
-        let before = 2 * usize::from(self.rights) + 1 + 2 * usize::from(self.control_entries);
-        let entries = &self.words[before + 4 * usize::from(self.guids)..];
+        let entries = &self.general[4 * usize::from(self.others)..];
         entries.as_chunks::<3>().0.iter().map(|&[sid, mask, meta]| (sid, mask, Meta(meta)))
     }
 }

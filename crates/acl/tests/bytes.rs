@@ -43,7 +43,8 @@ fn an_error_names_place_and_cause() {
     assert_eq!(broken(&[(2, 0x14), (12, 200)]), (12, ParseFault::SectionOffset(200, Section::Sacl)));
     assert_eq!(broken(&[(16, 19)]), (16, ParseFault::SectionOffset(19, Section::Dacl)));
     assert_eq!(broken(&[(16, 60)]), (64, ParseFault::AclTruncated));
-    assert_eq!(broken(&[(20, 3)]), (20, ParseFault::AclRevision(3)));
+    assert_eq!(broken(&[(20, 1)]), (20, ParseFault::AclRevision(1)));
+    assert_eq!(broken(&[(20, 5)]), (20, ParseFault::AclRevision(5)));
     assert_eq!(broken(&[(22, 7)]), (22, ParseFault::AclSize(7)));
     assert_eq!(broken(&[(22, 200)]), (22, ParseFault::AclSize(200)));
     assert_eq!(broken(&[(24, 2)]), (48, ParseFault::AceTruncated(1, 2)));
