@@ -31,7 +31,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { WRITE = 1, TRUNCATE, ALLOCATE, CREATE, MKDIR, UNLINK, RENAME, LINK, SYNC, SYNC_ALL, FAULT };
+enum { WRITE = 1, TRUNCATE, ALLOCATE, CREATE, MKDIR, UNLINK, RENAME, LINK, SYNC, SYNC_ALL, FAULT, SYMLINK };
 
 struct entry {
     uint32_t magic, op;
@@ -425,10 +425,14 @@ int link(const char *from, const char *to) { return linkat(AT_FDCWD, from, AT_FD
 int symlinkat(const char *target, int at, const char *path) {
     if (!active()) return real_symlinkat(target, at, path);
     char name[NAME_MAX + 1];
-    uint64_t directory;
+    struct entry entry = {.op = SYMLINK};
+    struct stat status;
     LOCK();
     int answer = real_symlinkat(target, at, path);
-    if (!answer && locate(at, path, &directory, name)) fault("symbolic links are not modelled", path);
+    if (!answer && locate(at, path, &entry.directory, name) && !fstatat(at, path, &status, AT_SYMLINK_NOFOLLOW)) {
+        entry.object = status.st_ino;
+        append(&entry, name, target, NULL, 0);
+    }
     UNLOCK();
     return answer;
 }

@@ -13,19 +13,21 @@ import mmap
 import os
 import random
 import shutil
+import stat
 import struct
 from collections import Counter
 
-WRITE, TRUNCATE, ALLOCATE, CREATE, MKDIR, UNLINK, RENAME, LINK, SYNC, SYNC_ALL, FAULT = range(1, 12)
-NAMES = dict(enumerate("write truncate allocate create mkdir unlink rename link sync sync_all fault".split(), 1))
+WRITE, TRUNCATE, ALLOCATE, CREATE, MKDIR, UNLINK, RENAME, LINK, SYNC, SYNC_ALL, FAULT, SYMLINK = range(1, 13)
+NAMES = dict(enumerate("write truncate allocate create mkdir unlink rename link sync sync_all fault symlink".split(), 1))
 MAGIC = 0x50574C31
 ENTRY = struct.Struct("<IIQQQQQII")
 PAGE = 4096
 
 
 class File:
-    def __init__(self, path=None):
+    def __init__(self, path=None, target=None):
         self.path = path  # of its content before the run
+        self.target = target  # of a symbolic link
         self.changes = []  # (position, kind, offset, length, position of the data)
         self.synced = 0  # changes before this position of the journal are durable
 
@@ -57,6 +59,8 @@ class Journal:
         for entry in os.scandir(path):
             if entry.is_dir(follow_symlinks=False):
                 directory.entries[entry.name] = self._directory(entry.path, os.path.join(shadow, entry.name))
+            elif stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode):
+                os.unlink(entry.path)  # of a process that is no more
             else:
                 inode = entry.stat(follow_symlinks=False).st_ino
                 if inode not in self.objects:
@@ -91,8 +95,8 @@ class Journal:
         self.counts[NAMES[op]] += 1
         if op in (WRITE, TRUNCATE, ALLOCATE):
             self._object(inode).changes.append((at, op, offset, length, body))
-        elif op in (CREATE, MKDIR):
-            made = File() if op == CREATE else Directory()
+        elif op in (CREATE, MKDIR, SYMLINK):
+            made = File() if op == CREATE else Directory() if op == MKDIR else File(target=name2)
             self.everything.append(made)
             self.objects[inode] = made
             self.names.append((at, op, self.objects[parent], name, None, None, made))
@@ -137,7 +141,7 @@ class Journal:
         survivors = self._surviving_names(mode, chance)
         lost["names"] = len(self.names) - len(survivors)
         for _, op, directory, name, directory2, name2, named in survivors:
-            if op in (CREATE, MKDIR, LINK):
+            if op in (CREATE, MKDIR, LINK, SYMLINK):
                 directory.entries[name] = named
             elif op == UNLINK and directory.entries.get(name) is named:
                 del directory.entries[name]
@@ -164,7 +168,9 @@ class Journal:
                 os.link(self.placed[id(named)], place)
             else:
                 self.placed[id(named)] = place
-                if named.path:
+                if named.target is not None:
+                    os.symlink(named.target, place)
+                elif named.path:
                     os.rename(named.path, place)
                 else:
                     open(place, "wb").close()

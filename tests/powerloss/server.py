@@ -1,5 +1,208 @@
-"""placeholder"""
+"""The whole server under load: acknowledged by SMTP, delivered to Maildir."""
+
+import hashlib
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import replay
+
+HERE = Path(__file__).resolve().parent
+
+
 def arguments(parser):
-    parser.add_argument("--server")
-def run(*a):
-    raise SystemExit(2)
+    group = parser.add_argument_group("a whole server")
+    group.add_argument("--server", help="command that runs it in the foreground; {root} is the data directory")
+    group.add_argument("--smtp", default="127.0.0.1:2525", help="address where it accepts mail from anybody for --rcpt")
+    group.add_argument("--maildir", default="{root}/mail", help="directory below which messages appear in …/new")
+    group.add_argument("--rcpt", action="append", default=[], help="a recipient with a mailbox of its own (repeat)")
+    group.add_argument("--sender", default="sender@outside.test")
+    group.add_argument("--points", action="store_true", help="also kill at every fail point (server built with queue/failpoints)")
+    group.add_argument("--sessions", type=int, default=8)
+    group.add_argument("--patience", type=float, default=60, help="seconds in which everything has to be delivered")
+
+
+def lines_of(name, count):
+    return [hashlib.sha256(f"{name} {number}".encode()).hexdigest() for number in range(count)]
+
+
+class Load:
+    """Sessions that send until the server is gone."""
+
+    def __init__(self, options, seed):
+        self.options, self.seed = options, seed
+        self.acknowledged = {}
+        self.stop = threading.Event()
+        self.first = threading.Event()
+        self.threads = [threading.Thread(target=self._session, args=(number,), daemon=True) for number in range(options.sessions)]
+        for thread in self.threads:
+            thread.start()
+
+    def _session(self, session):
+        chance = random.Random(f"{self.seed} {session}")
+        host, port = self.options.smtp.rsplit(":", 1)
+        number = 0
+        while not self.stop.is_set():
+            try:
+                with smtplib.SMTP(host, int(port), local_hostname="load.test", timeout=10) as client:
+                    for _ in range(chance.randint(1, 20)):
+                        if self.stop.is_set():
+                            return
+                        number += 1
+                        self._send(client, f"{self.seed}-{session}-{number}", chance)
+            except (smtplib.SMTPException, OSError):
+                time.sleep(0.02)
+
+    def _send(self, client, name, chance):
+        count = 20_000 if chance.random() < 0.01 else chance.choice([1, 10, 150])
+        recipients = chance.sample(self.options.rcpt, chance.randint(1, min(2, len(self.options.rcpt))))
+        head = f"From: <{self.options.sender}>\r\nTo: <{recipients[0]}>\r\nSubject: {name}\r\nX-Powerloss: {name} {count}\r\n\r\n"
+        text = head + "".join(line + "\r\n" for line in lines_of(name, count))
+        refused = client.sendmail(self.options.sender, recipients, text)
+        self.acknowledged[name] = len(recipients) - len(refused)
+        self.first.set()
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(15)
+
+
+class Server:
+    def __init__(self, options, root, log, environ=None):
+        command = shlex.split(options.server.replace("{root}", str(root)))
+        self.options = options
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
+
+    def ready(self, patience=30):
+        """Waits for the port; false if the process ended."""
+        host, port = self.options.smtp.rsplit(":", 1)
+        until = time.monotonic() + patience
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                socket.create_connection((host, int(port)), 1).close()
+                return True
+            except OSError:
+                time.sleep(0.02)
+        return False
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise SystemExit("the server does not end when it is told to")
+
+
+def delivered(maildir):
+    """Copies of each message in the mailboxes, and what is wrong with any of them."""
+    copies, wrong = Counter(), []
+    for place, folders, files in os.walk(maildir):
+        if os.path.basename(place) != "new":
+            continue
+        for file in files:
+            text = Path(place, file).read_bytes().replace(b"\r\n", b"\n").decode("utf-8", "replace")
+            head, _, body = text.partition("\n\n")
+            match = re.search(r"^X-Powerloss: (\S+) (\d+)$", head, re.M)
+            if not match:
+                continue
+            name, count = match.group(1), int(match.group(2))
+            if body.split("\n")[:-1] != lines_of(name, count):
+                wrong.append(f"{file} ({name}): {len(body)} octets that are not what was accepted")
+            copies[name] += 1
+    return copies, wrong
+
+
+def run(options, work, layer, log):
+    from __main__ import environment
+
+    if not options.rcpt:
+        raise SystemExit("--rcpt is missing")
+    root, journal, shadow = work / "tree", work / "journal", work / "shadow"
+    points = re.findall(r'"([a-z_]+\.[a-z_]+)"', (HERE.parents[1] / "crates/queue/src/failpoint.rs").read_text()) if options.points else []
+    chance = random.Random(options.seed)
+    plan = [None] * options.rounds + [f"{point}:{nth}" for point in points for nth in (1, 7)]
+    chance.shuffle(plan)
+    acknowledged, total, again, known = {}, 0, 0, Counter()
+    for number, point in enumerate(plan):
+        if number % 4 == 0:
+            shutil.rmtree(root, ignore_errors=True)
+            root.mkdir()
+            acknowledged, known = {}, Counter()
+        maildir = Path(options.maildir.replace("{root}", str(root)))
+        mode = chance.choice(["lose", "random"])
+        journal.unlink(missing_ok=True)
+        before = replay.Journal(str(root), str(journal), str(shadow))
+        server = Server(options, root, log, environment(layer, root, journal, point))
+        early = not point and chance.random() < 0.2
+        if early:
+            time.sleep(chance.uniform(0, 1.5))
+            server.kill()
+            load = None
+        else:
+            load = Load(options, f"{options.seed}r{number}")
+            if point:
+                try:
+                    server.process.wait(20)
+                except subprocess.TimeoutExpired:
+                    pass
+            else:
+                load.first.wait(30)
+                time.sleep(chance.uniform(0, 2))
+            reached = server.process.poll() is not None
+            server.kill()
+            load.end()
+            acknowledged.update(load.acknowledged)
+            total += len(load.acknowledged)
+        before.read()
+        if before.faults:
+            raise SystemExit("the layer cannot model this: " + "; ".join(before.faults[:5]))
+        shutil.rmtree(work / "after", ignore_errors=True)
+        lost = before.build(str(work / "after"), mode, f"{options.seed} {number}")
+        shutil.rmtree(root)
+        os.rename(work / "after", root)
+
+        server = Server(options, root, log)
+        if not server.ready():
+            server.kill()
+            print(f"round {number} ({mode}, {point}): the server does not start after the failure; see {work}/log")
+            return 1
+        until = time.monotonic() + options.patience
+        while True:
+            copies, wrong = delivered(maildir)
+            missing = [name for name, recipients in acknowledged.items() if copies[name] < recipients]
+            if not missing or wrong or time.monotonic() > until:
+                break
+            time.sleep(0.2)
+        server.end()
+        if missing or wrong:
+            print(f"round {number} ({mode}, {point}): LOSS: {len(missing)} of {len(acknowledged)} acknowledged messages were "
+                  f"not delivered, such as {missing[:3]}; damaged: {wrong[:3]}; what is left: {work}")
+            return 1
+        twice = {name for name, recipients in acknowledged.items() if copies[name] > recipients} - set(known)
+        known.update(twice)
+        again += len(twice)
+        what = point or ("early" if early else "random time")
+        if point and not reached:
+            what += " (not reached)"
+        print(f"round {number:3} {mode:6} {what:36} {len(load.acknowledged) if load else 0:5} acknowledged, lost {lost['changes']} writes, "
+              f"{lost['pages']} pages, {lost['names']} names; all delivered, {len(twice)} twice", flush=True)
+    print(f"{len(plan)} rounds: {total} messages acknowledged, all delivered, none damaged. Delivered twice: {again}"
+          + (", each killed between its delivery and the durable outcome." if again else "."))
+    return 0

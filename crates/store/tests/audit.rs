@@ -1,4 +1,5 @@
 //! `audit.db` through its public interface.
+#![allow(clippy::unwrap_used)]
 
 use store::{AuditEntry, AuditFilter, AuditStore, Retention};
 use tempfile::TempDir;

@@ -1,4 +1,5 @@
 //! `directory.db` through its public interface.
+#![allow(clippy::unwrap_used)]
 
 use acl::{Guid, Sid};
 use directory::{AttributeChange, ChangeBatch, ChangeLog, ObjectChange, Record, Time, Value, link_value};
