@@ -169,7 +169,8 @@ fn mailbox_permissions(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) ->
     if on_mailbox || on_store { Ok(()) } else { Err(denied(snapshot, caller, owner, "change mailbox permissions of")) }
 }
 
-fn is_administrator(snapshot: &Snapshot, caller: &Caller) -> bool {
+/// Holds `BUILTIN\Administrators`.
+pub fn is_administrator(snapshot: &Snapshot, caller: &Caller) -> bool {
     snapshot.sid_id(&well_known::BUILTIN_ADMINISTRATORS).is_some_and(|sid| caller.token.sids.contains(sid))
 }
 

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use directory::import::{AttributeMap, Source, changes};
-use directory::{Change, Snapshot};
+use directory::{Change, Snapshot, Time};
 
-use crate::authorize::authorize;
+use crate::authorize::{authorize, is_administrator};
 use crate::error::{Fault, FaultKind};
 use crate::operations::{ImportData, ImportRun};
 use crate::random::{new_guid, new_token};
@@ -18,6 +18,10 @@ use crate::service::{Asked, Plan, lock};
 pub const BATCH: usize = 5_000;
 /// Bytes of all files that are being brought.
 const MAX_BYTES: usize = 4 << 30;
+/// Bytes of a file that somebody brings who is no administrator: it is kept in memory before anything is checked.
+const MAX_BYTES_OF_OTHERS: usize = 64 << 20;
+/// An upload that nobody has touched for so long is forgotten, in milliseconds.
+const FORGOTTEN: i64 = 15 * 60_000;
 
 /// Imports under way.
 #[derive(Default)]
@@ -29,6 +33,7 @@ struct Upload {
     /// Who brings it: nobody else may add to it or run it.
     owner: acl::Sid,
     data: Vec<u8>,
+    touched: Time,
     planned: Option<Planned>,
 }
 
@@ -41,7 +46,9 @@ pub fn data(asked: Asked<'_>, piece: &ImportData) -> Result<Response, Fault> {
     let bytes = STANDARD
         .decode(&piece.data)
         .map_err(|e| Fault::new(FaultKind::Invalid, format!("the piece is not base64: {e}")))?;
+    let now = asked.service.now();
     let mut uploads = lock(&asked.service.uploads);
+    uploads.files.retain(|_, upload| now.0 - upload.touched.0 < FORGOTTEN);
     let total: usize = uploads.files.values().map(|upload| upload.data.len()).sum();
     if total + bytes.len() > MAX_BYTES {
         return Err(Fault::new(FaultKind::Unavailable, "the files being imported are too large together")
@@ -52,13 +59,19 @@ pub fn data(asked: Asked<'_>, piece: &ImportData) -> Result<Response, Fault> {
         None => {
             // One at a time for each person: what was left behind by a command that died goes.
             uploads.files.retain(|_, upload| upload.owner != asked.caller.sid);
-            let upload = Upload { owner: asked.caller.sid.clone(), data: Vec::new(), planned: None };
+            let owner = asked.caller.sid.clone();
+            let upload = Upload { owner, data: Vec::new(), touched: now, planned: None };
             let name = new_token();
             uploads.files.insert(name.clone(), upload);
             name
         }
     };
-    own(&mut uploads, asked, &name)?.data.extend_from_slice(&bytes);
+    let upload = own(&mut uploads, asked, &name)?;
+    if !is_administrator(asked.snapshot, asked.caller) && upload.data.len() + bytes.len() > MAX_BYTES_OF_OTHERS {
+        return Err(Fault::new(FaultKind::Denied, "only administrators import files as large as this"));
+    }
+    upload.data.extend_from_slice(&bytes);
+    upload.touched = now;
     Ok(Response::Upload { upload: name })
 }
 
@@ -88,6 +101,7 @@ pub fn run(asked: Asked<'_>, run: &ImportRun) -> Result<Response, Fault> {
     }
     progress.warnings.clear();
     upload.planned = Some(planned);
+    upload.touched = asked.service.now();
     lock(&asked.service.uploads).files.insert(run.upload.clone(), upload);
     Ok(Response::Imported(progress))
 }

@@ -290,7 +290,7 @@ pub fn welcome(data: &std::path::Path, new: bool, client: SocketAddr, internet: 
          \nThe refusal names a decision; ask why, and what is there:\n\
          \x20 procura --data {shown} explain DECISION\n\
          \x20 procura --data {shown} check --as bob --from ceo@example.com\n\
-         \x20 ls {shown}/mail\n"
+         \x20 cat {shown}/mail/*/new/*\n"
     );
     text
 }

@@ -1,6 +1,7 @@
 //! `procura serve`: one process owns the data directory and runs everything.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -11,6 +12,7 @@ use admin::socket::SocketServer;
 use admin::{Absent, DataDirectory, Running, Service, audit_path, queue_directory};
 use directory::Snapshot;
 use queue::{Queue, QueueOptions};
+use rustls::sign::CertifiedKey;
 use store::{AuditEntry, AuditStore, Retention, StoreError};
 use transport::{
     AuditLog, AuditOptions, CredentialLimits, CredentialSource, Credentials, DeliveryOptions, Server, ServerOptions,
@@ -34,6 +36,8 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
         node.loaded.config.node.hostname = Some(demo::HOSTNAME.to_owned());
     }
     log_to_stderr(&node.loaded.config.log.level)?;
+    // Before root is given up: the key may be root's alone.
+    let certificate = configured_certificate(&node)?;
     let absent = if arguments.demo { Absent::Create } else { Absent::Refuse };
     let data = DataDirectory::open(&node.data, absent).map_err(Failure::from)?;
     let options = node.options(&data, node.users()?);
@@ -51,7 +55,7 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
         tracing::warn!("directory: {problem}");
     }
 
-    let running = start(&node, &service)?;
+    let running = start(&node, &service, certificate)?;
     let bindings = running.server.bindings();
     let mut out = std::io::stdout().lock();
     let mut say = |text: &str| {
@@ -85,7 +89,7 @@ struct Everything {
     protector: Sender<()>,
 }
 
-fn start(node: &Node, service: &Arc<Service>) -> Result<Everything, Failure> {
+fn start(node: &Node, service: &Arc<Service>, certificate: Option<Arc<CertifiedKey>>) -> Result<Everything, Failure> {
     let config = &node.loaded.config;
     let directory = service.directory();
     let hostname = node.hostname();
@@ -109,7 +113,8 @@ fn start(node: &Node, service: &Arc<Service>) -> Result<Everything, Failure> {
     // What was changed between the first look at the directory and now.
     shared.publish(service.snapshot());
 
-    let server = Server::start(server_options(node, service, hostname)?, Arc::clone(&shared)).map_err(start_failure)?;
+    let options = server_options(node, service, hostname, certificate)?;
+    let server = Server::start(options, Arc::clone(&shared)).map_err(start_failure)?;
     let (path, everybody) = match node.socket() {
         Some(path) => (path, true),
         None => (admin::data::socket_path(directory), false),
@@ -121,23 +126,40 @@ fn start(node: &Node, service: &Arc<Service>) -> Result<Everything, Failure> {
     Ok(Everything { server, socket, shared, queue, protector })
 }
 
-fn server_options(node: &Node, service: &Service, hostname: String) -> Result<ServerOptions, Failure> {
+/// The certificate of `[tls]`, if one is configured.
+fn configured_certificate(node: &Node) -> Result<Option<Arc<CertifiedKey>>, Failure> {
+    match (&node.loaded.config.tls.certificate, &node.loaded.config.tls.key) {
+        (Some(chain), Some(key)) => certificate::load(&node.loaded.path(chain), &node.loaded.path(key))
+            .map(Some)
+            .map_err(|e| Failure::new(e.to_string()).help("check [tls] in procura.toml")),
+        _ => Ok(None),
+    }
+}
+
+/// The certificate that the node signed itself, made now if it is not there.
+fn own_certificate(directory: &Path, hostname: &str) -> Result<Arc<CertifiedKey>, Failure> {
+    let (chain, key) = (directory.join("certificate.pem"), directory.join("certificate.key"));
+    let names = [hostname.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+    let (certificate, _) = certificate::load_or_generate(&chain, &key, &names).map_err(|e| {
+        Failure::new(e.to_string()).help("remove both files, and new ones are made; or name others under [tls]")
+    })?;
+    Ok(certificate)
+}
+
+fn server_options(
+    node: &Node,
+    service: &Service,
+    hostname: String,
+    certificate: Option<Arc<CertifiedKey>>,
+) -> Result<ServerOptions, Failure> {
     let config = &node.loaded.config;
     let directory = service.directory();
     let mut options = ServerOptions::new(hostname.clone(), directory.join(&config.delivery.mailboxes));
     options.server = own_server(&service.snapshot(), &hostname)?;
-    let (chain, key) = match (&config.tls.certificate, &config.tls.key) {
-        (Some(chain), Some(key)) => (node.loaded.path(chain), node.loaded.path(key)),
-        _ => (directory.join("certificate.pem"), directory.join("certificate.key")),
-    };
-    let certificate = if config.tls.certificate.is_some() {
-        certificate::load(&chain, &key)
-    } else {
-        let names = [hostname, "localhost".to_owned(), "127.0.0.1".to_owned()];
-        certificate::load_or_generate(&chain, &key, &names).map(|(certificate, _)| certificate)
-    };
-    let certificate = certificate.map_err(|e| Failure::new(e.to_string()).help("check [tls] in procura.toml"))?;
-    options.certificate = Some(certificate);
+    options.certificate = Some(match certificate {
+        Some(certificate) => certificate,
+        None => own_certificate(directory, &hostname)?,
+    });
     options.delivery = DeliveryOptions {
         smart_host: match &config.delivery.smart_host {
             Some(text) => Some(SmartHost::parse(text, 25).ok_or_else(|| {

@@ -119,7 +119,8 @@ configuration! {
     }
     /// Where accepted mail goes.
     delivery: Delivery {
-        /// Folder of the local mailboxes (one Maildir each, named by the address), relative to the data directory.
+        /// Folder of the local mailboxes (one Maildir each, named by the GUID of the mailbox, which `procura mailbox list
+        /// --format json` shows), relative to the data directory.
         mailboxes: String = "mail".into(), "path", "\"/var/mail/procura\"";
         /// Host and port to which mail for other places is sent. Without it, such mail stays in the queue until it
         /// expires.
