@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,10 +40,7 @@ impl SocketServer {
     ///
     /// `everybody`: users other than root and the owner may connect too (who they are decides what they may do).
     pub fn start(path: &Path, everybody: bool, service: Arc<dyn Answer>) -> io::Result<SocketServer> {
-        match fs::remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
+        remove_dead(path)?;
         let listener = with_short_path(path, |short| UnixListener::bind(short))?;
         fs::set_permissions(path, fs::Permissions::from_mode(if everybody { 0o666 } else { 0o600 }))?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -70,6 +67,22 @@ impl Drop for SocketServer {
         }
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Removes the socket of a server that is gone; anything else at the path stays, and is an error.
+fn remove_dead(path: &Path) -> io::Result<()> {
+    let there = match fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    if !there.file_type().is_socket() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket is there"));
+    }
+    if with_short_path(path, |short| UnixStream::connect(short)).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server listens there"));
+    }
+    fs::remove_file(path)
 }
 
 fn accept(listener: &UnixListener, stop: &AtomicBool, service: &Arc<dyn Answer>) {
@@ -247,6 +260,20 @@ mod tests {
         let Reply::Err(fault) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
         assert_eq!(fault.kind, FaultKind::Invalid);
         Client { reader }.call(&status()).unwrap();
+    }
+
+    #[test]
+    fn a_dead_socket_is_replaced_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let server = SocketServer::start(&path, false, Arc::new(Uid)).unwrap();
+        let second = SocketServer::start(&path, false, Arc::new(Uid));
+        assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(server);
+        fs::write(&path, "a letter").unwrap();
+        assert!(SocketServer::start(&path, false, Arc::new(Uid)).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"a letter");
     }
 
     #[test]
