@@ -459,3 +459,59 @@ fn many_sessions_at_once_lose_nothing() {
         assert!(body.iter().all(|octet| message.queue_id.starts_with(&format!("S{octet}N"))));
     }
 }
+
+/// A small file system of its own; `None` where mounting is not allowed.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new(size: &str) -> Option<Disk> {
+        let disk = Disk(tempfile::tempdir().unwrap());
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"])
+            .arg(disk.0.path())
+            .output();
+        if mount.is_ok_and(|mount| mount.status.success()) {
+            return Some(disk);
+        }
+        println!("skipped: 1 test, a file system cannot be mounted here");
+        None
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).output();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_new_mail_keeps_the_old_and_accepts_again_when_there_is_room() {
+    let Some(disk) = Disk::new("6m") else { return };
+    let dir = disk.0.path().join("queue");
+    let (queue, _) = Queue::open(&dir, common::options()).unwrap();
+    let ballast = disk.0.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+    let accept = |queue: &Queue, id: &str| common::commit(queue, envelope(id, &["bob@example.com"]), &[b'x'; 90_000]);
+    let mut accepted = Vec::new();
+    let refusal = loop {
+        let id = format!("M{:03}", accepted.len());
+        match accept(&queue, &id) {
+            Ok(()) => accepted.push(id),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refusal, QueueError::Full { .. }), "{refusal}");
+    assert!(accepted.len() > 10);
+    // Nothing of what was refused is kept, everything else is whole, also for whoever opens the queue on the full disk.
+    queue.close();
+    let (queue, recovery) = Queue::open(&dir, common::options()).unwrap();
+    assert_eq!((recovery.messages as usize, recovery.damaged.len()), (accepted.len(), 0));
+    for id in &accepted {
+        assert_eq!(read_all(&queue, id).unwrap().len(), 90_000);
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    let delivery = queue.due(10, 1).unwrap().remove(0);
+    queue.outcome(delivery, vec![(0, Outcome::Delivered)], vec![]).wait().unwrap();
+    accept(&queue, "AGAIN").unwrap();
+    assert_eq!(read_all(&queue, "AGAIN").unwrap().len(), 90_000);
+}

@@ -45,13 +45,7 @@ impl Spool {
     }
 
     pub fn commit(&self, envelope: Envelope, octets: &[u8]) -> Result<(), QueueError> {
-        let mut body = self.queue.begin();
-        for piece in octets.chunks(10_000) {
-            body.write(piece)?;
-        }
-        let (sender, receiver) = mpsc::channel();
-        self.queue.commit(body, envelope, move |answer| sender.send(answer).unwrap());
-        receiver.recv().unwrap()
+        commit(&self.queue, envelope, octets)
     }
 
     pub fn segments(&self) -> Vec<PathBuf> {
@@ -60,6 +54,17 @@ impl Spool {
         paths.sort();
         paths
     }
+}
+
+/// Queues a message and waits until it is durable.
+pub fn commit(queue: &Queue, envelope: Envelope, octets: &[u8]) -> Result<(), QueueError> {
+    let mut body = queue.begin();
+    for piece in octets.chunks(10_000) {
+        body.write(piece)?;
+    }
+    let (sender, receiver) = mpsc::channel();
+    queue.commit(body, envelope, move |answer| sender.send(answer).unwrap());
+    receiver.recv().unwrap()
 }
 
 /// An envelope whose recipients go to their domains.
