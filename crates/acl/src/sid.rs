@@ -246,7 +246,7 @@ impl FromStr for Sid {
 }
 
 /// Reads a SID as Windows does: numbers that are too large become the largest, and `S-0x1-` makes all of them
-/// hexadecimal.
+/// hexadecimal. Also without sub-authorities, which bytes allow.
 pub(crate) fn parse_lenient(text: &str) -> Result<Sid, SidError> {
     parse(text, true)
 }
@@ -276,7 +276,7 @@ fn parse(text: &str, lenient: bool) -> Result<Sid, SidError> {
             Err(_) => return Err(SidError::Number(index + 4)),
         }
     }
-    if subs.is_empty() {
+    if subs.is_empty() && !lenient {
         return Err(SidError::Number(4));
     }
     Sid::from_parts(authority, &subs).ok_or(SidError::TooLong)

@@ -210,6 +210,16 @@ fn a_text_that_is_no_sid_is_refused_with_the_part_that_is_wrong() {
 }
 
 #[test]
+fn a_sid_without_sub_authorities_is_read_leniently_only() {
+    let read = |lenient| {
+        let context = SddlContext { lenient, ..SddlContext::default() };
+        SecurityDescriptor::from_sddl("O:S-1-5G:SY", &context).map(|sd| sd.owner)
+    };
+    assert!(read(false).is_err());
+    assert_eq!(read(true), Ok(Sid::from_parts(5, &[])));
+}
+
+#[test]
 fn a_guid_is_printed_as_it_is_read() {
     let text = "ab721a54-1e2f-11d0-9819-00aa0040529b";
     let guid: Guid = text.parse().unwrap();
