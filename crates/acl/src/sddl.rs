@@ -154,6 +154,7 @@ impl Cursor<'_> {
     /// Flags and entries of an ACL; `None` for a NULL DACL.
     fn acl(&mut self, control: &mut Control, is_dacl: bool) -> Result<Option<Acl>, SddlError> {
         self.skip_spaces();
+        let start = self.at();
         let mut aces = Vec::new();
         let mut flags = true;
         loop {
@@ -176,6 +177,11 @@ impl Cursor<'_> {
         }
         let mut acl = Acl::new(aces);
         reserve_as_windows(&mut acl);
+        if acl.byte_len() > usize::from(u16::MAX) {
+            return Err(
+                self.error(start, format!("the list takes {} bytes, at most 65,535 are possible", acl.byte_len()))
+            );
+        }
         Ok(Some(acl))
     }
 }

@@ -116,6 +116,15 @@ fn a_list_that_is_too_long_is_refused_by_every_reader() {
 }
 
 #[test]
+fn a_text_of_a_list_that_cannot_be_stored_is_refused() {
+    let read =
+        |count| SecurityDescriptor::from_sddl(&format!("D:{}", "(A;;RP;;;WD)".repeat(count)), &SddlContext::default());
+    assert!(read(3_276).is_ok());
+    let error = read(3_277).unwrap_err();
+    assert_eq!((error.offset, error.length), (2, 3_277 * 12));
+}
+
+#[test]
 fn the_revision_tells_whether_there_are_object_entries() {
     let plain = Acl::new(vec![Ace::allow(well_known::EVERYONE, AccessMask(1))]);
     let object = Acl::new(vec![Ace::allow_object(well_known::EVERYONE, AccessMask(1), Guid::default())]);
