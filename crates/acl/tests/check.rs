@@ -183,9 +183,40 @@ fn a_restricted_token_needs_both() {
     assert!(ask("D:(A;;RP;;;BA)(A;;RP;;;WD)"));
     let maximum = Request::new(AccessMask::MAXIMUM_ALLOWED);
     let verdict = check(&sd("D:(A;;RP;;;BA)(A;;RPWP;;;WD)"), &token, &maximum).unwrap();
-    assert_eq!(verdict.granted, AccessMask(0x30));
+    // In order: RP for BA, RPWP for everyone. Alone, everyone has both; the token too.
+    assert_eq!((verdict.is_allowed(), verdict.granted), (true, AccessMask(0x30)));
     let apart = check(&sd("D:(D;;WP;;;WD)(A;;WP;;;BA)(A;;RP;;;WD)"), &token, &maximum).unwrap();
     assert_eq!(apart.granted, AccessMask(0x10));
+}
+
+#[test]
+fn restricting_sids_are_alone_in_their_half() {
+    let token = Token {
+        deny_only: vec![well_known::AUTHENTICATED_USERS],
+        restricting: Some(vec![well_known::EVERYONE]),
+        ..administrators()
+    };
+    // The deny comes too late for the token itself, and the restricting SIDs do not hold it.
+    let verdict = check(&sd("D:(A;;RP;;;BA)(D;;RP;;;AU)(A;;RP;;;WD)"), &token, &Request::new(AccessMask(0x10)));
+    assert!(verdict.unwrap().is_allowed());
+}
+
+#[test]
+fn a_node_of_a_restricted_token_is_granted_by_both_halves() {
+    let token = Token { restricting: Some(vec![well_known::EVERYONE]), ..administrators() };
+    let tree = TreeNode::path(&[CLASS, SET].map(|guid| guid.parse().unwrap()));
+    let request = Request::new(AccessMask(0x30)).with_tree(&tree);
+    let verdict = check(&sd("D:(A;;RPWP;;;BA)(A;;RP;;;WD)"), &token, &request).unwrap();
+    assert_eq!(verdict.nodes, [AccessMask(0x10); 2]);
+    assert!(verdict.node_allows(1, AccessMask(0x10)) && !verdict.node_allows(1, AccessMask(0x30)));
+    assert!(!verdict.node_allows(2, AccessMask(0x10)) && !verdict.node_allows(1, AccessMask::NONE));
+}
+
+#[test]
+fn both_halves_may_be_granted_something_and_together_nothing() {
+    let token = Token { restricting: Some(vec![well_known::EVERYONE]), ..administrators() };
+    let verdict = check(&sd("D:(A;;RP;;;BA)(A;;WP;;;WD)"), &token, &Request::new(AccessMask::MAXIMUM_ALLOWED)).unwrap();
+    assert_eq!((verdict.outcome, verdict.granted), (Outcome::None, AccessMask::NONE));
 }
 
 #[test]
