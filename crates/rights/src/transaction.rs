@@ -4,10 +4,11 @@
 //! §2: mixing would let anybody with a login relay as any stranger). So the transaction starts with every token, the
 //! account's first, and each step leaves those that allow it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use acl::Outcome;
-use directory::{HeaderFrom, HostKind, ObjectId, Snapshot, Time, Token};
+use directory::{HeaderFrom, HostKind, IpRange, ObjectId, Snapshot, Time, Token};
 use message::Address;
 use message::firewall::Keep;
 use message::senders::{SenderFault, Senders};
@@ -62,6 +63,23 @@ impl Authority {
         }
         tokens.push(snapshot.anonymous_token());
         Ok(tokens)
+    }
+
+    /// What a peer is by its address alone: an externally secured server, where the connector is ExternalAuthoritative.
+    ///
+    /// Nobody is where the connector also takes strangers (ANONYMOUS LOGON may submit), or takes every address: then an address
+    /// proves nothing (`authorization.md` §2).
+    pub fn host_by_address(&self, snapshot: &Snapshot, remote: IpAddr) -> Option<HostKind> {
+        let connector = receive_connector(snapshot, self.connector)?;
+        let ranges = &connector.remote_ranges;
+        let bounded = !ranges.iter().any(IpRange::is_unbounded) && ranges.iter().any(|range| range.contains(remote));
+        if !connector.auth.external_authoritative || !bounded {
+            return None;
+        }
+        let facts = Facts { connector: self.connector, logon: None, time: Time(0) };
+        let strangers =
+            decide::<NoTrace>(snapshot, &snapshot.anonymous_token(), &facts, &Question::Right(RightName::Submit));
+        strangers.reason.is_err().then_some(HostKind::ExternallySecured)
     }
 
     fn facts(&self, time: Time) -> Facts {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use acl::Guid;
-use directory::{Config, HostKind, ObjectId, ReceiveConnector, Snapshot, Time};
+use directory::{Config, ObjectId, ReceiveConnector, Snapshot, Time};
 use rights::{Authority, Refusal};
 use smtp::{AuthResponse, Command, Line, LineReader, PeerError, Reply};
 
@@ -251,17 +251,11 @@ impl Session {
             _ => return Err(Refusal::ConnectorEnded),
         };
         if self.version != Some(snapshot.version()) {
-            self.authority.host = self.trusted_by_address(settings).then_some(HostKind::ExternallySecured);
+            self.authority.host = self.authority.host_by_address(snapshot, self.peer.remote.ip());
             self.authority.check(snapshot)?;
             self.version = Some(snapshot.version());
         }
         Ok(settings)
-    }
-
-    /// Whether the connector believes whoever can connect, and still takes this client (`authorization.md` §2).
-    fn trusted_by_address(&self, connector: &ReceiveConnector) -> bool {
-        let remote = self.peer.remote.ip();
-        connector.auth.external_authoritative && connector.remote_ranges.iter().any(|range| range.contains(remote))
     }
 
     /// After each step: the limits that hold for all of them.
