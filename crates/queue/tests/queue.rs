@@ -465,7 +465,7 @@ struct Disk(tempfile::TempDir);
 
 impl Disk {
     fn new(size: &str) -> Option<Disk> {
-        let disk = Disk(tempfile::tempdir().unwrap());
+        let disk = Disk(tempfile::tempdir().expect("a directory"));
         let mount = std::process::Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"])
             .arg(disk.0.path())

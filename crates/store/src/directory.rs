@@ -12,10 +12,11 @@ use crate::StoreError;
 use crate::database::{Database, Kind};
 use crate::encoding::{Hash, Reader, Writer, is_link};
 
-/// More changes than this get more memory for the time of the commit.
+/// More changes than this get more memory for the time of the commit, and a rollback journal: the log would write every
+/// page twice.
 const LARGE_BATCH: usize = 10_000;
-const CACHE: &str = "PRAGMA cache_size = -2000;";
-const CACHE_FOR_LARGE: &str = "PRAGMA cache_size = -131072;";
+const AFTER_LARGE: &str = "PRAGMA cache_size = -2000; PRAGMA journal_mode = WAL;";
+const BEFORE_LARGE: &str = "PRAGMA cache_size = -131072; PRAGMA journal_mode = DELETE;";
 /// Hashes of descriptors that are remembered as stored.
 const KNOWN_DESCRIPTORS: usize = 65_536;
 
@@ -216,7 +217,7 @@ impl DirectoryStore {
         let fault = |error: rusqlite::Error| StoreError::sqlite(&path, &error);
         let large = log.changes.len() > LARGE_BATCH;
         if large {
-            self.database.connection.execute_batch(CACHE_FOR_LARGE).map_err(fault)?;
+            self.database.connection.execute_batch(BEFORE_LARGE).map_err(fault)?;
         }
         if self.stored.len() > KNOWN_DESCRIPTORS {
             self.stored.clear();
@@ -228,20 +229,50 @@ impl DirectoryStore {
             commit.batch(version, batch, log)?;
             transaction.commit().map_err(fault)
         })();
-        if large {
-            self.database.connection.execute_batch(CACHE).map_err(fault)?;
-        }
         match committed {
-            Ok(()) => {
-                self.version = version;
-                Ok(version)
-            }
-            Err(error) => {
-                // Descriptors of this batch were not kept.
-                self.stored.clear();
-                Err(error)
-            }
+            Ok(()) => self.version = version,
+            // Its descriptors were not kept.
+            Err(_) => self.stored.clear(),
         }
+        if large {
+            self.database.connection.execute_batch(AFTER_LARGE).map_err(fault)?;
+        }
+        committed.map(|()| version)
+    }
+
+    /// Fills an empty store with records in one go, as version 1. The history says who and why, and lists no objects.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if there is something already; [`StoreError::Full`]; [`StoreError::Database`].
+    pub fn fill(
+        &mut self,
+        author: &Sid,
+        time: Time,
+        comment: &str,
+        records: impl IntoIterator<Item = Record>,
+    ) -> Result<u64, StoreError> {
+        let path = self.database.path.clone();
+        let fault = |error: rusqlite::Error| StoreError::sqlite(&path, &error);
+        if self.version > 0 {
+            return Err(StoreError::Conflict { path, detail: "it is not empty".to_owned() });
+        }
+        self.database.connection.execute_batch(BEFORE_LARGE).map_err(fault)?;
+        let filled = (|| {
+            let transaction = self.database.connection.transaction().map_err(fault)?;
+            let mut commit =
+                Commit { transaction: &transaction, path: &path, descriptors: Vec::new(), stored: &mut self.stored };
+            commit.head(1, author, time, comment)?;
+            for record in records {
+                commit.add(&record)?;
+                commit.store_descriptors()?;
+            }
+            transaction.commit().map_err(fault)
+        })();
+        self.stored.clear();
+        self.database.connection.execute_batch(AFTER_LARGE).map_err(fault)?;
+        filled?;
+        self.version = 1;
+        Ok(1)
     }
 
     /// Changes, newest first.
@@ -427,11 +458,16 @@ struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    fn batch(&mut self, version: u64, batch: &ChangeBatch, log: &ChangeLog) -> Result<(), StoreError> {
+    fn head(&self, version: u64, author: &Sid, time: Time, comment: &str) -> Result<(), StoreError> {
         self.run(
             "INSERT INTO batch (version, time, author, comment) VALUES (?1, ?2, ?3, ?4)",
-            params![version as i64, batch.time.0, batch.author.to_bytes(), batch.comment],
-        )?;
+            params![version as i64, time.0, author.to_bytes(), comment],
+        )
+        .map(|_| ())
+    }
+
+    fn batch(&mut self, version: u64, batch: &ChangeBatch, log: &ChangeLog) -> Result<(), StoreError> {
+        self.head(version, &batch.author, batch.time, &batch.comment)?;
         for (position, change) in log.changes.iter().enumerate() {
             let mut writer = Writer { out: Vec::new(), descriptors: &mut self.descriptors };
             writer.change(change);

@@ -153,6 +153,29 @@ fn a_batch_that_does_not_fit_changes_nothing() {
 }
 
 #[test]
+fn an_empty_store_is_filled_as_version_one_and_a_used_one_is_not() {
+    let mut place = Place::new();
+    assert_eq!(place.store.fill(&author(7), Time(5), "restored", [root(), user(2)]).unwrap(), 1);
+    let mut place = place.reopen();
+    assert_eq!((place.store.version(), place.records()), (1, vec![root(), user(2)]));
+    assert!(matches!(place.store.fill(&author(7), Time(6), "again", []), Err(StoreError::Conflict { .. })));
+}
+
+#[test]
+fn a_large_batch_that_does_not_fit_changes_nothing_and_one_that_fits_is_kept() {
+    let mut place = Place::new();
+    place.commit(1, vec![ObjectChange::Added(root())]).unwrap();
+    let mut changes: Vec<ObjectChange> = (2..12_000).map(|number| ObjectChange::Added(user(number))).collect();
+    changes.push(ObjectChange::Added(root()));
+    assert!(matches!(place.commit(2, changes.clone()), Err(StoreError::Conflict { .. })));
+    assert_eq!(place.records(), [root()]);
+    changes.pop();
+    assert_eq!(place.commit(3, changes).unwrap(), 2);
+    let place = place.reopen();
+    assert_eq!((place.store.version(), place.records().len()), (2, 11_999));
+}
+
+#[test]
 fn the_log_of_a_version_is_what_was_committed() {
     let mut place = Place::new();
     let changes = vec![
