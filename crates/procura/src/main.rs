@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod import;
 mod init;
+mod memory;
 mod node;
 mod notify;
 mod sd;
@@ -27,7 +28,7 @@ use config::Loaded;
 use node::Node;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: memory::Allocator = memory::Allocator;
 
 fn main() -> ExitCode {
     cli::fault::show_plainly();
