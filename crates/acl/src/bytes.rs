@@ -93,6 +93,8 @@ const HEADER: usize = 20;
 const ACL_HEADER: usize = 8;
 /// ACE header (type, flags, size) and mask.
 const ACE_HEADER: usize = 8;
+/// What is read over.
+const BLANK: Ace = Ace::new(AceType::ALLOWED, well_known::NULL, AccessMask::NONE);
 const OBJECT_TYPE_PRESENT: u32 = 1;
 const INHERITED_OBJECT_TYPE_PRESENT: u32 = 2;
 
@@ -192,9 +194,10 @@ impl Acl {
             if rest.is_empty() {
                 return Err(ParseError::new(ACL_HEADER + at, ParseFault::AceTruncated(index, count)));
             }
-            let (ace, length) = Ace::parse(rest).map_err(|e| e.at(ACL_HEADER + at))?;
-            aces.push(ace);
-            at += length;
+            aces.push(BLANK);
+            if let Some(ace) = aces.last_mut() {
+                at += ace.read(rest).map_err(|e| e.at(ACL_HEADER + at))?;
+            }
         }
         Ok(Acl { revision, aces, trailing: body[at..].to_vec() })
     }
@@ -222,8 +225,15 @@ impl Acl {
 
 impl Ace {
     /// Reads an ACE from the start of `bytes` and returns it with its length in bytes.
-    #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(Ace, usize), ParseError> {
+        let mut ace = BLANK;
+        let length = ace.read(bytes)?;
+        Ok((ace, length))
+    }
+
+    /// Reads in place, over [`BLANK`]: a directory reads millions, and moving them costs more than reading.
+    #[inline]
+    fn read(&mut self, bytes: &[u8]) -> Result<usize, ParseError> {
         let Some(&[kind, flags, s0, s1]) = bytes.first_chunk::<4>() else {
             return Err(ParseError::new(bytes.len(), ParseFault::AceTruncated(0, 1)));
         };
@@ -231,38 +241,39 @@ impl Ace {
         let too_small = ParseError::new(2, ParseFault::AceSize(size));
         let ace = bytes.get(..usize::from(size)).ok_or(too_small)?;
         let body = ace.get(4..).ok_or(too_small)?;
-        let (ace_type, flags) = (AceType(kind), AceFlags(flags));
-        if !ace_type.is_known() {
-            let sid = well_known::NULL;
-            let opaque = Ace { flags, data: Coda::from(body), ..Ace::new(ace_type, sid, AccessMask::NONE) };
-            return Ok((opaque, ace.len()));
+        self.ace_type = AceType(kind);
+        self.flags = AceFlags(flags);
+        if !self.ace_type.is_known() {
+            self.data = Coda::from(body);
+            return Ok(ace.len());
         }
         let (mask, mut rest) = body.split_first_chunk::<4>().ok_or(too_small)?;
-        let mut object_type = None;
-        let mut inherited_object_type = None;
-        if ace_type.is_object() {
+        self.mask = AccessMask(u32::from_le_bytes(*mask));
+        if self.ace_type.is_object() {
             let (present, tail) = rest.split_first_chunk::<4>().ok_or(too_small)?;
-            rest = tail;
             let present = u32::from_le_bytes(*present);
-            for (bit, slot) in
-                [(OBJECT_TYPE_PRESENT, &mut object_type), (INHERITED_OBJECT_TYPE_PRESENT, &mut inherited_object_type)]
-            {
-                if present & bit != 0 {
-                    let (guid, tail) = rest.split_first_chunk::<16>().ok_or(too_small)?;
-                    *slot = Some(Guid(*guid));
-                    rest = tail;
-                }
+            rest = tail;
+            if present & OBJECT_TYPE_PRESENT != 0 {
+                let (guid, tail) = rest.split_first_chunk::<16>().ok_or(too_small)?;
+                self.object_type = Some(Guid(*guid));
+                rest = tail;
+            }
+            if present & INHERITED_OBJECT_TYPE_PRESENT != 0 {
+                let (guid, tail) = rest.split_first_chunk::<16>().ok_or(too_small)?;
+                self.inherited_object_type = Some(Guid(*guid));
+                rest = tail;
             }
         }
         // The SID may look at what follows the ACE (it is quicker with room), but not reach into it.
         let start = ace.len() - rest.len();
-        let (sid, length) = match Sid::parse(&bytes[start..]) {
-            Ok((sid, length)) if length <= rest.len() => (sid, length),
-            _ => Sid::parse(rest).map_err(|e| e.at(start))?,
+        let length = match self.sid.read(&bytes[start..]) {
+            Ok(length) if length <= rest.len() => length,
+            _ => self.sid.read(rest).map_err(|e| e.at(start))?,
         };
-        let mask = AccessMask(u32::from_le_bytes(*mask));
-        let data = Coda::from(&rest[length..]);
-        Ok((Ace { ace_type, flags, mask, object_type, inherited_object_type, sid, data }, ace.len()))
+        if length < rest.len() {
+            self.data = Coda::from(&rest[length..]);
+        }
+        Ok(ace.len())
     }
 
     /// Appends the wire form.

@@ -66,43 +66,40 @@ impl Sid {
 
     /// Reads a SID from the start of `bytes` (revision, count, authority big-endian, sub-authorities little-endian) and
     /// returns it with its length in bytes. What follows is not looked at.
-    #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(Sid, usize), ParseError> {
+        let mut sid = Sid::new(0, &[]);
+        let length = sid.read(bytes)?;
+        Ok((sid, length))
+    }
+
+    /// Reads in place: a value that is built and then moved costs more than the reading.
+    #[inline]
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<usize, ParseError> {
         let Some(&[revision, count, a0, a1, a2, a3, a4, a5]) = bytes.first_chunk::<8>() else {
             return Err(ParseError::new(bytes.len(), ParseFault::SidTruncated));
         };
         if revision != 1 {
             return Err(ParseError::new(0, ParseFault::SidRevision(revision)));
         }
-        let count = usize::from(count);
-        if count > MAX_SUB_AUTHORITIES {
-            return Err(ParseError::new(1, ParseFault::SidCount(count as u8)));
-        }
-        let length = 8 + 4 * count;
-        let Some(tail) = bytes.get(8..length) else {
-            return Err(ParseError::new(bytes.len(), ParseFault::SidTruncated));
-        };
         let authority = [a0, a1, a2, a3, a4, a5];
-        let repr = match bytes.first_chunk::<WIDE>() {
+        let length = 8 + 4 * usize::from(count);
+        if usize::from(count) <= INLINE
+            && let Some(wide) = bytes.first_chunk::<WIDE>()
+        {
             // All slots are read and those beyond the count cleared: no loop whose length nobody can predict.
-            Some(wide) if count <= INLINE => {
-                let word =
-                    |i: usize| u32::from_le_bytes([wide[4 * i], wide[4 * i + 1], wide[4 * i + 2], wide[4 * i + 3]]);
-                let subs = std::array::from_fn(|i| if i < count { word(i + 2) } else { 0 });
-                Repr::Inline { count: count as u8, authority, subs }
-            }
-            _ => {
-                let mut subs = [0; MAX_SUB_AUTHORITIES];
-                for (sub, chunk) in subs.iter_mut().zip(tail.as_chunks::<4>().0) {
-                    *sub = u32::from_le_bytes(*chunk);
-                }
-                match subs.first_chunk::<INLINE>() {
-                    Some(inline) if count <= INLINE => Repr::Inline { count: count as u8, authority, subs: *inline },
-                    _ => Repr::Shared { authority, subs: subs[..count].into() },
-                }
-            }
-        };
-        Ok((Sid(repr), length))
+            let word = |i: usize| u32::from_le_bytes([wide[4 * i], wide[4 * i + 1], wide[4 * i + 2], wide[4 * i + 3]]);
+            let subs = std::array::from_fn(|i| if i < usize::from(count) { word(i + 2) } else { 0 });
+            self.0 = Repr::Inline { count, authority, subs };
+            return Ok(length);
+        }
+        if usize::from(count) > MAX_SUB_AUTHORITIES {
+            return Err(ParseError::new(1, ParseFault::SidCount(count)));
+        }
+        let tail = bytes.get(8..length).ok_or(ParseError::new(bytes.len(), ParseFault::SidTruncated))?;
+        let subs: Vec<u32> = tail.as_chunks::<4>().0.iter().map(|chunk| u32::from_le_bytes(*chunk)).collect();
+        let authority = authority.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+        *self = Sid::from_parts(authority, &subs).ok_or(ParseError::new(1, ParseFault::SidCount(count)))?;
+        Ok(length)
     }
 
     /// The wire form: 8 bytes and 4 for each sub-authority.
