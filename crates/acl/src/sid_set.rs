@@ -25,9 +25,20 @@ impl SidSet {
     #[inline]
     pub fn contains(&self, id: SidId) -> bool {
         let hash = hash(id);
+        self.filter(hash) && self.probe(id, hash)
+    }
+
+    /// Whether the bitmap does not rule the SID out.
+    #[inline]
+    pub(crate) fn may_contain(&self, id: SidId) -> bool {
+        self.filter(hash(id))
+    }
+
+    #[inline]
+    fn filter(&self, hash: u32) -> bool {
         let bit = hash >> (32 - self.filter_bits);
         let word = self.words.get(bit as usize / 32).copied().unwrap_or(0);
-        word >> (bit % 32) & 1 != 0 && self.probe(id, hash)
+        word >> (bit % 32) & 1 != 0
     }
 
     /// Number of SIDs.
