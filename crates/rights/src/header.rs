@@ -183,16 +183,7 @@ impl<T: Trace> Judge<'_, T> {
         {
             return false;
         }
-        match self.snapshot.is_delegate(owner, named) {
-            Some(path) => {
-                self.trace.note(|| Step::Delegate { of: owner, path });
-                true
-            }
-            None => {
-                self.trace.note(|| Step::NoDelegate { of: owner });
-                false
-            }
-        }
+        self.is_delegate(owner, named)
     }
 
     /// Display name and primary address of the authenticating account, never of the logon mailbox.

@@ -111,17 +111,18 @@ impl<T: Trace> Judge<'_, T> {
 
     /// `on_behalf(R)`: the account is in R's publicDelegates, directly or through a group of any type.
     pub(crate) fn on_behalf(&mut self, owner: ObjectId) -> bool {
-        let Some(account) = self.account() else { return false };
-        match self.snapshot.is_delegate(owner, account) {
-            Some(path) => {
-                self.trace.note(|| Step::Delegate { of: owner, path });
-                true
-            }
-            None => {
-                self.trace.note(|| Step::NoDelegate { of: owner });
-                false
-            }
-        }
+        self.account().is_some_and(|account| self.is_delegate(owner, account))
+    }
+
+    /// Whether `account` is a delegate of `owner`, noted in the trace.
+    pub(crate) fn is_delegate(&mut self, owner: ObjectId, account: ObjectId) -> bool {
+        let path = self.snapshot.is_delegate(owner, account);
+        let is_delegate = path.is_some();
+        self.trace.note(|| match path {
+            Some(path) => Step::Delegate { of: owner, path },
+            None => Step::NoDelegate { of: owner },
+        });
+        is_delegate
     }
 
     /// `super_delegate(R)`: logged on to R, with Full Mailbox Access, and delegate (S0, "About mailbox owners that have
