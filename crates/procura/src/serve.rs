@@ -40,6 +40,8 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
     let certificate = configured_certificate(&node)?;
     let absent = if arguments.demo { Absent::Create } else { Absent::Refuse };
     let data = DataDirectory::open(&node.data, absent).map_err(Failure::from)?;
+    // From now on, so that no signal ends the process half way; and not before root is given up, for it takes a thread.
+    let signals = signals()?;
     let options = node.options(&data, node.users()?);
     let service = Arc::new(Service::open(data, options).map_err(Failure::from)?);
     let mut new = false;
@@ -77,7 +79,7 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
     }
     say("ready\n");
     notify("READY=1");
-    running.until_stopped()
+    running.until_stopped(signals)
 }
 
 /// Everything that runs.
@@ -215,9 +217,8 @@ fn start_failure(error: StartError) -> Failure {
 
 impl Everything {
     /// Waits for SIGTERM or SIGINT, then finishes what is in flight; a second signal ends everything at once.
-    fn until_stopped(self) -> miette::Result<()> {
+    fn until_stopped(self, signals: Receiver<()>) -> miette::Result<()> {
         let stopper = self.server.stopper();
-        let signals = signals()?;
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {

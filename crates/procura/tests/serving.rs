@@ -119,3 +119,18 @@ fn an_initial_organization_observes_the_headers_of_the_internet() {
     let checked = finish(command().args(["config", "check"]).arg(data.join("procura.toml")), "").ok();
     assert!(checked.contains("no fault"), "{checked}");
 }
+
+#[test]
+fn a_server_that_is_told_to_stop_before_it_is_ready_ends_well() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let mut child =
+        demo.command().stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    // The ports answer before `ready` is said.
+    while TcpStream::connect(demo.internet).is_err() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+    }
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
