@@ -13,8 +13,13 @@ use std::process::{Command, Stdio};
 use acl::check::{Step, check_right};
 use acl::{AccessMask, CompiledDacl, SecurityDescriptor};
 use data::{RIGHTS, World};
+use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use timer::Latencies;
+
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CHECKS: usize = 400_000;
 
@@ -106,12 +111,12 @@ fn samba(world: &World, size: usize) -> Option<(String, String)> {
 fn control_right(bencher: Bencher<'_, '_>, size: usize) {
     let mut world = World::new(10_000, 1_000);
     let pairs = world.pairs(1 << 16, size);
-    let mut at = 0;
-    bencher.bench_local(|| {
-        at = (at + 1) % pairs.len();
-        let pair = &pairs[at];
-        let dacl = &world.compiled[pair.descriptor];
-        black_box(dacl.control_access(&world.sets[pair.token], pair.who, &RIGHTS[pair.right]))
+    let mut batches = pairs.chunks_exact(256).cycle();
+    bencher.counter(ItemsCount::new(256usize)).bench_local(|| {
+        for pair in batches.next().into_iter().flatten() {
+            let dacl = &world.compiled[pair.descriptor];
+            black_box(dacl.control_access(&world.sets[pair.token], pair.who, &RIGHTS[pair.right]));
+        }
     });
 }
 
