@@ -8,7 +8,9 @@
 //! The crate knows no sockets and no storage, and reads no clock.
 
 pub mod admin;
+mod amounts;
 mod decide;
+mod deciding;
 mod header;
 mod recipient;
 mod record;
@@ -22,7 +24,9 @@ mod trace;
 mod transaction;
 mod who;
 
+pub use amounts::{Amount, CouldBecome, could_become};
 pub use decide::{FULL_MAILBOX_ACCESS, Facts, Grant, Question, Verdict, decide};
+pub use deciding::{Deciding, SendAsAudit};
 pub use header::HeaderGrant;
 pub use recipient::{RecipientBy, RecipientGrant};
 pub use record::{AceLine, Asked, Circumstances, DecisionRecord, Missing, TraceLine, VerdictKind, Who, lines};
@@ -34,4 +38,7 @@ pub use simulate::{Difference, differences};
 pub use table::{GrantedOn, GroupTrustee, PermissionGroup, RIGHTS, Right, RightName, ServerRole};
 pub use trace::{DescriptorKind, NoTrace, Step, Steps, Trace, Wanted};
 pub use transaction::{Accepted, Authority, Denied, Transaction, may_log_on};
-pub use who::{Accounts, Holding, Permission, Person, Via, expand, what_can, who_can, who_people};
+pub use who::{
+    Accounts, Holding, Permission, Person, Via, any_sender, effective_send_as, expand, person, standing, what_can,
+    who_can, who_people,
+};

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use directory::{Class, ObjectId, Snapshot};
 
+use crate::sender::has_legacy_policy;
 use crate::who::{Permission, Person, what_can, who_people};
 
 /// One account that may do more, or less, to one owner.
@@ -59,8 +60,8 @@ fn all_ids(before: &Snapshot, after: &Snapshot) -> impl Iterator<Item = ObjectId
     ids.into_iter()
 }
 
-/// Owners whose descriptors, delegates or mailbox changed, who came or went, or who have a group among their delegates
-/// while memberships changed.
+/// Owners whose descriptors, delegates, mailbox or legacy policy changed, who came or went, or who have a group among
+/// their delegates while memberships changed.
 fn changed_targets(before: &Snapshot, after: &Snapshot) -> BTreeSet<ObjectId> {
     let memberships = before.membership_version() != after.membership_version();
     all_ids(before, after).filter(|id| is_changed_target(before, after, *id, memberships)).collect()
@@ -72,6 +73,7 @@ fn is_changed_target(before: &Snapshot, after: &Snapshot, id: ObjectId, membersh
         && before.descriptor(id).map(|d| d.hash()) == after.descriptor(id).map(|d| d.hash())
         && before.mailbox_descriptor(id).map(|d| d.hash()) == after.mailbox_descriptor(id).map(|d| d.hash())
         && before.delegates(id) == after.delegates(id)
+        && has_legacy_policy(before, id) == has_legacy_policy(after, id)
     {
         let is_group =
             |delegate: &ObjectId| after.object(*delegate).is_some_and(|object| object.class() == Class::Group);

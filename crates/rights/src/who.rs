@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use acl::{AccessMask, AceFlags, Outcome, Principals, Sid, SidSet, well_known};
-use directory::{Class, Config, Descriptor, HostKind, ObjectId, Snapshot, Time, Token};
+use directory::{Class, Config, Descriptor, Holders, HostKind, ObjectId, Snapshot, Time, Token};
 
 use crate::decide::{FULL_MAILBOX_ACCESS, Facts, MAILBOX_SEND_AS, Question, Verdict, decide};
 use crate::sender::{Proof, has_legacy_policy};
@@ -118,6 +118,24 @@ pub struct Person {
 
 /// Every reason for `permission` on `target`, those that deny included, in the order of the descriptor.
 pub fn who_can(snapshot: &Snapshot, target: ObjectId, permission: Permission) -> Vec<Holding> {
+    let mut rows = standing(snapshot, target, permission);
+    if permission == Permission::SendAs && snapshot.object(target).is_some() {
+        any_sender_rows(snapshot, target, &mut rows);
+    }
+    rows
+}
+
+/// Who may use any sender on a receive connector, ours included: they can send as everybody there. `target` is whom the
+/// rows are to name.
+pub fn any_sender(snapshot: &Snapshot, target: ObjectId) -> Vec<Holding> {
+    let mut rows = Vec::new();
+    any_sender_rows(snapshot, target, &mut rows);
+    rows
+}
+
+/// The reasons of [`who_can`] that stand on the target, its mailbox and what those inherit from: all but those of
+/// [`any_sender`].
+pub fn standing(snapshot: &Snapshot, target: ObjectId, permission: Permission) -> Vec<Holding> {
     let mut rows = Vec::new();
     let Some(object) = snapshot.object(target) else { return rows };
     let row = |object: Option<ObjectId>, trustee: Option<Sid>, via: Via, effective: bool| Holding {
@@ -151,7 +169,6 @@ pub fn who_can(snapshot: &Snapshot, target: ObjectId, permission: Permission) ->
             if has_legacy_policy(snapshot, target) {
                 legacy_rows(snapshot, target, &mut rows);
             }
-            any_sender_rows(snapshot, target, &mut rows);
         }
         Permission::SendOnBehalf => {
             for delegate in delegates() {
@@ -206,7 +223,8 @@ pub fn what_can(snapshot: &Snapshot, account: ObjectId, permission: Permission) 
     targets.filter_map(|(target, _)| person_with(snapshot, &token, account, target, permission)).collect()
 }
 
-fn person(snapshot: &Snapshot, account: ObjectId, target: ObjectId, permission: Permission) -> Option<Person> {
+/// Whether, and how, `decide` allows `permission` on `target` to an account.
+pub fn person(snapshot: &Snapshot, account: ObjectId, target: ObjectId, permission: Permission) -> Option<Person> {
     let token = snapshot.account_token(account).ok()?;
     person_with(snapshot, &token, account, target, permission)
 }
@@ -252,6 +270,15 @@ fn ask(
         Permission::FullAccess => Question::Logon(target),
     };
     decide(snapshot, token, &facts, &question)
+}
+
+/// The rows of [`standing`] that are entries of the object's descriptor.
+pub(crate) fn send_as_entries(snapshot: &Snapshot, owner: ObjectId) -> Vec<Holding> {
+    let mut rows = Vec::new();
+    if let Some(descriptor) = snapshot.descriptor(owner) {
+        ace_rows(snapshot, owner, Permission::SendAs, DescriptorKind::Object, descriptor, &mut rows);
+    }
+    rows
 }
 
 fn ace_rows(
@@ -313,11 +340,7 @@ fn is_effective(
 
 /// What Send As on `owner` comes to for a trustee, and the deciding entry; `None` for a trustee that nobody can be or an
 /// owner whose descriptor could not be read.
-pub(crate) fn effective_send_as(
-    snapshot: &Snapshot,
-    owner: ObjectId,
-    trustee: &Sid,
-) -> Option<(Outcome, Option<usize>)> {
+pub fn effective_send_as(snapshot: &Snapshot, owner: ObjectId, trustee: &Sid) -> Option<(Outcome, Option<usize>)> {
     let descriptor = snapshot.descriptor(owner)?;
     let decision = as_trustee(snapshot, owner, descriptor, trustee, |sids, who| {
         descriptor.dacl().control_access(sids, who, &RightName::SendAs.guid())
@@ -341,7 +364,7 @@ fn as_trustee(
 
 /// The SIDs of a trustee as if it asked itself, and whether SELF matches; `None` for a trustee that nobody can be: an
 /// orphaned SID, or an account that cannot log on.
-fn trustee_sids(snapshot: &Snapshot, target: ObjectId, trustee: &Sid) -> Option<(SidSet, bool)> {
+pub(crate) fn trustee_sids(snapshot: &Snapshot, target: ObjectId, trustee: &Sid) -> Option<(SidSet, bool)> {
     let object = match *trustee == well_known::SELF {
         true => Some(target),
         false => snapshot.by_sid(trustee),
@@ -416,7 +439,6 @@ fn legacy_rows(snapshot: &Snapshot, target: ObjectId, rows: &mut Vec<Holding>) {
     }
 }
 
-/// Who may use any sender on a receive connector, ours included: they can send as everybody there.
 fn any_sender_rows(snapshot: &Snapshot, target: ObjectId, rows: &mut Vec<Holding>) {
     for (connector, _) in snapshot.receive_connectors() {
         let Some(descriptor) = snapshot.descriptor(connector) else { continue };
@@ -483,30 +505,52 @@ pub fn expand(snapshot: &Snapshot, trustee: &Sid) -> Accounts {
 
 impl Accounts {
     fn add_row(&mut self, snapshot: &Snapshot, row: &Holding) {
-        match (row.object, &row.trustee) {
-            (Some(object), _) => self.add_object(snapshot, object),
-            (None, Some(trustee)) => self.add(snapshot, trustee),
-            (None, None) => {}
+        if let Some(object) = row.object {
+            self.add_object(snapshot, object);
+        }
+        if let Some(trustee) = &row.trustee {
+            self.add(snapshot, trustee);
         }
     }
 
     fn add(&mut self, snapshot: &Snapshot, trustee: &Sid) {
-        match snapshot.by_sid(trustee) {
-            // SELF is the target, which every caller adds by itself.
-            _ if *trustee == well_known::SELF || *trustee == well_known::ANONYMOUS_LOGON => {}
-            Some(object) => self.add_object(snapshot, object),
-            // Everyone and its like; a SID from somebody's history; a group that has no object.
-            None => self.all = true,
+        // SELF is the target, which every caller adds by itself.
+        if *trustee == well_known::SELF {
+            return;
+        }
+        // Whoever holds the SID of a descriptor's owner, and this does not know which descriptor.
+        if *trustee == well_known::OWNER_RIGHTS {
+            self.all = true;
+        }
+        match snapshot.holders(trustee) {
+            Holders::Everybody => self.all = true,
+            Holders::These(objects) => objects.into_iter().for_each(|object| self.add_object(snapshot, object)),
         }
     }
 
     fn add_object(&mut self, snapshot: &Snapshot, object: ObjectId) {
-        let members = members_of(snapshot, object);
-        let beyond =
-            |id: &ObjectId| snapshot.object(*id).is_some_and(|object| object.class() == Class::ForeignPrincipal);
-        // Foreign principals stand for accounts elsewhere, and for well-known groups such as Authenticated Users.
-        self.all |= members.iter().any(beyond);
-        self.some.extend(members);
+        let mut seen = BTreeSet::from([object]);
+        let mut waiting = VecDeque::from([object]);
+        while let Some(id) = waiting.pop_front() {
+            let Some(found) = snapshot.object(id) else { continue };
+            match found.class() {
+                Class::Group => {
+                    waiting.extend(members(snapshot, id).into_iter().filter(|member| seen.insert(*member)));
+                }
+                // Stands for accounts elsewhere, for those that have its SID from there, or for a well-known group.
+                Class::ForeignPrincipal => match found.sid().map(|sid| snapshot.holders(&snapshot.sid(sid))) {
+                    Some(Holders::Everybody) => self.all = true,
+                    Some(Holders::These(others)) => {
+                        self.some.insert(id);
+                        waiting.extend(others.into_iter().filter(|other| seen.insert(*other)));
+                    }
+                    None => {}
+                },
+                _ => {
+                    self.some.insert(id);
+                }
+            }
+        }
     }
 }
 
@@ -518,8 +562,7 @@ fn members_of(snapshot: &Snapshot, object: ObjectId) -> BTreeSet<ObjectId> {
     while let Some(id) = waiting.pop_front() {
         match snapshot.object(id) {
             Some(found) if found.class() == Class::Group => {
-                let members = snapshot.members(id).into_iter().chain(primary_members(snapshot, id));
-                waiting.extend(members.filter(|member| seen.insert(*member)));
+                waiting.extend(members(snapshot, id).into_iter().filter(|member| seen.insert(*member)));
             }
             Some(_) => {
                 people.insert(id);
@@ -530,10 +573,11 @@ fn members_of(snapshot: &Snapshot, object: ObjectId) -> BTreeSet<ObjectId> {
     people
 }
 
-/// Accounts whose primary group this is; they are not among its `member` values.
-fn primary_members(snapshot: &Snapshot, group: ObjectId) -> impl Iterator<Item = ObjectId> + '_ {
-    let accounts = snapshot.objects().filter(|(_, object)| object.primary_group_rid().is_some());
-    accounts.map(|(id, _)| id).filter(move |account| snapshot.primary_group(*account) == Some(group))
+/// Direct members of a group, those by primary group among them.
+fn members(snapshot: &Snapshot, group: ObjectId) -> Vec<ObjectId> {
+    let mut members = snapshot.members(group);
+    members.extend(snapshot.primary_members(group));
+    members
 }
 
 fn is_account(snapshot: &Snapshot, id: ObjectId) -> bool {
