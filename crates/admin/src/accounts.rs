@@ -28,7 +28,7 @@ pub fn add(asked: Asked<'_>, add: UserAdd) -> Result<Response, Fault> {
         None => None,
     };
     let guid = new_guid();
-    let (after, mut done) = asked.service.change(asked.caller, asked.comment, |snapshot| {
+    let (after, mut done) = asked.commit(|snapshot| {
         let parent = container(snapshot, add.ou.as_deref())?;
         let sam = add.sam_account_name.as_deref().unwrap_or(&add.name);
         let domain = snapshot.domain_of(parent).ok_or_else(|| no_domain(snapshot, parent))?;
@@ -58,7 +58,9 @@ pub fn add(asked: Asked<'_>, add: UserAdd) -> Result<Response, Fault> {
         Ok(Plan::new(summary, vec![Change::Add(record)]))
     })?;
     if let Some(phc) = phc {
-        asked.service.set_credential(&guid, &phc)?;
+        if asked.trial.is_none() {
+            asked.service.set_credential(&guid, &phc)?;
+        }
     } else if !add.disabled {
         done.warnings.push(format!("it has no password yet: `procura password set {}`", add.name));
     }
@@ -100,6 +102,7 @@ pub fn set(asked: Asked<'_>, set: UserSet) -> Result<Response, Fault> {
         Ok(Plan::new(format!("changed {}", snapshot.dn(id)), changes))
     })?;
     if set.enabled == Some(false)
+        && asked.trial.is_none()
         && let Ok(id) = asked.find(&set.identity)
         && let Some(object) = asked.snapshot.object(id)
     {
@@ -169,8 +172,10 @@ pub fn set_password(asked: Asked<'_>, set: &PasswordSet) -> Result<Response, Fau
     let id = asked.find(&set.identity)?;
     let object = account(asked.snapshot, id)?;
     require(asked.snapshot, asked.caller, id, Action::ControlAccess(RESET_PASSWORD), "set the password of")?;
-    let phc = asked.service.hash(&set.password.0)?;
-    asked.service.set_credential(&object.guid(), &phc)?;
+    if asked.trial.is_none() {
+        let phc = asked.service.hash(&set.password.0)?;
+        asked.service.set_credential(&object.guid(), &phc)?;
+    }
     let mut done = Done { summary: format!("password of {} set", asked.snapshot.dn(id)), warnings: Vec::new() };
     if !object.enabled() {
         done.warnings.push("the account is disabled: it cannot log on".into());

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use acl::names::{self, Kind};
 use acl::{AccessMask, Guid, Outcome, Principals, guid, well_known};
-use directory::{Change, Class, ObjectId, Record, Snapshot, attributes};
+use directory::{Change, ChangeLog, Class, ObjectChange, ObjectId, Record, Snapshot, attributes};
 use rights::admin::{Action, may};
 
 use crate::caller::Caller;
@@ -65,6 +65,49 @@ pub fn require_organization(snapshot: &Snapshot, caller: &Caller, what: &str) ->
 
 /// Checks every change of a batch on the snapshot before it. What the batch itself creates is the creator's.
 pub fn authorize(snapshot: &Snapshot, caller: &Caller, changes: &[Change]) -> Result<(), Fault> {
+    authorize_batch(snapshot, caller, changes, false)
+}
+
+/// Taking changes back needs, now, the rights that making them needed (`authorization.md` §8), and those that the way
+/// back needs: whoever may create objects may not delete those of others by undoing their creation.
+pub fn authorize_undo(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    log: &ChangeLog,
+    inverse: &[Change],
+    after: &Snapshot,
+) -> Result<(), Fault> {
+    authorize_batch(snapshot, caller, inverse, true)?;
+    for change in &log.changes {
+        match change {
+            ObjectChange::Added(record) => {
+                if let Some(parent) = record.parent.and_then(|parent| snapshot.by_guid(&parent)) {
+                    let class = Action::CreateChild(class_of(record).schema_guid());
+                    require(snapshot, caller, parent, class, "create an object below")?;
+                }
+            }
+            ObjectChange::Moved { after: (Some(parent), _), guid, .. } => {
+                if let (Some(parent), Some(object)) =
+                    (snapshot.by_guid(parent), snapshot.by_guid(guid).and_then(|id| snapshot.object(id)))
+                {
+                    let class = Action::CreateChild(object.class().schema_guid());
+                    require(snapshot, caller, parent, class, "create an object below")?;
+                }
+            }
+            ObjectChange::Deleted(record) => {
+                if let Some(id) = after.by_guid(&record.guid) {
+                    require(after, caller, id, Action::Delete, "delete")?;
+                }
+            }
+            // The way back is the same kind of change.
+            ObjectChange::Modified { .. } | ObjectChange::Moved { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// `restored`: new objects come back as they once were, SID and owner included.
+fn authorize_batch(snapshot: &Snapshot, caller: &Caller, changes: &[Change], restored: bool) -> Result<(), Fault> {
     let created: HashSet<Guid> = changes
         .iter()
         .filter_map(|change| match change {
@@ -77,8 +120,11 @@ pub fn authorize(snapshot: &Snapshot, caller: &Caller, changes: &[Change]) -> Re
     for change in changes {
         match change {
             Change::Add(record) => {
-                reserved(snapshot, caller, record.attributes.keys())?;
-                descriptor_owner(snapshot, caller, record)?;
+                let names = record.attributes.keys();
+                reserved(snapshot, caller, names.filter(|name| !restored || *name != attributes::OBJECT_SID))?;
+                if !restored {
+                    descriptor_owner(snapshot, caller, record)?;
+                }
                 match record.parent {
                     Some(parent) if created.contains(&parent) => {}
                     Some(parent) => {

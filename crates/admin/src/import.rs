@@ -90,7 +90,7 @@ pub fn run(asked: Asked<'_>, run: &ImportRun) -> Result<Response, Fault> {
         let count = batch.len() as u64;
         let summary = format!("import: {count} changes");
         asked.service.change(asked.caller, asked.comment, |_| {
-            Ok(Plan { changes: batch, done: Done { summary, warnings: Vec::new() } })
+            Ok(Plan { changes: batch, done: Done { summary, warnings: Vec::new() }, authorized: false })
         })?;
         planned.progress.done += count;
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::documents::*;
 pub use crate::response::*;
 
 /// Version of the documents on the socket; a server refuses another one and says so.
@@ -114,6 +115,30 @@ pub enum Request {
     QueueRetry(QueueRetry),
     /// Drop a message.
     QueueRemove(QueueMessage),
+    /// Who holds a permission on an object, and why.
+    WhoCan(WhoCan),
+    /// On whom somebody holds a permission, and why.
+    WhatCan(WhatCan),
+    /// All permissions on everybody.
+    AuditExport(AuditExport),
+    /// What the separation of Full Mailbox Access and Send As breaks.
+    SeparationExport(SeparationExport),
+    /// Grant what a reviewed export lists.
+    SeparationImport(SeparationImport),
+    /// Grant what an export would list.
+    SeparationSetAll(SeparationSetAll),
+    /// Changes of the past.
+    History(History),
+    /// Take a change back.
+    Undo(Undo),
+    /// Is a service account fit to send for its users?
+    ServiceAccountCheck(ServiceAccountCheck),
+    /// Let a service account send for users.
+    ServiceAccountGrant(ServiceAccountGrant),
+    /// Change a mailbox database or server.
+    DatabaseSet(DatabaseSet),
+    /// Try a request out on a copy: what would change, who would gain and who lose. Nothing is done.
+    Simulate(Trial),
 }
 
 /// An object by any of its names: DN, objectGUID, SID, mail address, `DOMAIN\name`, UPN, sAMAccountName, display name.

@@ -46,15 +46,22 @@ pub fn change(asked: Asked<'_>, change: &PermissionChange, add: bool) -> Result<
         let guid = guid_of(snapshot, id).ok_or_else(|| Fault::new(FaultKind::NotFound, "the object is gone"))?;
         plan.changes.push(Change::Modify { guid, attributes });
         if add {
-            warn(snapshot, id, change, &mut plan);
+            warn(asked, snapshot, id, change, &aces, &mut plan)?;
         }
         Ok(plan)
     })
 }
 
 /// What will not come of a grant.
-fn warn(snapshot: &Snapshot, id: ObjectId, change: &PermissionChange, plan: &mut Plan) {
-    if change.inherit_to.is_none() {
+fn warn(
+    asked: Asked<'_>,
+    snapshot: &Snapshot,
+    id: ObjectId,
+    change: &PermissionChange,
+    aces: &[Ace],
+    plan: &mut Plan,
+) -> Result<(), Fault> {
+    let Some(class) = change.inherit_to.as_deref() else {
         if snapshot.is_protected(id) {
             plan.done.warnings.push(format!(
                 "{} is protected as an administrator's account (AdminSDHolder): the entry will be replaced within the \
@@ -62,18 +69,11 @@ fn warn(snapshot: &Snapshot, id: ObjectId, change: &PermissionChange, plan: &mut
                 snapshot.dn(id)
             ));
         }
-        return;
-    }
-    let below = snapshot.subtree(id).into_iter().skip(1);
-    let blocked: Vec<String> = below
-        .filter(|id| snapshot.explicit_descriptor(*id).is_some_and(|descriptor| descriptor.is_dacl_protected()))
-        .map(|id| snapshot.dn(id))
-        .collect();
-    if !blocked.is_empty() {
-        let shown = blocked.iter().take(10).cloned().collect::<Vec<_>>().join("; ");
-        let more = if blocked.len() > 10 { format!("; and {} more", blocked.len() - 10) } else { String::new() };
-        plan.done.warnings.push(format!("not reached, for inheritance is blocked there: {shown}{more}"));
-    }
+        return Ok(());
+    };
+    let after = crate::simulate::apply(asked, snapshot, plan.changes.clone())?.0;
+    plan.done.warnings.extend(crate::reach::warnings(&after, id, aces, words::class(class)?));
+    Ok(())
 }
 
 fn entries(change: &PermissionChange, trustee: &Sid) -> Result<Vec<Ace>, Fault> {
@@ -218,7 +218,7 @@ fn listed(
 }
 
 /// The SID of a trustee: a SID, a well-known name, or an object.
-fn trustee(snapshot: &Snapshot, name: &str) -> Result<Sid, Fault> {
+pub(crate) fn trustee(snapshot: &Snapshot, name: &str) -> Result<Sid, Fault> {
     if let Ok(sid) = name.parse::<Sid>() {
         return Ok(sid);
     }
@@ -248,7 +248,7 @@ fn trustee(snapshot: &Snapshot, name: &str) -> Result<Sid, Fault> {
     })
 }
 
-fn unreadable(snapshot: &Snapshot, id: ObjectId) -> Fault {
+pub(crate) fn unreadable(snapshot: &Snapshot, id: ObjectId) -> Fault {
     Fault::new(FaultKind::Unavailable, format!("the security descriptor of {} could not be read", snapshot.dn(id)))
         .help("import it again by an account that may read it")
 }

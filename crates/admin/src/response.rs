@@ -3,6 +3,8 @@
 use rights::DecisionRecord;
 use serde::{Deserialize, Serialize};
 
+use crate::documents::{HistoryPage, Holders, SeparationApplied, SeparationPage, ServiceAccountReport, Simulated};
+
 /// What was answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
@@ -38,6 +40,18 @@ pub enum Response {
     Queue(Page<QueueRow>),
     /// One message that waits.
     QueueMessage(Box<QueueDetail>),
+    /// Who holds which permission on whom.
+    Holders(Holders),
+    /// What the separation breaks.
+    Separation(SeparationPage),
+    /// What a run of the separation audit changed.
+    SeparationApplied(SeparationApplied),
+    /// Changes of the past.
+    History(HistoryPage),
+    /// How fit a service account is.
+    ServiceAccount(ServiceAccountReport),
+    /// What a change would do.
+    Simulated(Box<Simulated>),
 }
 
 /// A change that is durable and counts.

@@ -2,3 +2,4 @@
 //! (`authorization.md` §7).
 
 pub mod file;
+pub(crate) mod runs;

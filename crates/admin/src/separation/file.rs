@@ -47,6 +47,28 @@ pub fn write<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<u8> {
     octets
 }
 
+/// Rows of other values as octets, in the same form: the errors of a run.
+pub fn write_rows<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> Vec<u8> {
+    let mut octets = vec![0xFF, 0xFE];
+    let mut text = String::new();
+    for row in rows {
+        text.clear();
+        write_fields(row.iter().map(String::as_str), &mut text);
+        octets.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+    }
+    octets
+}
+
+fn write_fields<'a>(fields: impl Iterator<Item = &'a str>, text: &mut String) {
+    for (index, field) in fields.enumerate() {
+        let separator = if index == 0 { "" } else { "\t" };
+        let value = field.replace(['\t', '\r', '\n'], " ").replace('"', "\"\"\"\"");
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{separator}\"\"\"{value}\"\"\"");
+    }
+    text.push_str("\r\n");
+}
+
 impl Line {
     fn write(&self, text: &mut String) {
         let choose = |yes: bool, [if_yes, if_no]: [&'static str; 2]| if yes { if_yes } else { if_no };
@@ -62,13 +84,7 @@ impl Line {
             &self.missing,
             choose(self.is_delegate, IS_DELEGATE),
         ];
-        for (index, field) in fields.into_iter().enumerate() {
-            let separator = if index == 0 { "" } else { "\t" };
-            let value = field.replace(['\t', '\r', '\n'], " ").replace('"', "\"\"\"\"");
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{separator}\"\"\"{value}\"\"\"");
-        }
-        text.push_str("\r\n");
+        write_fields(fields.into_iter(), text);
     }
 }
 

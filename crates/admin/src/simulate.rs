@@ -1,0 +1,178 @@
+//! Trials: a request on a copy of the directory. What would change, who would gain and who lose; nothing is done.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use directory::{Change, ChangeBatch, ChangeLog, ObjectChange, ObjectId, Snapshot};
+use rights::{Difference, Permission, differences};
+
+use crate::authorize::authorize;
+use crate::documents::{DifferenceRow, Simulated};
+use crate::error::Fault;
+use crate::operations::Request;
+use crate::reports::{could_become, person_via, principal, target_name};
+use crate::response::{Done, Response};
+use crate::service::{Asked, Plan};
+use crate::{history, queued};
+
+/// Rows of each list at most; the rest is counted.
+const MAX_ROWS: usize = 5_000;
+
+/// Where the changes of a trial go.
+#[derive(Default)]
+pub(crate) struct Trial {
+    planned: RefCell<Option<Planned>>,
+}
+
+struct Planned {
+    before: Arc<Snapshot>,
+    after: Arc<Snapshot>,
+    log: ChangeLog,
+}
+
+impl Trial {
+    /// Plans and checks as a change does, and applies it to a copy.
+    pub fn change(
+        &self,
+        asked: Asked<'_>,
+        plan: impl FnOnce(&Snapshot) -> Result<Plan, Fault>,
+    ) -> Result<(Arc<Snapshot>, Done), Fault> {
+        let before = asked.service.snapshot();
+        let Plan { changes, done, authorized } = plan(&before)?;
+        if !authorized {
+            authorize(&before, asked.caller, &changes)?;
+        }
+        let (after, log) = apply(asked, &before, changes)?;
+        let after = Arc::new(after);
+        *self.planned.borrow_mut() = Some(Planned { before, after: Arc::clone(&after), log });
+        Ok((after, done))
+    }
+}
+
+/// Applies changes to a copy.
+pub(crate) fn apply(asked: Asked<'_>, before: &Snapshot, changes: Vec<Change>) -> Result<(Snapshot, ChangeLog), Fault> {
+    let (author, time) = (asked.caller.sid.clone(), asked.service.now());
+    let applied = before.apply(&ChangeBatch { author, time, comment: String::new(), changes })?;
+    Ok((applied.snapshot, applied.log))
+}
+
+pub fn simulate(asked: Asked<'_>, request: Request) -> Result<Response, Fault> {
+    let trial = Trial::default();
+    let tried = Asked { trial: Some(&trial), ..asked };
+    let outcome = match request {
+        Request::Simulate(inner) => return simulate(asked, *inner),
+        // These change no directory object; what can be checked is checked.
+        Request::QueueRemove(message) => {
+            queued::show(asked, &message.id)?;
+            would(format!("message {} would be dropped", message.id))
+        }
+        Request::QueueRetry(retry) => match &retry.id {
+            Some(id) => {
+                queued::show(asked, id)?;
+                would(format!("message {id} would be tried again now"))
+            }
+            None => would("all messages would be tried again now".to_owned()),
+        },
+        Request::ImportRun(run) => {
+            tried.dispatch(Request::ImportRun(crate::operations::ImportRun { dry_run: true, ..run }))?
+        }
+        request => tried.dispatch(request)?,
+    };
+    let Some(planned) = trial.planned.into_inner() else {
+        return Ok(match outcome {
+            Response::Done(done) => Response::Simulated(Box::new(nothing(Response::Done(done)))),
+            // It only looks: it may as well be done.
+            other => other,
+        });
+    };
+    Ok(Response::Simulated(Box::new(report(asked, planned, outcome)?)))
+}
+
+fn would(summary: String) -> Response {
+    Response::Done(Done { summary, warnings: Vec::new() })
+}
+
+fn nothing(outcome: Response) -> Simulated {
+    Simulated {
+        outcome: Box::new(outcome),
+        changes: Vec::new(),
+        more_changes: 0,
+        gained: Vec::new(),
+        lost: Vec::new(),
+        more_rows: 0,
+        notes: Vec::new(),
+    }
+}
+
+fn report(asked: Asked<'_>, planned: Planned, outcome: Response) -> Result<Simulated, Fault> {
+    let Planned { before, mut after, log } = planned;
+    let mut simulated = nothing(outcome);
+    // What the AdminSDHolder task would do about it belongs to what comes of it.
+    let known: Vec<Change> = directory::protected::changes(&before);
+    let protect: Vec<Change> =
+        directory::protected::changes(&after).into_iter().filter(|change| !known.contains(change)).collect();
+    if !protect.is_empty() {
+        simulated.notes.push(format!(
+            "the AdminSDHolder task will replace the permissions of {} object(s) within the hour: reckoned in",
+            protect.len()
+        ));
+        after = Arc::new(apply(asked, &after, protect)?.0);
+    }
+    let lines = history::lines(&before, &after, &log);
+    simulated.more_changes = lines.len().saturating_sub(MAX_ROWS) as u64;
+    simulated.changes = lines.into_iter().take(MAX_ROWS).collect();
+    for difference in differences(&before, &after) {
+        if simulated.gained.len() + simulated.lost.len() == MAX_ROWS {
+            simulated.more_rows += 1;
+            continue;
+        }
+        let gained = difference.gained;
+        let side = if gained { &after } else { &before };
+        let row = difference_row(side, &difference);
+        if gained { simulated.gained.push(row) } else { simulated.lost.push(row) }
+    }
+    simulated.notes.extend(amounts_to_it(&before, &after, &log));
+    Ok(simulated)
+}
+
+fn difference_row(snapshot: &Snapshot, difference: &Difference) -> DifferenceRow {
+    let person = &difference.person;
+    let (trustee, trustee_sid) = principal(snapshot, person.account);
+    DifferenceRow {
+        trustee,
+        trustee_sid,
+        target: target_name(snapshot, person.target),
+        right: person.permission.name().to_owned(),
+        via: person_via(person).to_owned(),
+        needs_logon: person.needs_logon,
+    }
+}
+
+/// Who comes to hold a right that amounts to Send As on an object that the change touches (authorization.md §6).
+fn amounts_to_it(before: &Snapshot, after: &Snapshot, log: &ChangeLog) -> Vec<String> {
+    let touched: BTreeSet<ObjectId> = log
+        .changes
+        .iter()
+        .filter(|change| !matches!(change, ObjectChange::Deleted(_)))
+        .filter_map(|change| after.by_guid(&change.guid()))
+        .collect();
+    let mut notes = Vec::new();
+    for id in touched.into_iter().filter(|id| after.object(*id).is_some_and(|o| o.primary_address().is_some())) {
+        let key = |row: &crate::documents::HolderRow| (row.trustee_sid.clone(), row.via.clone());
+        let old: BTreeMap<_, _> = could_become(before, id).into_iter().map(|row| (key(&row), ())).collect();
+        for row in could_become(after, id).into_iter().filter(|row| row.effective && !old.contains_key(&key(row))) {
+            notes.push(format!(
+                "{} could come to {} {}: {}",
+                row.trustee,
+                Permission::SendAs.display().to_lowercase(),
+                target_name(after, id),
+                row.via
+            ));
+        }
+        if notes.len() > 100 {
+            break;
+        }
+    }
+    notes
+}
