@@ -13,7 +13,7 @@ pub fn smtp(global: &Global, arguments: &BenchSmtp) -> Result<(), Failure> {
     let report = load::run_blocking(&plan).map_err(|e| Failure::new(e.to_string()))?;
     match global.format {
         Format::Table => print!("{report}"),
-        Format::Json => println!("{}", report.to_json()),
+        _ => println!("{}", report.to_json()),
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub fn import(global: &Global, arguments: &Import) -> miette::Result<()> {
     let imported = run(&mut endpoint, global, arguments, upload, map)?;
     let response = Response::Imported(imported);
     output::show(&response, global.format).map_err(|e| Failure::new(format!("standard output: {e}")))?;
-    if arguments.dry_run {
+    if global.dry_run {
         eprintln!("dry run: nothing was changed");
     }
     Ok(())
@@ -79,7 +79,7 @@ fn run(
     bar.set_message("importing");
     let mut warnings = Vec::new();
     loop {
-        let run = ImportRun { upload: upload.clone(), map: map.clone(), dry_run: arguments.dry_run };
+        let run = ImportRun { upload: upload.clone(), map: map.clone(), dry_run: global.dry_run };
         let imported = match endpoint.call(&comment, Request::ImportRun(run)) {
             Ok(Response::Imported(imported)) => imported,
             Ok(_) => return Err(Failure::new("the service answered something else")),

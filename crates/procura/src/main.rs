@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     cli::fault::show_plainly();
     let cli = Cli::parse();
     // `check` answers with its exit code, so that a failure to ask has one of its own.
-    let failed = if matches!(cli.command, Command::Check(_)) { 2 } else { 1 };
+    let failed = if matches!(cli.command, Command::Check(_) | Command::Tool(_)) { 2 } else { 1 };
     match run(cli) {
         Ok(code) => code,
         Err(report) => {
@@ -46,12 +46,15 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> miette::Result<ExitCode> {
     let Cli { global, command } = cli;
+    if global.dry_run && matches!(command, Command::Serve(_) | Command::Init(_) | Command::Bench(_)) {
+        return Err(Failure::new("this command cannot be tried out").help("leave --dry-run away").into());
+    }
     match command {
         Command::Serve(arguments) => serve::serve(&global, &arguments)?,
         Command::Init(arguments) => init::init(&arguments)?,
         Command::Config(ConfigCommand::Describe) => match global.format {
             Format::Table => print!("{}", config::keys::reference()),
-            Format::Json => print_json(&config::keys::sections())?,
+            _ => print_json(&config::keys::sections())?,
         },
         Command::Config(ConfigCommand::Check { file }) => {
             let loaded = Loaded::read(&file)?;
@@ -64,6 +67,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
             let json = global.format == Format::Json;
             return sd::run(command, json, &mut |name| descriptor(&global, name));
         }
+        Command::Tool(tool) => return cli::run::run(&global, tool),
         command => return ask(&global, command),
     }
     Ok(ExitCode::SUCCESS)
@@ -71,7 +75,10 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
 
 /// A command that is one request to the service.
 fn ask(global: &Global, command: Command) -> miette::Result<ExitCode> {
-    let request = cli::requests::request(command)?;
+    let mut request = cli::requests::request(command)?;
+    if global.dry_run && !cli::requests::only_looks(&request) {
+        request = Request::Simulate(Box::new(request));
+    }
     let is_check = matches!(request, Request::Check(_));
     let mut endpoint = Node::locate(global)?.endpoint()?;
     let response = cli::pages::all(&mut endpoint, &global.comment, request).map_err(Failure::from)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::tools::Tool;
 use crate::sd::SdCommand;
 
 /// A mail transport that decides who may send as whom.
@@ -26,9 +27,12 @@ pub struct Global {
     /// Data directory [default: the one of the configuration, or ./procura-data]
     #[arg(long, global = true, value_name = "DIR", env = "PROCURA_DATA")]
     pub data: Option<PathBuf>,
-    /// How to show results: for people, or one JSON document for programs
+    /// How to show results: for people, or for programs
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+    /// Change nothing: show what would change, who would gain and who lose
+    #[arg(long, global = true)]
+    pub dry_run: bool,
     /// Why: kept in the change log
     #[arg(long, global = true, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub comment: String,
@@ -37,8 +41,14 @@ pub struct Global {
 /// How to show results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    /// For people
     Table,
+    /// Comma-separated values that a spreadsheet opens without harm
+    Csv,
+    /// One JSON document
     Json,
+    /// One JSON document for each row
+    Jsonl,
 }
 
 #[derive(Debug, Subcommand)]
@@ -91,6 +101,8 @@ pub enum Command {
     /// Security descriptors: show, convert and check them, compute what is inherited
     #[command(subcommand)]
     Sd(SdCommand),
+    #[command(flatten)]
+    Tool(Tool),
     /// Load generators
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -416,9 +428,6 @@ pub struct Import {
     /// Attribute map: which attributes of the file are which here
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
-    /// Check everything, change nothing
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,14 @@
 //! The command line: what may be typed ([`args`]), what it asks ([`requests`]), and how results are shown ([`output`]).
 
 pub mod args;
+mod diff;
 pub mod fault;
+mod html;
 pub mod output;
 pub mod pages;
 pub mod requests;
+mod rows;
+pub mod run;
+mod separation;
+mod shown;
+pub mod tools;

@@ -15,11 +15,16 @@ pub fn show(response: &Response, format: Format) -> io::Result<()> {
             serde_json::to_writer_pretty(&mut out, response)?;
             writeln!(out)
         }
+        Format::Csv | Format::Jsonl => super::rows::document(out, format, response),
         Format::Table => out.write_all(text(response).as_bytes()),
     }
 }
 
-fn text(response: &Response) -> String {
+/// A response in words.
+pub(super) fn text(response: &Response) -> String {
+    if let Some(text) = super::shown::text(response) {
+        return text;
+    }
     match response {
         Response::Done(done) => self::done(done),
         Response::Status(status) => self::status(status),
@@ -121,6 +126,8 @@ fn text(response: &Response) -> String {
                 }),
             )
         }
+        // Shown above.
+        _ => String::new(),
     }
 }
 
@@ -261,16 +268,16 @@ fn decision(record: &DecisionRecord) -> String {
     text
 }
 
-fn iso(millis: i64) -> String {
+pub(super) fn iso(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
 }
 
-fn yes(value: bool) -> String {
+pub(super) fn yes(value: bool) -> String {
     if value { "yes" } else { "no" }.to_owned()
 }
 
 /// A table without lines: columns as wide as they need to be, the last one open-ended.
-fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut all: Vec<Vec<String>> = vec![heads.iter().map(|head| head.to_uppercase()).collect()];
     all.extend(rows);
     let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();

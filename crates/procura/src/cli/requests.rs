@@ -76,10 +76,32 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         | Command::Config(_)
         | Command::Import(_)
         | Command::Bench(_)
+        | Command::Tool(_)
         | Command::Sd(_) => {
             return Err(Failure::new("this command is no request to the service"));
         }
     })
+}
+
+/// Whether a request changes nothing, so that there is nothing to try out.
+pub fn only_looks(request: &op::Request) -> bool {
+    use op::Request as R;
+    matches!(
+        request,
+        R::Status
+            | R::UserList(_)
+            | R::GroupList(_)
+            | R::MemberList(_)
+            | R::MailboxList(_)
+            | R::DomainList
+            | R::PermissionGet(_)
+            | R::MailboxPermissionGet(_)
+            | R::DelegateGet(_)
+            | R::Explain(_)
+            | R::Check(_)
+            | R::QueueList(_)
+            | R::QueueShow(_)
+    )
 }
 
 fn user(command: UserCommand) -> Result<op::Request, Failure> {

@@ -1,0 +1,280 @@
+//! Runs the tools.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use admin::operations::{self as op, HolderRow, Request, Response};
+use admin::{AdminError, Endpoint};
+use indicatif::ProgressBar;
+
+use super::args::{Format, Global};
+use super::fault::Failure;
+use super::rows::Rows;
+use super::tools::{
+    AuditCommand, AuditExport, History, SeparationCommand, ServiceAccount, ServiceAccountCommand, Tool, WhatCan,
+    request, tried,
+};
+use super::{diff, html, output, separation};
+use crate::node::Node;
+
+/// Columns of rows about who may what, in CSV.
+pub const HOLDER: [&str; 15] = [
+    "trustee",
+    "trustee_sid",
+    "target",
+    "target_dn",
+    "right",
+    "deny",
+    "effective",
+    "via",
+    "inherited_from",
+    "ace",
+    "ace_index",
+    "path",
+    "needs_logon",
+    "protected",
+    "note",
+];
+
+/// Runs a tool. Exit code 0: done, nothing found; 1: findings, or something was left undone; errors are 2.
+pub fn run(global: &Global, tool: Tool) -> miette::Result<ExitCode> {
+    if let Tool::Audit(AuditCommand::Diff { before, after }) = &tool {
+        return Ok(diff::run(before, after, global.format)?);
+    }
+    let mut endpoint = Node::locate(global)?.endpoint()?;
+    let found = match &tool {
+        Tool::WhatCan(what) => what_can(&mut endpoint, global, what)?,
+        Tool::Audit(AuditCommand::Export(export)) => audit(&mut endpoint, global, export)?,
+        Tool::Audit(AuditCommand::Separation(command)) => match command {
+            SeparationCommand::Export(search) => separation::export(&mut endpoint, global, search.request())?,
+            SeparationCommand::Import { file, domain } => {
+                separation::import(&mut endpoint, global, file, domain.clone())?
+            }
+            SeparationCommand::SetAll { .. } => {
+                let asked = request(&tool).ok_or_else(nothing)?;
+                let response = call(&mut endpoint, global, asked)?;
+                separation::applied(&response, global.format, None)?
+            }
+        },
+        Tool::Simulate(simulate) => {
+            let response = endpoint.call(&global.comment, Request::Simulate(Box::new(tried(simulate)?)));
+            show(&response.map_err(Failure::from)?, global.format)?;
+            false
+        }
+        Tool::History(history) => self::history(&mut endpoint, global, history)?,
+        Tool::ServiceAccount(ServiceAccountCommand::Check(check)) => service_account(&mut endpoint, global, check)?,
+        _ => {
+            let asked = request(&tool).ok_or_else(nothing)?;
+            show(&call(&mut endpoint, global, asked)?, global.format)?;
+            false
+        }
+    };
+    Ok(ExitCode::from(u8::from(found)))
+}
+
+fn nothing() -> Failure {
+    Failure::new("this command is no request to the service")
+}
+
+/// Asks, or tries out.
+pub fn call(endpoint: &mut Endpoint, global: &Global, request: Request) -> Result<Response, Failure> {
+    let request = if global.dry_run { Request::Simulate(Box::new(request)) } else { request };
+    Ok(endpoint.call(&global.comment, request)?)
+}
+
+/// Shows an answer on standard output.
+pub fn show(response: &Response, format: Format) -> Result<(), Failure> {
+    output::show(response, format).map_err(broken)
+}
+
+/// A fault of standard output.
+pub fn broken(error: io::Error) -> Failure {
+    Failure::new(format!("standard output: {error}"))
+}
+
+pub fn unexpected() -> Failure {
+    Failure::new("the service answered something else")
+}
+
+fn what_can(endpoint: &mut Endpoint, global: &Global, what: &WhatCan) -> Result<bool, Failure> {
+    let asked = |after| {
+        Request::WhatCan(op::WhatCan {
+            identity: what.who.clone(),
+            rights: what.right.names(),
+            under: what.under.clone(),
+            include_self: what.include_self,
+            after,
+        })
+    };
+    stream(endpoint, global, asked)?;
+    Ok(false)
+}
+
+fn audit(endpoint: &mut Endpoint, global: &Global, export: &AuditExport) -> Result<bool, Failure> {
+    let asked = |after| {
+        Request::AuditExport(op::AuditExport {
+            rights: export.right.names(),
+            under: export.under.clone(),
+            expand: export.expand,
+            all: export.all,
+            include_self: export.include_self,
+            after,
+        })
+    };
+    let Some(file) = &export.html else {
+        stream(endpoint, global, asked)?;
+        return Ok(false);
+    };
+    let mut rows = Vec::new();
+    pages(endpoint, asked, |page| {
+        rows.extend(page);
+        Ok(())
+    })?;
+    let text = html::report(&rows, &jiff::Timestamp::now().to_string());
+    fs::write(file, text).map_err(|e| named(file, e))?;
+    println!("{}: {} rows", file.display(), rows.len());
+    Ok(false)
+}
+
+pub fn named(file: &Path, error: io::Error) -> Failure {
+    Failure::new(format!("{}: {error}", file.display()))
+}
+
+/// Writes rows page by page; a table waits for all of them, to know how wide its columns are.
+fn stream(endpoint: &mut Endpoint, global: &Global, asked: impl Fn(Option<u32>) -> Request) -> Result<(), Failure> {
+    if global.format == Format::Table {
+        let mut rows = Vec::new();
+        pages(endpoint, asked, |page| {
+            rows.extend(page);
+            Ok(())
+        })?;
+        return show(&Response::Holders(rows.into()), global.format);
+    }
+    let mut out = Rows::new(BufWriter::new(io::stdout().lock()), global.format, &HOLDER);
+    pages(endpoint, asked, |page| page.iter().try_for_each(|row| out.row(row)))?;
+    out.finish().map_err(broken)
+}
+
+fn pages(
+    endpoint: &mut Endpoint,
+    asked: impl Fn(Option<u32>) -> Request,
+    mut take: impl FnMut(Vec<HolderRow>) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let bar = spinner("{spinner} {pos} rows, {per_sec}");
+    let mut after = None;
+    loop {
+        let page = match endpoint.call("", asked(after)) {
+            Ok(Response::Holders(page)) => page,
+            Ok(_) => return Err(unexpected()),
+            Err(error) => return Err(error.into()),
+        };
+        bar.inc(page.rows.len() as u64);
+        after = page.next;
+        take(page.rows).map_err(broken)?;
+        if after.is_none() {
+            bar.finish_and_clear();
+            return Ok(());
+        }
+    }
+}
+
+/// Shows on standard error that something goes on; hidden where that is no terminal.
+pub fn spinner(template: &str) -> ProgressBar {
+    let style = indicatif::ProgressStyle::with_template(template);
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn history(endpoint: &mut Endpoint, global: &Global, history: &History) -> Result<bool, Failure> {
+    let mut asked = op::History {
+        object: history.object.clone(),
+        author: history.author.clone(),
+        since: history.since.as_deref().map(when).transpose()?,
+        until: history.until.as_deref().map(when).transpose()?,
+        limit: Some(history.limit),
+        ..op::History::default()
+    };
+    let mut all = op::HistoryPage::default();
+    loop {
+        let page = match endpoint.call("", Request::History(asked.clone())) {
+            Ok(Response::History(page)) => page,
+            Ok(_) => return Err(unexpected()),
+            Err(error) => return Err(error.into()),
+        };
+        all.rows.extend(page.rows);
+        let left = (history.limit as usize).saturating_sub(all.rows.len());
+        if page.next.is_none() || left == 0 {
+            break;
+        }
+        (asked.before, asked.limit) = (page.next, u32::try_from(left).ok());
+    }
+    show(&Response::History(all), global.format)?;
+    Ok(false)
+}
+
+/// A point in time: a date, a time, or how long ago; in milliseconds since 1970.
+fn when(text: &str) -> Result<i64, Failure> {
+    let wrong = || {
+        Failure::new(format!("`{text}` is no time"))
+            .help("write a date (2026-01-31), a time (2026-01-31T08:00:00Z) or how long ago (90m, 12h, 7d)")
+    };
+    let now = jiff::Timestamp::now().as_millisecond();
+    let text = text.trim();
+    if let Some(unit) = text.chars().last().filter(|unit| "smhdw".contains(*unit))
+        && let Ok(count) = text[..text.len() - 1].parse::<i64>()
+    {
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => 604_800,
+        };
+        return count.checked_mul(seconds * 1_000).and_then(|ago| now.checked_sub(ago)).ok_or_else(wrong);
+    }
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.as_millisecond());
+    }
+    let local: jiff::civil::DateTime = text.parse().map_err(|_| wrong())?;
+    let zoned = local.to_zoned(jiff::tz::TimeZone::system()).map_err(|_| wrong())?;
+    Ok(zoned.timestamp().as_millisecond())
+}
+
+fn service_account(endpoint: &mut Endpoint, global: &Global, check: &ServiceAccount) -> Result<bool, Failure> {
+    let mut asked = op::ServiceAccountCheck {
+        identity: check.account.clone(),
+        user: check.user.clone(),
+        under: check.under.clone(),
+        after: None,
+    };
+    let mut all: Option<op::ServiceAccountReport> = None;
+    loop {
+        let page = match endpoint.call("", Request::ServiceAccountCheck(asked.clone())) {
+            Ok(Response::ServiceAccount(page)) => page,
+            Ok(_) => return Err(unexpected()),
+            Err(error) => return Err(AdminError::into(error)),
+        };
+        asked.after = page.next;
+        match &mut all {
+            None => all = Some(page),
+            Some(all) => {
+                all.covered += page.covered;
+                all.rows.extend(page.rows);
+            }
+        }
+        if asked.after.is_none() {
+            break;
+        }
+    }
+    let mut report = all.unwrap_or_default();
+    report.next = None;
+    let found = !report.rows.is_empty() || report.tasks.iter().any(|task| !task.ok);
+    show(&Response::ServiceAccount(report), global.format)?;
+    io::stdout().flush().map_err(broken)?;
+    Ok(found)
+}
