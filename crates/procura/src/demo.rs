@@ -174,6 +174,10 @@ fn accounts() -> Vec<R> {
             if account.name == "ceo" {
                 addresses.push("carla@example.com".to_owned());
             }
+            // Whoever accepts mail has a postmaster (RFC 5321 §4.5.1).
+            if account.name == "admin" {
+                addresses.push("postmaster@example.com".to_owned());
+            }
             R::UserAdd(op::UserAdd {
                 name: account.name.to_owned(),
                 display_name: Some(account.display_name.to_owned()),
