@@ -476,7 +476,17 @@ pub struct DatabaseSet {
 }
 
 /// A request that is to be tried out only.
-pub type Trial = Box<Request>;
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Trial {
+    /// The request.
+    pub request: Box<Request>,
+}
+
+impl From<Request> for Trial {
+    fn from(request: Request) -> Trial {
+        Trial { request: Box::new(request) }
+    }
+}
 
 /// Rows of a report.
 pub type Holders = Page<HolderRow>;

@@ -374,7 +374,7 @@ impl Asked<'_> {
             R::ServiceAccountCheck(check) => service_accounts::check(self, &check),
             R::ServiceAccountGrant(grant) => service_accounts::grant(self, &grant),
             R::DatabaseSet(set) => databases::set(self, &set),
-            R::Simulate(request) => simulate::simulate(self, *request),
+            R::Simulate(trial) => simulate::simulate(self, *trial.request),
         }
     }
 

@@ -61,7 +61,7 @@ pub fn simulate(asked: Asked<'_>, request: Request) -> Result<Response, Fault> {
     let trial = Trial::default();
     let tried = Asked { trial: Some(&trial), ..asked };
     let outcome = match request {
-        Request::Simulate(inner) => return simulate(asked, *inner),
+        Request::Simulate(inner) => return simulate(asked, *inner.request),
         // These change no directory object; what can be checked is checked.
         Request::QueueRemove(message) => {
             queued::show(asked, &message.id)?;

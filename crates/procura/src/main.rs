@@ -77,7 +77,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
 fn ask(global: &Global, command: Command) -> miette::Result<ExitCode> {
     let mut request = cli::requests::request(command)?;
     if global.dry_run && !cli::requests::only_looks(&request) {
-        request = Request::Simulate(Box::new(request));
+        request = Request::Simulate(request.into());
     }
     let is_check = matches!(request, Request::Check(_));
     let mut endpoint = Node::locate(global)?.endpoint()?;

@@ -60,7 +60,7 @@ pub fn run(global: &Global, tool: Tool) -> miette::Result<ExitCode> {
             }
         },
         Tool::Simulate(simulate) => {
-            let response = endpoint.call(&global.comment, Request::Simulate(Box::new(tried(simulate)?)));
+            let response = endpoint.call(&global.comment, Request::Simulate(tried(simulate)?.into()));
             show(&response.map_err(Failure::from)?, global.format)?;
             false
         }
@@ -81,7 +81,7 @@ fn nothing() -> Failure {
 
 /// Asks, or tries out.
 pub fn call(endpoint: &mut Endpoint, global: &Global, request: Request) -> Result<Response, Failure> {
-    let request = if global.dry_run { Request::Simulate(Box::new(request)) } else { request };
+    let request = if global.dry_run { Request::Simulate(request.into()) } else { request };
     Ok(endpoint.call(&global.comment, request)?)
 }
 
