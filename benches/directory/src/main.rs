@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use acl::{AccessMask, Ace, AceFlags, names};
 use directory::{Change, ChangeBatch, Class, ObjectId, Snapshot, Time, attributes as a};
 use generate::{Forest, Plan};
-use rights::{Permission, who_can, who_people};
+use rights::{Permission, SendAsAudit, who_can, who_people};
 use store::DirectoryStore;
 
 #[global_allocator]
@@ -41,7 +41,8 @@ fn generate(dir: &Path, mailboxes: u32) -> Result<(), Failure> {
 fn measure(dir: &Path) -> Result<(), Failure> {
     let store = DirectoryStore::open(&database(dir))?;
     let at = Used::now();
-    let loaded = store.load(|records| Snapshot::load(records, store.version()))??;
+    let version = store.version();
+    let loaded = store.load(|records| Snapshot::load(records, version))??;
     let snapshot = loaded.snapshot;
     let mailboxes = snapshot.objects().filter(|(_, object)| object.mailbox().is_some()).count();
     row("load", at, &format!("{} objects, {mailboxes} mailboxes, {} problems", snapshot.len(), loaded.problems.len()));
@@ -49,7 +50,53 @@ fn measure(dir: &Path) -> Result<(), Failure> {
     shape(&snapshot);
     grant(&snapshot)?;
     who(&snapshot);
+    audit(&snapshot);
+    expanded_audit(&snapshot);
     Ok(())
+}
+
+/// Send As of the whole forest, one row for each deciding entry, SELF left out, each half of the owners on its own thread.
+fn audit(snapshot: &Snapshot) {
+    let owners: Vec<ObjectId> = owners(snapshot).collect();
+    let at = Used::now();
+    let begin = Instant::now();
+    let rows: usize = std::thread::scope(|scope| {
+        let halves = owners.chunks(owners.len().div_ceil(2).max(1));
+        let running: Vec<_> = halves
+            .map(|half| {
+                scope.spawn(move || {
+                    let mut audit = SendAsAudit::new(snapshot);
+                    half.iter()
+                        .map(|owner| audit.entries(*owner).iter().map(std::hint::black_box).count())
+                        .sum::<usize>()
+                })
+            })
+            .collect();
+        running.into_iter().filter_map(|half| half.join().ok()).sum()
+    });
+    let rate = rows as f64 / begin.elapsed().as_secs_f64();
+    row("audit of Send As", at, &format!("{} owners, {rows} rows, {rate:.0} rows/s", owners.len()));
+}
+
+/// The same with groups expanded to people, for as many owners as ten seconds suffice.
+fn expanded_audit(snapshot: &Snapshot) {
+    let at = Used::now();
+    let begin = Instant::now();
+    let mut audit = SendAsAudit::new(snapshot);
+    let (mut rows, mut done) = (0usize, 0);
+    for owner in owners(snapshot) {
+        rows += audit.people(owner).map(std::hint::black_box).count();
+        done += 1;
+        if begin.elapsed() > Duration::from_secs(10) {
+            break;
+        }
+    }
+    let rate = rows as f64 / begin.elapsed().as_secs_f64();
+    row("audit, groups expanded", at, &format!("{done} owners, {rows} rows, {rate:.0} rows/s"));
+}
+
+fn owners(snapshot: &Snapshot) -> impl Iterator<Item = ObjectId> + '_ {
+    snapshot.objects().filter(|(_, object)| object.mailbox().is_some()).map(|(id, _)| id)
 }
 
 /// Distinct descriptors, ACEs.
@@ -84,12 +131,8 @@ fn grant(snapshot: &Snapshot) -> Result<(), Failure> {
     }
     let change =
         Change::Modify { guid: object.guid(), attributes: vec![(a::DESCRIPTOR.to_owned(), vec![sd.to_bytes()])] };
-    let batch = ChangeBatch {
-        author: acl::well_known::SYSTEM,
-        time: Time(0),
-        comment: String::new(),
-        changes: vec![change],
-    };
+    let batch =
+        ChangeBatch { author: acl::well_known::SYSTEM, time: Time(0), comment: String::new(), changes: vec![change] };
     let before = status("VmRSS:");
     let at = Used::now();
     let applied = snapshot.apply(&batch)?;
@@ -100,11 +143,7 @@ fn grant(snapshot: &Snapshot) -> Result<(), Failure> {
 }
 
 fn who(snapshot: &Snapshot) {
-    let users: Vec<ObjectId> = snapshot
-        .objects()
-        .filter(|(_, object)| object.mailbox().is_some())
-        .map(|(id, _)| id)
-        .collect();
+    let users: Vec<ObjectId> = owners(snapshot).collect();
     let sample: Vec<ObjectId> = users.iter().copied().step_by((users.len() / 100).max(1)).collect();
     for permission in Permission::ALL {
         let mut slowest = Duration::ZERO;

@@ -91,6 +91,11 @@ impl Index {
         rows
     }
 
+    /// Nothing was ever put in?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.overlay.is_empty()
+    }
+
     /// Whether the entry is there.
     pub(crate) fn contains(&self, key: u64, id: u32) -> bool {
         if let Some(present) = self.overlay.get(&(key, id)) {

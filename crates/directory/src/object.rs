@@ -53,6 +53,8 @@ const REQUIRE_AUTH: u8 = 8;
 
 /// userAccountControl: ACCOUNTDISABLE (MS-ADTS 2.2.16).
 const ACCOUNT_DISABLED: u32 = 0x2;
+/// RIDs of Domain Users, Guests and Computers: nearly all accounts have one of them, so they are not indexed.
+pub(crate) const DEFAULT_PRIMARY_GROUPS: std::ops::RangeInclusive<u32> = 513..=515;
 /// The RID of Domain Users, the primary group where nothing is said.
 const DOMAIN_USERS: u32 = 513;
 
@@ -398,8 +400,11 @@ impl Object {
         }
         put(Which::Label, hash(name.as_str()));
         // The defaults (Domain Users, Guests, Computers) have too many for an index to help, and protect nobody.
-        if self.class.is_account() && !(513..=515).contains(&self.primary_group) {
+        if self.class.is_account() && !DEFAULT_PRIMARY_GROUPS.contains(&self.primary_group) {
             put(Which::PrimaryGroup, u64::from(self.primary_group));
+        }
+        for sid in self.sid_history() {
+            put(Which::SidHistory, hash(&sid));
         }
     }
 }
@@ -417,10 +422,11 @@ pub(crate) enum Which {
     Mailbox,
     Label,
     PrimaryGroup,
+    SidHistory,
 }
 
 /// Number of variants of [`Which`].
-pub(crate) const INDEXES: usize = 10;
+pub(crate) const INDEXES: usize = 11;
 
 /// The key of an address as written: that of its canonical form.
 fn address_key(text: &str) -> Option<u64> {

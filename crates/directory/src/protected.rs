@@ -4,7 +4,6 @@ use acl::{Sid, well_known};
 use roaring::RoaringBitmap;
 
 use crate::attributes::{ADMIN_COUNT, DESCRIPTOR, number};
-use crate::object::Which;
 use crate::{Change, Class, Domain, Object, ObjectId, Snapshot, dn};
 
 /// RIDs in BUILTIN and the bit of dSHeuristics' 16th character that takes the group out: Administrators, Account,
@@ -27,7 +26,7 @@ pub(crate) fn protected_set(snapshot: &Snapshot) -> RoaringBitmap {
         }
         if snapshot.object(id).is_some_and(|object| object.class() == Class::Group) {
             stack.extend(snapshot.members(id));
-            stack.extend(primary_members(snapshot, id));
+            stack.extend(snapshot.primary_members(id));
         }
     }
     for domain in snapshot.domains() {
@@ -57,21 +56,6 @@ fn roots(snapshot: &Snapshot) -> Vec<ObjectId> {
 
 fn can_be_protected(object: &Object) -> bool {
     object.sid().is_some() && (object.class().is_account() || object.is_security_group())
-}
-
-/// Accounts that have the group as their primary group.
-fn primary_members(snapshot: &Snapshot, group: ObjectId) -> Vec<ObjectId> {
-    let Some(sid) = snapshot.object(group).and_then(Object::sid).map(|sid| snapshot.sid(sid)) else {
-        return Vec::new();
-    };
-    let Some(rid) = sid.rid() else { return Vec::new() };
-    let same_domain = |object: &Object| object.sid().and_then(|sid| snapshot.sid(sid).domain()) == sid.domain();
-    if (513..=515).contains(&rid) {
-        // Not indexed; only when somebody made Domain Users a member of a protected group.
-        let all = snapshot.objects().filter(|(_, o)| o.primary_group_rid() == Some(rid) && same_domain(o));
-        return all.map(|(id, _)| id).collect();
-    }
-    snapshot.find_all(Which::PrimaryGroup, u64::from(rid), |o| o.primary_group_rid() == Some(rid) && same_domain(o))
 }
 
 /// Bits of the 16th character of dSHeuristics (MS-ADTS 6.1.1.2.4.1.2, dwAdminSDExMask), a hexadecimal digit.

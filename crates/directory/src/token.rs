@@ -8,7 +8,9 @@ use roaring::RoaringBitmap;
 use thiserror::Error;
 
 use crate::attributes::number;
-use crate::{Class, Object, ObjectId, Snapshot};
+use crate::index::hash;
+use crate::object::{DEFAULT_PRIMARY_GROUPS, Which};
+use crate::{Class, Object, ObjectId, Snapshot, dn};
 
 /// The SIDs of one way of asking. Rights of different tokens are never mixed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,16 @@ pub enum HostKind {
     Edge,
     /// An address that a connector believes.
     ExternallySecured,
+}
+
+/// Whose tokens hold a SID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holders {
+    /// Every account's.
+    Everybody,
+    /// Those of these accounts and of the members of these groups, in ascending order. A foreign principal stands for
+    /// the accounts that have its SID in their history.
+    These(Vec<ObjectId>),
 }
 
 /// Why an object has no token.
@@ -306,6 +318,60 @@ impl Snapshot {
         let object = self.object(account)?;
         let rid = object.primary_group_rid()?;
         self.sid(object.sid()?).domain()?.with_rid(rid)
+    }
+
+    /// Accounts that have the group as their primary group; they are not among its `member` values.
+    pub fn primary_members(&self, group: ObjectId) -> Vec<ObjectId> {
+        let sid = self.object(group).and_then(Object::sid).map(|sid| self.sid(sid));
+        sid.map_or(Vec::new(), |sid| self.with_primary_group(&sid))
+    }
+
+    /// Accounts whose primary group has a SID, be there such a group or not.
+    fn with_primary_group(&self, group: &Sid) -> Vec<ObjectId> {
+        let (Some(rid), Some(domain)) = (group.rid(), group.domain()) else { return Vec::new() };
+        let has_it = |object: &Object| {
+            object.primary_group_rid() == Some(rid)
+                && object.sid().and_then(|sid| self.sid(sid).domain()).as_ref() == Some(&domain)
+        };
+        if DEFAULT_PRIMARY_GROUPS.contains(&rid) {
+            // Nearly everybody: not indexed.
+            return self.objects().filter(|(_, object)| has_it(object)).map(|(id, _)| id).collect();
+        }
+        self.find_all(Which::PrimaryGroup, u64::from(rid), has_it)
+    }
+
+    /// Whose tokens hold a SID. Members of the groups among them hold it too.
+    pub fn holders(&self, sid: &Sid) -> Holders {
+        if AUTHENTICATED.contains(sid) {
+            return Holders::Everybody;
+        }
+        let mut found = match self.sid_id(sid) {
+            Some(number) => self.with_sid(number),
+            None => Vec::new(),
+        };
+        let former = |object: &Object| object.sid_history().any(|former| former == *sid);
+        found.extend(self.find_all(Which::SidHistory, hash(sid), former));
+        if sid.is_domain_relative() {
+            found.extend(self.with_primary_group(sid));
+        }
+        if *sid == well_known::LEGACY_EXCHANGE_SERVERS {
+            let key = hash(dn::folded(LEGACY_INTEROP).as_str());
+            found.extend(self.find_all(Which::Sam, key, |object| {
+                object.sam_account_name().is_some_and(|name| name.eq_ignore_ascii_case(LEGACY_INTEROP))
+            }));
+        }
+        found.sort_unstable();
+        found.dedup();
+        Holders::These(found)
+    }
+
+    /// Whether a SID is in somebody's sIDHistory.
+    pub fn is_former_sid(&self, sid: SidId) -> bool {
+        let former = self.index(Which::SidHistory);
+        !former.is_empty() && {
+            let sid = self.sid(sid);
+            self.find(Which::SidHistory, hash(&sid), |object| object.sid_history().any(|own| own == sid)).is_some()
+        }
     }
 
     /// Is the object protected by AdminSDHolder (acl-algorithms 1.6)? Reckoned once for each state of the memberships.

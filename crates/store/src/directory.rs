@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::sync::mpsc;
 
 use ::directory::{AttributeChange, ChangeBatch, ChangeLog, ObjectChange, Record, Time, Value, link_value, parse_link};
 use acl::{Guid, Sid};
@@ -17,6 +18,9 @@ use crate::encoding::{Hash, Reader, Writer, is_link};
 const LARGE_BATCH: usize = 10_000;
 const AFTER_LARGE: &str = "PRAGMA cache_size = -2000; PRAGMA journal_mode = WAL;";
 const BEFORE_LARGE: &str = "PRAGMA cache_size = -131072; PRAGMA journal_mode = DELETE;";
+/// Records that go from the reader to the builder together, and how many such parcels may wait.
+const TOGETHER: usize = 512;
+const AHEAD: usize = 8;
 /// Hashes of descriptors that are remembered as stored.
 const KNOWN_DESCRIPTORS: usize = 65_536;
 
@@ -121,11 +125,34 @@ impl DirectoryStore {
     }
 
     /// Gives every record to `take`, in order of creation (a parent before its children, unless it was moved below a
-    /// younger object), and returns what `take` makes of them.
+    /// younger object), and returns what `take` makes of them. It runs on a thread of its own, so that reading and
+    /// building go on together.
     ///
     /// # Errors
     /// A fault of the database ends the iteration early and is returned instead of `take`'s result.
-    pub fn load<T>(&self, take: impl FnOnce(&mut dyn Iterator<Item = Record>) -> T) -> Result<T, StoreError> {
+    pub fn load<T: Send>(
+        &self,
+        take: impl FnOnce(&mut dyn Iterator<Item = Record>) -> T + Send,
+    ) -> Result<T, StoreError> {
+        std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel::<Vec<Record>>(AHEAD);
+            let taking = scope.spawn(move || take(&mut receiver.into_iter().flatten()));
+            let read = self.read(|records| {
+                loop {
+                    let some: Vec<Record> = records.take(TOGETHER).collect();
+                    // A taker that has heard enough hangs up.
+                    if some.is_empty() || sender.send(some).is_err() {
+                        break;
+                    }
+                }
+            });
+            drop(sender);
+            let taken = taking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            read.map(|()| taken)
+        })
+    }
+
+    fn read<T>(&self, take: impl FnOnce(&mut dyn Iterator<Item = Record>) -> T) -> Result<T, StoreError> {
         let connection = &self.database.connection;
         let descriptors = self.descriptors()?;
         let descriptor = |hash: &Hash| descriptors.get(hash).cloned();

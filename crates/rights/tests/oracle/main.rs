@@ -11,8 +11,8 @@ use message::rewrite::SenderEdit;
 use message::senders::{Mailbox, Resent, Senders};
 use proptest::prelude::*;
 use rights::{
-    Authority, Facts, Grant, NoTrace, Permission, Proof, Question, Refusal, Steps, Transaction, decide, differences,
-    what_can, who_people,
+    Authority, DescriptorKind, Facts, Grant, NoTrace, Permission, Proof, Question, Refusal, SendAsAudit, Steps,
+    Transaction, Via, decide, differences, what_can, who_can, who_people,
 };
 
 use specification::{Edit, How, Specification};
