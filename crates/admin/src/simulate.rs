@@ -158,7 +158,10 @@ fn amounts_to_it(before: &Snapshot, after: &Snapshot, log: &ChangeLog) -> Vec<St
         .filter_map(|change| after.by_guid(&change.guid()))
         .collect();
     let mut notes = Vec::new();
-    for id in touched.into_iter().filter(|id| after.object(*id).is_some_and(|o| o.primary_address().is_some())) {
+    // Of a new object it is what its class and place give.
+    let is_old = |id: &ObjectId| before.object(*id).is_some();
+    let has_address = |id: &ObjectId| after.object(*id).is_some_and(|object| object.primary_address().is_some());
+    for id in touched.into_iter().filter(|id| is_old(id) && has_address(id)) {
         let key = |row: &crate::documents::HolderRow| (row.trustee_sid.clone(), row.via.clone());
         let old: BTreeMap<_, _> = could_become(before, id).into_iter().map(|row| (key(&row), ())).collect();
         for row in could_become(after, id).into_iter().filter(|row| row.effective && !old.contains_key(&key(row))) {

@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::Value;
 
+use admin::operations::{ChangeLine, DifferenceRow, HistoryRow, Response};
+
 use super::args::Format;
+use super::run::HOLDER;
 
 /// Writes rows as they come.
 pub struct Rows<W: Write> {
@@ -61,8 +64,53 @@ impl<W: Write> Rows<W> {
     }
 }
 
+/// An answer as rows.
+pub fn response(out: impl Write, format: Format, response: &Response) -> io::Result<()> {
+    match (response, format) {
+        (Response::Holders(page), _) => {
+            let mut rows = Rows::new(out, format, &HOLDER);
+            page.rows.iter().try_for_each(|row| rows.row(row))?;
+            rows.finish()
+        }
+        (Response::Simulated(simulated), _) => {
+            let mut rows = Rows::new(out, format, &DIFFERENCE);
+            let sides = [("gains", &simulated.gained), ("loses", &simulated.lost)];
+            for (change, side) in sides {
+                side.iter().try_for_each(|row| rows.row(&Difference { change, row }))?;
+            }
+            rows.finish()
+        }
+        (Response::History(page), Format::Csv) => {
+            let mut rows = Rows::new(out, format, &HISTORY);
+            for version in &page.rows {
+                version.changes.iter().try_for_each(|change| rows.row(&Changed { version, change }))?;
+            }
+            rows.finish()
+        }
+        _ => document(out, format, response),
+    }
+}
+
+const DIFFERENCE: [&str; 7] = ["change", "trustee", "trustee_sid", "target", "right", "via", "needs_logon"];
+const HISTORY: [&str; 9] = ["version", "time", "author", "comment", "object", "what", "attribute", "removed", "added"];
+
+#[derive(Serialize)]
+struct Difference<'a> {
+    change: &'static str,
+    #[serde(flatten)]
+    row: &'a DifferenceRow,
+}
+
+#[derive(Serialize)]
+struct Changed<'a> {
+    #[serde(flatten)]
+    version: &'a HistoryRow,
+    #[serde(flatten)]
+    change: &'a ChangeLine,
+}
+
 /// Any document as rows: those of its list, else itself.
-pub fn document(out: impl Write, format: Format, document: &impl Serialize) -> io::Result<()> {
+fn document(out: impl Write, format: Format, document: &impl Serialize) -> io::Result<()> {
     let mut value = serde_json::to_value(document)?;
     let rows = match value.get_mut("rows").map(Value::take) {
         Some(Value::Array(rows)) => rows,

@@ -3,6 +3,8 @@
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use admin::Endpoint;
 use admin::operations::{
@@ -16,6 +18,8 @@ use super::fault::Failure;
 use super::rows::Rows;
 use super::run::{broken, call, named, show, spinner, unexpected};
 
+/// How often a free name is looked for, four times a second.
+const TRIES: u32 = 40;
 /// Lines of a file in one request.
 const PIECE: usize = 10_000;
 const EXPORT: &str = "Send_As_Export_";
@@ -54,17 +58,17 @@ pub fn export(endpoint: &mut Endpoint, global: &Global, search: SeparationExport
         (asked.after, asked.run) = (page.next, page.run);
     }
     bar.finish_and_clear();
-    let stamp = stamp();
+    let mut stamp = None;
     if global.format == Format::Table {
         let lines: Vec<file::Line> = rows.iter().map(line).collect();
-        let path = PathBuf::from(format!("{EXPORT}{stamp}.txt"));
-        create(&path, &file::write(&lines))?;
+        let (path, now) = create(EXPORT, None, &file::write(&lines))?;
+        stamp = Some(now);
         println!("{}: {} accounts with Full Mailbox Access and without Send As", path.display(), rows.len());
     } else {
         let mut out = Rows::new(BufWriter::new(io::stdout().lock()), global.format, &COLUMNS);
         rows.iter().try_for_each(|row| out.row(row)).and_then(|()| out.finish()).map_err(broken)?;
     }
-    report(&errors, &stamp)
+    report(&errors, stamp)
 }
 
 /// Imports; whether there were errors.
@@ -98,39 +102,60 @@ pub fn import(endpoint: &mut Endpoint, global: &Global, path: &Path, domain: Opt
 /// Shows what a run changed, writes what it could not; whether there was any.
 pub fn applied(response: &Response, format: Format, stamp: Option<String>) -> Result<bool, Failure> {
     show(response, format)?;
-    let applied = match response {
-        Response::SeparationApplied(applied) => applied,
+    match response {
+        Response::SeparationApplied(applied) => report(&applied.errors, stamp),
+        // A trial leaves no files behind either.
         Response::Simulated(simulated) => match simulated.outcome.as_ref() {
-            Response::SeparationApplied(applied) => applied,
-            _ => return Ok(false),
+            Response::SeparationApplied(applied) => {
+                for error in &applied.errors {
+                    eprintln!("error: {} {}: {}", error.owner, error.account, error.reason);
+                }
+                Ok(!applied.errors.is_empty())
+            }
+            _ => Ok(false),
         },
-        _ => return Err(unexpected()),
-    };
-    // The stamp of the export that it belongs to, unless that has errors of its own.
-    let free = stamp.filter(|stamp| !Path::new(&format!("{ERRORS}{stamp}.txt")).exists());
-    report(&applied.errors, &free.unwrap_or_else(self::stamp))
+        _ => Err(unexpected()),
+    }
 }
 
-fn report(errors: &[SeparationError], stamp: &str) -> Result<bool, Failure> {
+fn report(errors: &[SeparationError], stamp: Option<String>) -> Result<bool, Failure> {
     if errors.is_empty() {
         return Ok(false);
     }
-    let path = PathBuf::from(format!("{ERRORS}{stamp}.txt"));
     let rows = errors.iter().map(|error| {
         let line = if error.line == 0 { String::new() } else { error.line.to_string() };
         [error.owner.clone(), error.account.clone(), error.reason.clone(), line]
     });
-    create(&path, &file::write_rows(rows))?;
+    let (path, _) = create(ERRORS, stamp, &file::write_rows(rows))?;
     eprintln!("{}: {} errors", path.display(), errors.len());
     Ok(true)
 }
 
-/// A new file; nothing is overwritten.
-fn create(path: &Path, octets: &[u8]) -> Result<(), Failure> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| {
-        named(path, e).help("the file is written to the current directory; you must be able to create files there")
-    })?;
-    file.write_all(octets).map_err(|e| named(path, e))
+/// A new file in the current directory, with its stamp: the one of the export that it belongs to, if that is free, else
+/// the time. Nothing is overwritten.
+fn create(name: &str, stamp: Option<String>, octets: &[u8]) -> Result<(PathBuf, String), Failure> {
+    let mut stamp = stamp.unwrap_or_else(self::stamp);
+    for _ in 0..TRIES {
+        let path = PathBuf::from(format!("{name}{stamp}.txt"));
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(mut file) => {
+                file.write_all(octets).map_err(|e| named(&path, e))?;
+                return Ok((path, stamp));
+            }
+            // Another run in this very second: the name has no room for more.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let now = self::stamp();
+                if now == stamp {
+                    thread::sleep(Duration::from_millis(250));
+                }
+                stamp = self::stamp();
+            }
+            Err(error) => {
+                return Err(named(&path, error).help("you must be able to create files in the current directory"));
+            }
+        }
+    }
+    Err(Failure::new(format!("{name}{stamp}.txt is there already")).help("try again in a moment"))
 }
 
 /// Hours, minutes and seconds of now: `9_05_33`.

@@ -22,7 +22,7 @@ pub fn text(response: &Response) -> Option<String> {
 
 fn holders(rows: &[HolderRow]) -> String {
     let line = |row: &HolderRow| {
-        let mut from = row.inherited_from.clone().unwrap_or_default();
+        let mut from = row.inherited_from.as_deref().map(short).unwrap_or_default().to_owned();
         if row.path.len() > 1 {
             from = format!("{} {from}", row.path.join(" > ")).trim_end().to_owned();
         }
@@ -48,6 +48,14 @@ fn holders(rows: &[HolderRow]) -> String {
         ]
     };
     table(&["", "who", "right", "on", "effective", "via", "from", "note"], rows.iter().map(line))
+}
+
+/// Objects of the organization by their own name: their distinguished names are long and begin alike.
+fn short(dn: &str) -> &str {
+    if !dn.contains(",CN=Microsoft Exchange,CN=Services,") {
+        return dn;
+    }
+    dn.find(",CN=").map_or(dn, |end| &dn[..end])
 }
 
 fn separation(page: &SeparationPage) -> String {

@@ -220,6 +220,7 @@ pub struct History {
 )]
 pub struct Undo {
     /// The version, as `procura history` shows it
+    #[arg(id = "change", value_name = "VERSION")]
     pub version: u64,
 }
 
@@ -257,7 +258,7 @@ pub enum DatabaseCommand {
         /// The database or server: any of its names
         database: String,
         /// Full Mailbox Access carries Send As, as before the separation
-        #[arg(long, value_name = "true|false")]
+        #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
         legacy_send_as: bool,
     },
 }
