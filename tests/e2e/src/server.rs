@@ -86,6 +86,7 @@ pub(crate) fn finish(command: &mut Command, input: &str) -> Finished {
 pub struct Server {
     child: Child,
     output: Arc<Mutex<String>>,
+    collectors: Vec<thread::JoinHandle<()>>,
 }
 
 impl Server {
@@ -117,9 +118,11 @@ impl Server {
             .spawn()
             .unwrap();
         let output = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().unwrap(), output.clone());
-        collect(child.stderr.take().unwrap(), output.clone());
-        Server { child, output }
+        let collectors = vec![
+            collect(child.stdout.take().unwrap(), output.clone()),
+            collect(child.stderr.take().unwrap(), output.clone()),
+        ];
+        Server { child, output, collectors }
     }
 
     /// Everything that it printed so far.
@@ -172,6 +175,16 @@ impl Server {
         panic!("the server did not end:\n{}", self.output());
     }
 
+    /// Waits until it ends by itself; all that it printed counts as errors.
+    #[track_caller]
+    pub fn finish(mut self) -> Finished {
+        let code = self.wait();
+        for collector in self.collectors.drain(..) {
+            collector.join().unwrap();
+        }
+        Finished { code, out: String::new(), err: self.output() }
+    }
+
     fn signal(&mut self, signal: rustix::process::Signal) {
         if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32) {
             let _ = rustix::process::kill_process(pid, signal);
@@ -219,12 +232,12 @@ fn greets(address: SocketAddr) -> bool {
     BufReader::new(stream).read_line(&mut line).is_ok() && line.starts_with("220")
 }
 
-fn collect(from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
+fn collect(from: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             let mut text = into.lock().unwrap();
             text.push_str(&line);
             text.push('\n');
         }
-    });
+    })
 }
