@@ -1,0 +1,191 @@
+//! A service with a small organization, for tests of the tools.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::path::Path;
+
+use admin::operations::{self as op, Request as R, Response};
+use admin::{Absent, DataDirectory, FaultKind, Options, Service, Users, random};
+use directory::Time;
+use directory::organization::{Names, NewConnector, Usage, new_organization};
+use serde_json::json;
+use tempfile::TempDir;
+
+pub const ROOT: u32 = 0;
+pub const HELPER: u32 = 1001;
+
+pub struct Site {
+    pub service: Service,
+    _folder: TempDir,
+}
+
+impl Site {
+    /// An organization with OU=Staff, OU=Plant and in it OU=Locked, which inherits nothing; users zoe, max and helper.
+    pub fn new() -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Site { service: open(folder.path()), _folder: folder };
+        let names = Names {
+            domain: "example.com".to_owned(),
+            netbios: "EXAMPLE".to_owned(),
+            domain_sid: random::new_domain_sid(),
+            organization: "First Organization".to_owned(),
+            server: "MAIL".to_owned(),
+            server_fqdn: "mail.example.com".to_owned(),
+        };
+        let connector = NewConnector {
+            name: "Client".to_owned(),
+            usage: Usage::Client,
+            bindings: vec!["127.0.0.1:2587".parse().unwrap()],
+            grants: Vec::new(),
+        };
+        let changes = new_organization(&names, &[connector], &mut random::new_guid);
+        site.service.commit_as_system("test", changes).unwrap();
+        for (name, under, protected) in
+            [("Staff", None, false), ("Plant", None, false), ("Locked", Some("OU=Plant"), true)]
+        {
+            let under = under.map(str::to_owned);
+            site.ask(R::OuAdd(op::OuAdd { name: name.to_owned(), under, protected }));
+        }
+        site.user("zoe", Some("OU=Staff"));
+        site.user("max", Some("OU=Staff"));
+        site.user("helper", None);
+        site
+    }
+
+    #[track_caller]
+    pub fn ask(&self, request: R) -> Response {
+        self.service.call(ROOT, "", request).unwrap()
+    }
+
+    #[track_caller]
+    pub fn user(&self, name: &str, ou: Option<&str>) {
+        self.ask(R::UserAdd(op::UserAdd {
+            name: name.to_owned(),
+            ou: ou.map(str::to_owned),
+            addresses: vec![format!("{name}@example.com")],
+            mailbox: true,
+            ..op::UserAdd::default()
+        }));
+    }
+
+    #[track_caller]
+    pub fn group(&self, name: &str, members: &[&str]) {
+        let members = members.iter().map(|name| (*name).to_owned()).collect();
+        self.ask(R::GroupAdd(op::GroupAdd { name: name.to_owned(), members, ..op::GroupAdd::default() }));
+    }
+
+    #[track_caller]
+    pub fn administrator(&self, name: &str) {
+        let members = op::Members { group: "Domain Admins".into(), members: vec![name.into()] };
+        self.ask(R::MemberAdd(members));
+        self.service.protect().unwrap();
+    }
+
+    /// What was answered, in words, warnings and all.
+    #[track_caller]
+    pub fn done(&self, request: R) -> String {
+        let Response::Done(done) = self.ask(request) else { panic!("not done") };
+        format!("{}\n{}", done.summary, done.warnings.join("\n"))
+    }
+
+    /// Why it was refused.
+    #[track_caller]
+    pub fn fault(&self, uid: u32, request: R) -> (FaultKind, String) {
+        let fault = self.service.call(uid, "", request).unwrap_err();
+        (fault.kind, fault.message)
+    }
+
+    #[track_caller]
+    pub fn simulated(&self, request: R) -> op::Simulated {
+        match self.ask(R::Simulate(request.into())) {
+            Response::Simulated(simulated) => *simulated,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn holders(&self, request: R) -> Vec<op::HolderRow> {
+        match self.ask(request) {
+            Response::Holders(page) => page.rows,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Version of the newest change.
+    pub fn version(&self) -> u64 {
+        self.service.snapshot().version()
+    }
+
+    /// All records, but for counters that only grow.
+    pub fn records(&self) -> Vec<directory::Record> {
+        let snapshot = self.service.snapshot();
+        let mut records: Vec<_> = snapshot.objects().filter_map(|(id, _)| snapshot.record(id)).collect();
+        for record in &mut records {
+            record.attributes.remove(directory::attributes::NEXT_RID);
+        }
+        records.sort_by_key(|record| record.guid);
+        records
+    }
+
+    pub fn may_send_as(&self, who: &str, owner: &str) -> bool {
+        let snapshot = self.service.snapshot();
+        let (who, owner) = (snapshot.resolve(who).unwrap(), snapshot.resolve(owner).unwrap());
+        rights::person(&snapshot, who, owner, rights::Permission::SendAs).is_some_and(|person| !person.needs_logon)
+    }
+}
+
+fn open(path: &Path) -> Service {
+    let data = DataDirectory::open(path, Absent::Create).unwrap();
+    let users = Users { owner: ROOT, accounts: [(HELPER, "EXAMPLE\\helper".to_owned())].into() };
+    let options = Options {
+        users,
+        hash: |password| Ok(format!("hash of {}", String::from_utf8_lossy(password))),
+        clock: || Time(1_000),
+        node: "mail.example.com".to_owned(),
+    };
+    Service::open(data, options).unwrap()
+}
+
+/// A request as it comes over the socket.
+pub fn request(value: serde_json::Value) -> R {
+    serde_json::from_value(value).unwrap()
+}
+
+/// A grant of a right on an object, or to users below it.
+pub fn grant(on: &str, trustee: &str, right: &str, deny: bool, inherit_to: Option<&str>) -> R {
+    request(json!({
+        "op": "permission-add", "identity": on, "trustee": trustee, "rights": [right], "deny": deny,
+        "inherit_to": inherit_to,
+    }))
+}
+
+/// Takes an entry on an object away.
+pub fn take(on: &str, trustee: &str, right: &str, deny: bool) -> R {
+    request(json!({"op": "permission-remove", "identity": on, "trustee": trustee, "rights": [right], "deny": deny}))
+}
+
+pub fn send_as(on: &str, trustee: &str) -> R {
+    grant(on, trustee, "Send As", false, None)
+}
+
+pub fn full_access(mailbox: &str, trustee: &str) -> R {
+    request(json!({
+        "op": "mailbox-permission-add", "identity": mailbox, "trustee": trustee, "rights": ["full-access"],
+    }))
+}
+
+pub fn delegate(owner: &str, delegate: &str) -> R {
+    request(json!({"op": "delegate-add", "identity": owner, "delegates": [delegate]}))
+}
+
+pub fn who_can(right: &str, on: &str) -> op::WhoCan {
+    op::WhoCan { identity: on.to_owned(), rights: vec![right.to_owned()], ..op::WhoCan::default() }
+}
+
+pub fn undo(version: u64) -> R {
+    R::Undo(op::Undo { version })
+}
+
+pub fn moved(user: &str, ou: &str) -> R {
+    R::UserSet(op::UserSet { identity: user.to_owned(), ou: Some(ou.to_owned()), ..op::UserSet::default() })
+}
