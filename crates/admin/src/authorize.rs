@@ -24,7 +24,8 @@ const RESERVED: [&str; 5] = [
 ];
 
 /// Property sets of attributes (attributeSecurityGUID of AD's schema).
-const PROPERTY_SETS: [(&str, Guid); 9] = [
+const PROPERTY_SETS: [(&str, Guid); 10] = [
+    (attributes::EXPIRING_DELEGATE, names::PERSONAL_INFORMATION),
     (attributes::PUBLIC_DELEGATES, names::PERSONAL_INFORMATION),
     (attributes::PROXY_ADDRESSES, names::PUBLIC_INFORMATION),
     (attributes::MAIL, names::PUBLIC_INFORMATION),
@@ -189,10 +190,12 @@ fn class_of(record: &Record) -> Class {
 }
 
 fn write(snapshot: &Snapshot, caller: &Caller, on: ObjectId, name: &str) -> Result<(), Fault> {
-    if name.eq_ignore_ascii_case(attributes::DESCRIPTOR) {
+    // The end of a grant is a change of permissions as the grant is.
+    if [attributes::DESCRIPTOR, attributes::EXPIRING_GRANT].iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return require(snapshot, caller, on, Action::WriteDac, "change permissions of");
     }
-    if name.eq_ignore_ascii_case(attributes::MAILBOX_DESCRIPTOR) {
+    let of_mailbox = [attributes::MAILBOX_DESCRIPTOR, attributes::EXPIRING_MAILBOX_GRANT];
+    if of_mailbox.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return mailbox_permissions(snapshot, caller, on);
     }
     let Some(object) = snapshot.object(on) else { return Ok(()) };

@@ -48,7 +48,9 @@ impl Endpoint {
             match DataDirectory::open(directory, Absent::Refuse) {
                 Ok(data) => {
                     let options = options(&data);
-                    return Ok(Endpoint::Local(Box::new(Service::open(data, options)?)));
+                    let service = Service::open(data, options)?;
+                    service.expire()?;
+                    return Ok(Endpoint::Local(Box::new(service)));
                 }
                 Err(DataError::Locked { .. }) if start.elapsed() < patience => {
                     thread::sleep(Duration::from_millis(50));

@@ -19,6 +19,7 @@ mod documents;
 mod domains;
 mod endpoint;
 pub mod error;
+mod expiry;
 mod explain;
 mod groups;
 mod history;

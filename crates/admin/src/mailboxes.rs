@@ -93,10 +93,16 @@ pub fn change_delegates(asked: Asked<'_>, delegates: &Delegates, add: bool) -> R
         let guid = guid_of(snapshot, id).ok_or_else(|| Fault::new(FaultKind::NotFound, "the object is gone"))?;
         let links = links(snapshot, &delegates.delegates)?;
         let names = delegates.delegates.join(", ");
+        let targets = links.iter().filter_map(|link| directory::parse_link(link));
+        let what: Vec<String> = targets.map(|guid| guid.to_string()).collect();
+        let until = (delegates.until.filter(|_| add), asked.service.now());
+        let end = crate::expiry::schedule(snapshot, id, a::EXPIRING_DELEGATE, &what, |_| false, until)?;
         let (added, removed) = if add { (links, Vec::new()) } else { (Vec::new(), links) };
         let change = Change::Values { guid, attribute: a::PUBLIC_DELEGATES.to_owned(), add: added, remove: removed };
         let word = if add { "may now" } else { "may no longer" };
-        Ok(Plan::new(format!("{names} {word} send on behalf of {}", snapshot.dn(id)), vec![change]))
+        let end = end.map(|end| Change::Modify { guid, attributes: vec![end] });
+        let changes = std::iter::once(change).chain(end).collect();
+        Ok(Plan::new(format!("{names} {word} send on behalf of {}", snapshot.dn(id)), changes))
     })
 }
 

@@ -441,6 +441,9 @@ pub struct PermissionChange {
     /// Inherit to objects of this class below (`user`, `group`, …), not to the object itself.
     #[serde(default)]
     pub inherit_to: Option<String>,
+    /// It ends at this time, milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
 }
 
 /// Who has which right on an object.
@@ -465,6 +468,9 @@ pub struct MailboxPermissionChange {
     /// Deny instead of allow.
     #[serde(default)]
     pub deny: bool,
+    /// It ends at this time, milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
 }
 
 /// Delegates of an owner.
@@ -474,6 +480,9 @@ pub struct Delegates {
     pub identity: String,
     /// Who may send on behalf.
     pub delegates: Vec<String>,
+    /// It ends at this time, milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
 }
 
 /// Which decision.

@@ -9,6 +9,7 @@ use rights::admin::Action;
 use crate::accounts::guid_of;
 use crate::authorize::require;
 use crate::error::{Fault, FaultKind};
+use crate::expiry;
 use crate::mailboxes::owner;
 use crate::operations::{MailboxPermissionChange, PermissionChange, PermissionGet};
 use crate::response::{PermissionRow, Permissions, Response};
@@ -38,11 +39,17 @@ pub fn change(asked: Asked<'_>, change: &PermissionChange, add: bool) -> Result<
             (false, _) => "taken from",
         };
         let mut plan = Plan::new(format!("{rights} on {dn} {word} {name}"), Vec::new());
-        if !changed {
+        let what: Vec<String> = aces.iter().map(expiry::of_ace).collect();
+        let until = (change.until.filter(|_| add), asked.service.now());
+        let end = expiry::schedule(snapshot, id, a::EXPIRING_GRANT, &what, |_| false, until)?;
+        if !changed && end.is_none() {
             plan.done.warnings.push("the entry was there already: nothing changed".into());
             return Ok(plan);
         }
-        let attributes = vec![(a::DESCRIPTOR.to_owned(), vec![descriptor.to_bytes()])];
+        let mut attributes = Vec::from_iter(end);
+        if changed {
+            attributes.push((a::DESCRIPTOR.to_owned(), vec![descriptor.to_bytes()]));
+        }
         let guid = guid_of(snapshot, id).ok_or_else(|| Fault::new(FaultKind::NotFound, "the object is gone"))?;
         plan.changes.push(Change::Modify { guid, attributes });
         if add {
@@ -132,6 +139,9 @@ pub fn change_mailbox(asked: Asked<'_>, change: &MailboxPermissionChange, add: b
             Some(descriptor) => SecurityDescriptor::clone(&descriptor),
             None => return Err(unreadable(snapshot, id)),
         };
+        let end = (change.until.filter(|_| add), asked.service.now());
+        let same = |other: &str| expiry::is_about(other, &ace);
+        let end = expiry::schedule(snapshot, id, a::EXPIRING_MAILBOX_GRANT, &[expiry::of_ace(&ace)], same, end)?;
         let changed = if add {
             edit_dacl(&mut descriptor, &[ace], true)
         } else {
@@ -151,8 +161,11 @@ pub fn change_mailbox(asked: Asked<'_>, change: &MailboxPermissionChange, add: b
             (false, _) => "taken from",
         };
         let mut plan = Plan::new(format!("{rights} on the mailbox of {dn} {word} {name}"), Vec::new());
+        let mut attributes = Vec::from_iter(end);
         if changed {
-            let attributes = vec![(a::MAILBOX_DESCRIPTOR.to_owned(), vec![descriptor.to_bytes()])];
+            attributes.push((a::MAILBOX_DESCRIPTOR.to_owned(), vec![descriptor.to_bytes()]));
+        }
+        if !attributes.is_empty() {
             plan.changes.push(Change::Modify { guid, attributes });
         } else {
             plan.done.warnings.push("the entry was there already: nothing changed".into());
@@ -162,7 +175,7 @@ pub fn change_mailbox(asked: Asked<'_>, change: &MailboxPermissionChange, add: b
 }
 
 /// Clears bits in a trustee's explicit entries of one kind; entries without bits go. Whether anything changed.
-fn take_away(descriptor: &mut SecurityDescriptor, trustee: &Sid, mask: AccessMask, deny: bool) -> bool {
+pub(crate) fn take_away(descriptor: &mut SecurityDescriptor, trustee: &Sid, mask: AccessMask, deny: bool) -> bool {
     let Some(dacl) = &mut descriptor.dacl else { return false };
     let mut changed = false;
     for ace in dacl.aces.iter_mut().filter(|ace| ace.sid == *trustee && ace.is_deny() == deny) {
@@ -191,6 +204,11 @@ fn listed(
 ) -> Permissions {
     let sd = descriptor.sd();
     let aces = sd.dacl.iter().flat_map(|dacl| &dacl.aces).enumerate();
+    let ends = if mailbox { a::EXPIRING_MAILBOX_GRANT } else { a::EXPIRING_GRANT };
+    let until = |ace: &Ace| {
+        let time = expiry::until(snapshot, id, ends, &expiry::of_ace(ace))?;
+        jiff::Timestamp::from_millisecond(time).ok().map(|time| time.to_string())
+    };
     let rows = aces
         .filter(|(_, ace)| only.is_none_or(|sid| ace.sid == *sid))
         .map(|(index, ace)| {
@@ -204,6 +222,7 @@ fn listed(
                 effective: ace.is_effective(),
                 inherited_by: if mailbox { None } else { words::inherited_by(ace) },
                 sddl: words::sddl(snapshot, ace),
+                until: (!ace.is_inherited()).then(|| until(ace)).flatten(),
             }
         })
         .collect();

@@ -284,6 +284,9 @@ pub struct PermissionRow {
     pub inherited_by: Option<String>,
     /// The entry in SDDL.
     pub sddl: String,
+    /// When it ends, ISO 8601; none: not by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// A message that waits.

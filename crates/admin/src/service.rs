@@ -206,6 +206,20 @@ impl Service {
         Ok(objects)
     }
 
+    /// Makes the changes that `plan` finds, as SYSTEM, with nobody else in between.
+    pub(crate) fn change_as_system(
+        &self,
+        comment: &str,
+        plan: impl FnOnce(&Snapshot) -> Vec<Change>,
+    ) -> Result<(), Fault> {
+        let mut store = lock(&self.store);
+        let changes = plan(&self.snapshot());
+        if !changes.is_empty() {
+            self.commit_locked(&mut store, &well_known::SYSTEM, comment, changes)?;
+        }
+        Ok(())
+    }
+
     /// Sets the hash of an account's password.
     pub fn set_credential(&self, account: &Guid, phc: &str) -> Result<(), Fault> {
         lock(&self.store).set_credential(account, phc)?;

@@ -68,6 +68,7 @@ fn grant(on: &str, right: &str, deny: bool, inherit_to: Option<&str>) -> op::Per
         rights: vec![right.to_owned()],
         deny,
         inherit_to: inherit_to.map(str::to_owned),
+        until: None,
     }
 }
 
@@ -124,7 +125,7 @@ fn changing_needs_write_property_and_a_denial_comes_first() {
 fn an_owner_names_his_own_delegates() {
     let (_folder, service) = organization();
     ask(&service, ROOT, user("zoe", Some("OU=Staff")));
-    let delegates = |owner: &str| op::Delegates { identity: owner.into(), delegates: vec!["zoe".into()] };
+    let delegates = |owner: &str| op::Delegates { identity: owner.into(), delegates: vec!["zoe".into()], until: None };
     ask(&service, HELPER, R::DelegateAdd(delegates("helper")));
     refused(&service, HELPER, R::DelegateAdd(delegates("zoe")));
 }
@@ -155,6 +156,7 @@ fn mailbox_rights_are_not_the_owners_to_give() {
             trustee: "zoe".into(),
             rights: vec!["full-access".into()],
             deny: false,
+            until: None,
         })
     };
     refused(&service, HELPER, full_access("helper"));

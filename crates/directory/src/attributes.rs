@@ -149,6 +149,9 @@ attributes! {
     DATA_TIMEOUT "procuraDataTimeout" Integer, one, "On a receive connector: seconds until the next piece of a message.";
     CONNECTOR_USAGE "procuraUsage" Text, one, "Usage type that a connector was made with: Client, Internet, Internal, Partner, Custom.";
     SECURE_DOMAINS "procuraSecureDomains" Text, many, "On the organization: domains whose mail must come with their certificate.";
+    EXPIRING_GRANT "procuraExpiringGrant" Text, many, "ACEs of nTSecurityDescriptor that go at a time: milliseconds since the Unix epoch, a space, the ACE in base64.";
+    EXPIRING_MAILBOX_GRANT "procuraExpiringMailboxGrant" Text, many, "ACEs of the mailbox descriptor that go at a time, written likewise.";
+    EXPIRING_DELEGATE "procuraExpiringDelegate" Text, many, "Delegates that go at a time: milliseconds since the Unix epoch, a space, the delegate's objectGUID.";
     LEGACY_POLICY "procuraLegacySendAs" Boolean, one, "On a database or server: Full Mailbox Access implies Send As, as before the separation. FALSE when absent.";
 }
 

@@ -96,6 +96,20 @@ impl Index {
         self.runs.is_empty() && self.overlay.is_empty()
     }
 
+    /// Keys from `from` up to `to`, in ascending order, each once. Some may have no rows any more.
+    pub(crate) fn keys(&self, from: u64, to: u64) -> impl Iterator<Item = u64> + '_ {
+        let mut next = Some(from);
+        std::iter::from_fn(move || {
+            let at = next?;
+            let in_run = |run: &Arc<Run>| run.keys.get(run.keys.partition_point(|key| *key < at)).copied();
+            let in_runs = self.runs.iter().filter_map(in_run).min();
+            let in_overlay = self.overlay.range((at, 0)..).next().map(|((key, _), _)| *key);
+            let key = in_runs.into_iter().chain(in_overlay).min().filter(|key| *key <= to)?;
+            next = key.checked_add(1);
+            Some(key)
+        })
+    }
+
     /// Whether the entry is there.
     pub(crate) fn contains(&self, key: u64, id: u32) -> bool {
         if let Some(present) = self.overlay.get(&(key, id)) {
@@ -243,6 +257,9 @@ mod tests {
                 let expected: Vec<u32> = set.range((key, 0)..=(key, u32::MAX)).map(|(_, id)| *id).collect();
                 prop_assert_eq!(index.get(key).to_vec(), expected);
             }
+            let keys: Vec<u64> = index.keys(3, 30).filter(|key| !index.get(*key).is_empty()).collect();
+            let expected: BTreeSet<u64> = set.range((3, 0)..=(30, u32::MAX)).map(|(key, _)| *key).collect();
+            prop_assert_eq!(keys, expected.into_iter().collect::<Vec<_>>());
             for (key, id) in &set {
                 prop_assert!(index.contains(*key, *id));
             }

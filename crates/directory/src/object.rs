@@ -216,6 +216,15 @@ impl Object {
         self.values(number::SID_HISTORY).filter_map(|value| Sid::parse(value).ok().map(|(sid, _)| sid))
     }
 
+    /// When grants on it end, in milliseconds since the Unix epoch.
+    pub(crate) fn expiries(&self, put: &mut dyn FnMut(u64)) {
+        const EXPIRING: [u16; 3] = [number::EXPIRING_GRANT, number::EXPIRING_MAILBOX_GRANT, number::EXPIRING_DELEGATE];
+        for (_, value) in self.packed().filter(|(number, _)| EXPIRING.contains(number)) {
+            let time = std::str::from_utf8(value).ok().and_then(|text| text.split(' ').next()?.parse().ok());
+            time.into_iter().for_each(&mut *put);
+        }
+    }
+
     /// The durable attributes, links aside.
     pub(crate) fn attributes(&self, shared: &Shared) -> BTreeMap<String, Vec<Value>> {
         let mut attributes: BTreeMap<String, Vec<Value>> = BTreeMap::new();
@@ -406,6 +415,7 @@ impl Object {
         for sid in self.sid_history() {
             put(Which::SidHistory, hash(&sid));
         }
+        self.expiries(&mut |time| put(Which::Expiring, time));
     }
 }
 
@@ -423,10 +433,11 @@ pub(crate) enum Which {
     Label,
     PrimaryGroup,
     SidHistory,
+    Expiring,
 }
 
 /// Number of variants of [`Which`].
-pub(crate) const INDEXES: usize = 11;
+pub(crate) const INDEXES: usize = 12;
 
 /// The key of an address as written: that of its canonical form.
 fn address_key(text: &str) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! The [`Snapshot`]: the whole directory at one version.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use acl::{Guid, SecurityDescriptor, Sid, SidId};
@@ -16,7 +16,7 @@ use crate::shared::Shared;
 use crate::token::TokenCache;
 use crate::{
     AcceptedDomain, ChangeBatch, ChangeError, ChangeLog, Class, Config, Descriptor, Domain, LoadError, Loaded, Object,
-    ObjectId, Problem, ReceiveConnector, Record, SendConnector, Value, dn,
+    ObjectId, Problem, ReceiveConnector, Record, SendConnector, Time, Value, dn,
 };
 
 /// A snapshot and the log of the changes that led to it.
@@ -247,6 +247,20 @@ impl Snapshot {
             found.extend(inner);
         }
         found
+    }
+
+    /// When the next time-bound grant ends; none when there is no such grant.
+    pub fn next_expiry(&self) -> Option<Time> {
+        let index = self.index(Which::Expiring);
+        let first = index.keys(0, u64::MAX).find(|key| !index.get(*key).is_empty())?;
+        Some(Time(i64::try_from(first).unwrap_or(i64::MAX)))
+    }
+
+    /// Objects with time-bound grants that have ended at a time.
+    pub fn expired(&self, now: Time) -> BTreeSet<ObjectId> {
+        let index = self.index(Which::Expiring);
+        let Ok(now) = u64::try_from(now.0) else { return BTreeSet::new() };
+        index.keys(0, now).flat_map(|key| index.get(key)).map(ObjectId).collect()
     }
 
     /// The effective descriptor; none when it could not be read (nothing is granted).

@@ -222,6 +222,7 @@ fn grants(snapshot: &Snapshot) -> Result<Vec<R>, Failure> {
             rights: vec![right.to_owned()],
             deny,
             inherit_to: inherit_to.map(str::to_owned),
+            until: None,
         })
     };
     let full_access = |trustee: &str| {
@@ -230,12 +231,14 @@ fn grants(snapshot: &Snapshot) -> Result<Vec<R>, Failure> {
             trustee: trustee.to_owned(),
             rights: vec!["full-access".to_owned()],
             deny: false,
+            until: None,
         })
     };
     Ok(vec![
         R::DelegateAdd(op::Delegates {
             identity: "ceo@example.com".to_owned(),
             delegates: vec!["EXAMPLE\\alice".to_owned(), "EXAMPLE\\dave".to_owned()],
+            until: None,
         }),
         full_access("EXAMPLE\\dave"),
         full_access("EXAMPLE\\erin"),

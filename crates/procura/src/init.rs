@@ -107,7 +107,8 @@ pub fn set_on_connector(changes: &mut [Change], name: &str, attribute: &str, val
     }
 }
 
-fn everywhere(port: u16) -> Vec<SocketAddr> {
+/// All addresses of the machine, both families.
+pub fn everywhere(port: u16) -> Vec<SocketAddr> {
     vec![
         SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
         SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port),
@@ -129,7 +130,8 @@ fn qualified(name: &str, domain: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.{domain}") }
 }
 
-fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+/// Writes a file that does not exist yet, for its owner only.
+pub fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(text.as_bytes())?;

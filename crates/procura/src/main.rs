@@ -68,6 +68,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
             return sd::run(command, json, &mut |name| descriptor(&global, name));
         }
         Command::Tool(tool) => return cli::run::run(&global, tool),
+        Command::Lifecycle(command) => cli::lifecycle::run(&global, command)?,
         command => return ask(&global, command),
     }
     Ok(ExitCode::SUCCESS)

@@ -88,7 +88,7 @@ struct Everything {
     socket: SocketServer,
     shared: Arc<Shared>,
     queue: Queue,
-    protector: Sender<()>,
+    timers: [Sender<()>; 2],
 }
 
 fn start(node: &Node, service: &Arc<Service>, certificate: Option<Arc<CertifiedKey>>) -> Result<Everything, Failure> {
@@ -125,7 +125,8 @@ fn start(node: &Node, service: &Arc<Service>, certificate: Option<Arc<CertifiedK
     let socket = SocketServer::start(&path, everybody, answer)
         .map_err(|e| Failure::new(format!("{}: {e}", path.display())).help("check [admin] socket"))?;
     let protector = protect_regularly(Arc::clone(service), u64::from(config.admin.protect_minutes))?;
-    Ok(Everything { server, socket, shared, queue, protector })
+    let expirer = expire_in_time(Arc::clone(service))?;
+    Ok(Everything { server, socket, shared, queue, timers: [protector, expirer] })
 }
 
 /// The certificate of `[tls]`, if one is configured.
@@ -230,7 +231,7 @@ impl Everything {
             })
             .map_err(|e| Failure::new(e.to_string()))?;
         self.server.wait();
-        drop(self.protector);
+        drop(self.timers);
         drop(self.socket);
         self.shared.audit().flush();
         self.queue.close();
@@ -281,6 +282,32 @@ fn protect_regularly(service: Arc<Service>, minutes: u64) -> Result<Sender<()>, 
                     Err(fault) => tracing::error!("AdminSDHolder: {fault}"),
                 }
                 match stopped.recv_timeout(Duration::from_secs(minutes * 60)) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        })
+        .map_err(|e| Failure::new(e.to_string()))?;
+    Ok(stop)
+}
+
+/// Takes time-bound grants back when they end. It ends when what is returned is dropped.
+fn expire_in_time(service: Arc<Service>) -> Result<Sender<()>, Failure> {
+    /// A grant that is made meanwhile may end before the one that is waited for.
+    const LOOK: Duration = Duration::from_millis(500);
+    let (stop, stopped) = channel::<()>();
+    thread::Builder::new()
+        .name("expiry".into())
+        .spawn(move || {
+            loop {
+                match service.expire() {
+                    Ok(0) => {}
+                    Ok(count) => tracing::info!(count, "time-bound grants ended"),
+                    Err(fault) => tracing::error!("time-bound grants: {fault}"),
+                }
+                let next = service.next_expiry().map(|next| next.0.saturating_sub(service.now().0).max(1) as u64);
+                let wait = next.map_or(LOOK, |left| Duration::from_millis(left).min(LOOK));
+                match stopped.recv_timeout(wait) {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
                 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::lifecycle::Lifecycle;
 use super::tools::Tool;
 use crate::sd::SdCommand;
 
@@ -103,6 +104,8 @@ pub enum Command {
     Sd(SdCommand),
     #[command(flatten)]
     Tool(Tool),
+    #[command(flatten)]
+    Lifecycle(Lifecycle),
     /// Load generators
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -430,6 +433,9 @@ pub struct Import {
     pub map: Option<PathBuf>,
 }
 
+/// Help of `--until`.
+const UNTIL: &str = "It ends by itself: after 90d or 8h, or at 2027-01-31T18:00 or 2027-01-31";
+
 #[derive(Debug, Args)]
 pub struct Grant {
     /// The object: any of its names
@@ -454,7 +460,12 @@ pub enum PermissionCommand {
     #[command(
         after_help = "Examples:\n  procura permission add ceo --user alice --right 'Send As'\n  procura permission add OU=Staff --user goodadmin --right 'Send As' --inherit-to user"
     )]
-    Add(Grant),
+    Add {
+        #[command(flatten)]
+        grant: Grant,
+        #[arg(long, value_name = "TIME", help = UNTIL)]
+        until: Option<String>,
+    },
     /// Take a grant, or a denial, away
     Remove(Grant),
     /// Who has which right on an object
@@ -485,7 +496,12 @@ pub struct MailboxGrant {
 #[derive(Debug, Subcommand)]
 pub enum MailboxPermissionCommand {
     /// Grant or deny
-    Add(MailboxGrant),
+    Add {
+        #[command(flatten)]
+        grant: MailboxGrant,
+        #[arg(long, value_name = "TIME", help = UNTIL)]
+        until: Option<String>,
+    },
     /// Take a grant, or a denial, away
     Remove(MailboxGrant),
     /// Who has which right on a mailbox
@@ -504,6 +520,8 @@ pub enum DelegateCommand {
         /// Who may send on behalf of the owner
         #[arg(required = true)]
         delegates: Vec<String>,
+        #[arg(long, value_name = "TIME", help = UNTIL)]
+        until: Option<String>,
     },
     /// Remove delegates
     Remove {

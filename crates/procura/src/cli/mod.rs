@@ -4,6 +4,7 @@ pub mod args;
 mod diff;
 pub mod fault;
 mod html;
+pub mod lifecycle;
 pub mod output;
 pub mod pages;
 pub mod requests;

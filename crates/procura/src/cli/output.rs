@@ -192,7 +192,11 @@ fn permission(row: &PermissionRow) -> Vec<String> {
         row.trustee.clone(),
         row.rights.join(", "),
         on,
-        row.inherited_from.clone().unwrap_or_default(),
+        match (&row.inherited_from, &row.until) {
+            (Some(from), _) => from.clone(),
+            (None, Some(until)) => format!("ends {until}"),
+            (None, None) => String::new(),
+        },
     ]
 }
 

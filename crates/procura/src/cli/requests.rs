@@ -42,21 +42,28 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
             R::PasswordSet(op::PasswordSet { identity: user, password })
         }
         Command::Permission(command) => match command {
-            PermissionCommand::Add(grant) => R::PermissionAdd(permission(grant)),
+            PermissionCommand::Add { grant, until } => {
+                R::PermissionAdd(op::PermissionChange { until: time(until)?, ..permission(grant) })
+            }
             PermissionCommand::Remove(grant) => R::PermissionRemove(permission(grant)),
             PermissionCommand::Get { object, trustee } => {
                 R::PermissionGet(op::PermissionGet { identity: object, trustee })
             }
         },
         Command::MailboxPermission(command) => match command {
-            MailboxPermissionCommand::Add(grant) => R::MailboxPermissionAdd(mailbox_permission(grant)),
+            MailboxPermissionCommand::Add { grant, until } => R::MailboxPermissionAdd(op::MailboxPermissionChange {
+                until: time(until)?,
+                ..mailbox_permission(grant)
+            }),
             MailboxPermissionCommand::Remove(grant) => R::MailboxPermissionRemove(mailbox_permission(grant)),
             MailboxPermissionCommand::Get { mailbox } => R::MailboxPermissionGet(op::Target { identity: mailbox }),
         },
         Command::SendOnBehalf(command) => match command {
-            DelegateCommand::Add { owner, delegates } => R::DelegateAdd(op::Delegates { identity: owner, delegates }),
+            DelegateCommand::Add { owner, delegates, until } => {
+                R::DelegateAdd(op::Delegates { identity: owner, delegates, until: time(until)? })
+            }
             DelegateCommand::Remove { owner, delegates } => {
-                R::DelegateRemove(op::Delegates { identity: owner, delegates })
+                R::DelegateRemove(op::Delegates { identity: owner, delegates, until: None })
             }
             DelegateCommand::Get { owner } => R::DelegateGet(op::Target { identity: owner }),
         },
@@ -77,6 +84,7 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         | Command::Import(_)
         | Command::Bench(_)
         | Command::Tool(_)
+        | Command::Lifecycle(_)
         | Command::Sd(_) => {
             return Err(Failure::new("this command is no request to the service"));
         }
@@ -198,12 +206,17 @@ fn list(args: ListArgs) -> op::List {
 
 fn permission(grant: Grant) -> op::PermissionChange {
     let Grant { object, trustee, rights, deny, inherit_to } = grant;
-    op::PermissionChange { identity: object, trustee, rights, deny, inherit_to }
+    op::PermissionChange { identity: object, trustee, rights, deny, inherit_to, until: None }
 }
 
 fn mailbox_permission(grant: MailboxGrant) -> op::MailboxPermissionChange {
     let MailboxGrant { mailbox, trustee, rights, deny } = grant;
-    op::MailboxPermissionChange { identity: mailbox, trustee, rights, deny }
+    op::MailboxPermissionChange { identity: mailbox, trustee, rights, deny, until: None }
+}
+
+/// The time of `--until`: milliseconds since the Unix epoch.
+fn time(until: Option<String>) -> Result<Option<i64>, Failure> {
+    until.map(|text| super::lifecycle::time(&text, jiff::Timestamp::now())).transpose()
 }
 
 fn domain_kind(kind: DomainKind) -> op::DomainKind {

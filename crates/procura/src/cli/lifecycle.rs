@@ -1,0 +1,160 @@
+//! Commands about the directory as a whole: generate one, back it up, restore it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use admin::{Absent, DataDirectory};
+use clap::{Args, Subcommand};
+use directory::organization::Usage;
+use directory::{Record, Time, ldif};
+use generate::{Forest, Plan};
+use indicatif::{ProgressBar, ProgressStyle};
+use rights::PermissionGroup;
+use store::DirectoryStore;
+
+use super::args::Global;
+use super::fault::Failure;
+use super::run::named;
+use crate::config::keys;
+use crate::init;
+
+#[derive(Debug, Subcommand)]
+pub enum Lifecycle {
+    /// Generate an organization of any size, the same from the same seed: for tests and benchmarks
+    Generate(Generate),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  procura generate --seed 1 --mailboxes 1000000 --into /var/tmp/large\n  procura generate --mailboxes 5000 --out forest.ldif"
+)]
+pub struct Generate {
+    /// The same seed gives the same organization
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Number of mailboxes
+    #[arg(long, default_value_t = 1000)]
+    pub mailboxes: u32,
+    /// Domain of the organization and of all addresses
+    #[arg(long, default_value = "example.com")]
+    pub domain: String,
+    /// Write LDIF to this file; - is standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "into", required_unless_present = "into")]
+    pub out: Option<PathBuf>,
+    /// Create this data directory
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+}
+
+/// Runs a command.
+pub fn run(global: &Global, command: Lifecycle) -> Result<(), Failure> {
+    let _ = global;
+    match command {
+        Lifecycle::Generate(arguments) => generate(&arguments),
+    }
+}
+
+fn generate(arguments: &Generate) -> Result<(), Failure> {
+    let connectors = [
+        ("Client", Usage::Client, 587, PermissionGroup::ExchangeUsers),
+        ("Internet", Usage::Internet, 25, PermissionGroup::AnonymousUsers),
+    ];
+    let connectors =
+        connectors.map(|(name, usage, port, group)| init::connector(name, usage, init::everywhere(port), group));
+    let plan = Plan {
+        seed: arguments.seed,
+        mailboxes: arguments.mailboxes,
+        domain: arguments.domain.clone(),
+        server: format!("mail.{}", arguments.domain),
+        connectors: connectors.into(),
+    };
+    let forest = Forest::new(plan).map_err(|e| Failure::new(e.to_string()))?;
+    let bar = ProgressBar::new(forest.len()).with_style(
+        ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    bar.set_message("generating");
+    match (&arguments.into, &arguments.out) {
+        (Some(dir), _) => into_directory(dir, &forest, arguments, bar.wrap_iter(forest.records()))?,
+        (None, Some(path)) => to_ldif(path, bar.wrap_iter(forest.records_with_dn())).map_err(|e| named(path, e))?,
+        (None, None) => {}
+    }
+    bar.finish_and_clear();
+    eprintln!("{} mailboxes, {} units, {} groups", forest.mailboxes(), forest.units(), forest.groups());
+    Ok(())
+}
+
+fn into_directory(
+    dir: &Path,
+    forest: &Forest,
+    arguments: &Generate,
+    records: impl Iterator<Item = Record>,
+) -> Result<(), Failure> {
+    if ["directory.db", "procura.toml"].iter().any(|name| dir.join(name).exists()) {
+        return Err(Failure::new(format!("{} holds an organization already", dir.display()))
+            .help("name a new directory with --into"));
+    }
+    let data = DataDirectory::open(dir, Absent::Create)?;
+    let hostname = format!("\"mail.{}\"", arguments.domain);
+    let set = [("node.hostname", hostname), ("node.data", "\".\"".to_owned())];
+    init::write_new(&data.path().join("procura.toml"), &keys::commented(&set))?;
+    let stored = |error| Failure::from(admin::Fault::from(error));
+    let mut store = DirectoryStore::open(&data.path().join("directory.db")).map_err(stored)?;
+    let comment = format!("procura generate --seed {} --mailboxes {}", arguments.seed, forest.mailboxes());
+    store.fill(&acl::well_known::SYSTEM, Time(0), &comment, records).map_err(stored)?;
+    Ok(())
+}
+
+fn to_ldif(path: &Path, records: impl Iterator<Item = (String, Record)>) -> io::Result<()> {
+    let out: Box<dyn Write> =
+        if path == Path::new("-") { Box::new(io::stdout()) } else { Box::new(File::create(path)?) };
+    let mut out = BufWriter::new(out);
+    out.write_all(ldif::write([]).as_bytes())?;
+    for (dn, record) in records {
+        let text = ldif::write([(dn.as_str(), &record)]);
+        out.write_all(text.split_once('\n').map_or("", |(_, rest)| rest).as_bytes())?;
+    }
+    out.flush()
+}
+
+/// A time to come: a date, a time, or how long from `now`; in milliseconds since the Unix epoch.
+pub fn time(text: &str, now: jiff::Timestamp) -> Result<i64, Failure> {
+    let wrong = || {
+        Failure::new(format!("`{text}` is no time"))
+            .help("write a date (2027-01-31), a time (2027-01-31T18:00) or how long from now (8h, 90d)")
+    };
+    let text = text.trim();
+    if let Some((number, unit)) = text.char_indices().last().map(|(at, unit)| (&text[..at], unit))
+        && let Ok(count) = number.parse::<i64>()
+        && let Some(seconds) = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400), ('w', 604_800)]
+            .iter()
+            .find_map(|(own, seconds)| (*own == unit).then_some(*seconds))
+    {
+        let millis = count.checked_mul(seconds * 1_000).and_then(|time| time.checked_add(now.as_millisecond()));
+        return millis.ok_or_else(wrong);
+    }
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.as_millisecond());
+    }
+    let local: jiff::civil::DateTime = text.parse().map_err(|_| wrong())?;
+    let zoned = local.to_zoned(jiff::tz::TimeZone::system()).map_err(|_| wrong())?;
+    Ok(zoned.timestamp().as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_date_a_time_or_how_long_from_now() {
+        let now: jiff::Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let at =
+            |text: &str| time(text, now).map(|millis| jiff::Timestamp::from_millisecond(millis).unwrap().to_string());
+        assert_eq!(at("8h").unwrap(), "2026-11-22T18:00:00Z");
+        assert_eq!(at("90d").unwrap(), "2027-02-20T10:00:00Z");
+        assert_eq!(at("2027-01-31T18:00:00Z").unwrap(), "2027-01-31T18:00:00Z");
+        assert!(at("2027-01-31").unwrap().starts_with("2027-01-3"));
+        assert!(at("soon").is_err() && at("99999999999999999999d").is_err() && at("").is_err());
+    }
+}
