@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use admin::operations::HolderRow;
 
+use super::shown::short;
+
 /// Rows that a browser still handles well; what is beyond is counted.
 const MAX_ROWS: usize = 50_000;
 
@@ -75,7 +77,8 @@ fn row(text: &mut String, row: &HolderRow) {
         (false, true) => ("allow", "allowed"),
         (false, false) => ("idle", "no effect"),
     };
-    let mut from = row.inherited_from.clone().unwrap_or_default();
+    let origin = row.inherited_from.as_deref().unwrap_or_default();
+    let mut from = short(origin).to_owned();
     if row.path.len() > 1 {
         from = format!("{} {from}", row.path.join(" › "));
     }
@@ -85,12 +88,13 @@ fn row(text: &mut String, row: &HolderRow) {
     }
     let _ = writeln!(
         text,
-        "<tr class=\"{class}\"><td title=\"{}\">{}</td><td>{}</td><td><i>{verdict}</i></td><td>{}</td><td>{}</td>\
+        "<tr class=\"{class}\"><td title=\"{}\">{}</td><td>{}</td><td><i>{verdict}</i></td><td>{}</td><td title=\"{}\">{}</td>\
          <td><code>{}</code></td></tr>",
         escaped(&row.trustee_sid),
         escaped(&row.trustee),
         escaped(right),
         escaped(&via),
+        escaped(origin),
         escaped(&from),
         escaped(row.ace.as_deref().unwrap_or_default())
     );
@@ -136,7 +140,9 @@ td i{font-style:normal;font-weight:600}
 .allow i{color:var(--good)}
 .deny i{color:var(--bad)}
 .idle{color:var(--soft)}
-code{font-size:.78rem;color:var(--soft);word-break:break-all}
+td:nth-child(-n+4),code{white-space:nowrap}
+td:last-child,th:last-child{padding-right:0}
+code{font-size:.78rem;color:var(--soft)}
 @media print{body{max-width:none;background:#fff}input{display:none}article{break-inside:avoid}}
 ";
 

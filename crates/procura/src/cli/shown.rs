@@ -51,7 +51,7 @@ fn holders(rows: &[HolderRow]) -> String {
 }
 
 /// Objects of the organization by their own name: their distinguished names are long and begin alike.
-fn short(dn: &str) -> &str {
+pub(super) fn short(dn: &str) -> &str {
     if !dn.contains(",CN=Microsoft Exchange,CN=Services,") {
         return dn;
     }
