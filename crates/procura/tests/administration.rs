@@ -222,9 +222,22 @@ fn connector_dn(data: &Path, name: &str) -> String {
     listed["dn"].as_str().unwrap().to_owned()
 }
 
+/// A command of another user. It runs a copy beside the configuration: a checkout below a home directory can be closed to
+/// everybody else.
 fn as_user(uid: u32, config: &Path) -> std::process::Command {
-    let mut command = command();
-    command.uid(uid).gid(uid).arg("--config").arg(config);
+    let original = command();
+    let copy = config.with_file_name("procura");
+    if !copy.exists() {
+        fs::copy(original.get_program(), &copy).unwrap();
+    }
+    let mut command = std::process::Command::new(copy);
+    for (name, value) in original.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.current_dir("/").uid(uid).gid(uid).arg("--config").arg(config);
     command
 }
 
