@@ -134,18 +134,18 @@ fn run(sd: &SecurityDescriptor, token: &Token, request: &Request<'_>, tree: &Tre
     let Some(restricting) = &token.restricting else { return verdict };
     trace.step(Step::Restricting);
     let restricted = Pass { sids: restricting, deny_only: &[], ..normal }.run(tree, trace);
-    both(verdict, restricted, request)
+    both(verdict, restricted)
 }
 
 /// What two passes both grant.
-fn both(first: Verdict, second: Verdict, request: &Request<'_>) -> Verdict {
+fn both(first: Verdict, second: Verdict) -> Verdict {
     let nodes = first.nodes.iter().zip(&second.nodes).map(|(a, b)| *a & *b).collect();
     let decided = if first.is_allowed() { &second } else { &first };
     let mut verdict = Verdict { nodes, ..decided.clone() };
     if first.is_allowed() && second.is_allowed() {
         verdict.granted = first.granted & second.granted;
         // With MAXIMUM_ALLOWED each pass may have granted something, and both together nothing.
-        if verdict.granted.is_empty() && request.access.intersects(AccessMask::MAXIMUM_ALLOWED) {
+        if verdict.granted.is_empty() {
             verdict.outcome = Outcome::None;
         }
     }

@@ -288,7 +288,7 @@ impl CompiledDacl {
         let mut denied = 0;
         for (sid, mask, meta) in self.entries() {
             let counts = meta.object_type() == 0 || meta.is_deny();
-            if counts && mask & !(granted | denied) != 0 && self.matches(meta, sid, token, who) {
+            if counts && self.matches(meta, sid, token, who) {
                 if meta.is_deny() {
                     denied |= mask & !granted;
                 } else {

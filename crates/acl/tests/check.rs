@@ -220,6 +220,14 @@ fn both_halves_may_be_granted_something_and_together_nothing() {
 }
 
 #[test]
+fn a_deny_in_one_half_is_a_deny() {
+    let token = Token { restricting: Some(vec![well_known::EVERYONE]), ..administrators() };
+    let request = Request::new(AccessMask::MAXIMUM_ALLOWED | AccessMask::READ_PROPERTY);
+    let verdict = check(&sd("D:(A;;RP;;;BA)(D;;RP;;;WD)(A;;WP;;;WD)"), &token, &request).unwrap();
+    assert_eq!((verdict.outcome, verdict.ace), (Outcome::Deny, Some(1)));
+}
+
+#[test]
 fn the_trace_says_which_entry_decided_each_right() {
     let mut steps: Vec<Step> = Vec::new();
     let descriptor = sd("O:BAD:(A;;RP;;;BA)(A;;CC;;;BA)(A;;WPCR;;;BA)(D;;WP;;;BA)");
@@ -291,10 +299,13 @@ fn two_rights_with_one_fingerprint_are_told_apart() {
 #[test]
 fn a_list_that_nobody_could_have_stored_grants_nothing() {
     let ace = acl::Ace::allow(well_known::EVERYONE, AccessMask::DS_FULL_CONTROL);
-    let huge = SecurityDescriptor::with_dacl(acl::Acl::new(vec![ace; 70_000]));
+    let list = |count| SecurityDescriptor::with_dacl(acl::Acl::new(vec![ace.clone(); count]));
+    let longest = CompiledDacl::compile(&list(65_535), &mut |_| SidId(7));
+    let huge = list(65_536);
     let dacl = CompiledDacl::compile(&huge, &mut |_| SidId(7));
     let token: SidSet = [SidId(7)].into_iter().collect();
     let who = Principals { is_self: true, is_owner: true };
+    assert!(longest.access(&token, who, AccessMask(0x10)).is_allowed());
     assert_eq!(dacl.access(&token, who, AccessMask(0x10)).outcome, Outcome::None);
     assert_eq!(dacl.access(&token, who, AccessMask(0x2_0000)).outcome, Outcome::None);
     assert_eq!(dacl.control_access(&token, who, &names::SEND_AS).outcome, Outcome::None);
