@@ -316,7 +316,12 @@ fn a_list_that_nobody_could_have_stored_grants_nothing() {
 fn a_compiled_dacl_is_small() {
     let aces = "(OA;;CR;ab721a54-1e2f-11d0-9819-00aa0040529b;;BA)".repeat(50);
     let dacl = CompiledDacl::compile(&sd(&format!("D:{aces}")), &mut |_| SidId(7));
-    assert!(dacl.heap_size() <= 50 * 20 + 40, "{}", dacl.heap_size());
+    // A right costs 28 bytes, an entry 12, one that holds a control right 8 more.
+    assert_eq!(dacl.heap_size(), 28 + 50 * 20);
+    let conditional = CompiledDacl::compile(&sd("D:(XA;;RP;;;BA;(x))(XA;;RP;;;BA;(x))"), &mut |_| SidId(7));
+    assert_eq!(conditional.heap_size(), 4 + 2 * 12 + 2 * 24);
+    let null = CompiledDacl::compile(&sd("D:NO_ACCESS_CONTROL"), &mut |_| SidId(7));
+    assert_eq!(null.heap_size(), 4);
 }
 
 #[test]
