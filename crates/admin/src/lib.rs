@@ -11,6 +11,7 @@
 
 mod accounts;
 mod authorize;
+mod backup;
 mod caller;
 mod check;
 pub mod data;

@@ -81,6 +81,8 @@ pub enum Request {
     OuAdd(OuAdd),
     /// Set a password.
     PasswordSet(PasswordSet),
+    /// Write a backup.
+    Backup(Backup),
     /// Bring a piece of an LDIF file.
     ImportData(ImportData),
     /// Import what was brought, a batch at a time.
@@ -392,6 +394,13 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// Writes a backup, on the machine of the service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Backup {
+    /// The new file, absolute.
+    pub file: std::path::PathBuf,
 }
 
 /// A new password.

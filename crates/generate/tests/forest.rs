@@ -85,3 +85,30 @@ fn shares_of_grants_denials_and_protected_users_are_as_said() {
     assert!((0.7..1.3).contains(&share(&|sd| send_as(sd, false))));
     assert!((4.4..5.6).contains(&share(&|sd| sd.is_dacl_protected())));
 }
+
+#[test]
+fn a_forest_goes_through_ldif_and_comes_back_as_it_was() {
+    use directory::import::{AttributeMap, changes};
+    use directory::{ChangeBatch, Record, Time, ldif};
+
+    let before = load(300);
+    let all: Vec<(String, Record)> =
+        before.objects().map(|(id, _)| (before.dn(id), before.record(id).unwrap())).collect();
+    let text = ldif::write(all.iter().map(|(dn, record)| (dn.as_str(), record)));
+    let mut new_guid = || panic!("each entry has its own");
+    let import = changes(text.as_bytes(), &AttributeMap::default(), &Snapshot::empty(), &mut new_guid).unwrap();
+    assert_eq!(import.warnings, []);
+    let batch =
+        ChangeBatch { author: acl::well_known::SYSTEM, time: Time(0), comment: String::new(), changes: import.changes };
+    let after = Snapshot::empty().apply(&batch).unwrap().snapshot;
+    let records = |snapshot: &Snapshot| {
+        let mut records: Vec<Record> = snapshot.objects().map(|(id, _)| snapshot.record(id).unwrap()).collect();
+        records.sort_by_key(|record| record.guid);
+        records
+    };
+    let (before, after) = (records(&before), records(&after));
+    assert_eq!(before.len(), after.len());
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before, after);
+    }
+}

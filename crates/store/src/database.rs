@@ -77,6 +77,24 @@ impl Database {
         Ok(Database { connection, path: path.to_owned() })
     }
 
+    /// Opens a file that exists, to read it only; it stays as it is.
+    pub(crate) fn open_to_read(path: &Path, kind: &Kind) -> Result<Database, StoreError> {
+        let fault = |error: rusqlite::Error| StoreError::sqlite(path, &error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+        let pragma = |name: &str| -> Result<i64, StoreError> {
+            connection.pragma_query_value(None, name, |row| row.get(0)).map_err(fault)
+        };
+        let (found, known) = (pragma("user_version")?, kind.migrations.len() as i64);
+        if pragma("application_id")? != kind.application_id {
+            return Err(StoreError::Foreign { path: path.to_owned(), expected: kind.name });
+        }
+        if found > known {
+            return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
+        }
+        Ok(Database { connection, path: path.to_owned() })
+    }
+
     /// Puts the file's name to a fault.
     pub(crate) fn fault(&self, error: rusqlite::Error) -> StoreError {
         StoreError::sqlite(&self.path, &error)

@@ -302,6 +302,14 @@ impl DirectoryStore {
         Ok(1)
     }
 
+    /// Writes a copy, as it is now, to a new file.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]; [`StoreError::Database`].
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        crate::backup::copy_of(&self.database.connection, path)
+    }
+
     /// Changes, newest first.
     ///
     /// # Errors

@@ -2,11 +2,13 @@
 //! (`audit.db`), both SQLite with one writer each.
 
 mod audit;
+mod backup;
 mod database;
 mod directory;
 mod encoding;
 mod error;
 
 pub use audit::{AuditEntry, AuditFilter, AuditStore, Retention};
+pub use backup::{Backup, Part, copy};
 pub use directory::{DirectoryStore, HistoryEntry, HistoryFilter};
 pub use error::StoreError;

@@ -4,25 +4,41 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use admin::{Absent, DataDirectory};
+use admin::operations::{self as op, Request};
+use admin::{Absent, DataDirectory, Endpoint};
 use clap::{Args, Subcommand};
 use directory::organization::Usage;
-use directory::{Record, Time, ldif};
+use directory::{Record, Snapshot, Time, ldif};
 use generate::{Forest, Plan};
 use indicatif::{ProgressBar, ProgressStyle};
 use rights::PermissionGroup;
-use store::DirectoryStore;
+use store::{AuditStore, Backup, DirectoryStore};
 
 use super::args::Global;
 use super::fault::Failure;
-use super::run::named;
+use super::run::{call, named, show};
 use crate::config::keys;
 use crate::init;
+use crate::node::{DEFAULT_DATA, Node};
 
 #[derive(Debug, Subcommand)]
 pub enum Lifecycle {
     /// Generate an organization of any size, the same from the same seed: for tests and benchmarks
     Generate(Generate),
+    /// Write directory, history, audit and configuration into one file, also while the server runs
+    #[command(
+        after_help = "Messages that wait for delivery, delivered mail, TLS keys and certificates are not in it.\n\nExample:\n  procura backup /var/backups/procura-$(date +%F).backup"
+    )]
+    Backup {
+        /// The new file
+        file: PathBuf,
+    },
+    /// Make a data directory of a backup
+    #[command(after_help = "Example:\n  procura restore procura.backup --data /var/lib/procura")]
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -49,11 +65,66 @@ pub struct Generate {
 
 /// Runs a command.
 pub fn run(global: &Global, command: Lifecycle) -> Result<(), Failure> {
-    let _ = global;
     match command {
         Lifecycle::Generate(arguments) => generate(&arguments),
+        Lifecycle::Backup { file } => {
+            let file = std::path::absolute(&file).map_err(|e| named(&file, e))?;
+            let response = call(&mut endpoint(global)?, global, Request::Backup(op::Backup { file }))?;
+            show(&response, global.format)
+        }
+        Lifecycle::Restore { file } => restore(global, &file),
     }
 }
+
+fn endpoint(global: &Global) -> Result<Endpoint, Failure> {
+    Node::locate(global).map_err(|report| Failure::new(report.to_string()))?.endpoint()
+}
+
+/// Takes a backup apart beside the places of its files, opens what came out, and only then puts it there.
+fn restore(global: &Global, file: &Path) -> Result<(), Failure> {
+    let dir = global.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+    let taken = OURS.iter().chain(&["queue"]).find(|name| dir.join(name).exists());
+    if let Some(taken) = taken {
+        return Err(Failure::new(format!("{} is there already: nothing was changed", dir.join(taken).display()))
+            .help("restore into a new directory with --data"));
+    }
+    let stored = |error| Failure::from(admin::Fault::from(error));
+    let backup = Backup::open(file).map_err(stored)?;
+    let parts = backup.parts().map_err(stored)?;
+    if !parts.iter().any(|part| part.name == OURS[0]) {
+        return Err(Failure::new(format!("{} holds no directory", file.display())));
+    }
+    let data = DataDirectory::open(&dir, Absent::Create)?;
+    let place = |name: &str| data.path().join(name);
+    let beside = |name: &str| data.path().join(format!("{name}.restored"));
+    let names = || OURS.into_iter().filter(|name| parts.iter().any(|part| part.name == *name));
+    let restored = || -> Result<usize, Failure> {
+        for name in names() {
+            let _ = std::fs::remove_file(beside(name));
+            backup.extract(name, &beside(name)).map_err(stored)?;
+        }
+        let store = DirectoryStore::open(&beside(OURS[0])).map_err(stored)?;
+        let version = store.version();
+        let loaded = store.load(|records| Snapshot::load(records, version)).map_err(stored)?;
+        let objects = loaded.map_err(|e| Failure::new(format!("{}: {e}", file.display())))?.snapshot.len();
+        if names().any(|name| name == OURS[1]) {
+            AuditStore::open(&beside(OURS[1])).map_err(stored)?;
+        }
+        Ok(objects)
+    };
+    let objects = restored().inspect_err(|_| names().for_each(|name| drop(std::fs::remove_file(beside(name)))))?;
+    // The directory last: without it there is no organization, and the command can be repeated.
+    for name in names().collect::<Vec<_>>().into_iter().rev() {
+        std::fs::rename(beside(name), place(name)).map_err(|e| named(&place(name), e))?;
+    }
+    File::open(data.path()).and_then(|folder| folder.sync_all()).map_err(|e| named(data.path(), e))?;
+    println!("restored {}: {objects} objects", data.path().display());
+    eprintln!("messages that waited for delivery, delivered mail, TLS keys and certificates were not in the backup");
+    Ok(())
+}
+
+/// Files of a backup, in the data directory.
+const OURS: [&str; 3] = ["directory.db", "audit.db", "procura.toml"];
 
 fn generate(arguments: &Generate) -> Result<(), Failure> {
     let connectors = [
