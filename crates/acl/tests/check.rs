@@ -313,6 +313,21 @@ fn a_list_that_nobody_could_have_stored_grants_nothing() {
 }
 
 #[test]
+fn self_and_owner_rights_are_not_taken_for_the_first_sid_of_the_table() {
+    let descriptor = sd("O:SYD:(A;;RPCR;;;PS)(A;;WPCR;;;OW)");
+    let dacl = CompiledDacl::compile(&descriptor, &mut |_| SidId(7));
+    let first: SidSet = [SidId(0)].into_iter().collect();
+    let nobody = Principals::default();
+    let own = Principals { is_self: true, is_owner: false };
+    let owner = Principals { is_self: false, is_owner: true };
+    assert_eq!(dacl.access(&first, nobody, AccessMask(0x30)).outcome, Outcome::None);
+    assert_eq!(dacl.control_access(&first, nobody, &names::SEND_AS).outcome, Outcome::None);
+    assert_eq!(dacl.access(&first, own, AccessMask(0x10)).ace, Some(0));
+    assert_eq!(dacl.access(&first, owner, AccessMask(0x20)).ace, Some(1));
+    assert_eq!(dacl.control_access(&first, owner, &names::SEND_AS).ace, Some(1));
+}
+
+#[test]
 fn a_compiled_dacl_is_small() {
     let aces = "(OA;;CR;ab721a54-1e2f-11d0-9819-00aa0040529b;;BA)".repeat(50);
     let dacl = CompiledDacl::compile(&sd(&format!("D:{aces}")), &mut |_| SidId(7));
