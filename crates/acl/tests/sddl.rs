@@ -60,6 +60,13 @@ fn an_error_points_at_what_is_wrong() {
 }
 
 #[test]
+fn spaces_that_are_skipped_do_not_move_the_place_of_an_error() {
+    let context = SddlContext { lenient: true, ..SddlContext::default() };
+    let error = SecurityDescriptor::from_sddl("D:(  \u{17a} ;;GA;;;WD)", &context).unwrap_err();
+    assert_eq!((error.offset, error.length), (5, 2));
+}
+
+#[test]
 fn conditions_and_claims_are_written_as_they_were_read() {
     for condition in [
         "(@USER.Title == \"VP\")",

@@ -42,7 +42,11 @@ impl<'a> Cursor<'a> {
         let start = self.at();
         let text = self.take_while(|c| !matches!(c, ';' | ')' | '('));
         self.expect(";")?;
-        Ok((if self.lenient() { text.trim_matches(' ') } else { text }, start))
+        if !self.lenient() {
+            return Ok((text, start));
+        }
+        let trimmed = text.trim_start_matches(' ');
+        Ok((trimmed.trim_end_matches(' '), start + text.len() - trimmed.len()))
     }
 
     fn ace_type(&self, text: &str, start: usize) -> Result<AceType, SddlError> {
