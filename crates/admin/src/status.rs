@@ -1,6 +1,7 @@
 //! What the server is and how it is.
 
 use directory::HeaderFrom;
+use rights::AddressTrust;
 
 use crate::error::Fault;
 use crate::response::{ConnectorRow, QueueCounts, Response, Status};
@@ -29,6 +30,14 @@ pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
         }
         .to_owned(),
     });
+    let disbelieved = snapshot.receive_connectors().filter_map(|(id, connector)| {
+        let because = match rights::address_trust(snapshot, id) {
+            AddressTrust::TakesStrangers => "it also takes strangers (AnonymousUsers)",
+            AddressTrust::Unbounded => "its remote IP ranges have no bound",
+            AddressTrust::Off | AddressTrust::Believed => return None,
+        };
+        Some(format!("{}: ExternalAuthoritative is ignored: {because}", connector.name))
+    });
     let queue = match service.open_queue() {
         Some(queue) => {
             let counts = queue.counts()?;
@@ -52,7 +61,7 @@ pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
         mailboxes,
         // On the directory in the same process a change counts at the next command of a session.
         change_counts_within_seconds: 0,
-        problems: service.problems().to_vec(),
+        problems: service.problems().iter().cloned().chain(disbelieved).collect(),
         connectors: connectors.collect(),
         queue,
     }))

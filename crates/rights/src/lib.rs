@@ -37,7 +37,7 @@ pub use separation::{Gap, Missing as MissingSendAs, Search, gaps, separation};
 pub use simulate::{Difference, differences};
 pub use table::{GrantedOn, GroupTrustee, PermissionGroup, RIGHTS, Right, RightName, ServerRole};
 pub use trace::{DescriptorKind, NoTrace, Step, Steps, Trace, Wanted};
-pub use transaction::{Accepted, Authority, Denied, Transaction, may_log_on};
+pub use transaction::{Accepted, AddressTrust, Authority, Denied, Transaction, address_trust, may_log_on};
 pub use who::{
     Accounts, Holding, Permission, Person, Via, any_sender, effective_send_as, expand, person, standing, what_can,
     who_can, who_people,

@@ -71,19 +71,43 @@ impl Authority {
     /// proves nothing (`authorization.md` §2).
     pub fn host_by_address(&self, snapshot: &Snapshot, remote: IpAddr) -> Option<HostKind> {
         let connector = receive_connector(snapshot, self.connector)?;
-        let ranges = &connector.remote_ranges;
-        let bounded = !ranges.iter().any(IpRange::is_unbounded) && ranges.iter().any(|range| range.contains(remote));
-        if !connector.auth.external_authoritative || !bounded {
-            return None;
-        }
-        let facts = Facts { connector: self.connector, logon: None, time: Time(0) };
-        let strangers =
-            decide::<NoTrace>(snapshot, &snapshot.anonymous_token(), &facts, &Question::Right(RightName::Submit));
-        strangers.reason.is_err().then_some(HostKind::ExternallySecured)
+        let believed = address_trust(snapshot, self.connector) == AddressTrust::Believed
+            && connector.remote_ranges.iter().any(|range| range.contains(remote));
+        believed.then_some(HostKind::ExternallySecured)
     }
 
     fn facts(&self, time: Time) -> Facts {
         Facts { connector: self.connector, logon: self.logon, time }
+    }
+}
+
+/// Whether a receive connector believes its clients by their address (ExternalAuthoritative).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressTrust {
+    /// It is not set to.
+    Off,
+    /// It does.
+    Believed,
+    /// It is set to, but also takes strangers: ANONYMOUS LOGON may submit. An address proves nothing there.
+    TakesStrangers,
+    /// It is set to, but for every address.
+    Unbounded,
+}
+
+/// What becomes of ExternalAuthoritative on a connector (`authorization.md` §2).
+pub fn address_trust(snapshot: &Snapshot, connector: ObjectId) -> AddressTrust {
+    let Some(settings) = receive_connector(snapshot, connector) else { return AddressTrust::Off };
+    if !settings.auth.external_authoritative {
+        return AddressTrust::Off;
+    }
+    if settings.remote_ranges.iter().any(IpRange::is_unbounded) {
+        return AddressTrust::Unbounded;
+    }
+    let facts = Facts { connector, logon: None, time: Time(0) };
+    let anonymous = snapshot.anonymous_token();
+    match decide::<NoTrace>(snapshot, &anonymous, &facts, &Question::Right(RightName::Submit)).reason {
+        Ok(_) => AddressTrust::TakesStrangers,
+        Err(_) => AddressTrust::Believed,
     }
 }
 

@@ -7,12 +7,13 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use acl::{AccessMask, AceFlags, Outcome, Principals, Sid, SidSet, well_known};
-use directory::{Class, Config, Descriptor, Holders, HostKind, ObjectId, Snapshot, Time, Token};
+use directory::{Class, Descriptor, Holders, HostKind, ObjectId, Snapshot, Time, Token};
 
 use crate::decide::{FULL_MAILBOX_ACCESS, Facts, MAILBOX_SEND_AS, Question, Verdict, decide};
 use crate::sender::{Proof, has_legacy_policy};
 use crate::table::RightName;
 use crate::trace::{DescriptorKind, NoTrace};
+use crate::transaction::{AddressTrust, address_trust};
 
 /// The three permissions on a mailbox that reports are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -474,10 +475,7 @@ fn connector_sids(snapshot: &Snapshot, connector: ObjectId, trustee: &Sid) -> Op
         (well_known::EXTERNALLY_SECURED_SERVERS, HostKind::ExternallySecured),
     ];
     if let Some((_, kind)) = host.into_iter().find(|(sid, _)| sid == trustee) {
-        let believed = match snapshot.object(connector).and_then(|object| object.config()) {
-            Some(Config::ReceiveConnector(settings)) => settings.auth.external_authoritative,
-            _ => false,
-        };
+        let believed = address_trust(snapshot, connector) == AddressTrust::Believed;
         // An ACE for Externally Secured servers reaches nobody on a connector that believes no address.
         if kind == HostKind::ExternallySecured && !believed {
             return None;
