@@ -98,8 +98,15 @@ pub fn set(asked: Asked<'_>, set: UserSet) -> Result<Response, Fault> {
         if !replaced.is_empty() {
             changes.push(Change::Modify { guid, attributes: replaced });
         }
-        changes.extend(moved(snapshot, id, set.ou.as_deref())?);
-        Ok(Plan::new(format!("changed {}", snapshot.dn(id)), changes))
+        let moved = moved(snapshot, id, set.ou.as_deref())?;
+        let warnings = match &moved {
+            Some(moved) => crate::simulate::warnings(asked, snapshot, vec![moved.clone()])?,
+            None => Vec::new(),
+        };
+        changes.extend(moved);
+        let mut plan = Plan::new(format!("changed {}", snapshot.dn(id)), changes);
+        plan.done.warnings.extend(warnings);
+        Ok(plan)
     })?;
     if set.enabled == Some(false)
         && asked.trial.is_none()

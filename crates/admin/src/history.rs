@@ -24,6 +24,9 @@ const PAGE: u32 = 50;
 const MAX_ENTRIES: usize = 20_000;
 /// Changes that a version lists.
 const MAX_LINES: usize = 200;
+/// Octets of those, and of a page: an answer has to fit into a line.
+const MAX_LINES_BYTES: usize = 256 << 10;
+const MAX_PAGE_BYTES: usize = 4 << 20;
 
 pub fn history(asked: Asked<'_>, history: &History) -> Result<Response, Fault> {
     let snapshot = asked.snapshot;
@@ -47,22 +50,44 @@ pub fn history(asked: Asked<'_>, history: &History) -> Result<Response, Fault> {
     let is_cut = entries.len() == MAX_ENTRIES;
     let limit = history.limit.unwrap_or(PAGE).max(1) as usize;
     let mut page = HistoryPage::default();
-    let mut at = 0;
+    let (mut at, mut bytes) = (0, 0);
     while at < entries.len() {
         let version = entries[at].version;
         let end = at + entries[at..].iter().take_while(|entry| entry.version == version).count();
         // A version that the reading cut off begins the next page, unless it alone is longer than all of this one.
-        if page.rows.len() == limit || is_cut && end == entries.len() && !page.rows.is_empty() {
+        let is_full = page.rows.len() == limit || bytes > MAX_PAGE_BYTES;
+        if is_full || is_cut && end == entries.len() && !page.rows.is_empty() {
             page.next = page.rows.last().map(|row| row.version);
             break;
         }
-        page.rows.push(row(snapshot, &entries[at..end]));
+        let row = row(snapshot, &entries[at..end]);
+        bytes += row.changes.iter().map(size).sum::<usize>();
+        page.rows.push(row);
         at = end;
     }
     if is_cut && page.next.is_none() {
         page.next = page.rows.last().map(|row| row.version);
     }
     Ok(Response::History(page))
+}
+
+/// As many lines as fit, and how many do not.
+pub(crate) fn shortened(mut lines: Vec<ChangeLine>, count: usize, octets: usize) -> (Vec<ChangeLine>, u64) {
+    let all = lines.len();
+    let mut sum = 0;
+    let fit = lines.iter().take(count).take_while(|line| {
+        sum += size(line);
+        sum <= octets
+    });
+    let fit = fit.count();
+    lines.truncate(fit);
+    (lines, (all - fit) as u64)
+}
+
+/// About how many octets a line takes.
+fn size(line: &ChangeLine) -> usize {
+    let values = line.removed.iter().chain(&line.added).map(|value| value.len() + 8);
+    line.object.len() + line.attribute.len() + 80 + values.sum::<usize>()
 }
 
 /// The object of a name; an objectGUID may be that of an object that is gone.
@@ -88,9 +113,7 @@ fn gone(name: &str) -> Fault {
 fn row(snapshot: &Snapshot, entries: &[HistoryEntry]) -> HistoryRow {
     let Some(first) = entries.first() else { return HistoryRow::default() };
     let changes: Vec<ObjectChange> = entries.iter().rev().map(|entry| entry.change.clone()).collect();
-    let mut changes = lines(snapshot, snapshot, &ChangeLog { changes });
-    let more = changes.len().saturating_sub(MAX_LINES) as u64;
-    changes.truncate(MAX_LINES);
+    let (changes, more) = shortened(lines(snapshot, snapshot, &ChangeLog { changes }), MAX_LINES, MAX_LINES_BYTES);
     HistoryRow {
         version: first.version,
         time: first.time.0,

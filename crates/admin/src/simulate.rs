@@ -18,11 +18,18 @@ use crate::{history, queued};
 
 /// Rows of each list at most; the rest is counted.
 const MAX_ROWS: usize = 5_000;
+/// Octets of changes at most: the answer has to fit into a line.
+const MAX_BYTES: usize = 3 << 20;
+/// Gains and losses that a move tells.
+const TOLD: usize = 10;
 
 /// Where the changes of a trial go.
 #[derive(Default)]
 pub(crate) struct Trial {
     planned: RefCell<Option<Planned>>,
+    changes: RefCell<Vec<Change>>,
+    /// Where it begins; the newest snapshot where nothing is said.
+    base: Option<Snapshot>,
 }
 
 struct Planned {
@@ -38,15 +45,52 @@ impl Trial {
         asked: Asked<'_>,
         plan: impl FnOnce(&Snapshot) -> Result<Plan, Fault>,
     ) -> Result<(Arc<Snapshot>, Done), Fault> {
-        let before = asked.service.snapshot();
-        let Plan { changes, done, authorized } = plan(&before)?;
+        let current = match (&*self.planned.borrow(), &self.base) {
+            (Some(planned), _) => Arc::clone(&planned.after),
+            (None, Some(base)) => Arc::new(base.clone()),
+            (None, None) => asked.service.snapshot(),
+        };
+        let Plan { changes, done, authorized } = plan(&current)?;
         if !authorized {
-            authorize(&before, asked.caller, &changes)?;
+            authorize(&current, asked.caller, &changes)?;
         }
-        let (after, log) = apply(asked, &before, changes)?;
+        self.changes.borrow_mut().extend_from_slice(&changes);
+        let (after, mut log) = apply(asked, &current, changes)?;
         let after = Arc::new(after);
-        *self.planned.borrow_mut() = Some(Planned { before, after: Arc::clone(&after), log });
+        let mut planned = self.planned.borrow_mut();
+        let before = match planned.take() {
+            Some(earlier) => {
+                log.changes.splice(0..0, earlier.log.changes);
+                earlier.before
+            }
+            None => current,
+        };
+        *planned = Some(Planned { before, after: Arc::clone(&after), log });
         Ok((after, done))
+    }
+
+    /// A trial that begins with a snapshot; each change sees those before it.
+    pub fn on(snapshot: &Snapshot) -> Trial {
+        Trial { base: Some(snapshot.clone()), ..Trial::default() }
+    }
+
+    /// What would be, so far. Only of a trial that [`Trial::on`] made.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        match (&*self.planned.borrow(), &self.base) {
+            (Some(planned), _) => Arc::clone(&planned.after),
+            (None, Some(base)) => Arc::new(base.clone()),
+            (None, None) => Arc::new(Snapshot::empty()),
+        }
+    }
+
+    /// Number of changes so far.
+    pub fn count(&self) -> usize {
+        self.changes.borrow().len()
+    }
+
+    /// All changes, in order.
+    pub fn into_changes(self) -> Vec<Change> {
+        self.changes.into_inner()
     }
 }
 
@@ -120,8 +164,7 @@ fn report(asked: Asked<'_>, planned: Planned, outcome: Response) -> Result<Simul
         after = Arc::new(apply(asked, &after, protect)?.0);
     }
     let lines = history::lines(&before, &after, &log);
-    simulated.more_changes = lines.len().saturating_sub(MAX_ROWS) as u64;
-    simulated.changes = lines.into_iter().take(MAX_ROWS).collect();
+    (simulated.changes, simulated.more_changes) = history::shortened(lines, MAX_ROWS, MAX_BYTES);
     for difference in differences(&before, &after) {
         if simulated.gained.len() + simulated.lost.len() == MAX_ROWS {
             simulated.more_rows += 1;
@@ -147,6 +190,22 @@ fn difference_row(snapshot: &Snapshot, difference: &Difference) -> DifferenceRow
         via: person_via(person).to_owned(),
         needs_logon: person.needs_logon,
     }
+}
+
+/// Warnings of who gains and who loses by changes; for a move, which changes what is inherited.
+pub(crate) fn warnings(asked: Asked<'_>, before: &Snapshot, changes: Vec<Change>) -> Result<Vec<String>, Fault> {
+    let (after, _) = apply(asked, before, changes)?;
+    let found = differences(before, &after);
+    let mut warnings: Vec<String> = Vec::new();
+    for difference in found.iter().take(TOLD) {
+        let (side, word) = if difference.gained { (&after, "gains") } else { (before, "loses") };
+        let row = difference_row(side, difference);
+        warnings.push(format!("{} {word} {} on {}", row.trustee, difference.person.permission.display(), row.target));
+    }
+    if found.len() > TOLD {
+        warnings.push(format!("and {} more gain or lose; --dry-run lists all", found.len() - TOLD));
+    }
+    Ok(warnings)
 }
 
 /// Who comes to hold a right that amounts to Send As on an object that the change touches (authorization.md §6).

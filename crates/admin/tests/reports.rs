@@ -170,6 +170,16 @@ fn a_trial_of_a_move_names_who_gains_and_who_loses() {
 }
 
 #[test]
+fn a_move_warns_who_gains_and_who_loses() {
+    let site = Site::new();
+    site.ask(grant("OU=Staff", "max", "Send As", false, Some("user")));
+    site.ask(grant("OU=Plant", "helper", "Send As", false, Some("user")));
+    let said = site.done(moved("zoe", "OU=Plant"));
+    assert!(said.contains("EXAMPLE\\helper gains Send As on zoe@example.com"), "{said}");
+    assert!(said.contains("EXAMPLE\\max loses Send As on zoe@example.com"), "{said}");
+}
+
+#[test]
 fn a_trial_of_a_membership_reckons_with_admin_sd_holder() {
     let site = Site::new();
     site.ask(send_as("zoe", "max"));

@@ -26,6 +26,8 @@ const PAGE: usize = 4_000;
 const DEAD: Duration = Duration::from_secs(120);
 /// S0, `FMA_EXCLUSIVE_EXSVC`.
 const SUPPRESSED: &str = "\\Exchange Services";
+/// Errors that are listed.
+const MAX_ERRORS: usize = 15_000;
 /// Lines that a file may have in all.
 const MAX_LINES: usize = 10_000_000;
 
@@ -220,6 +222,14 @@ impl<'a> Grants<'a> {
     }
 
     fn refuse(&mut self, line: u32, owner: String, account: String, reason: String) {
+        if self.applied.errors.len() == MAX_ERRORS {
+            // The answer has to fit into a line.
+            let reason = "there are more errors than can be listed: mend these, then try again".to_owned();
+            self.applied.errors.push(SeparationError { reason, ..SeparationError::default() });
+        }
+        if self.applied.errors.len() > MAX_ERRORS {
+            return;
+        }
         self.applied.errors.push(SeparationError { line, owner, account, reason });
     }
 
