@@ -220,7 +220,9 @@ fn mailbox_permissions(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) ->
 
 /// Holds `BUILTIN\Administrators`.
 pub fn is_administrator(snapshot: &Snapshot, caller: &Caller) -> bool {
-    snapshot.sid_id(&well_known::BUILTIN_ADMINISTRATORS).is_some_and(|sid| caller.token.sids.contains(sid))
+    // In a directory that is empty yet, no descriptor has given their SID a number.
+    caller.sid == well_known::BUILTIN_ADMINISTRATORS
+        || snapshot.sid_id(&well_known::BUILTIN_ADMINISTRATORS).is_some_and(|sid| caller.token.sids.contains(sid))
 }
 
 fn reserved<'a>(

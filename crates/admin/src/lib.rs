@@ -10,6 +10,7 @@
 //! - [`Endpoint`] is how a command finds the service: the socket of a running server, or else the service itself.
 
 mod accounts;
+mod apply;
 mod authorize;
 mod backup;
 mod caller;
@@ -22,6 +23,7 @@ mod endpoint;
 pub mod error;
 mod expiry;
 mod explain;
+mod export;
 mod groups;
 mod history;
 mod import;
@@ -39,6 +41,7 @@ mod service_accounts;
 mod simulate;
 pub mod socket;
 mod status;
+mod wanted;
 mod words;
 
 pub use caller::{Caller, Users};

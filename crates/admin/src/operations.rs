@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::documents::*;
 pub use crate::response::*;
+pub use crate::wanted::*;
 
 /// Version of the documents on the socket; a server refuses another one and says so.
 pub const PROTOCOL: u32 = 1;
@@ -83,6 +84,10 @@ pub enum Request {
     PasswordSet(PasswordSet),
     /// Write a backup.
     Backup(Backup),
+    /// A page of the directory as LDIF.
+    Export(Export),
+    /// Make the organization as a document says.
+    Apply(Apply),
     /// Bring a piece of an LDIF file.
     ImportData(ImportData),
     /// Import what was brought, a batch at a time.
@@ -394,6 +399,17 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// A page of the directory as LDIF.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Export {
+    /// Only this object and what is below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<String>,
+    /// Continue after this object: `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u32>,
 }
 
 /// Writes a backup, on the machine of the service.

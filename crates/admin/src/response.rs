@@ -50,6 +50,8 @@ pub enum Response {
     History(HistoryPage),
     /// How fit a service account is.
     ServiceAccount(ServiceAccountReport),
+    /// A page of the directory.
+    Ldif(Ldif),
     /// What a change would do.
     Simulated(Box<Simulated>),
 }
@@ -62,6 +64,16 @@ pub struct Done {
     /// What the one who asked should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// A page of the directory as LDIF.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Ldif {
+    /// Entries, without the version line.
+    pub text: String,
+    /// `Export::after` of the next page; none: this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u32>,
 }
 
 /// Rows of a list.

@@ -345,6 +345,8 @@ impl Asked<'_> {
             R::UserList(list) => accounts::list(self, &list),
             R::OuAdd(add) => accounts::add_ou(self, &add),
             R::PasswordSet(set) => accounts::set_password(self, &set),
+            R::Export(export) => crate::export::export(self, &export),
+            R::Apply(apply) => crate::apply::apply(self, &apply),
             R::Backup(backup) => crate::backup::backup(self, &backup.file),
             R::GroupAdd(add) => groups::add(self, add),
             R::GroupSet(set) => groups::set(self, set),

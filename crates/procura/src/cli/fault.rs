@@ -1,6 +1,7 @@
 //! What a command that fails says: what was wrong, where, and what to do.
 
 use std::fmt;
+use std::path::Path;
 
 use miette::Diagnostic;
 
@@ -21,6 +22,23 @@ impl Failure {
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Failure {
         Failure { help: Some(help.into()), ..self }
+    }
+
+    /// Puts the file and the line in front.
+    #[must_use]
+    pub fn at(self, file: &Path, line: u32) -> Failure {
+        Failure { message: format!("{}:{line}: {}", file.display(), self.message), ..self }
+    }
+
+    /// Puts the file in front of a message that begins with a line of it.
+    #[must_use]
+    pub fn in_file(self, file: &Path) -> Failure {
+        let parts = self.message.strip_prefix("line ").and_then(|rest| rest.split_once(": "));
+        let found = parts.and_then(|(line, rest)| Some((line.parse().ok()?, rest.to_owned())));
+        match found {
+            Some((line, message)) => Failure { message, ..self }.at(file, line),
+            None => self,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use admin::operations::{self as op, Request};
+use admin::operations::{self as op, Request, Response};
 use admin::{Absent, DataDirectory, Endpoint};
 use clap::{Args, Subcommand};
 use directory::organization::Usage;
@@ -16,7 +16,7 @@ use store::{AuditStore, Backup, DirectoryStore};
 
 use super::args::Global;
 use super::fault::Failure;
-use super::run::{call, named, show};
+use super::run::{broken, call, named, show, unexpected};
 use crate::config::keys;
 use crate::init;
 use crate::node::{DEFAULT_DATA, Node};
@@ -25,6 +25,19 @@ use crate::node::{DEFAULT_DATA, Node};
 pub enum Lifecycle {
     /// Generate an organization of any size, the same from the same seed: for tests and benchmarks
     Generate(Generate),
+    /// Write the directory as LDIF, descriptors included, as `procura import` reads it
+    #[command(after_help = "Examples:\n  procura export > forest.ldif\n  procura export --under OU=Staff > staff.ldif")]
+    Export {
+        /// Only this object and what is below it
+        #[arg(long, value_name = "OBJECT")]
+        under: Option<String>,
+    },
+    /// Make domains, units, groups, users and grants as a file says; what it does not name stays
+    #[command(after_help = super::apply::HELP)]
+    Apply {
+        /// The file
+        file: PathBuf,
+    },
     /// Write directory, history, audit and configuration into one file, also while the server runs
     #[command(
         after_help = "Messages that wait for delivery, delivered mail, TLS keys and certificates are not in it.\n\nExample:\n  procura backup /var/backups/procura-$(date +%F).backup"
@@ -67,6 +80,12 @@ pub struct Generate {
 pub fn run(global: &Global, command: Lifecycle) -> Result<(), Failure> {
     match command {
         Lifecycle::Generate(arguments) => generate(&arguments),
+        Lifecycle::Export { under } => export(global, under),
+        Lifecycle::Apply { file } => {
+            let request = super::apply::request(&file)?;
+            let response = call(&mut endpoint(global)?, global, request);
+            show(&response.map_err(|failure| failure.in_file(&file))?, global.format)
+        }
         Lifecycle::Backup { file } => {
             let file = std::path::absolute(&file).map_err(|e| named(&file, e))?;
             let response = call(&mut endpoint(global)?, global, Request::Backup(op::Backup { file }))?;
@@ -78,6 +97,24 @@ pub fn run(global: &Global, command: Lifecycle) -> Result<(), Failure> {
 
 fn endpoint(global: &Global) -> Result<Endpoint, Failure> {
     Node::locate(global).map_err(|report| Failure::new(report.to_string()))?.endpoint()
+}
+
+fn export(global: &Global, under: Option<String>) -> Result<(), Failure> {
+    let mut endpoint = endpoint(global)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut write = |text: &str| out.write_all(text.as_bytes()).map_err(broken);
+    write(&ldif::write([]))?;
+    let mut after = None;
+    loop {
+        let asked = Request::Export(op::Export { under: under.clone(), after });
+        let Response::Ldif(page) = endpoint.call("", asked)? else { return Err(unexpected()) };
+        write(&page.text)?;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    out.flush().map_err(broken)
 }
 
 /// Takes a backup apart beside the places of its files, opens what came out, and only then puts it there.

@@ -65,6 +65,7 @@ pub(super) fn text(response: &Response) -> String {
                 vec![row.domain.clone(), row.kind.clone(), alias, yes(row.subaddressing), yes(row.default)]
             }),
         ),
+        Response::Ldif(page) => page.text.clone(),
         Response::Upload { upload } => format!("{upload}\n"),
         Response::Imported(imported) => {
             let mut text = format!("{} added, {} changed\n", imported.added, imported.modified);

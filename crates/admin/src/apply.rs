@@ -1,0 +1,305 @@
+//! The organization as a document says: each part is compared with what is there, and becomes the requests that make it
+//! so. All of them are tried out in order on a copy and then committed as one change.
+
+use std::collections::BTreeSet;
+
+use directory::{Change, NameError, ObjectId, Snapshot, Value, attributes as a};
+
+use crate::accounts::{addresses, container, guid_of, text};
+use crate::error::{Fault, FaultKind};
+use crate::operations::{
+    Apply, Delegates, DomainAdd, DomainKind, DomainSet, GroupAdd, GroupSet, Item, MailboxEnable,
+    MailboxPermissionChange, MailboxSet, Members, OuAdd, PermissionChange, Request, UserAdd, UserSet, Wanted,
+    WantedConnector, WantedDelegates, WantedDomain, WantedGroup, WantedUser,
+};
+use crate::response::{Done, Response};
+use crate::service::{Asked, Plan, find};
+use crate::simulate::Trial;
+
+pub fn apply(asked: Asked<'_>, apply: &Apply) -> Result<Response, Fault> {
+    asked.change(|snapshot| {
+        let trial = Trial::on(snapshot);
+        let mut lines = Vec::new();
+        // What is referred to first: grants by name need the accounts, members the groups.
+        for stage in 0..STAGES {
+            for item in &apply.items {
+                let made = step(asked, &trial, item, stage).map_err(|fault| at_line(item, fault))?;
+                lines.extend(made.into_iter().map(|line| format!("line {}: {line}", item.line)));
+            }
+        }
+        let changes = trial.into_changes();
+        let summary = match changes.len() {
+            0 => "everything is as the document says: nothing was changed".to_owned(),
+            count => format!("applied: {count} change(s)"),
+        };
+        Ok(Plan { changes, done: Done { summary, warnings: lines }, authorized: true })
+    })
+}
+
+/// Objects; what refers to them.
+const STAGES: u8 = 3;
+
+/// Does what one part needs; what was done, in words.
+fn step(asked: Asked<'_>, trial: &Trial, item: &Item, stage: u8) -> Result<Vec<String>, Fault> {
+    let mut made = Vec::new();
+    let now = trial.snapshot();
+    for request in requests(&now, &item.wanted, stage)? {
+        let (now, before) = (trial.snapshot(), trial.count());
+        let tried = Asked { trial: Some(trial), snapshot: &now, ..asked };
+        let response = tried.dispatch(request)?;
+        if let (Response::Done(done), true) = (response, trial.count() > before) {
+            made.push(done.summary);
+            made.extend(done.warnings.into_iter().filter(|warning| !warning.contains("password yet")));
+        }
+    }
+    if let (Wanted::Connector(connector), 1) = (&item.wanted, stage) {
+        let changes = connector_changes(&now, connector)?;
+        if !changes.is_empty() {
+            let summary = format!("changed the connector {}", connector.name);
+            trial.change(asked, |_| Ok(Plan::new(summary.clone(), changes)))?;
+            made.push(summary);
+        }
+    }
+    Ok(made)
+}
+
+fn at_line(item: &Item, fault: Fault) -> Fault {
+    Fault { message: format!("line {}: {}", item.line, fault.message), ..fault }
+}
+
+fn requests(snapshot: &Snapshot, wanted: &Wanted, stage: u8) -> Result<Vec<Request>, Fault> {
+    Ok(match (wanted, stage) {
+        (Wanted::Domain(domain), 0) => self::domain(snapshot, domain),
+        (Wanted::Ou(ou), 0) => {
+            let under = match &ou.under {
+                Some(under) => find(snapshot, under)?,
+                None => snapshot.domains().first().map(|domain| domain.object).ok_or_else(no_domain)?,
+            };
+            let rdn = directory::dn::Rdn::new("OU", ou.name.as_str()).to_string();
+            let add = OuAdd { name: ou.name.clone(), under: ou.under.clone(), protected: ou.protected };
+            match snapshot.by_dn(&format!("{rdn},{}", snapshot.dn(under))) {
+                Some(_) => Vec::new(),
+                None => vec![Request::OuAdd(add)],
+            }
+        }
+        (Wanted::Group(group), 0) => self::group(snapshot, group)?,
+        (Wanted::User(user), 0) => self::user(snapshot, user)?,
+        (Wanted::Group(group), 1) => self::members(snapshot, group)?,
+        (Wanted::Grant(grant), 2) => vec![Request::PermissionAdd(PermissionChange {
+            identity: grant.on.clone(),
+            trustee: grant.user.clone(),
+            rights: vec![grant.right.clone()],
+            deny: grant.deny,
+            inherit_to: grant.inherit_to.clone(),
+            until: None,
+        })],
+        (Wanted::MailboxGrant(grant), 2) => vec![Request::MailboxPermissionAdd(MailboxPermissionChange {
+            identity: grant.on.clone(),
+            trustee: grant.user.clone(),
+            rights: vec![grant.right.clone().unwrap_or_else(|| "full-access".to_owned())],
+            deny: grant.deny,
+            until: None,
+        })],
+        (Wanted::Delegates(delegates), 2) => self::delegates(snapshot, delegates)?,
+        _ => Vec::new(),
+    })
+}
+
+fn no_domain() -> Fault {
+    Fault::new(FaultKind::Unavailable, "there is no domain").help("create one with `procura init DIR`")
+}
+
+fn domain(snapshot: &Snapshot, wanted: &WantedDomain) -> Vec<Request> {
+    let name = wanted.name.to_ascii_lowercase();
+    let spelled = |domain: &directory::AcceptedDomain| match domain.wildcard {
+        true => format!("*.{}", domain.name),
+        false => domain.name.clone(),
+    };
+    let found = snapshot.accepted_domains().map(|(_, domain)| domain).find(|domain| spelled(domain) == name);
+    let Some(found) = found else {
+        return vec![Request::DomainAdd(DomainAdd {
+            domain: wanted.name.clone(),
+            kind: wanted.kind.unwrap_or(DomainKind::Authoritative),
+            alias_of: wanted.alias_of.clone(),
+            subaddressing: wanted.subaddressing.unwrap_or(false),
+        })];
+    };
+    let kind = match found.kind {
+        directory::DomainKind::Authoritative => DomainKind::Authoritative,
+        directory::DomainKind::InternalRelay => DomainKind::InternalRelay,
+        directory::DomainKind::ExternalRelay => DomainKind::ExternalRelay,
+    };
+    let set = DomainSet {
+        domain: wanted.name.clone(),
+        kind: wanted.kind.filter(|wanted| *wanted != kind),
+        alias_of: wanted.alias_of.clone().filter(|wanted| found.alias_of.as_ref() != Some(wanted)),
+        subaddressing: wanted.subaddressing.filter(|wanted| *wanted != found.subaddressing),
+    };
+    match (&set.kind, &set.alias_of, &set.subaddressing) {
+        (None, None, None) => Vec::new(),
+        _ => vec![Request::DomainSet(set)],
+    }
+}
+
+/// The object of a name; none when there is no such object.
+fn existing(snapshot: &Snapshot, name: &str) -> Result<Option<ObjectId>, Fault> {
+    match snapshot.resolve(name) {
+        Ok(id) => Ok(Some(id)),
+        Err(NameError::Unknown(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The container, if it is another one than that of the object.
+fn elsewhere(snapshot: &Snapshot, id: ObjectId, ou: Option<&String>) -> Result<Option<String>, Fault> {
+    let Some(ou) = ou else { return Ok(None) };
+    let wanted = container(snapshot, Some(ou))?;
+    let parent = snapshot.object(id).and_then(|object| object.parent());
+    Ok((parent != Some(wanted)).then(|| ou.clone()))
+}
+
+/// The addresses, if the object has others.
+fn other_addresses(snapshot: &Snapshot, id: ObjectId, wanted: Option<&Vec<String>>) -> Option<Vec<String>> {
+    let own = snapshot.object(id).map(addresses).unwrap_or_default();
+    let folded = |all: &[String]| -> (Option<String>, BTreeSet<String>) {
+        let all: Vec<String> = all.iter().map(|address| address.to_lowercase()).collect();
+        (all.first().cloned(), all.into_iter().collect())
+    };
+    wanted.filter(|wanted| folded(wanted) != folded(&own)).cloned()
+}
+
+fn other_name(snapshot: &Snapshot, id: ObjectId, wanted: Option<&String>) -> Option<String> {
+    let own = snapshot.object(id).and_then(|object| object.display_name());
+    wanted.filter(|wanted| own != Some(wanted.as_str())).cloned()
+}
+
+fn user(snapshot: &Snapshot, wanted: &WantedUser) -> Result<Vec<Request>, Fault> {
+    let Some(id) = existing(snapshot, &wanted.name)? else {
+        return Ok(vec![Request::UserAdd(UserAdd {
+            name: wanted.name.clone(),
+            display_name: wanted.display_name.clone(),
+            ou: wanted.ou.clone(),
+            addresses: wanted.addresses.clone().unwrap_or_default(),
+            mailbox: wanted.mailbox,
+            database: wanted.database.clone(),
+            disabled: wanted.enabled == Some(false),
+            ..UserAdd::default()
+        })]);
+    };
+    let Some(object) = snapshot.object(id) else { return Ok(Vec::new()) };
+    let mut requests = Vec::new();
+    let set = UserSet {
+        identity: wanted.name.clone(),
+        display_name: other_name(snapshot, id, wanted.display_name.as_ref()),
+        addresses: other_addresses(snapshot, id, wanted.addresses.as_ref()),
+        enabled: wanted.enabled.filter(|enabled| *enabled != object.enabled()),
+        ou: elsewhere(snapshot, id, wanted.ou.as_ref())?,
+        ..UserSet::default()
+    };
+    if set.display_name.is_some() || set.addresses.is_some() || set.enabled.is_some() || set.ou.is_some() {
+        requests.push(Request::UserSet(set));
+    }
+    let (identity, database) = (wanted.name.clone(), wanted.database.clone());
+    match (object.mailbox(), wanted.mailbox) {
+        (None, true) => requests.push(Request::MailboxEnable(MailboxEnable { identity, database, address: None })),
+        (Some(own), _) if is_other_database(snapshot, own, database.as_deref())? => {
+            requests.push(Request::MailboxSet(MailboxSet { identity, database }))
+        }
+        _ => {}
+    }
+    Ok(requests)
+}
+
+fn is_other_database(snapshot: &Snapshot, own: directory::Mailbox, wanted: Option<&str>) -> Result<bool, Fault> {
+    let Some(wanted) = wanted else { return Ok(false) };
+    let wanted = crate::mailboxes::database(snapshot, Some(wanted))?;
+    Ok(own.database.and_then(|database| guid_of(snapshot, database)) != Some(wanted))
+}
+
+fn group(snapshot: &Snapshot, wanted: &WantedGroup) -> Result<Vec<Request>, Fault> {
+    let Some(id) = existing(snapshot, &wanted.name)? else {
+        return Ok(vec![Request::GroupAdd(GroupAdd {
+            name: wanted.name.clone(),
+            display_name: wanted.display_name.clone(),
+            ou: wanted.ou.clone(),
+            distribution: wanted.distribution,
+            scope: wanted.scope,
+            addresses: wanted.addresses.clone().unwrap_or_default(),
+            ..GroupAdd::default()
+        })]);
+    };
+    let set = GroupSet {
+        identity: wanted.name.clone(),
+        display_name: other_name(snapshot, id, wanted.display_name.as_ref()),
+        addresses: other_addresses(snapshot, id, wanted.addresses.as_ref()),
+        ou: elsewhere(snapshot, id, wanted.ou.as_ref())?,
+    };
+    let changed = set.display_name.is_some() || set.addresses.is_some() || set.ou.is_some();
+    Ok(if changed { vec![Request::GroupSet(set)] } else { Vec::new() })
+}
+
+/// Names to add and to remove, so that objects become those of other names.
+fn exchange(snapshot: &Snapshot, own: &[ObjectId], wanted: &[String]) -> Result<(Vec<String>, Vec<String>), Fault> {
+    let wanted: BTreeSet<ObjectId> = wanted.iter().map(|name| find(snapshot, name)).collect::<Result<_, _>>()?;
+    let own: BTreeSet<ObjectId> = own.iter().copied().collect();
+    let names = |ids: &mut dyn Iterator<Item = &ObjectId>| ids.map(|id| snapshot.dn(*id)).collect::<Vec<_>>();
+    Ok((names(&mut wanted.difference(&own)), names(&mut own.difference(&wanted))))
+}
+
+fn members(snapshot: &Snapshot, wanted: &WantedGroup) -> Result<Vec<Request>, Fault> {
+    let Some(members) = &wanted.members else { return Ok(Vec::new()) };
+    let id = find(snapshot, &wanted.name)?;
+    let (add, remove) = exchange(snapshot, &snapshot.members(id), members)?;
+    let change = |members| Members { group: wanted.name.clone(), members };
+    let mut requests = Vec::new();
+    if !add.is_empty() {
+        requests.push(Request::MemberAdd(change(add)));
+    }
+    if !remove.is_empty() {
+        requests.push(Request::MemberRemove(change(remove)));
+    }
+    Ok(requests)
+}
+
+fn delegates(snapshot: &Snapshot, wanted: &WantedDelegates) -> Result<Vec<Request>, Fault> {
+    let id = find(snapshot, &wanted.of)?;
+    let (add, remove) = exchange(snapshot, &snapshot.delegates(id), &wanted.users)?;
+    let change = |delegates| Delegates { identity: wanted.of.clone(), delegates, until: None };
+    let mut requests = Vec::new();
+    if !add.is_empty() {
+        requests.push(Request::DelegateAdd(change(add)));
+    }
+    if !remove.is_empty() {
+        requests.push(Request::DelegateRemove(change(remove)));
+    }
+    Ok(requests)
+}
+
+fn connector_changes(snapshot: &Snapshot, wanted: &WantedConnector) -> Result<Vec<Change>, Fault> {
+    let named = |id: ObjectId| snapshot.object(id).is_some_and(|o| o.name().eq_ignore_ascii_case(&wanted.name));
+    let found = snapshot.receive_connectors().map(|(id, _)| id).find(|id| named(*id));
+    let Some(id) = found else {
+        let names: Vec<String> = snapshot
+            .receive_connectors()
+            .filter_map(|(id, _)| snapshot.object(id))
+            .map(|object| object.name())
+            .collect();
+        return Err(Fault::new(FaultKind::NotFound, format!("there is no receive connector {}", wanted.name))
+            .help(format!("there are: {}", names.join(", "))));
+    };
+    let mut attributes: Vec<(String, Vec<Value>)> = Vec::new();
+    let mut set = |name: &str, values: Option<Vec<Value>>| {
+        if let Some(values) = values.filter(|values| *values != snapshot.attribute(id, name)) {
+            attributes.push((name.to_owned(), values));
+        }
+    };
+    let bindings = |all: &Vec<std::net::SocketAddr>| all.iter().map(|one| one.to_string().into_bytes()).collect();
+    set(a::RECEIVE_BINDINGS, wanted.bindings.as_ref().map(bindings));
+    let enabled = |on: bool| text(if on { "TRUE" } else { "FALSE" });
+    let is_enabled = snapshot.attribute(id, a::RECEIVE_ENABLED).first().is_none_or(|value| value != b"FALSE");
+    set(a::RECEIVE_ENABLED, wanted.enabled.filter(|wanted| *wanted != is_enabled).map(enabled));
+    set(a::HEADER_FROM, wanted.header_from.as_deref().map(text));
+    set(a::ON_BEHALF, wanted.on_behalf.as_deref().map(text));
+    let guid = guid_of(snapshot, id).filter(|_| !attributes.is_empty());
+    Ok(guid.map(|guid| Change::Modify { guid, attributes }).into_iter().collect())
+}

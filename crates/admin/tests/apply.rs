@@ -1,0 +1,149 @@
+//! The organization as a document says.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use admin::operations::{Request as R, Response};
+use common::{Site, request};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn apply(items: &[Value]) -> R {
+    let numbered = (1..).zip(items).map(|(line, wanted)| json!({"line": line, "wanted": wanted}));
+    request(json!({"op": "apply", "items": numbered.collect::<Vec<_>>()}))
+}
+
+/// One of everything.
+fn all() -> Vec<Value> {
+    vec![
+        json!({"grant": {"on": "OU=Desk", "user": "helpers", "right": "Send As", "inherit_to": "user"}}),
+        json!({"domain": {"name": "example.org", "kind": "internal-relay", "subaddressing": true}}),
+        json!({"ou": {"name": "Desk"}}),
+        json!({"group": {"name": "helpers", "members": ["anna", "helper"]}}),
+        json!({"user": {"name": "anna", "ou": "OU=Desk", "display_name": "Anna B.", "mailbox": true,
+                        "addresses": ["anna@example.com", "a.b@example.com"]}}),
+        json!({"mailbox-grant": {"on": "anna", "user": "helpers"}}),
+        json!({"delegates": {"of": "anna", "users": ["zoe"]}}),
+        json!({"connector": {"name": "Client", "header_from": "observe", "enabled": false}}),
+    ]
+}
+
+#[test]
+fn everything_a_document_says_is_so_afterwards_and_is_one_change() {
+    let site = Site::new();
+    let before = site.version();
+    site.ask(apply(&all()));
+    assert_eq!(site.version(), before + 1);
+    assert!(site.may_send_as("helper", "anna"));
+    let snapshot = site.service.snapshot();
+    let anna = snapshot.resolve("a.b@example.com").unwrap();
+    assert!(snapshot.dn(anna).starts_with("CN=Anna B.,OU=Desk,DC=example"));
+    assert_eq!(snapshot.delegates(anna), [snapshot.resolve("zoe").unwrap()]);
+    assert!(snapshot.accepted_domains().any(|(_, domain)| domain.name == "example.org" && domain.subaddressing));
+    assert!(snapshot.receive_connectors().all(|(_, connector)| !connector.enabled));
+    let helper = snapshot.resolve("helper").unwrap();
+    assert!(rights::person(&snapshot, helper, anna, rights::Permission::FullAccess).is_some());
+}
+
+#[test]
+fn a_document_applied_again_changes_nothing() {
+    let site = Site::new();
+    site.ask(apply(&all()));
+    let version = site.version();
+    let said = site.done(apply(&all()));
+    assert!(said.contains("nothing was changed"), "{said}");
+    assert_eq!(site.version(), version);
+}
+
+#[test]
+fn what_is_no_longer_in_a_list_goes() {
+    let site = Site::new();
+    site.ask(apply(&all()));
+    site.ask(apply(&[
+        json!({"group": {"name": "helpers", "members": ["anna"]}}),
+        json!({"user": {"name": "anna", "addresses": ["anna@example.com"]}}),
+        json!({"delegates": {"of": "anna", "users": []}}),
+    ]));
+    let snapshot = site.service.snapshot();
+    let anna = snapshot.resolve("anna").unwrap();
+    assert_eq!(snapshot.members(snapshot.resolve("helpers").unwrap()), [anna]);
+    assert_eq!(snapshot.object(anna).unwrap().addresses().len(), 1);
+    assert!(snapshot.delegates(anna).is_empty());
+}
+
+#[test]
+fn a_fault_names_its_line_and_nothing_is_done() {
+    let site = Site::new();
+    let before = site.records();
+    let mut items = all();
+    items.push(json!({"grant": {"on": "anna", "user": "nobody-of-that-name", "right": "Send As"}}));
+    let (_, message) = site.fault(common::ROOT, apply(&items));
+    assert!(message.starts_with("line 9: ") && message.contains("nobody-of-that-name"), "{message}");
+    assert_eq!(site.records(), before);
+}
+
+#[test]
+fn a_trial_says_who_would_gain_and_changes_nothing() {
+    let site = Site::new();
+    let before = site.records();
+    let simulated = site.simulated(apply(&all()));
+    assert!(simulated.gained.iter().any(|row| format!("{row:?}").contains("helper")), "{:?}", simulated.gained);
+    assert_eq!(site.records(), before);
+}
+
+#[test]
+fn who_may_not_change_it_step_by_step_may_not_apply_it() {
+    let site = Site::new();
+    let before = site.records();
+    site.fault(common::HELPER, apply(&all()));
+    assert_eq!(site.records(), before);
+}
+
+fn names() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(vec!["zoe", "max", "helper", "new1", "new2"])
+}
+
+fn items() -> impl Strategy<Value = Vec<Value>> {
+    let unit = proptest::sample::select(vec!["OU=Staff", "OU=Plant", "OU=Locked,OU=Plant"]);
+    let user = (names(), unit, any::<bool>(), any::<Option<bool>>()).prop_map(|(name, ou, mailbox, enabled)| {
+        json!({"user": {"name": name, "ou": ou, "mailbox": mailbox, "enabled": enabled}})
+    });
+    let group = (0..3, proptest::collection::btree_set(names(), 0..4))
+        .prop_map(|(n, members)| json!({"group": {"name": format!("group{n}"), "members": members}}));
+    let grant = (names(), names(), any::<bool>())
+        .prop_map(|(on, user, deny)| json!({"grant": {"on": on, "user": user, "right": "Send As", "deny": deny}}));
+    let delegates = (names(), proptest::collection::btree_set(names(), 0..3))
+        .prop_map(|(of, users)| json!({"delegates": {"of": of, "users": users}}));
+    // Each thing once: a document that contradicts itself has no state that it describes.
+    let key = |item: &Value| {
+        let (kind, body) = item.as_object().unwrap().iter().next().unwrap();
+        format!(
+            "{kind} {} {} {}",
+            body["name"],
+            body["of"],
+            if kind == "grant" { body.to_string() } else { String::new() }
+        )
+    };
+    proptest::collection::vec(prop_oneof![user, group, grant, delegates], 0..8).prop_map(move |mut items| {
+        let mut seen = std::collections::BTreeSet::new();
+        items.retain(|item| seen.insert(key(item)));
+        items
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_document_that_applies_changes_nothing_the_second_time(items in items()) {
+        let site = Site::new();
+        for name in ["new1", "new2"] {
+            site.user(name, None);
+        }
+        if site.service.call(common::ROOT, "", apply(&items)).is_ok() {
+            let version = site.version();
+            let Response::Done(done) = site.ask(apply(&items)) else { panic!() };
+            prop_assert_eq!(site.version(), version, "{:?}", done);
+        }
+    }
+}
