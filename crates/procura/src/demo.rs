@@ -1,6 +1,8 @@
 //! The demo organization: made by the same operations as the commands, so that it shows nothing that they cannot do.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::thread;
 
 use admin::Service;
@@ -9,6 +11,7 @@ use admin::operations::Request as R;
 use directory::organization::Usage;
 use directory::{Change, Snapshot, attributes as a};
 use rights::PermissionGroup;
+use store::DirectoryStore;
 
 use crate::cli::fault::Failure;
 use crate::init::{connector, organization, set_on_connector};
@@ -17,6 +20,7 @@ use crate::init::{connector, organization, set_on_connector};
 pub const HOSTNAME: &str = "mail.example.com";
 /// The setting that marks a directory as the demo's.
 const MARK: &str = "demo";
+const BEGUN: &str = "begun";
 /// Root's number: what the demo is built as.
 const ROOT: u32 = 0;
 
@@ -71,6 +75,25 @@ pub const ACCOUNTS: [Account; 13] = [
     account("admin", "Admin", None, "Domain Admins, so protected by AdminSDHolder"),
 ];
 
+/// Forgets a demo that was interrupted while it was made: nobody could use it yet. The data directory is ours alone.
+pub fn forget_unfinished(data: &Path) -> Result<(), Failure> {
+    let database = data.join("directory.db");
+    // What cannot be opened is reported where it is needed.
+    let mark = || DirectoryStore::open(&database).and_then(|store| store.setting(MARK)).ok().flatten();
+    if !database.exists() || mark().as_deref() != Some(BEGUN) {
+        return Ok(());
+    }
+    for name in ["directory.db-wal", "directory.db-shm", "directory.db"] {
+        match std::fs::remove_file(data.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Failure::new(format!("{}: {error}", data.join(name).display())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Creates the organization in an empty directory, or finds it there.
 pub fn ensure(service: &Service, client: Option<SocketAddr>, internet: Option<SocketAddr>) -> Result<bool, Failure> {
     let mark = service.setting(MARK).map_err(admin::Fault::from)?;
@@ -81,14 +104,10 @@ pub fn ensure(service: &Service, client: Option<SocketAddr>, internet: Option<So
     }
     if !service.snapshot().is_empty() {
         let path = service.directory().display();
-        return Err(if mark.is_some() {
-            Failure::new(format!("the demo in {path} was not completed")).help("remove the directory and start again")
-        } else {
-            Failure::new(format!("{path} holds an organization that is not the demo"))
-                .help("start it without --demo, or name another directory with --data")
-        });
+        return Err(Failure::new(format!("{path} holds an organization that is not the demo"))
+            .help("start it without --demo, or name another directory with --data"));
     }
-    service.set_setting(MARK, Some("begun")).map_err(admin::Fault::from)?;
+    service.set_setting(MARK, Some(BEGUN)).map_err(admin::Fault::from)?;
     let hashes = thread::scope(|scope| {
         let hashing = scope.spawn(hash_all);
         build(service, client.unwrap_or(CLIENT), internet.unwrap_or(INTERNET))?;

@@ -40,6 +40,9 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
     let certificate = configured_certificate(&node)?;
     let absent = if arguments.demo { Absent::Create } else { Absent::Refuse };
     let data = DataDirectory::open(&node.data, absent).map_err(Failure::from)?;
+    if arguments.demo {
+        demo::forget_unfinished(data.path())?;
+    }
     // From now on, so that no signal ends the process half way; and not before root is given up, for it takes a thread.
     let signals = signals()?;
     let options = node.options(&data, node.users()?);

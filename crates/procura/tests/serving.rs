@@ -57,6 +57,21 @@ fn the_commands_that_the_demo_proposes_do_what_it_says() {
 }
 
 #[test]
+fn a_demo_that_was_interrupted_while_it_was_made_is_made_anew() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let mut directory = store::DirectoryStore::open(&demo.data().join("directory.db")).unwrap();
+    directory.set_setting("demo", Some("begun")).unwrap();
+    let accounts = directory.credentials().unwrap().len();
+    drop(directory);
+    demo.start_again();
+    demo.stop();
+    let directory = store::DirectoryStore::open(&demo.data().join("directory.db")).unwrap();
+    assert_eq!(directory.setting("demo").unwrap().as_deref(), Some("complete"));
+    assert_eq!(directory.credentials().unwrap().len(), accounts);
+}
+
+#[test]
 fn both_connectors_greet_when_it_is_ready() {
     let demo = Demo::start();
     for address in [demo.client, demo.internet] {
