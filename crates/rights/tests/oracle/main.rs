@@ -152,6 +152,36 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases() / 3, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_audit_by_descriptor_lists_what_each_owner_lists_alone(mut world in world::worlds()) {
+        // A linked account is its owner's SELF for one owner only; the audit is about entries.
+        world.users.iter_mut().for_each(|user| user.master = None);
+        let directory = world.directory();
+        let mut audit = SendAsAudit::new(&directory.snapshot);
+        for owner in &directory.users {
+            let alone: Vec<_> = who_can(&directory.snapshot, *owner, Permission::SendAs)
+                .into_iter()
+                .filter(|row| row.effective && row.object != Some(*owner))
+                .filter_map(|row| match row.via {
+                    Via::Ace { kind: DescriptorKind::Object, index, deny: false, .. } => Some((index, row.trustee?)),
+                    _ => None,
+                })
+                .collect();
+            let audited: Vec<_> = audit.entries(*owner).iter().map(|e| (e.index, e.trustee.clone())).collect();
+            prop_assert_eq!(audited, alone);
+            let people: Vec<_> = who_people(&directory.snapshot, *owner, Permission::SendAs)
+                .into_iter()
+                .filter(|person| matches!(person.proof, Some(Proof::SendAs(_))))
+                .map(|person| person.account)
+                .collect();
+            prop_assert_eq!(audit.people(*owner).collect::<Vec<_>>(), people);
+        }
+    }
+}
+
 /// Whether the specification allows it, and whether only with a mailbox logon. A disabled account may nothing.
 fn holds(world: &world::World, permission: Permission, account: usize, r: usize) -> Option<bool> {
     if world.users[account].disabled {
