@@ -355,6 +355,32 @@ fn a_sid_set_holds_what_was_put_in_and_nothing_else() {
     }
 }
 
+#[test]
+fn a_sid_set_is_not_fooled_by_hashes_that_meet() {
+    let id = |n: u32| SidId((u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 17) as u32 % 1_000_000);
+    let set: SidSet = (0..200).map(id).collect();
+    let members: Vec<SidId> = set.iter().collect();
+    assert!((200..20_000).all(|n| set.contains(id(n)) == members.contains(&id(n))));
+}
+
+#[test]
+fn guids_that_differ_in_one_byte_are_told_apart() {
+    let descriptor = sd(&format!("D:(OA;;CR;{};;BA)(OA;;RP;{};;BA)", names::SEND_AS, names::PERSONAL_INFORMATION));
+    let dacl = CompiledDacl::compile(&descriptor, &mut |_| SidId(7));
+    let token: SidSet = [SidId(7)].into_iter().collect();
+    let who = Principals::default();
+    for byte in 0..16 {
+        let other = |guid: Guid| {
+            let mut other = guid;
+            other.0[byte] ^= 1;
+            other
+        };
+        assert_eq!(dacl.control_access(&token, who, &other(names::SEND_AS)).outcome, Outcome::None);
+        let path = [other(names::PERSONAL_INFORMATION)];
+        assert_eq!(dacl.property_access(&token, who, AccessMask(0x10), &path).outcome, Outcome::None);
+    }
+}
+
 fn truth(condition: &str, claims: &[(&str, ClaimValues)]) -> Truth {
     let descriptor = sd(&format!("D:(XA;;RP;;;WD;{condition})"));
     let expression = Expression::parse(&descriptor.dacl.unwrap().aces[0].data).unwrap();
