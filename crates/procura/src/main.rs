@@ -32,11 +32,13 @@ static ALLOCATOR: memory::Allocator = memory::Allocator;
 
 fn main() -> ExitCode {
     cli::fault::show_plainly();
+    cli::fault::end_with_the_reader();
     let cli = Cli::parse();
     // `check` answers with its exit code, so that a failure to ask has one of its own.
     let failed = if matches!(cli.command, Command::Check(_) | Command::Tool(_)) { 2 } else { 1 };
     match run(cli) {
         Ok(code) => code,
+        Err(report) if cli::fault::is_end_of_the_reader(&report.to_string()) => ExitCode::SUCCESS,
         Err(report) => {
             eprintln!("{report:?}");
             ExitCode::from(failed)

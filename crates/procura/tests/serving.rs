@@ -72,6 +72,20 @@ fn a_demo_that_was_interrupted_while_it_was_made_is_made_anew() {
 }
 
 #[test]
+fn a_command_whose_reader_is_gone_ends_quietly() {
+    let demo = Demo::start();
+    for arguments in [vec!["config", "describe"], vec!["user", "list"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = command();
+        command.arg("--data").arg(demo.data()).args(&arguments).stdout(writer);
+        let output = command.stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.is_empty(), "{arguments:?}: {} {said}", output.status);
+    }
+}
+
+#[test]
 fn both_connectors_greet_when_it_is_ready() {
     let demo = Demo::start();
     for address in [demo.client, demo.internet] {

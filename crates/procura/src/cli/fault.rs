@@ -42,6 +42,23 @@ impl Failure {
     }
 }
 
+/// Lets a command end quietly when nobody reads on, as in `procura user list | head`: `print!` panics then.
+pub fn end_with_the_reader() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let words = panic.payload_as_str().unwrap_or_default();
+        if words.starts_with("failed printing to stdout") && words.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        others(panic);
+    }));
+}
+
+/// Whether a failure says that nobody reads standard output any more.
+pub fn is_end_of_the_reader(message: &str) -> bool {
+    message.starts_with("standard output: ") && message.contains("Broken pipe")
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
