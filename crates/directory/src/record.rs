@@ -75,8 +75,19 @@ impl Record {
 
 /// The durable form of a link to an object: `<GUID=6ba7b810-9dad-11d1-80b4-00c04fd430c8>`.
 pub fn link_value(target: &Guid) -> Value {
-    format!("<GUID={target}>").into_bytes()
+    // Written by hand: a large directory is full of links, and formatting them was a tenth of the time of loading it.
+    let mut value = *b"<GUID=00000000-0000-0000-0000-000000000000>";
+    for (octet, at) in target.0.iter().zip(PLACES) {
+        value[at] = HEX[usize::from(octet >> 4)];
+        value[at + 1] = HEX[usize::from(octet & 15)];
+    }
+    value.to_vec()
 }
+
+/// Digits.
+const HEX: &[u8; 16] = b"0123456789abcdef";
+/// Where the digits of each octet of a GUID are in a link: the first three groups are little-endian (MS-DTYP 2.3.4).
+const PLACES: [usize; 16] = [12, 10, 8, 6, 17, 15, 22, 20, 25, 27, 30, 32, 34, 36, 38, 40];
 
 /// A link by SID, accepted in changes: `<SID=S-1-5-11>`.
 pub fn link_by_sid(target: &Sid) -> Value {
@@ -85,12 +96,56 @@ pub fn link_by_sid(target: &Sid) -> Value {
 
 /// Reads the durable form of a link.
 pub fn parse_link(value: &[u8]) -> Option<Guid> {
+    if let Some(guid) = parse_plain_link(value) {
+        return Some(guid);
+    }
     let text = std::str::from_utf8(value).ok()?;
     text.strip_prefix("<GUID=")?.strip_suffix('>')?.parse().ok()
+}
+
+/// Reads what [`link_value`] writes.
+fn parse_plain_link(value: &[u8]) -> Option<Guid> {
+    let dashes = [14, 19, 24, 29].iter().all(|at| value.get(*at) == Some(&b'-'));
+    if value.len() != 43 || !value.starts_with(b"<GUID=") || value[42] != b'>' || !dashes {
+        return None;
+    }
+    let digit = |at: usize| match value[at] {
+        digit @ b'0'..=b'9' => Some(digit - b'0'),
+        digit @ b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let mut guid = [0; 16];
+    for (octet, at) in guid.iter_mut().zip(PLACES) {
+        *octet = digit(at)? << 4 | digit(at + 1)?;
+    }
+    Some(Guid(guid))
 }
 
 /// Reads a link by SID.
 pub(crate) fn parse_sid_link(value: &[u8]) -> Option<Sid> {
     let text = std::str::from_utf8(value).ok()?;
     text.strip_prefix("<SID=")?.strip_suffix('>')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_link_is_the_guid_in_angle_brackets_and_reads_back(octets in any::<[u8; 16]>()) {
+            let guid = Guid(octets);
+            prop_assert_eq!(link_value(&guid), format!("<GUID={guid}>").into_bytes());
+            prop_assert_eq!(parse_link(&link_value(&guid)), Some(guid));
+            let upper = format!("<GUID={}>", guid.to_string().to_uppercase());
+            prop_assert_eq!(parse_link(upper.as_bytes()), Some(guid));
+        }
+
+        #[test]
+        fn any_octets_are_a_link_or_none(octets in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = parse_link(&octets);
+        }
+    }
 }

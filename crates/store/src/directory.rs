@@ -198,15 +198,15 @@ impl DirectoryStore {
                 return stop(self.database.damaged(format!("the attributes of {} cannot be read", Guid(guid))));
             };
             let mut record = Record { guid: Guid(guid), parent: parent.map(Guid), rdn, attributes };
+            let mut links_read = false;
             while let Some(link) = links.next_if(|link| link.as_ref().map_or(true, |(object, _, _)| *object <= id)) {
                 match link {
                     Ok((object, attribute, stored)) if object == id => {
                         let Some(value) = read_link(&stored) else {
                             return stop(self.database.damaged(format!("a link of {} cannot be read", Guid(guid))));
                         };
-                        let values = record.attributes.entry(attribute).or_default();
-                        let at = values.partition_point(|other| *other < value);
-                        values.insert(at, value);
+                        links_read = true;
+                        record.attributes.entry(attribute).or_default().push(value);
                     }
                     Ok((object, _, _)) => {
                         return stop(
@@ -215,6 +215,10 @@ impl DirectoryStore {
                     }
                     Err(error) => return stop(self.database.fault(error)),
                 }
+            }
+            if links_read {
+                let links = record.attributes.iter_mut().filter(|(name, _)| is_link(name));
+                links.for_each(|(_, values)| values.sort_unstable());
             }
             Some(record)
         };

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_key_that_is_not_known_is_refused_with_its_line() {
         let (line, message) = items("[[user]]\nname = \"alice\"\nmail = \"a@example.com\"\n").unwrap_err();
-        assert!(line >= 1 && line <= 3 && message.contains("mail"), "{line}: {message}");
+        assert!((1..=3).contains(&line) && message.contains("mail"), "{line}: {message}");
         let (line, message) = items("\n[[usr]]\nname = \"alice\"\n").unwrap_err();
         assert!(line == 2 && message.contains("usr"), "{line}: {message}");
     }
