@@ -1,12 +1,14 @@
 //! Who can, what can, and all of it: reports for auditors. The rows say what the decisions rest on; nothing is decided
 //! here (`authorization.md` §1).
 
-use acl::{Ace, Sid};
-use directory::{ObjectId, Snapshot, Time};
+use std::collections::{HashMap, HashSet};
+
+use acl::{Ace, Sid, well_known};
+use directory::{Class, ObjectId, Snapshot, Time};
 use rights::admin::Action;
 use rights::{
-    DescriptorKind, Facts, Holding, Permission, Person, Proof, Question, Steps, Via, any_sender, decide, person,
-    standing, who_can as reasons, who_people,
+    DescriptorKind, Facts, Holding, Permission, Person, Proof, Question, SendAsAudit, Steps, Via, any_sender, decide,
+    has_legacy_policy, person, standing, who_can as reasons, who_people,
 };
 
 use crate::accounts::account_name;
@@ -19,7 +21,7 @@ use crate::service::{Asked, find};
 use crate::words;
 
 /// A page ends after the owner with which it has so many rows.
-const PAGE: usize = 4_000;
+const PAGE: usize = 8_000;
 
 pub fn who_can(asked: Asked<'_>, who: &WhoCan) -> Result<Response, Fault> {
     let snapshot = asked.snapshot;
@@ -79,12 +81,19 @@ pub fn export(asked: Asked<'_>, export: &AuditExport) -> Result<Response, Fault>
     let snapshot = asked.snapshot;
     let permissions = permissions(&export.rights)?;
     let itself = |row: &Holding| row.object == Some(row.target);
+    let mut shared = Shared::new(snapshot);
     let mut page = pages(asked, export.under.as_deref(), export.after, |target, rows| {
         for permission in &permissions {
             if export.expand {
+                if !export.include_self && *permission == Permission::SendAs && shared.senders(target, rows) {
+                    continue;
+                }
                 let people = who_people(snapshot, target, *permission).into_iter();
                 let wanted = people.filter(|person| export.include_self || person.account != target);
-                rows.extend(wanted.map(|person| person_row(snapshot, &person)));
+                rows.extend(wanted.map(|person| shared.person(&person)));
+                continue;
+            }
+            if !export.include_self && !export.all && shared.holders(target, *permission, rows) {
                 continue;
             }
             let held = standing(snapshot, target, *permission).into_iter();
@@ -106,6 +115,128 @@ pub fn export(asked: Asked<'_>, export: &AuditExport) -> Result<Response, Fault>
         page.rows.splice(0..0, everybody);
     }
     Ok(Response::Holders(page))
+}
+
+/// Rows of owners that share a descriptor, worked out once: of a million owners some ten thousand differ.
+struct Shared<'a> {
+    snapshot: &'a Snapshot,
+    send_as: SendAsAudit<'a>,
+    entries: HashMap<Key, Option<Entries>>,
+    people: HashMap<(Key, ObjectId), HolderRow>,
+}
+
+/// Permission, descriptor by its place in memory (the snapshot keeps it), and what else the origin of an entry depends
+/// on.
+type Key = (Permission, usize, Option<ObjectId>, Class);
+
+/// Rows of the entries of a descriptor, and whom they name.
+struct Entries {
+    named: HashSet<Sid>,
+    rows: Vec<HolderRow>,
+}
+
+impl<'a> Shared<'a> {
+    fn new(snapshot: &'a Snapshot) -> Shared<'a> {
+        let send_as = SendAsAudit::new(snapshot);
+        Shared { snapshot, send_as, entries: HashMap::new(), people: HashMap::new() }
+    }
+
+    fn key(&self, target: ObjectId, permission: Permission) -> Option<Key> {
+        let object = self.snapshot.object(target)?;
+        let (descriptor, above) = match permission {
+            Permission::SendAs => (self.snapshot.descriptor(target)?, object.parent()),
+            Permission::FullAccess => (self.snapshot.mailbox_descriptor(target)?, object.mailbox()?.database),
+            Permission::SendOnBehalf => return None,
+        };
+        Some((permission, std::ptr::from_ref(descriptor) as usize, above, object.class()))
+    }
+
+    /// The effective rows about a target, the target's own left out; false where they have to be worked out for the
+    /// target alone: it is named by an entry, has delegates or an external account, or is under the legacy policy.
+    fn holders(&mut self, target: ObjectId, permission: Permission, rows: &mut Vec<HolderRow>) -> bool {
+        let snapshot = self.snapshot;
+        let (Some(key), Some(object)) = (self.key(target, permission), snapshot.object(target)) else { return false };
+        if self.is_special(target, permission) {
+            return false;
+        }
+        let known = self.entries.entry(key).or_insert_with(|| entries(snapshot, target, permission));
+        let own = object.sid().map(|sid| snapshot.sid(sid));
+        let Some(known) = known.as_ref().filter(|known| own.is_none_or(|own| !known.named.contains(&own))) else {
+            return false;
+        };
+        let about = row(snapshot, target, permission);
+        rows.extend(known.rows.iter().map(|row| of(row, &about)));
+        true
+    }
+
+    /// Whether there are reasons beside the entries, or the target's SID is in the tokens of others.
+    fn is_special(&self, target: ObjectId, permission: Permission) -> bool {
+        let snapshot = self.snapshot;
+        let Some(object) = snapshot.object(target) else { return true };
+        let in_others = matches!(object.class(), Class::Group | Class::ForeignPrincipal)
+            || object.sid().is_some_and(|own| snapshot.is_former_sid(own));
+        let beside = permission == Permission::SendAs
+            && (object.master_account().is_some()
+                || !snapshot.delegates(target).is_empty()
+                || has_legacy_policy(snapshot, target));
+        in_others || beside
+    }
+
+    /// All who send as a target but itself; false where there is more to it than the entries.
+    fn senders(&mut self, target: ObjectId, rows: &mut Vec<HolderRow>) -> bool {
+        let permission = Permission::SendAs;
+        let Some(key) = self.key(target, permission).filter(|_| !self.is_special(target, permission)) else {
+            return false;
+        };
+        let snapshot = self.snapshot;
+        let about = row(snapshot, target, permission);
+        for account in self.send_as.people(target) {
+            let known = self.people.entry((key, account)).or_insert_with(|| {
+                let proof = Some(Proof::SendAs(target));
+                person_row(snapshot, &Person { account, target, permission, proof, needs_logon: false })
+            });
+            rows.push(of(known, &about));
+        }
+        true
+    }
+
+    /// One account that is allowed; what allows it is traced once for each descriptor.
+    fn person(&mut self, person: &Person) -> HolderRow {
+        let by_entry = matches!(person.proof, Some(Proof::SendAs(_)) | None) && person.account != person.target;
+        let key = self.key(person.target, person.permission).filter(|_| by_entry);
+        let Some(key) = key else { return person_row(self.snapshot, person) };
+        let snapshot = self.snapshot;
+        let known = self.people.entry((key, person.account)).or_insert_with(|| person_row(snapshot, person));
+        of(known, &row(snapshot, person.target, person.permission))
+    }
+}
+
+/// A row about another target.
+fn of(row: &HolderRow, about: &HolderRow) -> HolderRow {
+    HolderRow {
+        target: about.target.clone(),
+        target_dn: about.target_dn.clone(),
+        protected: about.protected,
+        ..row.clone()
+    }
+}
+
+/// The effective rows of a target's entries but for SELF's; none where an entry names the target itself.
+fn entries(snapshot: &Snapshot, target: ObjectId, permission: Permission) -> Option<Entries> {
+    let (mut named, mut rows) = (HashSet::new(), Vec::new());
+    for holding in standing(snapshot, target, permission) {
+        if !matches!(holding.via, Via::Ace { .. } | Via::NullDacl) || holding.trustee == Some(well_known::SELF) {
+            continue;
+        }
+        if holding.object == Some(target) {
+            return None;
+        }
+        named.extend(holding.trustee.clone());
+        if holding.effective {
+            rows.push(holder_row(snapshot, &holding));
+        }
+    }
+    Some(Entries { named, rows })
 }
 
 /// Rows about all objects that mail can come from, of those that the caller may read, by the order of objects.
@@ -229,9 +360,6 @@ pub(crate) fn holder_row(snapshot: &Snapshot, holding: &Holding) -> HolderRow {
             row.inherited_from = inherited.then(|| snapshot.dn(*origin));
             row.ace = ace(snapshot, holding.target, *kind, *index).map(|ace| words::sddl(snapshot, ace));
             row.ace_index = u32::try_from(*index).ok();
-            if snapshot.is_protected(*origin) && !inherited && *kind == DescriptorKind::Object {
-                row.note = "the AdminSDHolder task keeps only what its template holds".to_owned();
-            }
             "ace"
         }
         Via::NullDacl => "null-dacl",

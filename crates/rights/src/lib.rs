@@ -32,7 +32,7 @@ pub use recipient::{RecipientBy, RecipientGrant};
 pub use record::{AceLine, Asked, Circumstances, DecisionRecord, Missing, TraceLine, VerdictKind, Who, lines};
 pub use refusal::{Refusal, ReplyText};
 pub use send::{Receiver, send_headers};
-pub use sender::Proof;
+pub use sender::{Proof, has_legacy_policy};
 pub use separation::{Gap, Missing as MissingSendAs, Search, gaps, separation};
 pub use simulate::{Difference, differences};
 pub use table::{GrantedOn, GroupTrustee, PermissionGroup, RIGHTS, Right, RightName, ServerRole};

@@ -187,7 +187,7 @@ impl<T: Trace> Judge<'_, T> {
 }
 
 /// Whether the owner's mailbox is in a database, or on a server, under the legacy policy.
-pub(crate) fn has_legacy_policy(snapshot: &Snapshot, owner: ObjectId) -> bool {
+pub fn has_legacy_policy(snapshot: &Snapshot, owner: ObjectId) -> bool {
     let mailbox = snapshot.object(owner).and_then(|object| object.mailbox());
     let Some(database) = mailbox.and_then(|mailbox| mailbox.database) else { return false };
     let server = snapshot.ancestor(database, Class::Server);

@@ -154,7 +154,7 @@ fn stream(endpoint: &mut Endpoint, global: &Global, asked: impl Fn(Option<u32>) 
         return show(&Response::Holders(rows.into()), global.format);
     }
     let mut out = Rows::new(BufWriter::new(io::stdout().lock()), global.format, &HOLDER);
-    pages(endpoint, asked, |page| page.iter().try_for_each(|row| out.row(row)))?;
+    pages(endpoint, asked, |page| page.iter().try_for_each(|row| out.holder(row)))?;
     out.finish().map_err(broken)
 }
 
