@@ -28,8 +28,10 @@ mod groups;
 mod history;
 mod import;
 mod mailboxes;
+mod moves;
 pub mod operations;
 mod permissions;
+mod protection;
 mod queued;
 pub mod random;
 mod reach;
@@ -41,6 +43,7 @@ mod service_accounts;
 mod simulate;
 pub mod socket;
 mod status;
+mod usage;
 mod wanted;
 mod words;
 

@@ -84,6 +84,16 @@ pub enum Request {
     PasswordSet(PasswordSet),
     /// Write a backup.
     Backup(Backup),
+    /// Move an object to another container.
+    Move(Move),
+    /// Accounts and groups that AdminSDHolder protects.
+    ProtectedList,
+    /// Those that were protected, and still do not inherit.
+    ProtectedOrphans,
+    /// Makes such a one ordinary again.
+    ProtectedRepair(Target),
+    /// Grants that nobody used.
+    PermissionUnused(PermissionUnused),
     /// A page of the directory as LDIF.
     Export(Export),
     /// Make the organization as a document says.
@@ -399,6 +409,22 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// An object to another container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Move {
+    /// The object.
+    pub identity: String,
+    /// The container.
+    pub to: String,
+}
+
+/// Grants that nobody used for so long.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PermissionUnused {
+    /// Days.
+    pub days: u32,
 }
 
 /// A page of the directory as LDIF.

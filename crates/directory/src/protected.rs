@@ -1,6 +1,6 @@
 //! AdminSDHolder (acl-algorithms 1.6): which objects are protected, and what the task would change.
 
-use acl::{Sid, well_known};
+use acl::{Ace, SecurityDescriptor, Sid, well_known};
 use roaring::RoaringBitmap;
 
 use crate::attributes::{ADMIN_COUNT, DESCRIPTOR, number};
@@ -83,6 +83,29 @@ pub fn objects(snapshot: &Snapshot) -> impl Iterator<Item = ObjectId> + '_ {
 pub fn orphans(snapshot: &Snapshot) -> impl Iterator<Item = ObjectId> + '_ {
     let counted = snapshot.objects().filter(|(_, object)| object.admin_count());
     counted.map(|(id, _)| id).filter(|id| !snapshot.is_protected(*id))
+}
+
+/// What makes an orphan an ordinary object again: it inherits, has the entries of its class and those of its own that
+/// the template does not have, and no adminCount. `None`: it is no orphan, or its descriptor cannot be read.
+pub fn repair(snapshot: &Snapshot, id: ObjectId) -> Option<Change> {
+    let object = snapshot.object(id).filter(|object| object.admin_count() && !snapshot.is_protected(id))?;
+    let own = object.explicit.as_ref()?.parse()?;
+    let domain = snapshot.domain_of(id)?;
+    let root = snapshot.forest_root(id).map(|root| &root.sid);
+    let bytes = crate::defaults::explicit(object.class(), Some(&domain.sid), root);
+    let mut sd = SecurityDescriptor::parse(&bytes).ok()?;
+    sd.owner = own.owner.clone();
+    sd.group = own.group.clone();
+    let template = template(snapshot, domain).and_then(|id| snapshot.object(id)?.explicit.as_ref()?.parse());
+    let of_template =
+        |ace: &Ace| template.as_ref().is_some_and(|sd| sd.dacl.iter().any(|dacl| dacl.aces.contains(ace)));
+    if let (Some(dacl), Some(own)) = (&mut sd.dacl, own.dacl) {
+        for ace in own.aces.into_iter().filter(|ace| !of_template(ace)) {
+            acl::edit::add(dacl, ace);
+        }
+    }
+    let attributes = vec![(DESCRIPTOR.to_owned(), vec![sd.to_bytes()]), (ADMIN_COUNT.to_owned(), Vec::new())];
+    Some(Change::Modify { guid: object.guid(), attributes })
 }
 
 /// What the AdminSDHolder task would change now; none when all protected objects carry the template of their domain and

@@ -468,6 +468,12 @@ pub enum PermissionCommand {
     },
     /// Take a grant, or a denial, away
     Remove(Grant),
+    /// Grants of Send As and Send on Behalf that nobody has used, by the decisions in the audit
+    Unused {
+        /// For so many days
+        #[arg(long, default_value_t = 90)]
+        days: u32,
+    },
     /// Who has which right on an object
     Get {
         /// The object: any of its names

@@ -25,6 +25,20 @@ use crate::node::{DEFAULT_DATA, Node};
 pub enum Lifecycle {
     /// Generate an organization of any size, the same from the same seed: for tests and benchmarks
     Generate(Generate),
+    /// Move an object, and what is below it, to another container; says who gains and who loses
+    #[command(
+        after_help = "Examples:\n  procura move alice --to OU=Plant --dry-run\n  procura move OU=Desk --to OU=Staff"
+    )]
+    Move {
+        /// Any of its names
+        object: String,
+        /// The container
+        #[arg(long, value_name = "CONTAINER")]
+        to: String,
+    },
+    /// Administrators' accounts and groups, whose permissions AdminSDHolder replaces
+    #[command(subcommand)]
+    Protected(Protected),
     /// Write the directory as LDIF, descriptors included, as `procura import` reads it
     #[command(after_help = "Examples:\n  procura export > forest.ldif\n  procura export --under OU=Staff > staff.ldif")]
     Export {
@@ -54,6 +68,19 @@ pub enum Lifecycle {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub enum Protected {
+    /// List them
+    List,
+    /// List those that are administrators no longer and still do not inherit permissions
+    Orphans,
+    /// Let such a one inherit again
+    Repair {
+        /// Any of its names
+        object: String,
+    },
+}
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  procura generate --seed 1 --mailboxes 1000000 --into /var/tmp/large\n  procura generate --mailboxes 5000 --out forest.ldif"
@@ -80,6 +107,22 @@ pub struct Generate {
 pub fn run(global: &Global, command: Lifecycle) -> Result<(), Failure> {
     match command {
         Lifecycle::Generate(arguments) => generate(&arguments),
+        Lifecycle::Move { object, to } => {
+            let asked = Request::Move(op::Move { identity: object, to });
+            show(&call(&mut endpoint(global)?, global, asked)?, global.format)
+        }
+        Lifecycle::Protected(command) => {
+            let asked = match command {
+                Protected::List => Request::ProtectedList,
+                Protected::Orphans => Request::ProtectedOrphans,
+                Protected::Repair { object } => Request::ProtectedRepair(op::Target { identity: object }),
+            };
+            let response = match asked {
+                Request::ProtectedRepair(_) => call(&mut endpoint(global)?, global, asked)?,
+                _ => endpoint(global)?.call("", asked)?,
+            };
+            show(&response, global.format)
+        }
         Lifecycle::Export { under } => export(global, under),
         Lifecycle::Apply { file } => {
             let request = super::apply::request(&file)?;

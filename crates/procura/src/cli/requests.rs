@@ -46,6 +46,7 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
                 R::PermissionAdd(op::PermissionChange { until: time(until)?, ..permission(grant) })
             }
             PermissionCommand::Remove(grant) => R::PermissionRemove(permission(grant)),
+            PermissionCommand::Unused { days } => R::PermissionUnused(op::PermissionUnused { days }),
             PermissionCommand::Get { object, trustee } => {
                 R::PermissionGet(op::PermissionGet { identity: object, trustee })
             }
@@ -103,6 +104,7 @@ pub fn only_looks(request: &op::Request) -> bool {
             | R::MailboxList(_)
             | R::DomainList
             | R::PermissionGet(_)
+            | R::PermissionUnused(_)
             | R::MailboxPermissionGet(_)
             | R::DelegateGet(_)
             | R::Explain(_)
