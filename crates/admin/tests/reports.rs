@@ -303,3 +303,63 @@ fn the_legacy_policy_needs_write_dac_on_the_domain() {
     site.ask(grant("DC=example,DC=com", "helper", "write-dac", false, None));
     site.service.call(HELPER, "", set()).unwrap();
 }
+
+/// Users, a group with an address, and a group without one: what the steps below are about.
+const NAMES: [&str; 5] = ["zoe", "max", "helper", "Writers", "Readers"];
+
+fn change(kind: u8, on: usize, who: usize) -> R {
+    let (on, who) = (NAMES[on], NAMES[who]);
+    match kind {
+        0 => send_as(on, who),
+        1 => grant(on, who, "Send As", true, None),
+        2 => grant("OU=Staff", who, "Send As", false, Some("user")),
+        3 => full_access(on, who),
+        4 => delegate(on, who),
+        5 => R::MemberAdd(op::Members { group: "Writers".into(), members: vec![who.into()] }),
+        6 => R::UserSet(op::UserSet { identity: on.into(), enabled: Some(false), ..Default::default() }),
+        7 => grant("Mailbox Database", who, "Receive As", false, None),
+        _ => R::DatabaseSet(op::DatabaseSet { identity: "Mailbox Database".into(), legacy_send_as: Some(true) }),
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, ..Default::default() })]
+
+    /// The export works rows out once for each descriptor; it must say what is said of each owner alone.
+    #[test]
+    fn an_export_says_what_who_can_says_of_each_owner(
+        changes in proptest::collection::vec((0..9_u8, 0..NAMES.len(), 0..NAMES.len()), 0..10),
+        expand: bool,
+    ) {
+        let site = Site::new();
+        site.group("Writers", &["max"]);
+        site.group("Readers", &["Writers"]);
+        let set = op::GroupSet {
+            identity: "Writers".into(),
+            addresses: Some(vec!["writers@example.com".into()]),
+            ..op::GroupSet::default()
+        };
+        site.ask(R::GroupSet(set));
+        for (kind, on, who) in changes {
+            // A group has no mailbox to open and is no account to disable; that is refused and changes nothing.
+            let _ = site.service.call(common::ROOT, "", change(kind, on, who));
+        }
+        let mut expected = Vec::new();
+        for owner in ["zoe", "max", "helper", "writers"] {
+            let request = op::WhoCan { expand, ..who_can("all", &format!("{owner}@example.com")) };
+            let rows = site.holders(R::WhoCan(request)).into_iter().filter(|row| {
+                let own = row.trustee == "NT AUTHORITY\\SELF" || row.trustee.eq_ignore_ascii_case(&format!("EXAMPLE\\{owner}"));
+                row.effective && row.via != "any-sender" && !own
+            });
+            expected.extend(rows);
+        }
+        let mut exported = site.holders(R::AuditExport(op::AuditExport { expand, ..Default::default() }));
+        exported.retain(|row| row.via != "any-sender");
+        let key = |row: &HolderRow| {
+            (row.target.clone(), row.right.clone(), row.trustee_sid.clone(), row.via.clone(), row.ace_index)
+        };
+        expected.sort_by_key(key);
+        exported.sort_by_key(key);
+        proptest::prop_assert_eq!(exported, expected);
+    }
+}
