@@ -43,6 +43,7 @@ mod service_accounts;
 mod simulate;
 pub mod socket;
 mod status;
+mod trust;
 mod usage;
 mod wanted;
 mod words;

@@ -287,6 +287,7 @@ impl Service {
         if applied.log.is_empty() {
             return Ok(before);
         }
+        crate::trust::check(&before, &applied.snapshot)?;
         store.commit(&batch, &applied.log)?;
         let after = Arc::new(applied.snapshot);
         self.snapshot.store(Arc::clone(&after));

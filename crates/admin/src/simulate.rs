@@ -98,6 +98,7 @@ impl Trial {
 pub(crate) fn apply(asked: Asked<'_>, before: &Snapshot, changes: Vec<Change>) -> Result<(Snapshot, ChangeLog), Fault> {
     let (author, time) = (asked.caller.sid.clone(), asked.service.now());
     let applied = before.apply(&ChangeBatch { author, time, comment: String::new(), changes })?;
+    crate::trust::check(before, &applied.snapshot)?;
     Ok((applied.snapshot, applied.log))
 }
 

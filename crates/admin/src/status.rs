@@ -1,11 +1,11 @@
 //! What the server is and how it is.
 
 use directory::HeaderFrom;
-use rights::AddressTrust;
 
 use crate::error::Fault;
 use crate::response::{ConnectorRow, QueueCounts, Response, Status};
 use crate::service::Asked;
+use crate::trust;
 
 pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
     let (snapshot, service) = (asked.snapshot, asked.service);
@@ -31,11 +31,7 @@ pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
         .to_owned(),
     });
     let disbelieved = snapshot.receive_connectors().filter_map(|(id, connector)| {
-        let because = match rights::address_trust(snapshot, id) {
-            AddressTrust::TakesStrangers => "it also takes strangers (AnonymousUsers)",
-            AddressTrust::Unbounded => "its remote IP ranges have no bound",
-            AddressTrust::Off | AddressTrust::Believed => return None,
-        };
+        let because = trust::ignored_because(snapshot, id)?;
         Some(format!("{}: ExternalAuthoritative is ignored: {because}", connector.name))
     });
     let queue = match service.open_queue() {

@@ -232,7 +232,8 @@ fn a_server_trusted_by_its_address_sends_as_everybody() {
 fn trust_by_address_does_not_go_together_with_strangers() {
     let Some(demo) = demo() else { return };
     permission(&demo, "add", "Internet", SECURED, &ANYTHING);
-    set(&demo, "Internet", &[EXTERNAL_AUTHORITATIVE, (RANGES, "127.0.0.1")]);
+    let refused = set(&demo, "Internet", &[EXTERNAL_AUTHORITATIVE, (RANGES, "127.0.0.1")]);
+    assert!(refused.code != 0 && refused.err.contains("strangers"), "{}", refused.all());
     starts(&stranger(&demo, "ceo@example.com", "ceo@example.com", "x"), PERMISSION);
 }
 
@@ -241,7 +242,8 @@ fn trust_by_address_is_not_for_every_address() {
     let Some(demo) = demo() else { return };
     close_to_strangers(&demo);
     permission(&demo, "add", "Internet", SECURED, &ANYTHING);
-    set(&demo, "Internet", &[EXTERNAL_AUTHORITATIVE, (RANGES, "0.0.0.0-255.255.255.255")]);
+    let refused = set(&demo, "Internet", &[EXTERNAL_AUTHORITATIVE, (RANGES, "0.0.0.0-255.255.255.255")]);
+    assert!(refused.code != 0 && refused.err.contains("bound"), "{}", refused.all());
     let reply = stranger(&demo, "ceo@example.com", "ceo@example.com", "x");
     assert!(!reply.starts_with("250"), "{reply}");
 }
