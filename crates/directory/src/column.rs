@@ -52,8 +52,15 @@ impl<T: Clone> Paged<T> {
         self.len += 1;
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> + '_ {
-        self.nodes.iter().flat_map(|node| node.iter()).flat_map(|page| page.iter())
+    /// The rows from one on. Going there costs nothing, however far in it is.
+    pub(crate) fn iter_from(&self, row: usize) -> impl Iterator<Item = &T> + '_ {
+        let (first_node, first_page) = (row / (FAN * FAN), row / FAN);
+        let nodes = self.nodes.iter().enumerate().skip(first_node);
+        let pages = nodes.flat_map(move |(at, node)| {
+            let before = if at == first_node { first_page % FAN } else { 0 };
+            node.iter().enumerate().skip(before).map(move |(page, rows)| (at * FAN + page, rows))
+        });
+        pages.flat_map(move |(at, page)| page.get(if at == first_page { row % FAN } else { 0 }..).unwrap_or(&[]))
     }
 }
 
@@ -78,7 +85,16 @@ mod tests {
         assert_eq!(new.get(4_321), Some(&-1));
         assert_eq!(new.get(10_000), Some(&-2));
         assert_eq!(old.get(10_000), None);
-        assert_eq!(old.iter().copied().collect::<Vec<_>>(), (0..10_000).collect::<Vec<_>>());
+        assert_eq!(old.iter_from(0).copied().collect::<Vec<_>>(), (0..10_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn rows_from_one_on_are_the_rest_of_all_rows() {
+        let mut rows = Paged::new();
+        (0..10_000).for_each(|n| rows.push(n));
+        for from in [0, 1, 63, 64, 65, 4_095, 4_096, 4_097, 8_191, 9_999, 10_000, 10_001, 1 << 20] {
+            assert!(rows.iter_from(from).copied().eq(from..10_000), "from {from}");
+        }
     }
 
     #[test]

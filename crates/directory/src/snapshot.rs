@@ -105,7 +105,15 @@ impl Snapshot {
 
     /// All objects, in the order in which they came to be.
     pub fn objects(&self) -> impl Iterator<Item = (ObjectId, &Object)> + '_ {
-        let rows = self.objects.iter().zip(0..);
+        self.objects_after(None)
+    }
+
+    /// The objects that came to be after one, in the same order as [`Snapshot::objects`]; all objects after none. For
+    /// pages: the next page costs what is on it, however many objects were before. The object to begin after may be gone
+    /// by now, and a later snapshot may be asked: what was seen does not come again, and nothing is left out.
+    pub fn objects_after(&self, after: Option<ObjectId>) -> impl Iterator<Item = (ObjectId, &Object)> + '_ {
+        let first = after.map_or(0, |after| after.0.saturating_add(1));
+        let rows = self.objects.iter_from(first as usize).zip(first..);
         rows.filter_map(|(object, row)| object.as_deref().map(|object| (ObjectId(row), object)))
     }
 
