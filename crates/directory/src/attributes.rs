@@ -147,11 +147,23 @@ attributes! {
     LOGON_SEPARATOR "procuraLogonSeparator" Text, one, "On a receive connector: the character between user and mailbox in a logon name; `*` when absent.";
     COMMAND_TIMEOUT "procuraCommandTimeout" Integer, one, "On a receive connector: seconds until the next command.";
     DATA_TIMEOUT "procuraDataTimeout" Integer, one, "On a receive connector: seconds until the next piece of a message.";
-    CONNECTOR_USAGE "procuraUsage" Text, one, "Usage type that a connector was made with: Client, Internet, Internal, Partner, Custom.";
+    CONNECTOR_USAGE "procuraUsage" Text, one, "Usage type that a connector was made with: Client, Custom, Internal, Internet, Partner.";
+    REQUIRE_TLS "procuraRequireTls" Boolean, one, "On a connector: no mail but over TLS. FALSE when absent.";
+    DOMAIN_SECURE "procuraDomainSecure" Boolean, one, "On a connector: Domain Security, certificates prove the domains of the organization's list. FALSE when absent.";
+    RATE_PER_SOURCE "procuraMessageRatePerSource" Integer, one, "On a receive connector: messages a minute from one address; 0 or absent: no limit.";
+    RATE_PER_CONNECTION "procuraMessageRatePerConnection" Integer, one, "On a receive connector: messages a minute over one connection; 0 or absent: no limit.";
+    SEND_AUTH "procuraSendAuthentication" Text, one, "On a send connector, how we and its smart hosts trust each other: none (default), basic, basic-requires-tls, exchange-server, external-authoritative.";
+    SEND_USER "procuraSendUser" Text, one, "On a send connector: the name that we log on to its smart hosts with; the password is no attribute.";
+    RECIPIENT_LOOKUP "procuraRecipientLookup" Boolean, one, "On an accepted domain: recipients that are not in the directory are refused. Absent: TRUE for authoritative, FALSE for relay domains.";
     SECURE_DOMAINS "procuraSecureDomains" Text, many, "On the organization: domains whose mail must come with their certificate.";
     EXPIRING_GRANT "procuraExpiringGrant" Text, many, "ACEs of nTSecurityDescriptor that go at a time: milliseconds since the Unix epoch, a space, the ACE in base64.";
     EXPIRING_MAILBOX_GRANT "procuraExpiringMailboxGrant" Text, many, "ACEs of the mailbox descriptor that go at a time, written likewise.";
     EXPIRING_DELEGATE "procuraExpiringDelegate" Text, many, "Delegates that go at a time: milliseconds since the Unix epoch, a space, the delegate's objectGUID.";
+    DISCONNECTED_MAILBOX "procuraDisconnectedMailboxGuid" Guid, one, "On a mailbox without an owner: which mailbox; nobody else may own it meanwhile.";
+    DISCONNECTED_AT "procuraDisconnectedAt" Integer, one, "On a mailbox without an owner: since when, milliseconds since the Unix epoch.";
+    FORMER_OWNER "procuraFormerOwner" Text, one, "On a mailbox without an owner: who owned it.";
+    FORMER_OWNER_SID "procuraFormerOwnerSid" Sid, one, "On a mailbox without an owner: SID of who owned it.";
+    FORMER_ADDRESSES "procuraFormerAddresses" Text, many, "On a mailbox without an owner: proxyAddresses of who owned it; nobody's addresses now.";
     LEGACY_POLICY "procuraLegacySendAs" Boolean, one, "On a database or server: Full Mailbox Access implies Send As, as before the separation. FALSE when absent.";
 }
 

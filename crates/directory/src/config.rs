@@ -94,6 +94,8 @@ pub struct AcceptedDomain {
     pub subaddressing: bool,
     /// Where postmaster lives.
     pub default: bool,
+    /// Recipients that are not in the directory are refused. The usual value follows the kind (facts 3.10).
+    pub recipient_lookup: bool,
 }
 
 /// Clients or listeners by address.
@@ -197,6 +199,14 @@ pub struct ReceiveConnector {
     pub logon_separator: char,
     /// Usage type that it was made with, for people: `Client`, `Internet`, …
     pub usage: Option<String>,
+    /// Mail is taken after STARTTLS only.
+    pub require_tls: bool,
+    /// Domain Security: clients are asked for certificates, which prove the domains of the organization's list.
+    pub domain_secure: bool,
+    /// Messages a minute from one address; 0: no limit.
+    pub rate_per_source: u32,
+    /// Messages a minute over one connection; 0: no limit.
+    pub rate_per_connection: u32,
 }
 
 /// What a send connector takes: `SMTP:*.example.net;1`.
@@ -227,6 +237,55 @@ pub struct SendConnector {
     pub max_message_size: Option<u64>,
     /// Name in EHLO; the node's when absent.
     pub fqdn: Option<String>,
+    /// How its smart hosts and we come to trust each other.
+    pub auth: SendAuth,
+    /// The name to log on with.
+    pub user: Option<String>,
+    /// Mail goes over TLS or not at all.
+    pub require_tls: bool,
+    /// Domain Security: mail to a domain of the organization's list goes only to a host that proves the domain.
+    pub domain_secure: bool,
+    /// Usage type that it was made with, for people.
+    pub usage: Option<String>,
+}
+
+/// How a send connector and its smart hosts come to trust each other (facts 3.4). That we log on to a host proves
+/// nothing about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SendAuth {
+    /// Not at all.
+    #[default]
+    None,
+    /// We log on with name and password.
+    Basic,
+    /// ... after STARTTLS only.
+    BasicRequiresTls,
+    /// The host proves that it is a server of the organization.
+    ExchangeServer,
+    /// The way to the host is secured by other means, and so the host is believed: Externally Secured servers.
+    ExternalAuthoritative,
+}
+
+impl SendAuth {
+    /// All of them.
+    pub const ALL: [SendAuth; 5] = [
+        SendAuth::None,
+        SendAuth::Basic,
+        SendAuth::BasicRequiresTls,
+        SendAuth::ExchangeServer,
+        SendAuth::ExternalAuthoritative,
+    ];
+
+    /// As the directory and the command line spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            SendAuth::None => "none",
+            SendAuth::Basic => "basic",
+            SendAuth::BasicRequiresTls => "basic-requires-tls",
+            SendAuth::ExchangeServer => "exchange-server",
+            SendAuth::ExternalAuthoritative => "external-authoritative",
+        }
+    }
 }
 
 impl IpRange {
@@ -295,6 +354,16 @@ impl IpRange {
             (IpAddr::V6(first), IpAddr::V6(last)) => last.to_bits() - first.to_bits(),
             _ => u128::MAX,
         }
+    }
+
+    /// Whether every address of `other` is in it too.
+    pub fn covers(&self, other: &IpRange) -> bool {
+        self.first.is_ipv4() == other.first.is_ipv4() && self.first <= other.first && other.last <= self.last
+    }
+
+    /// Whether the two have an address in common.
+    pub fn meets(&self, other: &IpRange) -> bool {
+        self.first.is_ipv4() == other.first.is_ipv4() && self.first <= other.last && other.first <= self.last
     }
 
     /// Whether it holds every address of its family.

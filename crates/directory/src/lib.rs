@@ -12,12 +12,14 @@ mod column;
 mod config;
 mod defaults;
 mod descriptor;
+pub mod disconnected;
 pub mod dn;
 mod edit;
 pub mod import;
 mod index;
 mod inheritance;
 pub mod ldif;
+mod linked;
 mod links;
 mod load;
 mod mailbox;
@@ -35,7 +37,7 @@ pub use change::{AttributeChange, Change, ChangeBatch, ChangeError, ChangeLog, O
 pub use class::{Class, GroupScope, GroupType};
 pub use config::{
     AcceptedDomain, AddressSpace, AuthMechanisms, Config, Database, Domain, DomainKind, HeaderFrom, IpRange, OnBehalf,
-    Organization, ReceiveConnector, SendConnector, Server,
+    Organization, ReceiveConnector, SendAuth, SendConnector, Server,
 };
 pub use descriptor::{Descriptor, DescriptorHash};
 pub use load::{LoadError, Loaded, Problem};

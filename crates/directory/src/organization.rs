@@ -58,6 +58,8 @@ const ADMINISTRATIVE_GROUP: &str = "Exchange Administrative Group (FYDIBOHF23SPD
 const ROUTING_GROUP: &str = "Exchange Routing Group (DWBGZMFD01QNBJR)";
 /// Where receive connectors are, below a server.
 const RECEIVE_CONNECTORS: [&str; 2] = ["Protocols", "SMTP Receive Connectors"];
+/// Where send connectors are, below it.
+const CONNECTIONS: &str = "Connections";
 /// RIDs of the organization's own groups, and the first that is free after them.
 const ORGANIZATION_MANAGEMENT: u32 = 1101;
 const EXCHANGE_SERVERS: u32 = 1102;
@@ -67,20 +69,30 @@ const NEXT_RID: u32 = 1104;
 /// The changes that make an organization out of nothing: domain with its usual containers and groups, AdminSDHolder,
 /// Configuration partition with organization, server, database and connectors, and the domain as accepted domain.
 pub fn new_organization(names: &Names, connectors: &[NewConnector], new_guid: &mut dyn FnMut() -> Guid) -> Vec<Change> {
-    let mut builder = Builder { names, new_guid, changes: Vec::new() };
-    let domain = builder.domain();
-    builder.builtin(domain);
-    builder.configuration(domain, connectors);
-    builder.changes
+    Builder { names, edge: false, new_guid, changes: Vec::new() }.build(connectors)
+}
+
+/// The same for a server at the border: its directory is its own, it holds no mailboxes, and the recipients of the domain
+/// are somewhere behind it (internal relay).
+pub fn new_edge_organization(names: &Names, new_guid: &mut dyn FnMut() -> Guid) -> Vec<Change> {
+    Builder { names, edge: true, new_guid, changes: Vec::new() }.build(&[])
 }
 
 struct Builder<'a> {
     names: &'a Names,
+    edge: bool,
     new_guid: &'a mut dyn FnMut() -> Guid,
     changes: Vec<Change>,
 }
 
 impl Builder<'_> {
+    fn build(mut self, connectors: &[NewConnector]) -> Vec<Change> {
+        let domain = self.domain();
+        self.builtin(domain);
+        self.configuration(domain, connectors);
+        self.changes
+    }
+
     /// The domain, its containers and global groups.
     fn domain(&mut self) -> Guid {
         let guid = (self.new_guid)();
@@ -174,24 +186,28 @@ impl Builder<'_> {
         let settings = self.container(organization, "Transport Settings");
         let domains = self.container(settings, "Accepted Domains");
         let name = self.names.domain.clone();
+        // 4: the default domain; authoritative, or on an edge (2) internal relay.
+        let flags = if self.edge { "6" } else { "4" };
         self.add(domains, Class::AcceptedDomain, &name, |record| {
-            // 4: the default domain; authoritative.
-            record.with(a::ACCEPTED_DOMAIN_NAME, name.as_str()).with(a::ACCEPTED_DOMAIN_FLAGS, "4")
+            record.with(a::ACCEPTED_DOMAIN_NAME, name.as_str()).with(a::ACCEPTED_DOMAIN_FLAGS, flags)
         });
         let groups = self.container(organization, "Administrative Groups");
         let group = self.container(groups, ADMINISTRATIVE_GROUP);
         let routing_groups = self.container(group, "Routing Groups");
         let routing_group = self.container(routing_groups, ROUTING_GROUP);
-        self.container(routing_group, "Connections");
+        self.container(routing_group, CONNECTIONS);
         let servers = self.container(group, "Servers");
         let (server, address) = (self.names.server.clone(), format!("ncacn_ip_tcp:{}", self.names.server_fqdn));
+        // 2 mailbox, 32 hub, 64 edge.
+        let roles = if self.edge { "64" } else { "34" };
         let server = self.add(servers, Class::Server, &server, |record| {
-            // 2 mailbox, 32 hub.
-            record.with(a::NETWORK_ADDRESS, address).with(a::SERVER_ROLES, "34")
+            record.with(a::NETWORK_ADDRESS, address).with(a::SERVER_ROLES, roles)
         });
-        let store = self.container(server, "InformationStore");
-        let storage_group = self.container(store, "First Storage Group");
-        self.add(storage_group, Class::Database, "Mailbox Database", |record| record);
+        if !self.edge {
+            let store = self.container(server, "InformationStore");
+            let storage_group = self.container(store, "First Storage Group");
+            self.add(storage_group, Class::Database, "Mailbox Database", |record| record);
+        }
         let parent = RECEIVE_CONNECTORS.iter().fold(server, |parent, name| self.container(parent, name));
         for connector in connectors {
             let guid = (self.new_guid)();
@@ -277,12 +293,36 @@ pub fn receive_connector(
     connector: &NewConnector,
     guid: Guid,
 ) -> Option<Record> {
-    let parent = RECEIVE_CONNECTORS
-        .iter()
-        .try_fold(server, |at, name| snapshot.child(Some(at), &Rdn::new("CN", *name).key()))?;
+    let parent = receive_connectors_of(snapshot, server)?;
     let domain = snapshot.domain_of(server).map(|domain| &domain.sid);
     let root = snapshot.forest_root(server).map(|domain| &domain.sid);
     Some(connector_record(connector, guid, snapshot.object(parent)?.guid(), domain, root))
+}
+
+/// Where the receive connectors of a server stand (S2).
+pub fn receive_connectors_of(snapshot: &Snapshot, server: ObjectId) -> Option<ObjectId> {
+    below(snapshot, server, &RECEIVE_CONNECTORS)
+}
+
+/// Where the send connectors of the organization stand (S2): below its routing group.
+pub fn send_connectors_of(snapshot: &Snapshot) -> Option<ObjectId> {
+    let organization = snapshot.organization()?;
+    let usual = ["Administrative Groups", ADMINISTRATIVE_GROUP, "Routing Groups", ROUTING_GROUP, CONNECTIONS];
+    below(snapshot, organization, &usual).or_else(|| {
+        let called = |id: &ObjectId| snapshot.object(*id).is_some_and(|object| object.name() == CONNECTIONS);
+        snapshot.subtree(organization).into_iter().find(called)
+    })
+}
+
+/// The explicit descriptor that a new object of a class gets at a place.
+pub fn default_descriptor(snapshot: &Snapshot, class: Class, parent: ObjectId) -> Value {
+    let sid = |domain: Option<&crate::Domain>| domain.map(|domain| domain.sid.clone());
+    let (domain, root) = (sid(snapshot.domain_of(parent)), sid(snapshot.forest_root(parent)));
+    defaults::explicit(class, domain.as_ref(), root.as_ref())
+}
+
+fn below(snapshot: &Snapshot, from: ObjectId, names: &[&str]) -> Option<ObjectId> {
+    names.iter().try_fold(from, |at, name| snapshot.child(Some(at), &Rdn::new("CN", *name).key()))
 }
 
 fn connector_record(

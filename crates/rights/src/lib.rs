@@ -11,6 +11,7 @@ pub mod admin;
 mod amounts;
 mod decide;
 mod deciding;
+mod groups;
 mod header;
 mod recipient;
 mod record;
@@ -22,11 +23,13 @@ mod simulate;
 mod table;
 mod trace;
 mod transaction;
+mod usage;
 mod who;
 
 pub use amounts::{Amount, CouldBecome, could_become};
 pub use decide::{FULL_MAILBOX_ACCESS, Facts, Grant, Question, Verdict, decide};
 pub use deciding::{Deciding, SendAsAudit};
+pub use groups::{GroupsHeld, assign_groups, group_entries, permission_groups, role_of, trustee_sid};
 pub use header::HeaderGrant;
 pub use recipient::{RecipientBy, RecipientGrant};
 pub use record::{AceLine, Asked, Circumstances, DecisionRecord, Missing, TraceLine, VerdictKind, Who, lines};
@@ -38,6 +41,7 @@ pub use simulate::{Difference, differences};
 pub use table::{GrantedOn, GroupTrustee, PermissionGroup, RIGHTS, Right, RightName, ServerRole};
 pub use trace::{DescriptorKind, NoTrace, Step, Steps, Trace, Wanted};
 pub use transaction::{Accepted, AddressTrust, Authority, Denied, Transaction, address_trust, may_log_on};
+pub use usage::ConnectorUsage;
 pub use who::{
     Accounts, Holding, Permission, Person, Via, any_sender, effective_send_as, expand, person, standing, what_can,
     who_can, who_people,

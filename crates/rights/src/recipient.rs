@@ -35,20 +35,23 @@ impl<T: Trace> Judge<'_, T> {
         internal: bool,
     ) -> Result<RecipientGrant, Refusal> {
         let canonical = to.canonical();
-        let domain = self.snapshot.accepted_domain(canonical.domain()).map(|domain| domain.kind);
+        let domain = self.snapshot.accepted_domain(canonical.domain());
+        // Recipient lookup: by default where the domain is authoritative (F §3.10).
+        let looked_up = domain.is_some_and(|domain| domain.recipient_lookup);
         let by = match domain {
-            Some(kind) => RecipientBy::AcceptedDomain(kind),
+            Some(domain) => RecipientBy::AcceptedDomain(domain.kind),
             None if self.connector_right(RightName::AcceptAnyRecipient) => RecipientBy::AnyRecipient,
             None => return Err(Refusal::UnableToRelay(to.clone())),
         };
         let object = match self.snapshot.by_address(&canonical) {
             AddressOwner::One(object) => Some(object),
-            AddressOwner::Several(owners) if domain == Some(DomainKind::Authoritative) => {
+            AddressOwner::Several(owners) if looked_up => {
                 self.trace.note(|| Step::SeveralOwners { address: canonical, owners });
                 return Err(Refusal::AmbiguousRecipient(to.clone()));
             }
-            AddressOwner::Nobody if domain == Some(DomainKind::Authoritative) => {
-                self.trace.note(|| Step::Nobody { address: canonical, authoritative: true });
+            AddressOwner::Nobody if looked_up => {
+                let authoritative = domain.is_some_and(|domain| domain.kind == DomainKind::Authoritative);
+                self.trace.note(|| Step::Nobody { address: canonical, authoritative });
                 return Err(Refusal::UserUnknown(to.clone()));
             }
             _ => None,

@@ -228,6 +228,10 @@ mod tests {
             require_from: true,
             logon_separator: '*',
             usage: None,
+            require_tls: false,
+            domain_secure: false,
+            rate_per_source: 0,
+            rate_per_connection: 0,
         }
     }
 

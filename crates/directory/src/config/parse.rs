@@ -6,7 +6,7 @@ use crate::attributes::{self, known, number};
 use crate::object::{integer, is_true};
 use crate::{
     AcceptedDomain, AddressSpace, AuthMechanisms, Class, Config, Database, DomainKind, HeaderFrom, IpRange, Object,
-    OnBehalf, Organization, ReceiveConnector, SendConnector, Server,
+    OnBehalf, Organization, ReceiveConnector, SendAuth, SendConnector, Server,
 };
 
 /// Attribute and what is wrong with it.
@@ -77,6 +77,10 @@ impl<'a> Fields<'a> {
             require_from: self.flag(number::REQUIRE_FROM, true),
             logon_separator: self.separator()?,
             usage: self.text(number::CONNECTOR_USAGE),
+            require_tls: self.flag(number::REQUIRE_TLS, false),
+            domain_secure: self.flag(number::DOMAIN_SECURE, false),
+            rate_per_source: self.small(number::RATE_PER_SOURCE, 0)?,
+            rate_per_connection: self.small(number::RATE_PER_CONNECTION, 0)?,
         })
     }
 
@@ -99,6 +103,11 @@ impl<'a> Fields<'a> {
                 kib => Some(kib.saturating_mul(1024)),
             },
             fqdn: self.text(number::SEND_FQDN),
+            auth: self.choice(number::SEND_AUTH, &SendAuth::ALL.map(|auth| (auth.name(), auth)))?,
+            user: self.text(number::SEND_USER),
+            require_tls: self.flag(number::REQUIRE_TLS, false),
+            domain_secure: self.flag(number::DOMAIN_SECURE, false),
+            usage: self.text(number::CONNECTOR_USAGE),
         })
     }
 
@@ -125,6 +134,7 @@ impl<'a> Fields<'a> {
             alias_of: alias_of.map(|name| canonical(attributes::ALIAS_OF, &name)).transpose()?,
             subaddressing: self.flag(number::SUBADDRESSING, false),
             default: flags & 4 != 0,
+            recipient_lookup: self.flag(number::RECIPIENT_LOOKUP, flags & 3 == 0),
         })
     }
 
