@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken promise is to be seen")]
 
 use acl::check::{Request, Token, check};
-use acl::condition::{Claim, Expression};
+use acl::condition::{Claim, ClaimValues, Expression, Facts};
 use acl::describe::Description;
 use acl::{AccessMask, Ace, AceType, Acl, CompiledDacl, InheritContext, Principals, SddlContext, SecurityDescriptor};
 use acl::{Sid, SidId, inherited_aces, well_known};
@@ -46,28 +46,55 @@ pub fn sddl_holds(input: &[u8]) {
     }
 }
 
-/// Programs and claims survive bytes; both ways to evaluate a program agree.
+/// Programs and claims survive bytes and text; both ways to evaluate a program agree, with claims about the object; and
+/// claims about everybody else do no harm.
 pub fn condition_holds(input: &[u8]) {
     let data = [b"artx", input].concat();
+    let claims = known_claims();
+    let claim_ace = |data: &[u8]| Ace {
+        data: data.into(),
+        ..Ace::new(AceType::RESOURCE_ATTRIBUTE, well_known::EVERYONE, AccessMask::NONE)
+    };
+    let program_ace =
+        |kind| Ace { data: data.clone().into(), ..Ace::new(kind, well_known::EVERYONE, AccessMask::READ_PROPERTY) };
+    if let Ok(claim) = Claim::parse(input) {
+        assert_eq!(Claim::parse(&claim.to_bytes()).unwrap(), claim);
+        let mut sd = SecurityDescriptor::default();
+        sd.sacl = Some(Acl::new(vec![claim_ace(input)]));
+        text_is_stable(&sd);
+    }
     if let Ok(expression) = Expression::parse(&data) {
         let bytes = expression.to_bytes();
         assert_eq!(Expression::parse(&bytes).unwrap(), expression);
+        text_is_stable(&SecurityDescriptor::with_dacl(Acl::new(vec![program_ace(AceType::ALLOWED_CALLBACK)])));
+        let member = |sid: &Sid| *sid == well_known::BUILTIN_ADMINISTRATORS;
+        let facts = Facts {
+            member: &member,
+            device_member: &member,
+            local: &claims,
+            user: &claims,
+            device: &claims,
+            resource: &claims,
+        };
+        let _ = expression.evaluate(&facts);
     }
-    if let Ok(claim) = Claim::parse(input) {
-        assert_eq!(Claim::parse(&claim.to_bytes()).unwrap(), claim);
-    }
-    let aces = [AceType::ALLOWED_CALLBACK, AceType::DENIED_CALLBACK].map(|kind| Ace {
-        data: data.clone().into(),
-        ..Ace::new(kind, well_known::EVERYONE, AccessMask::READ_PROPERTY)
-    });
-    let claim =
-        Ace { data: input.into(), ..Ace::new(AceType::RESOURCE_ATTRIBUTE, well_known::EVERYONE, AccessMask::NONE) };
-    for ace in aces {
-        let mut sd = SecurityDescriptor::with_dacl(Acl::new(vec![ace]));
-        sd.sacl = Some(Acl::new(vec![claim.clone()]));
-        both_engines_agree(&sd);
-        text_is_stable(&sd);
-    }
+    // Allowed before denied: true, false and unknown give three verdicts.
+    let aces = [AceType::ALLOWED_CALLBACK, AceType::DENIED_CALLBACK].map(program_ace);
+    let mut sd = SecurityDescriptor::with_dacl(Acl::new(aces.into()));
+    let known = claims.iter().map(|claim| claim_ace(&claim.to_bytes()));
+    sd.sacl = Some(Acl::new(known.chain([claim_ace(input)]).collect()));
+    both_engines_agree_on(&sd, &[AccessMask::READ_PROPERTY]);
+}
+
+/// Claims that programs can name, one of each kind of value that compares in its own way.
+fn known_claims() -> [Claim; 4] {
+    let claim = |name: &str, values| Claim { name: name.into(), flags: 0, values };
+    [
+        claim("i", ClaimValues::Integers(vec![1, -2])),
+        claim("b", ClaimValues::Booleans(vec![1])),
+        claim("s", ClaimValues::Strings(vec!["a".into()])),
+        claim("d", ClaimValues::Sids(vec![well_known::BUILTIN_ADMINISTRATORS])),
+    ]
 }
 
 fn text_is_stable(sd: &SecurityDescriptor) {
@@ -80,6 +107,10 @@ fn text_is_stable(sd: &SecurityDescriptor) {
 }
 
 fn both_engines_agree(sd: &SecurityDescriptor) {
+    both_engines_agree_on(sd, &[AccessMask::READ_PROPERTY, AccessMask(0x130), AccessMask(0x6_0000)]);
+}
+
+fn both_engines_agree_on(sd: &SecurityDescriptor, masks: &[AccessMask]) {
     let sids = [well_known::EVERYONE, well_known::BUILTIN_ADMINISTRATORS, Sid::new(5, &[21, 1, 2, 3, 512])];
     let token = Token::of(sids.clone());
     let owner = sd.owner.as_ref().is_some_and(|owner| sids.contains(owner));
@@ -94,9 +125,9 @@ fn both_engines_agree(sd: &SecurityDescriptor) {
     let dacl = CompiledDacl::compile(sd, &mut intern);
     let set = (0..3).map(SidId).collect();
     let who = Principals { is_self: false, is_owner: owner };
-    for wanted in [AccessMask::READ_PROPERTY, AccessMask(0x130), AccessMask(0x6_0000)] {
-        let full = check(sd, &token, &Request::new(wanted)).unwrap();
-        let fast = dacl.access(&set, who, wanted);
+    for wanted in masks {
+        let full = check(sd, &token, &Request::new(*wanted)).unwrap();
+        let fast = dacl.access(&set, who, *wanted);
         assert_eq!((fast.outcome, fast.ace), (full.outcome, full.ace));
     }
 }
