@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use directory::import::{AttributeMap, Source, changes};
 use directory::{Change, Snapshot, Time};
+use store::fail_point;
 
 use crate::authorize::{authorize, is_administrator};
 use crate::error::{Fault, FaultKind};
@@ -15,7 +16,7 @@ use crate::response::{Done, Imported, Response};
 use crate::service::{Asked, Plan, lock};
 
 /// Imports up to so many changes count together or not at all; larger ones in batches of that size.
-pub const BATCH: usize = 5_000;
+pub const BATCH: usize = if cfg!(feature = "failpoints") { 500 } else { 5_000 };
 /// Bytes of all files that are being brought.
 const MAX_BYTES: usize = 4 << 30;
 /// Bytes of a file that somebody brings who is no administrator: it is kept in memory before anything is checked.
@@ -93,6 +94,7 @@ pub fn run(asked: Asked<'_>, run: &ImportRun) -> Result<Response, Fault> {
             Ok(Plan { changes: batch, done: Done { summary, warnings: Vec::new() }, authorized: false })
         })?;
         planned.progress.done += count;
+        fail_point("import.after_batch");
     }
     planned.progress.finished = planned.batches.len() == 0;
     let mut progress = planned.progress.clone();

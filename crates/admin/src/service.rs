@@ -7,7 +7,7 @@ use acl::{Guid, Sid, well_known};
 use arc_swap::ArcSwap;
 use directory::{Change, ChangeBatch, ChangeError, NameError, ObjectId, Snapshot, Time};
 use queue::Queue;
-use store::{AuditEntry, AuditStore, DirectoryStore, StoreError};
+use store::{AuditEntry, AuditStore, DirectoryStore, StoreError, fail_point};
 
 use crate::authorize::authorize;
 use crate::caller::{Caller, Users};
@@ -289,11 +289,13 @@ impl Service {
         }
         crate::trust::check(&before, &applied.snapshot)?;
         store.commit(&batch, &applied.log)?;
+        fail_point("change.before_publish");
         let after = Arc::new(applied.snapshot);
         self.snapshot.store(Arc::clone(&after));
         if let Some(running) = self.running() {
             running.published(&after);
         }
+        fail_point("change.after_publish");
         Ok(after)
     }
 }

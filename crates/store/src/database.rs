@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::StoreError;
+use crate::{StoreError, fail_point};
 
 /// Above this size the whole file is checked only after a crash.
 const CHECK_ALWAYS_BELOW: u64 = 32 << 20;
@@ -63,6 +63,7 @@ impl Database {
             }
         }
         if found < known {
+            fail_point("open.before_schema");
             let transaction = connection.transaction().map_err(fault)?;
             for statements in &kind.migrations[found.max(0) as usize..] {
                 transaction.execute_batch(statements).map_err(fault)?;
@@ -70,6 +71,7 @@ impl Database {
             transaction.pragma_update(None, "application_id", kind.application_id).map_err(fault)?;
             transaction.pragma_update(None, "user_version", known).map_err(fault)?;
             transaction.commit().map_err(fault)?;
+            fail_point("open.after_schema");
         }
         if !existed {
             sync_parent(path)?;

@@ -9,13 +9,13 @@ use ::directory::{AttributeChange, ChangeBatch, ChangeLog, ObjectChange, Record,
 use acl::{Guid, Sid};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::StoreError;
 use crate::database::{Database, Kind};
 use crate::encoding::{Hash, Reader, Writer, is_link};
+use crate::{StoreError, fail_point};
 
 /// More changes than this get more memory for the time of the commit, and a rollback journal: the log would write every
-/// page twice.
-const LARGE_BATCH: usize = 10_000;
+/// page twice. Where a test kills the process, what happens rarely in life happens often.
+const LARGE_BATCH: usize = if cfg!(feature = "failpoints") { 400 } else { 10_000 };
 const AFTER_LARGE: &str = "PRAGMA cache_size = -2000; PRAGMA journal_mode = WAL;";
 const BEFORE_LARGE: &str = "PRAGMA cache_size = -131072; PRAGMA journal_mode = DELETE;";
 /// Records that go from the reader to the builder together, and how many such parcels may wait.
@@ -248,17 +248,23 @@ impl DirectoryStore {
         let fault = |error: rusqlite::Error| StoreError::sqlite(&path, &error);
         let large = log.changes.len() > LARGE_BATCH;
         if large {
+            fail_point("large.before_journal");
             self.database.connection.execute_batch(BEFORE_LARGE).map_err(fault)?;
+            fail_point("large.after_journal");
         }
         if self.stored.len() > KNOWN_DESCRIPTORS {
             self.stored.clear();
         }
         let committed = (|| {
+            fail_point("commit.before_begin");
             let transaction = self.database.connection.transaction().map_err(fault)?;
             let mut commit =
                 Commit { transaction: &transaction, path: &path, descriptors: Vec::new(), stored: &mut self.stored };
             commit.batch(version, batch, log)?;
-            transaction.commit().map_err(fault)
+            fail_point("commit.before_commit");
+            transaction.commit().map_err(fault)?;
+            fail_point("commit.after_commit");
+            Ok(())
         })();
         match committed {
             Ok(()) => self.version = version,
@@ -266,7 +272,9 @@ impl DirectoryStore {
             Err(_) => self.stored.clear(),
         }
         if large {
+            fail_point("large.before_log");
             self.database.connection.execute_batch(AFTER_LARGE).map_err(fault)?;
+            fail_point("large.after_log");
         }
         committed.map(|()| version)
     }
@@ -401,7 +409,10 @@ impl DirectoryStore {
     /// [`StoreError::Full`]; [`StoreError::Database`].
     pub fn set_credential(&mut self, account: &Guid, phc: &str) -> Result<(), StoreError> {
         let set = "INSERT INTO credential (guid, phc) VALUES (?1, ?2) ON CONFLICT (guid) DO UPDATE SET phc = ?2";
-        self.execute(set, params![account.0, phc]).map(|_| ())
+        fail_point("credential.before");
+        self.execute(set, params![account.0, phc])?;
+        fail_point("credential.after");
+        Ok(())
     }
 
     /// Removes the password hash of an account; whether there was one.
@@ -507,6 +518,7 @@ impl Commit<'_> {
 
     fn batch(&mut self, version: u64, batch: &ChangeBatch, log: &ChangeLog) -> Result<(), StoreError> {
         self.head(version, &batch.author, batch.time, &batch.comment)?;
+        fail_point("commit.after_head");
         for (position, change) in log.changes.iter().enumerate() {
             let mut writer = Writer { out: Vec::new(), descriptors: &mut self.descriptors };
             writer.change(change);
@@ -515,7 +527,9 @@ impl Commit<'_> {
                 "INSERT INTO change (version, position, guid, body) VALUES (?1, ?2, ?3, ?4)",
                 params![version as i64, position as i64, change.guid().0, body],
             )?;
+            fail_point("commit.after_history");
             self.change(change)?;
+            fail_point("commit.after_object");
             self.store_descriptors()?;
         }
         Ok(())
@@ -610,6 +624,7 @@ impl Commit<'_> {
                 "INSERT OR IGNORE INTO link (object, attribute, value) VALUES (?1, ?2, ?3)",
                 params![id, attribute, stored_link(value)],
             )?;
+            fail_point("commit.after_link");
         }
         Ok(())
     }
@@ -630,6 +645,7 @@ impl Commit<'_> {
                 continue;
             }
             self.run("INSERT OR IGNORE INTO descriptor (hash, octets) VALUES (?1, ?2)", params![hash, octets])?;
+            fail_point("commit.after_descriptor");
         }
         Ok(())
     }

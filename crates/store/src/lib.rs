@@ -7,8 +7,10 @@ mod database;
 mod directory;
 mod encoding;
 mod error;
+mod failpoint;
 
 pub use audit::{AuditEntry, AuditFilter, AuditStore, Retention};
 pub use backup::{Backup, Part, copy};
 pub use directory::{DirectoryStore, HistoryEntry, HistoryFilter};
 pub use error::StoreError;
+pub use failpoint::{FAIL_POINTS, fail_point};
