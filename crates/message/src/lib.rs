@@ -7,6 +7,7 @@
 //! * [`header`]: the header block, read incrementally and strictly.
 //! * [`mod@senders`]: who the header names as author and sender (`authorization.md` §5).
 //! * [`firewall`], [`mod@rewrite`]: which fields are dropped, and the block written anew.
+//! * [`parts`]: the firewall inside the body: attached messages and MIME parts.
 //! * [`trace_fields`]: `Received:`, hop counting.
 //! * [`bounce`]: delivery status notifications (RFC 3464).
 
@@ -15,6 +16,7 @@ pub mod bounce;
 pub mod encoded_word;
 pub mod firewall;
 pub mod header;
+pub mod parts;
 pub mod rewrite;
 pub mod senders;
 pub mod trace_fields;
@@ -22,5 +24,6 @@ pub mod trace_fields;
 pub use address::{Address, AddressError, CanonicalAddress, canonical_domain};
 pub use firewall::Keep;
 pub use header::{Field, HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
+pub use parts::PartFirewall;
 pub use rewrite::{Edits, SenderEdit, rewrite, write_field};
 pub use senders::{Mailbox, Resent, SenderFault, SenderFaultKind, Senders, senders};

@@ -30,3 +30,8 @@ fn headers_of_the_corpus_hold() {
         checks::rewrite_holds(input);
     });
 }
+
+#[test]
+fn parts_of_the_corpus_hold() {
+    replay("message_parts", |input| checks::parts_hold(input, input.len() % 50));
+}

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use mail_parser::{MessageParser, MessagePart, PartType};
+use message::firewall::{FieldClass, class};
 use message::{
-    Address, CanonicalAddress, Edits, HeaderBlock, HeaderProgress, HeaderReader, Keep, SenderEdit, canonical_domain,
-    rewrite, senders,
+    Address, CanonicalAddress, Edits, HeaderBlock, HeaderProgress, HeaderReader, Keep, PartFirewall, SenderEdit,
+    canonical_domain, rewrite, senders,
 };
 
 /// An address prints as it was written, and its canonical form is its own canonical form.
@@ -86,6 +88,101 @@ pub fn rewrite_holds(input: &[u8]) {
             assert_eq!(after.resent, None);
         }
     }
+}
+
+/// The inner firewall, pushed in pieces of these lengths. `None` where the header of the message is refused.
+pub fn through_parts(message: &[u8], keep: Keep, pieces: &[usize]) -> Option<(HeaderBlock, Vec<u8>)> {
+    let mut reader = HeaderReader::new(usize::MAX);
+    let body = match reader.push(message).ok()? {
+        HeaderProgress::Complete { consumed } => &message[consumed..],
+        HeaderProgress::More => b"",
+    };
+    let block = reader.finish().ok()?;
+    let mut firewall = PartFirewall::new(keep, &block);
+    let mut out = Vec::new();
+    let (mut rest, mut lengths) = (body, pieces.iter().cycle());
+    while !rest.is_empty() {
+        let piece = rest.len().min(lengths.next().copied().unwrap_or(usize::MAX).max(1));
+        firewall.push(&rest[..piece], &mut |bytes| out.extend_from_slice(bytes));
+        rest = &rest[piece..];
+    }
+    firewall.finish(&mut |bytes| out.extend_from_slice(bytes));
+    Some((block, out))
+}
+
+/// How the body is cut changes nothing, only lines of fields that the firewall knows go, what is left has nothing more to
+/// go, and a reader of its own kind finds none of them in any part or attached message.
+pub fn parts_hold(message: &[u8], piece: usize) {
+    let Some((block, whole)) = through_parts(message, Keep::NONE, &[]) else { return };
+    let (_, cut) = through_parts(message, Keep::NONE, &[piece.max(1), 1, piece / 2 + 1]).unwrap();
+    assert_eq!(String::from_utf8_lossy(&whole), String::from_utf8_lossy(&cut));
+    let header = if block.is_empty() { message.len().min(2) } else { block.as_bytes().len() + 2 };
+    let body = message.get(header..).unwrap_or_default();
+    assert_cut_out(body, &whole);
+    let header = [block.as_bytes(), b"\r\n"].concat();
+    let (_, again) = through_parts(&[header.as_slice(), &whole].concat(), Keep::NONE, &[]).unwrap();
+    assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&whole));
+    let encoded = message.to_ascii_lowercase();
+    let encoded = memchr::memmem::find(&encoded, b"encoding").is_some();
+    // What is in accepted data has no bare line ends and no NUL, and what is encoded is not opened.
+    let outside = |bytes: &[u8]| {
+        bytes.contains(&0) || bytes.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() != 2 * crlfs(bytes)
+    };
+    if encoded || outside(message) {
+        return;
+    }
+    let Some(parsed) = MessageParser::default().parse(&whole_message(&block, &whole)).map(|parsed| parsed.into_owned())
+    else {
+        return;
+    };
+    let mut found = Vec::new();
+    // The header of the message itself is another matter ([`rewrite`]).
+    parsed.parts.iter().enumerate().for_each(|(index, part)| fields_of(part, index == 0, &mut found));
+    assert!(found.is_empty(), "{found:?} in {:?}", String::from_utf8_lossy(&whole));
+}
+
+fn whole_message(block: &HeaderBlock, body: &[u8]) -> Vec<u8> {
+    [block.as_bytes(), b"\r\n", body].concat()
+}
+
+fn crlfs(bytes: &[u8]) -> usize {
+    bytes.windows(2).filter(|pair| pair == b"\r\n").count()
+}
+
+/// The fields of a part, and of the message in it, that the firewall knows.
+fn fields_of(part: &MessagePart<'_>, outermost: bool, found: &mut Vec<String>) {
+    for header in part.headers.iter().filter(|_| !outermost) {
+        let name = header.name.as_str();
+        if matches!(class(name.as_bytes()), Some(FieldClass::Organization | FieldClass::Forest)) {
+            found.push(name.to_owned());
+        }
+    }
+    if let PartType::Message(message) = &part.body {
+        message.parts.iter().for_each(|part| fields_of(part, false, found));
+    }
+}
+
+/// `after` is `before` without some of its lines, each of which is a field of the firewall or continues one.
+fn assert_cut_out(before: &[u8], after: &[u8]) {
+    let after: Vec<&[u8]> = after.split_inclusive(|byte| *byte == b'\n').collect();
+    // How many lines of `after` may be accounted for so far, and whether a field was cut out last.
+    let mut states = BTreeSet::from([(0, false)]);
+    for line in before.split_inclusive(|byte| *byte == b'\n') {
+        let start = line.iter().position(u8::is_ascii_graphic).unwrap_or(line.len());
+        let name = line[start..].split(|byte| *byte == b':' || !byte.is_ascii_graphic()).next().unwrap_or_default();
+        let known = matches!(class(name), Some(FieldClass::Organization | FieldClass::Forest));
+        let continues = line.starts_with(b" ") || line.starts_with(b"\t");
+        states = states
+            .into_iter()
+            .flat_map(|(index, goes)| {
+                let stays = after.get(index).is_some_and(|kept| *kept == line).then_some((index + 1, false));
+                let cut = (known || (goes && continues)).then_some((index, true));
+                stays.into_iter().chain(cut)
+            })
+            .collect();
+        assert!(!states.is_empty(), "not cut out of the lines: {:?}", String::from_utf8_lossy(line));
+    }
+    assert!(states.iter().any(|(index, _)| *index == after.len()), "something was added");
 }
 
 /// The addresses that somebody sees who takes each line that looks like From, cuts off comments and quoted strings, and

@@ -1,0 +1,400 @@
+//! The header firewall inside a message: fields of attached messages and of MIME parts, cut out while the body streams by.
+//!
+//! Organization and forest fields are to be gone before any reader sees them (F §3.11), and a reader that opens an
+//! attached message (`message/rfc822`), a returned one (`text/rfc822-headers`) or a part sees header fields there too.
+//! Routing fields stay inside a message: nobody routes by them, and they are part of what was forwarded.
+//!
+//! Only the lines of such fields are cut out; no other octet changes, so a message without them keeps every signature
+//! that it has. Where readers may disagree about the structure (two Content-Types, a boundary in an odd notation, very
+//! many boundaries), more is taken for a header than any of them would: every line that begins with `--` then counts as
+//! a delimiter. What is encoded (base64, quoted-printable) is not opened.
+//!
+//! Memory: the beginning of one line, one Content-Type, and at most [`MOST_BOUNDARIES`] boundaries.
+
+use memchr::{memchr, memmem};
+
+use crate::firewall::{FieldClass, Keep, class};
+use crate::header::HeaderBlock;
+
+/// Boundaries that are told apart (RFC 2046 §5.1.1 allows 70 octets each). In a message with more, every line that begins
+/// with `--` counts as a delimiter.
+const MOST_BOUNDARIES: usize = 16;
+/// Octets of a line that are looked at: more than `--` and a boundary, or the longest prefix of the firewall, need.
+const HEAD: usize = 96;
+/// Octets of a Content-Type that are read.
+const MOST_TYPE: usize = 1024;
+
+/// Takes the body of a message and gives it on without the fields that may not be in it.
+#[derive(Debug)]
+pub struct PartFirewall {
+    keep: Keep,
+    place: Place,
+    delimiters: Delimiters,
+    section: Section,
+    /// The beginning of a line that has not ended, at most [`HEAD`] octets. In a header it is held back until it is clear
+    /// what becomes of the line.
+    head: Vec<u8>,
+}
+
+/// Where in the message the next octet stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In something without parts: nothing is looked at any more.
+    Opaque,
+    /// In a text, in a line that may be a delimiter.
+    TextHead,
+    /// In a text, in a line that is none.
+    Text,
+    /// In a header, in the first [`HEAD`] octets of a line.
+    Head,
+    /// In a header, further on in a line that stays.
+    Stays,
+    /// In a header, further on in a line that goes.
+    Goes,
+}
+
+/// What begins a part.
+#[derive(Debug, Default)]
+struct Delimiters {
+    boundaries: Vec<Vec<u8>>,
+    /// Every line that begins with `--`.
+    any: bool,
+    /// Parts may be messages without saying so: there is a multipart/digest (RFC 2046 §5.1.5).
+    digest: bool,
+}
+
+/// The header that is being read.
+#[derive(Debug, Default)]
+struct Section {
+    /// A line of it was read.
+    begun: bool,
+    /// The last field goes, and its continuation lines with it.
+    goes: bool,
+    /// The value of the Content-Type whose lines are being read.
+    content_type: Option<Vec<u8>>,
+    /// There was a Content-Type.
+    typed: bool,
+    /// What follows this header is a header again.
+    message: bool,
+}
+
+impl PartFirewall {
+    /// The firewall for the body that follows this header, as received.
+    pub fn new(keep: Keep, block: &HeaderBlock) -> PartFirewall {
+        let mut firewall = PartFirewall {
+            keep,
+            place: Place::Opaque,
+            delimiters: Delimiters::default(),
+            section: Section::default(),
+            head: Vec::new(),
+        };
+        if keep.organization && keep.forest {
+            return firewall;
+        }
+        for field in block.named("Content-Type") {
+            firewall.section.content_type = Some(field.value().iter().copied().take(MOST_TYPE + 1).collect());
+            firewall.end_content_type();
+        }
+        if firewall.section.message || firewall.delimiters.are_known() {
+            firewall.end_section();
+        }
+        firewall
+    }
+
+    /// Takes the next piece of the body, split anywhere, and gives `sink` what stays of it.
+    pub fn push(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8])) {
+        let mut rest = input;
+        while !rest.is_empty() {
+            let taken = match self.place {
+                Place::Opaque => {
+                    sink(rest);
+                    rest.len()
+                }
+                Place::TextHead | Place::Text => {
+                    let taken = self.read_text(rest);
+                    sink(&rest[..taken]);
+                    taken
+                }
+                Place::Head => self.read_head(rest, sink),
+                Place::Stays | Place::Goes => self.read_line(rest, sink),
+            };
+            rest = &rest[taken..];
+        }
+    }
+
+    /// The end of the body: gives on what was held back.
+    pub fn finish(&mut self, sink: &mut dyn FnMut(&[u8])) {
+        if self.place == Place::Head && !self.head.is_empty() {
+            self.judge(sink);
+        }
+        self.place = Place::Opaque;
+    }
+
+    /// Reads on in a text, up to the end of the next delimiter line at most; gives how many octets that was.
+    fn read_text(&mut self, input: &[u8]) -> usize {
+        let mut position = 0;
+        while let Some(&byte) = input.get(position) {
+            if self.place == Place::Text {
+                let rest = &input[position..];
+                if let Some(found) = memmem::find(rest, b"\n--") {
+                    position += found + 1;
+                } else {
+                    // A line that begins at the end of this piece, or with its last octet, may still be one.
+                    match rest {
+                        [.., b'\n', b'-'] => self.head.push(b'-'),
+                        [.., b'\n'] => {}
+                        _ => return input.len(),
+                    }
+                    position = input.len();
+                }
+                self.place = Place::TextHead;
+                continue;
+            }
+            if self.head.len() < 2 && byte != b'-' {
+                self.head.clear();
+                self.place = Place::Text;
+                continue;
+            }
+            position += 1;
+            if byte != b'\n' {
+                if self.head.len() < HEAD {
+                    self.head.push(byte);
+                }
+                continue;
+            }
+            let delimiter = self.delimiters.begin(&self.head);
+            self.head.clear();
+            if delimiter {
+                self.begin_section();
+                return position;
+            }
+        }
+        position
+    }
+
+    /// Reads the beginning of a header line, and judges it when it is whole or long enough.
+    fn read_head(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8])) -> usize {
+        let wanted = &input[..input.len().min(HEAD - self.head.len())];
+        let line_end = memchr(b'\n', wanted).map(|end| end + 1);
+        let taken = line_end.unwrap_or(wanted.len());
+        self.head.extend_from_slice(&input[..taken]);
+        if line_end.is_some() || self.head.len() == HEAD {
+            self.judge(sink);
+        }
+        taken
+    }
+
+    /// Reads on in a header line whose fate is known.
+    fn read_line(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8])) -> usize {
+        let line_end = memchr(b'\n', input).map(|end| end + 1);
+        let line = &input[..line_end.unwrap_or(input.len())];
+        if self.place == Place::Stays {
+            sink(line);
+        }
+        self.section.collect(line);
+        if line_end.is_some() {
+            self.place = Place::Head;
+        }
+        line.len()
+    }
+
+    /// Decides what becomes of the header line that begins with what is held back.
+    fn judge(&mut self, sink: &mut dyn FnMut(&[u8])) {
+        let line = std::mem::take(&mut self.head);
+        let ended = line.ends_with(b"\n");
+        self.place = if ended { Place::Head } else { Place::Stays };
+        match line.as_slice() {
+            b"\r\n" | b"\n" => {
+                sink(&line);
+                self.end_content_type();
+                return self.end_section();
+            }
+            _ if self.delimiters.begin(&line) => {
+                sink(&line);
+                // A part that ends within its header; for some readers it does not, and this is a line of it.
+                self.end_content_type();
+                self.section = Section { message: self.section.message, ..Section::default() };
+                return;
+            }
+            // White space alone ends the header for some readers: it stays, and what follows continues nothing.
+            line if ended && line.trim_ascii().is_empty() => {
+                self.end_content_type();
+                self.section =
+                    Section { typed: self.section.typed, message: self.section.message, ..Section::default() };
+                return sink(line);
+            }
+            [b' ' | b'\t', ..] if self.section.begun => {}
+            line => self.begin_field(line),
+        }
+        self.section.begun = true;
+        self.section.collect(&line);
+        if !self.section.goes {
+            sink(&line);
+        } else if !ended {
+            self.place = Place::Goes;
+        }
+    }
+
+    fn begin_field(&mut self, line: &[u8]) {
+        self.end_content_type();
+        let name = field_name(line);
+        self.section.goes = match class(name) {
+            Some(FieldClass::Organization) => !self.keep.organization,
+            Some(FieldClass::Forest) => !self.keep.forest,
+            Some(FieldClass::Routing) | None => false,
+        };
+        self.section.content_type = name.eq_ignore_ascii_case(b"Content-Type").then(Vec::new);
+    }
+
+    /// The Content-Type that was being read, if any, is complete.
+    fn end_content_type(&mut self) {
+        let Some(value) = self.section.content_type.take() else { return };
+        // The name is still before it, where it was collected from lines.
+        let value = match memchr(b':', &value) {
+            Some(colon) if field_name(&value).eq_ignore_ascii_case(b"Content-Type") => &value[colon + 1..],
+            _ => &value[..],
+        };
+        let several = std::mem::replace(&mut self.section.typed, true);
+        match ContentType::read(value) {
+            Some(ContentType::Message) => self.section.message = true,
+            Some(ContentType::Multipart { boundary, digest }) => {
+                self.delimiters.add(boundary);
+                self.delimiters.digest |= digest;
+            }
+            Some(ContentType::Other) if several => self.delimiters.any = true,
+            Some(ContentType::Other) => {}
+            None => {
+                self.section.message = true;
+                self.delimiters.any = true;
+            }
+        }
+    }
+
+    /// A delimiter was read: a header follows.
+    fn begin_section(&mut self) {
+        self.section = Section::default();
+        self.place = Place::Head;
+    }
+
+    /// The empty line behind a header was read.
+    fn end_section(&mut self) {
+        let header_follows = self.section.message || self.delimiters.digest;
+        self.section = Section::default();
+        self.place = if header_follows { Place::Head } else { Place::TextHead };
+    }
+}
+
+impl Delimiters {
+    fn are_known(&self) -> bool {
+        self.any || !self.boundaries.is_empty()
+    }
+
+    fn add(&mut self, boundary: Option<Vec<u8>>) {
+        match boundary {
+            Some(boundary) if self.boundaries.contains(&boundary) => {}
+            Some(boundary) if self.boundaries.len() < MOST_BOUNDARIES => self.boundaries.push(boundary),
+            _ => self.any = true,
+        }
+    }
+
+    /// Whether this is the beginning of a delimiter line. What follows the boundary is not looked at: it may be the `--`
+    /// of the last one, and readers differ about the rest.
+    fn begin(&self, line: &[u8]) -> bool {
+        line.strip_prefix(b"--")
+            .is_some_and(|rest| self.any || self.boundaries.iter().any(|boundary| rest.starts_with(boundary)))
+    }
+}
+
+impl Section {
+    /// Keeps what belongs to a Content-Type.
+    fn collect(&mut self, line: &[u8]) {
+        if let Some(value) = &mut self.content_type {
+            let room = (MOST_TYPE + 1).saturating_sub(value.len());
+            value.extend_from_slice(&line[..line.len().min(room)]);
+        }
+    }
+}
+
+/// The name that a line begins with: what stands before the colon, without what some readers skip before a name (a byte
+/// order mark, white space, control characters).
+fn field_name(line: &[u8]) -> &[u8] {
+    let start = line.iter().position(u8::is_ascii_graphic).unwrap_or(line.len());
+    let name = &line[start..];
+    let end = name.iter().position(|byte| *byte == b':' || !byte.is_ascii_graphic()).unwrap_or(name.len());
+    &name[..end]
+}
+
+/// What a Content-Type says about the structure.
+enum ContentType {
+    /// A message, or a header.
+    Message,
+    /// Parts between these boundaries; `None`: readers may disagree about the boundary.
+    Multipart { boundary: Option<Vec<u8>>, digest: bool },
+    /// Neither.
+    Other,
+}
+
+impl ContentType {
+    /// Reads a value (RFC 2045 §5.1); `None` where readers may disagree about the type.
+    fn read(value: &[u8]) -> Option<ContentType> {
+        if value.len() > MOST_TYPE {
+            return None;
+        }
+        let text: String = value.iter().map(|&byte| char::from(byte)).filter(|c| !matches!(c, '\r' | '\n')).collect();
+        let (kind, parameters) = text.split_once(';').unwrap_or((&text, ""));
+        let kind = kind.trim_matches([' ', '\t']).to_ascii_lowercase();
+        if !kind.bytes().all(|byte| is_token(byte) || byte == b'/') {
+            return None;
+        }
+        Some(match kind.split_once('/') {
+            Some(("message", _)) => ContentType::Message,
+            _ if kind == "text/rfc822-headers" => ContentType::Message,
+            Some(("multipart", subtype)) => {
+                ContentType::Multipart { boundary: boundary(parameters), digest: subtype == "digest" }
+            }
+            _ => ContentType::Other,
+        })
+    }
+}
+
+/// The one boundary that the parameters name in a way that all readers read alike.
+fn boundary(parameters: &str) -> Option<Vec<u8>> {
+    let mut found = None;
+    let mut rest = parameters.trim_matches([' ', '\t', ';']);
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once('=')?;
+        let name = name.trim_matches([' ', '\t']);
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return None;
+        }
+        let after = after.trim_start_matches([' ', '\t']);
+        let (value, after) = match after.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').filter(|(value, _)| !value.contains('\\'))?,
+            None => after.split_at(after.bytes().position(|byte| !is_token(byte)).unwrap_or(after.len())),
+        };
+        let after = after.trim_start_matches([' ', '\t']);
+        if !after.is_empty() && !after.starts_with(';') {
+            return None;
+        }
+        // `boundary*` and `boundary*0` (RFC 2231) are read by some only.
+        if name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("boundary")) {
+            let plain = (1..=70).contains(&value.len()) && value.bytes().all(is_boundary);
+            if name.len() > 8 || !plain || found.is_some() {
+                return None;
+            }
+            found = Some(value.as_bytes().to_vec());
+        }
+        rest = after.trim_start_matches([' ', '\t', ';']);
+    }
+    found
+}
+
+/// RFC 2045 §5.1.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$&+-.^_`{|}~*'%".contains(&byte)
+}
+
+/// What a boundary may have in it: RFC 2046 §5.1.1, without the space that some readers trim, and what else is often seen.
+fn is_boundary(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
+}
