@@ -1,6 +1,7 @@
 //! DATA (RFC 5321 §4.1.1.4): the header decided once, the body streamed, the answer at the end of data.
 
 use directory::{HostKind, TokenKind};
+use message::PartFirewall;
 use message::header::{HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
 use message::senders::{SenderFault, Senders, senders};
 use rights::{Accepted, DecisionRecord, NoTrace, Question, Refusal, RightName};
@@ -35,6 +36,8 @@ enum Stage {
 /// A message whose header was allowed.
 struct Draft {
     queue_id: String,
+    /// Cuts out of the body what the header may not have either (attack 24).
+    parts: PartFirewall,
     proven: Proven,
     bypass_anti_spam: bool,
     audit: Option<DecisionRecord>,
@@ -89,10 +92,13 @@ impl Session {
         }
         content.measure(self, out);
         match content.stage {
-            Stage::Body(draft) => match self.submission(cx, *draft, content.size) {
-                Some(submission) => self.store(submission),
-                None => self.refused(replies::bad_sequence("Need MAIL before DATA"), out),
-            },
+            Stage::Body(mut draft) => {
+                draft.parts.finish(&mut |kept| out.body(kept));
+                match self.submission(cx, *draft, content.size) {
+                    Some(submission) => self.store(submission),
+                    None => self.refused(replies::bad_sequence("Need MAIL before DATA"), out),
+                }
+            }
             Stage::Refused(reply) => self.refused(reply, out),
             Stage::Header(_) => self.refused(replies::store_failed(), out),
         }
@@ -160,6 +166,7 @@ impl Session {
         let bypass = rights::decide::<NoTrace>(cx.snapshot, &accepted.token, &facts, &bypass).reason.is_ok();
         Stage::Body(Box::new(Draft {
             queue_id,
+            parts: PartFirewall::new(accepted.keep, block),
             proven: proven(&accepted.token.kind),
             bypass_anti_spam: accepted.bypass_anti_spam,
             audit,
@@ -221,9 +228,7 @@ impl Content {
         }
         let Stage::Header(reader) = &mut self.stage else {
             self.measure(session, out);
-            if let Stage::Body(_) = &self.stage {
-                out.body(bytes);
-            }
+            self.give_body(bytes, out);
             return;
         };
         match reader.push(bytes) {
@@ -235,11 +240,17 @@ impl Content {
                     Err(fault) => Stage::Refused(header_fault(fault)),
                 };
                 self.measure(session, out);
-                if let (Stage::Body(_), Some(body)) = (&self.stage, bytes.get(consumed..)) {
-                    out.body(body);
+                if let Some(body) = bytes.get(consumed..) {
+                    self.give_body(body, out);
                 }
             }
             Err(fault) => self.refuse(session, header_fault(fault), out),
+        }
+    }
+
+    fn give_body(&mut self, bytes: &[u8], out: &mut dyn Output) {
+        if let Stage::Body(draft) = &mut self.stage {
+            draft.parts.push(bytes, &mut |kept| out.body(kept));
         }
     }
 
