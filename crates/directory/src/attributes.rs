@@ -164,6 +164,11 @@ attributes! {
     FORMER_OWNER "procuraFormerOwner" Text, one, "On a mailbox without an owner: who owned it.";
     FORMER_OWNER_SID "procuraFormerOwnerSid" Sid, one, "On a mailbox without an owner: SID of who owned it.";
     FORMER_ADDRESSES "procuraFormerAddresses" Text, many, "On a mailbox without an owner: proxyAddresses of who owned it; nobody's addresses now.";
+    PAUSE_SCOPE "procuraPauseScope" Link("procuraPauseScopeBL"), many, "On a service account: mail that it sends for these users waits while it lacks the right. A user, a group, a container or domain (the users below it), the organization (all users).";
+    PAUSE_MAX_MESSAGES "procuraPauseMaxMessages" Integer, one, "On a service account: messages that may wait; 100000 when absent.";
+    PAUSE_MAX_BYTES "procuraPauseMaxBytes" Integer, one, "On a service account: octets that may wait; 10 GiB when absent.";
+    PAUSE_MAX_AGE "procuraPauseMaxAge" Integer, one, "On a service account: seconds after which a message that waits needs a person; 7 days when absent.";
+    PAUSE_NOTIFY "procuraPauseNotify" Text, many, "On a service account: who is told when something waits: mail addresses of its operators, or https URLs.";
     LEGACY_POLICY "procuraLegacySendAs" Boolean, one, "On a database or server: Full Mailbox Access implies Send As, as before the separation. FALSE when absent.";
 }
 

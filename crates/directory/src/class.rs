@@ -46,6 +46,8 @@ pub enum Class {
     SendConnector,
     /// `msExchAcceptedDomain`
     AcceptedDomain,
+    /// `procuraDisconnectedMailbox`, a mailbox without an owner, below its database.
+    DisconnectedMailbox,
     /// Any other class.
     Other,
 }
@@ -64,7 +66,7 @@ const fn data(class: Class, name: &'static str, guid: u128, chain: &'static [&'s
 
 // schemaIDGUIDs of the base schema: MS-ADSC; of msExch classes: the Exchange 2007 schema where facts.md has them, our
 // own elsewhere (nothing but inheritance within our own configuration partition looks at those).
-static CLASSES: [ClassData; 21] = [
+static CLASSES: [ClassData; 22] = [
     data(Class::Domain, "domainDNS", 0x19195a5b_6da0_11d0_afd3_00c04fd930c9, &["top", "domain", "domainDNS"]),
     data(Class::Configuration, "configuration", 0xbf967a87_0de6_11d0_a285_00aa003049e2, &["top", "configuration"]),
     data(Class::Schema, "dMD", 0xbf967a8f_0de6_11d0_a285_00aa003049e2, &["top", "dMD"]),
@@ -149,6 +151,12 @@ static CLASSES: [ClassData; 21] = [
         "msExchAcceptedDomain",
         0x8fd7b3b2_57c1_4b0e_8a44_d43a26a8ef11,
         &["top", "msExchAcceptedDomain"],
+    ),
+    data(
+        Class::DisconnectedMailbox,
+        "procuraDisconnectedMailbox",
+        0x8fd7b3b3_57c1_4b0e_8a44_d43a26a8ef11,
+        &["top", "procuraDisconnectedMailbox"],
     ),
     data(Class::Other, "top", 0xbf967ab7_0de6_11d0_a285_00aa003049e2, &["top"]),
 ];

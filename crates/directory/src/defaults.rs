@@ -25,7 +25,8 @@ pub(crate) fn explicit(class: Class, domain: Option<&Sid>, root: Option<&Sid>) -
         | Class::Database
         | Class::ReceiveConnector
         | Class::SendConnector
-        | Class::AcceptedDomain => root.or(domain).and_then(|sid| sid.with_rid(519)),
+        | Class::AcceptedDomain
+        | Class::DisconnectedMailbox => root.or(domain).and_then(|sid| sid.with_rid(519)),
         _ => domain.and_then(|sid| sid.with_rid(512)),
     };
     sd.owner = Some(administrators.unwrap_or(well_known::BUILTIN_ADMINISTRATORS));
@@ -51,9 +52,12 @@ fn sddl(class: Class) -> &'static str {
         Class::Contact => CONTACT,
         Class::ForeignPrincipal => FOREIGN_PRINCIPAL,
         Class::Organization => EXCHANGE_ORGANIZATION,
-        Class::Server | Class::Database | Class::ReceiveConnector | Class::SendConnector | Class::AcceptedDomain => {
-            EXCHANGE_OBJECT
-        }
+        Class::Server
+        | Class::Database
+        | Class::ReceiveConnector
+        | Class::SendConnector
+        | Class::AcceptedDomain
+        | Class::DisconnectedMailbox => EXCHANGE_OBJECT,
         Class::PublicFolder | Class::DynamicGroup => RECIPIENT,
         Class::Container | Class::BuiltinDomain | Class::Other => CONTAINER,
     }

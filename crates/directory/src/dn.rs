@@ -102,7 +102,7 @@ pub(crate) fn push_folded(out: &mut String, value: &str) {
 }
 
 /// A name in the form in which names are compared.
-pub(crate) fn folded(value: &str) -> String {
+pub fn folded(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     push_folded(&mut out, value);
     out

@@ -14,7 +14,7 @@ use crate::attributes::number;
 use crate::object::{Identity, Which, smtp_proxy};
 use crate::{
     Applied, AttributeChange, Change, ChangeError, ChangeLog, Class, Object, ObjectChange, ObjectId, Problem, Snapshot,
-    Value, dn,
+    Value, dn, linked,
 };
 
 /// Changes rows, indexes and links at once and remembers what has to be derived again; [`Edit::finish`] derives it.
@@ -230,11 +230,24 @@ impl Edit {
                 return Err(taken(crate::attributes::USER_PRINCIPAL_NAME, name.to_owned(), holder));
             }
         }
-        if let Some(mailbox) = object.mailbox() {
-            let same = |_: ObjectId, other: &Object| other.mailbox().is_some_and(|other| other.guid == mailbox.guid);
-            if let Some(holder) = rival(Which::Mailbox, crate::index::hash(&mailbox.guid), &same) {
-                return Err(taken(crate::attributes::MAILBOX_GUID, mailbox.guid.to_string(), holder));
+        if let Some(mailbox) = object.carried_mailbox() {
+            let same = |_: ObjectId, other: &Object| other.carried_mailbox() == Some(mailbox);
+            if let Some(holder) = rival(Which::Mailbox, crate::index::hash(&mailbox), &same) {
+                return Err(taken(crate::attributes::MAILBOX_GUID, mailbox.to_string(), holder));
             }
+        }
+        let before = own.and_then(|id| next.object(id)).and_then(Object::master_account);
+        if let Some(account) = object.master_account().filter(|account| Some(*account) != before) {
+            let sid = next.sid(account);
+            linked::check(next, &sid, domain, own).map_err(|refusal| {
+                let attribute = crate::attributes::MASTER_ACCOUNT_SID;
+                match refusal {
+                    linked::Refusal::Taken(holder) => taken(attribute, sid.to_string(), holder),
+                    linked::Refusal::Unfit(reason) => {
+                        ChangeError::BadValue { object: called.to_owned(), attribute: attribute.to_owned(), reason }
+                    }
+                }
+            })?;
         }
         let mut shared = Vec::new();
         let has_addresses = object.values(number::PROXY_ADDRESSES).any(|value| smtp_proxy(value).is_some())

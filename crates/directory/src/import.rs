@@ -5,6 +5,7 @@
 //! has an objectGUID or objectSid) without its security descriptor becomes unreadable, and only entries written by hand
 //! get the default descriptor of their class.
 
+mod linked;
 mod links;
 mod values;
 
@@ -79,6 +80,7 @@ pub fn changes(
     // Parents first; entries of one depth as they came.
     sources.sort_by_key(|source| source.rdns.len());
     importer.note_netbios_names(&sources);
+    importer.note_forests(&sources);
     for source in sources {
         importer.object(source, new_guid);
     }
@@ -105,6 +107,7 @@ struct Importer<'a> {
     roots: HashMap<Sid, Sid>,
     netbios: HashMap<String, Value>,
     links: Vec<links::Pending>,
+    forests: linked::Forests,
     /// For building objects on trial.
     scratch: Shared,
 }
@@ -123,6 +126,7 @@ impl<'a> Importer<'a> {
             roots: HashMap::new(),
             netbios: HashMap::new(),
             links: Vec::new(),
+            forests: linked::Forests::default(),
             scratch: Shared::default(),
         }
     }
@@ -181,6 +185,7 @@ impl<'a> Importer<'a> {
             return;
         }
         self.drop_taken(&mut source, domain, None);
+        self.drop_refused_link(&mut source, guid, domain, None);
         self.complete_descriptor(&mut source, domain);
         let rdn = if parent.is_some() { source.rdns[0].to_string() } else { dn::join(&source.rdns) };
         self.drop_unreadable_configuration(&mut source, guid, &rdn);
@@ -215,6 +220,7 @@ impl<'a> Importer<'a> {
         }
         self.register(&source, guid, own_key, domain);
         self.drop_taken(&mut source, domain, Some(id));
+        self.drop_refused_link(&mut source, guid, domain, Some(id));
         if source.attributes.contains_key(attributes::DESCRIPTOR) {
             self.complete_descriptor(&mut source, domain);
         }
@@ -342,7 +348,7 @@ impl<'a> Importer<'a> {
             let guid = Guid(value.try_into().ok()?);
             return self
                 .snapshot
-                .find(which, crate::index::hash(&guid), |o| o.mailbox().is_some_and(|m| m.guid == guid));
+                .find(which, crate::index::hash(&guid), |object| object.carried_mailbox() == Some(guid));
         }
         let text = |object: &Object| match which {
             Which::Sam => object.sam_account_name().map(dn::folded),

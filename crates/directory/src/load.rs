@@ -318,7 +318,7 @@ fn refuse_duplicates(snapshot: &Snapshot) -> Result<(), LoadError> {
         if foreign { None } else { duplicate(a, b, crate::attributes::OBJECT_SID) }
     })?;
     refuse_repeated(snapshot, Which::Mailbox, |a, b| {
-        let same = a.mailbox().map(|m| m.guid) == b.mailbox().map(|m| m.guid);
+        let same = a.carried_mailbox() == b.carried_mailbox();
         if same { duplicate(a, b, crate::attributes::MAILBOX_GUID) } else { None }
     })
 }

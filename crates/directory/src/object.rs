@@ -1,5 +1,11 @@
 //! One object in memory.
 
+mod check;
+mod packed;
+
+pub(crate) use check::check;
+use packed::{Packed, pack};
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -139,6 +145,19 @@ impl Object {
         self.mailbox.map(|guid| Mailbox { guid, database: self.database })
     }
 
+    /// The mailbox without an owner that it stands for.
+    pub fn disconnected_mailbox(&self) -> Option<Guid> {
+        if self.class != Class::DisconnectedMailbox {
+            return None;
+        }
+        self.values(number::DISCONNECTED_MAILBOX).next()?.try_into().ok().map(Guid)
+    }
+
+    /// The mailbox that nobody else may have: it owns it, or stands for it.
+    pub(crate) fn carried_mailbox(&self) -> Option<Guid> {
+        self.mailbox.or_else(|| self.disconnected_mailbox())
+    }
+
     /// msExchMasterAccountSid.
     pub fn master_account(&self) -> Option<SidId> {
         self.master_account
@@ -195,7 +214,7 @@ impl Object {
     }
 
     fn packed(&self) -> Packed<'_> {
-        Packed { bytes: &self.packed, number: 0, left: 0 }
+        Packed::new(&self.packed)
     }
 
     /// Whether one of its addresses is this one. Compares without allocation where both are plain.
@@ -398,8 +417,11 @@ impl Object {
         if let Some(name) = self.upn() {
             put(Which::Upn, hash(dn::folded(name).as_str()));
         }
-        if let Some(guid) = self.mailbox {
+        if let Some(guid) = self.carried_mailbox() {
             put(Which::Mailbox, hash(&guid));
+        }
+        if let Some(account) = self.master_account {
+            put(Which::Linked, u64::from(account.0));
         }
         let name = dn::folded(&self.name());
         if let Some(label) = self.display_name().map(dn::folded)
@@ -434,10 +456,11 @@ pub(crate) enum Which {
     PrimaryGroup,
     SidHistory,
     Expiring,
+    Linked,
 }
 
 /// Number of variants of [`Which`].
-pub(crate) const INDEXES: usize = 12;
+pub(crate) const INDEXES: usize = 13;
 
 /// The key of an address as written: that of its canonical form.
 fn address_key(text: &str) -> Option<u64> {
@@ -495,106 +518,4 @@ pub(crate) fn is_true(value: &[u8]) -> bool {
 
 pub(crate) fn whole_sid(value: &[u8]) -> Option<Sid> {
     Sid::parse(value).ok().filter(|(_, length)| *length == value.len()).map(|(sid, _)| sid)
-}
-
-/// Tells of values that do not fit the attribute.
-pub(crate) fn check(attribute: &attributes::Attribute, values: &[Value], bad: &mut dyn FnMut(&str, String)) {
-    let mut complain = |reason: String| bad(attribute.name, reason);
-    if attribute.single && values.len() > 1 {
-        complain(format!("has {} values and may have one", values.len()));
-    }
-    for value in values {
-        let shown = || String::from_utf8_lossy(value).into_owned();
-        match attribute.syntax {
-            Syntax::Integer if integer(value).is_none() => complain(format!("“{}” is not an integer", shown())),
-            Syntax::Boolean if !is_true(value) && !value.eq_ignore_ascii_case(b"FALSE") => {
-                complain(format!("“{}” is neither TRUE nor FALSE", shown()));
-            }
-            Syntax::Sid if whole_sid(value).is_none() => complain("is not a SID".to_owned()),
-            Syntax::Guid if value.len() != 16 => complain(format!("has {} octets, a GUID has 16", value.len())),
-            Syntax::Text if std::str::from_utf8(value).is_err() => complain("is not UTF-8".to_owned()),
-            Syntax::Text => check_text(attribute.name, value, &mut complain),
-            _ => {}
-        }
-    }
-}
-
-fn check_text(name: &str, value: &[u8], complain: &mut dyn FnMut(String)) {
-    let text = String::from_utf8_lossy(value);
-    match name {
-        attributes::PROXY_ADDRESSES => {
-            if let Some(address) = smtp_proxy(value)
-                && let Err(error) = Address::parse(address)
-            {
-                complain(format!("“{address}” is not a mail address: {error}"));
-            }
-        }
-        attributes::MAIL => {
-            if let Err(error) = Address::parse(&text) {
-                complain(format!("“{text}” is not a mail address: {error}"));
-            }
-        }
-        attributes::SAM_ACCOUNT_NAME
-            if text.trim().is_empty() || text.contains(|c: char| c.is_control() || "\"/\\[]:;|=,+*?<>".contains(c)) =>
-        {
-            complain(format!("“{text}” is empty or has a character that a logon name cannot have"));
-        }
-        _ => {}
-    }
-}
-
-fn pack(out: &mut Vec<u8>, number: u16, values: &[Value]) {
-    out.extend(number.to_le_bytes());
-    push_length(out, values.len());
-    for value in values {
-        push_length(out, value.len());
-        out.extend(value);
-    }
-}
-
-/// Seven bits an octet, low ones first.
-fn push_length(out: &mut Vec<u8>, mut length: usize) {
-    while length >= 0x80 {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
-}
-
-fn take_length(bytes: &mut &[u8]) -> Option<usize> {
-    let mut length = 0;
-    for shift in (0..usize::BITS).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        length |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(length);
-        }
-    }
-    None
-}
-
-/// Reads what [`pack`] wrote.
-struct Packed<'a> {
-    bytes: &'a [u8],
-    number: u16,
-    left: usize,
-}
-
-impl<'a> Iterator for Packed<'a> {
-    type Item = (u16, &'a [u8]);
-
-    fn next(&mut self) -> Option<(u16, &'a [u8])> {
-        while self.left == 0 {
-            let (number, rest) = self.bytes.split_first_chunk::<2>()?;
-            self.bytes = rest;
-            self.number = u16::from_le_bytes(*number);
-            self.left = take_length(&mut self.bytes)?;
-        }
-        self.left -= 1;
-        let length = take_length(&mut self.bytes)?;
-        let (value, rest) = self.bytes.split_at_checked(length)?;
-        self.bytes = rest;
-        Some((self.number, value))
-    }
 }

@@ -151,6 +151,17 @@ impl Snapshot {
         }
     }
 
+    /// The account that has this SID as its own (not in its history); none where several claim it.
+    pub fn account_with_sid(&self, sid: &Sid) -> Option<ObjectId> {
+        let wanted = self.sid_id(sid)?;
+        let mut found = self.with_sid(wanted);
+        found.retain(|id| self.object(*id).is_some_and(|o| o.class().is_account() && o.sid() == Some(wanted)));
+        match found.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        }
+    }
+
     /// The SID that a trustee's name stands for: an object's by any name, or a well-known one (`NT AUTHORITY\SELF`,
     /// `SELF`, `MS Exchange\Partner Servers`). A SID in text needs no object.
     pub fn resolve_sid(&self, name: &str) -> Result<Sid, NameError> {

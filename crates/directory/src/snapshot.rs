@@ -286,10 +286,11 @@ impl Snapshot {
         self.mailbox.get(id.0 as usize)?.as_deref()
     }
 
-    /// The explicit part of the mailbox descriptor: SELF where nothing was ever set. None: no mailbox, or unreadable.
+    /// The explicit part of the mailbox descriptor, also of a mailbox without an owner: SELF where nothing was ever set.
+    /// None: no mailbox, or unreadable.
     pub fn explicit_mailbox_descriptor(&self, id: ObjectId) -> Option<Arc<SecurityDescriptor>> {
         let object = self.object(id)?;
-        object.mailbox()?;
+        object.carried_mailbox()?;
         match &object.mailbox_explicit {
             Some(explicit) => explicit.parse().map(Arc::new),
             None => Some(Arc::new(crate::mailbox::default_descriptor())),

@@ -97,6 +97,16 @@ impl Organization {
         self.add(organization::new_object(guid, parent, Class::OrganizationalUnit, name))
     }
 
+    /// A domain: a child of another one, or the root of another forest (`rdn` is its whole DN then).
+    pub fn domain(&mut self, parent: Option<ObjectId>, rdn: &str, sid: &str) -> ObjectId {
+        let guid = self.guids.next();
+        let classes = Class::Domain.object_classes().iter().map(|name| name.as_bytes().to_vec());
+        let record = Record::new(guid, parent.map(|parent| self.guid_of(parent)), rdn)
+            .with_all(attributes::OBJECT_CLASS, classes)
+            .with(attributes::OBJECT_SID, sid.parse::<Sid>().unwrap().to_bytes());
+        self.add(record)
+    }
+
     /// A user with a mailbox `name@example.com`.
     pub fn user(&mut self, parent: &str, name: &str) -> ObjectId {
         let (parent, database) = (self.guid(parent), self.guid("Mailbox Database"));
