@@ -4,7 +4,7 @@
 use acl::{AccessMask, Ace, AceFlags, Acl, Control, SecurityDescriptor, Sid, SidSet, edit, names};
 use directory::{Change, ObjectId, Snapshot, attributes as a};
 use rights::admin::{Action, may};
-use rights::{Permission, person};
+use rights::shortfall;
 
 use crate::accounts::account;
 use crate::authorize::require;
@@ -12,7 +12,7 @@ use crate::documents::{
     GrantRow, ServiceAccountCheck, ServiceAccountGrant, ServiceAccountReport, TaskRow, UncoveredRow,
 };
 use crate::error::{Fault, FaultKind};
-use crate::reach::{self, Obstacle};
+use crate::reach;
 use crate::reports::principal;
 use crate::response::Response;
 use crate::service::{Asked, Plan, find};
@@ -247,89 +247,19 @@ fn grants(snapshot: &Snapshot, service: &Service, scope: &Scope) -> Vec<GrantRow
 
 /// Whether a container hands Send As down to the service account.
 fn gives(snapshot: &Snapshot, service: &Service, container: ObjectId) -> bool {
-    let aces = snapshot.descriptor(container).and_then(|descriptor| descriptor.sd().dacl.as_ref());
-    aces.into_iter()
-        .flat_map(|dacl| &dacl.aces)
-        .any(|ace| reach::hands_down(ace) && snapshot.sid_id(&ace.sid).is_some_and(|sid| service.sids.contains(sid)))
+    shortfall::gives(snapshot, &service.sids, container)
 }
 
 fn inheritable(container: &str, service: &Service) -> String {
-    format!("procura permission add '{container}' --user '{}' --right 'Send As' --inherit-to user", service.name)
-}
-
-fn direct(snapshot: &Snapshot, owner: ObjectId, service: &Service) -> String {
-    format!("procura permission add '{}' --user '{}' --right 'Send As'", snapshot.dn(owner), service.name)
+    shortfall::inheritable(container, &service.name)
 }
 
 /// Why a service account cannot send for an owner, and what mends it; none where it can.
 fn uncovered(snapshot: &Snapshot, service: &Service, owner: ObjectId) -> Option<UncoveredRow> {
-    if person(snapshot, service.id, owner, Permission::SendAs).is_some_and(|person| !person.needs_logon) {
-        return None;
-    }
-    let (reason, detail, command) = why(snapshot, service, owner);
+    let found = shortfall::shortfall(snapshot, service.id, owner)?;
     let (user, _) = principal(snapshot, owner);
-    Some(UncoveredRow { user, dn: snapshot.dn(owner), reason: reason.to_owned(), detail, command })
-}
-
-fn why(snapshot: &Snapshot, service: &Service, owner: ObjectId) -> (&'static str, String, String) {
-    if !service.enabled {
-        let command = format!("procura user set '{}' --enable", service.name);
-        return ("account-disabled", "the service account is disabled".to_owned(), command);
-    }
-    if snapshot.descriptor(owner).is_none() {
-        return ("unreadable", Obstacle::Unreadable.words(snapshot), String::new());
-    }
-    if let Some(Obstacle::Denied { origin, trustee }) = reach::denial(snapshot, owner, &service.sid) {
-        let command = match origin == owner {
-            true => format!(
-                "procura permission remove '{}' --user '{}' --right 'Send As' --deny",
-                snapshot.dn(origin),
-                snapshot.sid_name(&trustee)
-            ),
-            // An explicit grant stands before what is inherited.
-            false => direct(snapshot, owner, service),
-        };
-        return ("explicit-deny", Obstacle::Denied { origin, trustee }.words(snapshot), command);
-    }
-    if snapshot.is_protected(owner) {
-        let template = snapshot.domain_of(owner).map(|domain| snapshot.dn(domain.object)).unwrap_or_default();
-        let command = format!(
-            "procura permission add 'CN=AdminSDHolder,CN=System,{template}' --user '{}' --right 'Send As'",
-            service.name
-        );
-        let detail =
-            "protected by AdminSDHolder: give the mailbox to an ordinary account (S0), or change the template \
-                      for all protected accounts"
-                .to_owned();
-        return ("admin-sd-holder", detail, command);
-    }
-    let blocked = reach::blocked(snapshot, owner, None);
-    if let Some(at) = blocked {
-        let orphan = at == owner && snapshot.object(owner).is_some_and(|object| object.admin_count());
-        if orphan {
-            return ("admin-sd-holder-orphan", Obstacle::Orphan.words(snapshot), direct(snapshot, owner, service));
-        }
-        let command = match at == owner {
-            true => direct(snapshot, owner, service),
-            false => inheritable(&snapshot.dn(at), service),
-        };
-        return ("inheritance-blocked", Obstacle::Blocked(at).words(snapshot), command);
-    }
-    let Some(domain) = snapshot.domain_of(owner) else { return ("no-entry", String::new(), String::new()) };
-    let root = snapshot.dn(domain.object);
-    let elsewhere: Vec<String> = snapshot
-        .domains()
-        .iter()
-        .filter(|other| other.object != domain.object && gives(snapshot, service, other.object))
-        .map(|other| other.dns_name.clone())
-        .collect();
-    let command = inheritable(&root, service);
-    if elsewhere.is_empty() {
-        ("no-entry", format!("nothing grants it: neither {} nor what is above it", snapshot.dn(owner)), command)
-    } else {
-        let granted = elsewhere.join(", ");
-        ("other-domain", format!("granted in {granted}, which does not reach {}", domain.dns_name), command)
-    }
+    let (reason, dn) = (found.reason.name().to_owned(), snapshot.dn(owner));
+    Some(UncoveredRow { user, dn, reason, detail: found.detail, command: found.command })
 }
 
 /// The change that adds an entry to an object; none where it is there.

@@ -270,6 +270,7 @@ fn envelope(id: &str, chance: &mut Chance) -> Envelope {
         smtputf8: false,
         eight_bit: false,
         parameters: String::new(),
+        lane: None,
         hold: None,
         audit: chance.next().is_multiple_of(4).then(|| b"{}".to_vec()),
     }

@@ -89,6 +89,7 @@ fn envelope(session: u64, number: u64) -> Envelope {
         smtputf8: false,
         eight_bit: false,
         parameters: String::new(),
+        lane: None,
         hold: None,
         audit: None,
     }

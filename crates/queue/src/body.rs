@@ -21,6 +21,8 @@ pub struct BodyWriter {
     touched: Vec<Arc<Segment>>,
     reserved: Option<Reserved>,
     length: u64,
+    /// Where in `buffer` a new block begins.
+    cut: Option<usize>,
     fault: Option<QueueError>,
 }
 
@@ -40,6 +42,7 @@ impl BodyWriter {
             touched: Vec::new(),
             reserved: None,
             length: 0,
+            cut: None,
             fault: None,
         }
     }
@@ -64,6 +67,14 @@ impl BodyWriter {
         }
         self.buffer.extend_from_slice(octets);
         Ok(())
+    }
+
+    /// What is written from now on can stay when what was written so far is replaced
+    /// ([`crate::Resolution::Release`]). To be called once.
+    pub fn boundary(&mut self) {
+        if self.cut.is_none() && !self.buffer.is_empty() {
+            self.cut = Some(self.buffer.len());
+        }
     }
 
     /// Octets so far.
@@ -91,14 +102,10 @@ impl BodyWriter {
         fail_point("spill.before_write");
         reserved.segment.write_at(&self.buffer, reserved.offset)?;
         fail_point("spill.after_write");
-        self.blocks.push(Block {
-            segment: reserved.segment.id(),
-            offset: reserved.offset,
-            length: self.buffer.len() as u32,
-            checksum: crc32c::crc32c(&self.buffer),
-        });
+        let (segment, offset) = (reserved.segment.id(), reserved.offset);
         reserved.offset += self.buffer.len() as u64;
         reserved.left -= self.buffer.len();
+        self.blocks_written(segment, offset);
         self.buffer.clear();
         Ok(())
     }
@@ -125,16 +132,22 @@ impl BodyWriter {
 
     /// Notes where the committer wrote [`BodyWriter::tail`].
     pub(crate) fn tail_written(&mut self, segment: Arc<Segment>, offset: u64) {
-        self.blocks.push(Block {
-            segment: segment.id(),
-            offset,
-            length: self.buffer.len() as u32,
-            checksum: crc32c::crc32c(&self.buffer),
-        });
+        self.blocks_written(segment.id(), offset);
         if !self.touched.iter().any(|other| other.id() == segment.id()) {
             self.touched.push(segment);
         }
         self.buffer = Vec::new();
+    }
+
+    /// Notes where the buffer was written: one block, or two where a boundary lies in it.
+    fn blocks_written(&mut self, segment: u32, mut offset: u64) {
+        let cut = self.cut.take_if(|cut| *cut <= self.buffer.len()).unwrap_or(0);
+        let (before, after) = self.buffer.split_at(cut);
+        for octets in [before, after].into_iter().filter(|octets| !octets.is_empty()) {
+            let (length, checksum) = (octets.len() as u32, crc32c::crc32c(octets));
+            self.blocks.push(Block { segment, offset, length, checksum });
+            offset += octets.len() as u64;
+        }
     }
 
     /// The segments to be synced.

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::keeper::Chore;
-use crate::schedule::{Due, Lease, Schedule};
+use crate::schedule::{Due, Lease, Schedule, lane_number};
 use crate::segment::{Segment, Segments, Space};
-use crate::storage::{Effect, Operation, Row, Storage};
-use crate::{BodyWriter, Envelope, NewMessage, Outcome, QueueError, fail_point};
+use crate::storage::{Effect, Operation, Resolve, Resolved, Row, Storage};
+use crate::{BodyWriter, Envelope, Millis, NewMessage, Outcome, QueueError, Resolution, fail_point};
 
 /// A group ends here, so that the first of it need not wait for thousands.
 const GROUP_REQUESTS: usize = 1024;
@@ -60,8 +60,18 @@ impl<T> Drop for Callback<T> {
 pub(crate) enum Request {
     Accept { message: Box<NewMessage>, done: Callback<()> },
     Outcome { settlement: Box<Settlement>, bounces: Vec<NewMessage>, done: Callback<()> },
+    Resolve { end: Box<EndOfHold>, bounces: Vec<NewMessage>, done: Callback<()> },
     Operate { operation: Option<Operation>, done: Callback<Effect> },
     Stop,
+}
+
+/// The end of a hold without its bounces.
+pub(crate) struct EndOfHold {
+    pub(crate) queue_id: String,
+    pub(crate) key: String,
+    pub(crate) resolution: Resolution,
+    pub(crate) audit: Option<Vec<u8>>,
+    pub(crate) now: Millis,
 }
 
 /// The outcome of a delivery without its bounces.
@@ -177,7 +187,7 @@ impl Committer {
     fn write_bodies(&mut self, works: &mut [Work]) {
         let mut bodies: Vec<(usize, &mut BodyWriter)> = Vec::new();
         for (at, work) in works.iter_mut().enumerate().filter(|(_, work)| work.fault.is_none()) {
-            let tails = messages(&mut work.request).iter_mut().map(|message| &mut message.body);
+            let tails = bodies_of(&mut work.request);
             bodies.extend(tails.filter(|body| !body.tail().is_empty()).map(|body| (at, body)));
         }
         if bodies.is_empty() {
@@ -248,6 +258,25 @@ impl Committer {
                 outcomes: settlement.outcomes.clone(),
                 bounces: bounces.iter().map(row).collect(),
             }),
+            Request::Resolve { end, bounces, .. } => {
+                let how = match &end.resolution {
+                    Resolution::Release { head, replaces, expires } => Resolved::Release {
+                        head: head.blocks().to_vec(),
+                        replaces: *replaces,
+                        expires: *expires,
+                        now: end.now,
+                    },
+                    Resolution::Hold(hold) => Resolved::Hold(hold.clone()),
+                    Resolution::Remove => Resolved::Remove,
+                };
+                Some(Operation::Resolve(Box::new(Resolve {
+                    queue_id: end.queue_id.clone(),
+                    key: end.key.clone(),
+                    how,
+                    bounces: bounces.iter().map(row).collect(),
+                    audit: end.audit.clone(),
+                })))
+            }
             Request::Operate { operation, .. } => operation.take(),
             Request::Stop => None,
         }
@@ -258,9 +287,23 @@ impl Committer {
 fn messages(request: &mut Request) -> &mut [NewMessage] {
     match request {
         Request::Accept { message, .. } => std::slice::from_mut(message),
-        Request::Outcome { bounces, .. } => bounces,
+        Request::Outcome { bounces, .. } | Request::Resolve { bounces, .. } => bounces,
         Request::Operate { .. } | Request::Stop => &mut [],
     }
+}
+
+/// The bodies of its new messages, and the new head of a released one.
+fn bodies_of(request: &mut Request) -> impl Iterator<Item = &mut BodyWriter> {
+    let (head, messages) = match request {
+        Request::Accept { message, .. } => (None, std::slice::from_mut(&mut **message)),
+        Request::Outcome { bounces, .. } => (None, &mut bounces[..]),
+        Request::Resolve { end, bounces, .. } => match &mut end.resolution {
+            Resolution::Release { head, .. } => (Some(head), &mut bounces[..]),
+            Resolution::Hold(_) | Resolution::Remove => (None, &mut bounces[..]),
+        },
+        Request::Operate { .. } | Request::Stop => (None, &mut [][..]),
+    };
+    head.into_iter().chain(messages.iter_mut().map(|message| &mut message.body))
 }
 
 /// Why a message cannot be queued.
@@ -292,8 +335,8 @@ fn sync_bodies(works: &mut [Work]) {
     fail_point("body.before_sync");
     for work in works.iter_mut().filter(|work| work.fault.is_none()) {
         let mut fault = None;
-        for message in messages(&mut work.request) {
-            for segment in message.body.touched() {
+        for body in bodies_of(&mut work.request) {
+            for segment in body.touched() {
                 let known = segments.iter().position(|(other, _)| other.id() == segment.id());
                 let at = known.unwrap_or_else(|| {
                     segments.push((segment.clone(), segment.sync()));
@@ -349,6 +392,18 @@ fn finish(shared: &Shared, parked: &Mutex<Vec<Request>>, works: Vec<(Work, Resul
                 };
                 tell.push(Box::new(move || done.call(Err(error))));
             }
+            (Request::Resolve { end, bounces, done }, Ok(effect)) => {
+                if let Resolution::Release { head, .. } = end.resolution {
+                    shared.body_bytes.fetch_add(head.len(), Ordering::Relaxed);
+                    head.keep();
+                }
+                take_effect(shared, &effect);
+                for (number, bounce) in bounces.into_iter().enumerate() {
+                    keep(shared, first + number as i64, bounce, &mut due);
+                }
+                tell.push(Box::new(move || done.call(Ok(()))));
+            }
+            (Request::Resolve { done, .. }, Err(error)) => tell.push(Box::new(move || done.call(Err(error)))),
             (Request::Operate { done, .. }, answer) => {
                 if let Ok(effect) = &answer {
                     take_effect(shared, effect);
@@ -374,11 +429,18 @@ fn keep(shared: &Shared, row: i64, message: NewMessage, due: &mut Vec<Due>) {
     if envelope.hold.is_some() {
         return;
     }
-    let Envelope { recipients, received, expires, .. } = envelope;
+    let Envelope { recipients, received, expires, lane, .. } = envelope;
+    let lane = lane.as_deref().map(lane_number);
     let mut destinations: Vec<String> = recipients.into_iter().map(|recipient| recipient.destination).collect();
     destinations.sort_unstable();
     destinations.dedup();
-    due.extend(destinations.into_iter().map(|destination| Due { message: row, destination, when: received, expires }));
+    due.extend(destinations.into_iter().map(|destination| Due {
+        message: row,
+        destination,
+        when: received,
+        expires,
+        lane,
+    }));
 }
 
 fn take_effect(shared: &Shared, effect: &Effect) {
@@ -388,6 +450,10 @@ fn take_effect(shared: &Shared, effect: &Effect) {
         Effect::Due { messages, deliveries } => {
             shared.schedule.insert(deliveries.iter().cloned());
             messages.iter().for_each(|message| shared.schedule.unblock(*message));
+        }
+        Effect::Released { deliveries, freed } => {
+            shared.schedule.insert(deliveries.iter().cloned());
+            free(shared, freed);
         }
         Effect::Removed { message, blocks } => {
             shared.schedule.forget(*message);

@@ -26,6 +26,9 @@ pub struct Envelope {
     pub parameters: String,
     /// Accepted but not to be delivered until released.
     pub hold: Option<Hold>,
+    /// Messages of one lane go to one destination one at a time, in order of acceptance; one that was deferred may be
+    /// overtaken. `None`: in no order.
+    pub lane: Option<String>,
     /// Audit record that commits with the message; read it with `Queue::take_audit`.
     pub audit: Option<Vec<u8>>,
 }
@@ -48,6 +51,43 @@ pub struct Hold {
     /// Messages with the same key are released together, in order of acceptance.
     pub key: String,
     /// For people.
+    pub reason: String,
+}
+
+/// What becomes of a held message.
+#[derive(Debug)]
+pub enum Resolution {
+    /// It is delivered: its pending recipients are due.
+    Release {
+        /// Takes the place of what stands before the first [`crate::BodyWriter::boundary`] of the body.
+        head: crate::BodyWriter,
+        /// Octets before that boundary.
+        replaces: u64,
+        /// When it is given up, from now on.
+        expires: Millis,
+    },
+    /// It stays held, for another reason.
+    Hold(Hold),
+    /// It is removed, without a bounce but those that are queued with it.
+    Remove,
+}
+
+/// Messages held under one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// [`Hold::key`].
+    pub key: String,
+    /// How many.
+    pub messages: u64,
+    /// Octets of their bodies.
+    pub bytes: u64,
+    /// When the oldest was accepted.
+    pub oldest: Millis,
+    /// When the newest was accepted.
+    pub newest: Millis,
+    /// The first, in order of acceptance.
+    pub first: String,
+    /// [`Hold::reason`] of the first.
     pub reason: String,
 }
 

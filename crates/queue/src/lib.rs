@@ -34,8 +34,8 @@ mod storage;
 pub use backoff::Backoff;
 pub use body::{BodyReader, BodyWriter};
 pub use envelope::{
-    AuditItem, Counts, Delivery, DestinationState, DueRecipient, Envelope, Hold, ListFilter, MessageDetail,
-    MessageSummary, Millis, NewMessage, Outcome, Recipient, RecipientDetail, RecipientState,
+    AuditItem, Counts, Delivery, DestinationState, DueRecipient, Envelope, Held, Hold, ListFilter, MessageDetail,
+    MessageSummary, Millis, NewMessage, Outcome, Recipient, RecipientDetail, RecipientState, Resolution,
 };
 pub use error::QueueError;
 pub use failpoint::{FAIL_POINTS, fail_point};

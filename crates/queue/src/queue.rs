@@ -6,13 +6,13 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::committer::{Callback, Request, Settlement, Shared};
+use crate::committer::{Callback, EndOfHold, Request, Settlement, Shared};
 use crate::keeper::Chore;
 use crate::reader::Readers;
 use crate::storage::{Effect, Operation};
 use crate::{
-    AuditItem, BodyReader, BodyWriter, Counts, Delivery, DestinationState, Envelope, Hold, ListFilter, MessageDetail,
-    MessageSummary, Millis, NewMessage, Outcome, Pending, QueueError,
+    AuditItem, BodyReader, BodyWriter, Counts, Delivery, DestinationState, Envelope, Held, Hold, ListFilter,
+    MessageDetail, MessageSummary, Millis, NewMessage, Outcome, Pending, QueueError, Resolution,
 };
 
 /// A body with more than this in its segments is synced before the committer gets it.
@@ -234,6 +234,32 @@ impl Queue {
             Effect::Due { messages, .. } => messages.len() as u64,
             _ => 0,
         })
+    }
+
+    /// Ends the hold of a message at `now`, queues `bounces` and notes an audit record, all or nothing. If the message is
+    /// gone, or not held under `key` any more, it fails with [`QueueError::UnknownMessage`].
+    pub fn resolve(
+        &self,
+        queue_id: &str,
+        key: &str,
+        resolution: Resolution,
+        (bounces, audit): (Vec<NewMessage>, Option<Vec<u8>>),
+        now: Millis,
+    ) -> Pending<()> {
+        let (queue_id, key) = (queue_id.to_owned(), key.to_owned());
+        let end = Box::new(EndOfHold { queue_id, key, resolution, audit, now });
+        let (sender, pending) = Pending::new();
+        let done = Callback::new(move |answer| drop(sender.send(answer)));
+        self.request(Request::Resolve { end, bounces, done });
+        pending
+    }
+
+    /// What is held under keys that begin with `prefix`, in order of the first message of each.
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn holds(&self, prefix: &str) -> Result<Vec<Held>, QueueError> {
+        self.0.readers.holds(prefix)
     }
 
     /// Makes every pending recipient of a message due at `now`, whatever its destination waits for.

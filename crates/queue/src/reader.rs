@@ -9,10 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::block::{self, Block};
 use crate::schedule::Due;
 use crate::segment::Referenced;
-use crate::sqlite::{DELIVERED, EIGHT_BIT, PENDING, SMTPUTF8};
+use crate::sqlite::{DELIVERED, EIGHT_BIT, PENDING, SMTPUTF8, lane};
 use crate::{
-    AuditItem, DestinationState, DueRecipient, Hold, ListFilter, MessageDetail, MessageSummary, Millis, QueueError,
-    RecipientDetail, RecipientState, schema,
+    AuditItem, DestinationState, DueRecipient, Held, Hold, ListFilter, MessageDetail, MessageSummary, Millis,
+    QueueError, RecipientDetail, RecipientState, schema,
 };
 
 const SUMMARY: &str = "SELECT m.id, m.queue_id, m.sender, m.received, m.expires, m.size, m.pending, m.recipients,
@@ -119,17 +119,45 @@ impl Readers {
                     .unwrap_or(0),
                 None => 0,
             };
+            // Of 100,000 held messages, those of one key are found by the index.
+            let by_key = if filter.hold_key.is_some() { "m.hold_key = ?4" } else { "?4 IS NULL" };
             let mut select = connection.prepare_cached(&format!(
                 "{SUMMARY} WHERE m.id > ?1
                  AND (?2 IS NULL OR EXISTS (SELECT 1 FROM recipient WHERE message = m.id AND destination = ?2 AND state = 0))
                  AND (?3 IS NULL OR coalesce(m.sender, '') = ?3)
-                 AND (?4 IS NULL OR m.hold_key = ?4)
+                 AND {by_key}
                  AND (?5 IS NULL OR (m.hold_key IS NOT NULL) = ?5)
                  ORDER BY m.id LIMIT ?6"
             ))?;
             let parameters =
                 params![after, filter.destination, filter.sender, filter.hold_key, filter.held, limit as i64];
             select.query_map(parameters, summary)?.collect()
+        })
+    }
+
+    /// What is held under keys that begin with `prefix`, by key.
+    pub(crate) fn holds(&self, prefix: &str) -> Result<Vec<Held>, QueueError> {
+        self.with(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT h.hold_key, h.messages, h.bytes, h.oldest, h.newest, m.queue_id, coalesce(m.hold_reason, '')
+                 FROM (SELECT hold_key, count(*) AS messages, sum(size) AS bytes, min(received) AS oldest,
+                              max(received) AS newest, min(id) AS first
+                       FROM message WHERE hold_key IS NOT NULL AND substr(hold_key, 1, length(?1)) = ?1
+                       GROUP BY hold_key) h
+                 JOIN message m ON m.id = h.first ORDER BY h.first",
+            )?;
+            let held = |row: &Row<'_>| {
+                Ok(Held {
+                    key: row.get(0)?,
+                    messages: row.get::<_, i64>(1)? as u64,
+                    bytes: row.get::<_, i64>(2)? as u64,
+                    oldest: row.get(3)?,
+                    newest: row.get(4)?,
+                    first: row.get(5)?,
+                    reason: row.get(6)?,
+                })
+            };
+            select.query_map([prefix], held)?.collect()
         })
     }
 
@@ -212,14 +240,15 @@ pub(crate) fn everything(
             }
         }
         let mut select = connection.prepare(
-            "SELECT r.message, r.destination, min(r.next_attempt), m.expires
+            "SELECT r.message, r.destination, min(r.next_attempt), m.expires, m.lane, max(r.attempts)
              FROM recipient r JOIN message m ON m.id = r.message
              WHERE r.state = 0 AND m.hold_key IS NULL GROUP BY r.message, r.destination",
         )?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let (message, destination) = (row.get(0)?, row.get(1)?);
-            all.deliveries.push(Due { message, destination, when: row.get(2)?, expires: row.get(3)? });
+            let lane = lane(row.get_ref(4)?.as_str_or_null().map_err(rusqlite::Error::from)?, row.get(5)?);
+            all.deliveries.push(Due { message, destination, when: row.get(2)?, expires: row.get(3)?, lane });
         }
         let mut select = connection.prepare("SELECT name, failures, not_before, reason FROM destination")?;
         let mut rows = select.query([])?;

@@ -3,7 +3,9 @@
 //! A delivery is a pair of message and destination. It waits, or it is leased. Leases live in memory only: when the
 //! process dies, everything waits again.
 
+use std::collections::hash_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -18,6 +20,15 @@ pub(crate) struct Due {
     /// Earliest next attempt.
     pub(crate) when: Millis,
     pub(crate) expires: Millis,
+    /// Number of [`crate::Envelope::lane`]; none once a delivery was deferred.
+    pub(crate) lane: Option<u64>,
+}
+
+/// The number of a lane. Two lanes of one number would only wait for each other.
+pub(crate) fn lane_number(lane: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    lane.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The schedule, shared by the handle, the committer and the leases.
@@ -57,6 +68,8 @@ struct Index {
     ready: BTreeSet<(Millis, u32)>,
     /// Waiting deliveries by the time at which their message expires.
     expiry: BTreeSet<(Millis, i64, u32)>,
+    /// By destination and lane.
+    lanes: HashMap<(u32, u64), Lane>,
     leased: u64,
     per_destination: u32,
 }
@@ -65,12 +78,23 @@ struct Index {
 struct Entry {
     when: Millis,
     expires: Millis,
+    lane: Option<u64>,
     state: EntryState,
+}
+
+/// Deliveries of one lane to one destination.
+#[derive(Debug)]
+struct Lane {
+    /// The message whose turn it is.
+    turn: i64,
+    parked: BTreeSet<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EntryState {
     Waiting,
+    /// Waiting for its turn in its lane.
+    Parked,
     Leased,
     /// Leased, and held or removed meanwhile: forgotten when the lease ends.
     LeasedAndGone,
@@ -99,7 +123,7 @@ impl Schedule {
         let mut index = self.lock();
         for due in deliveries {
             let destination = index.number(&due.destination);
-            index.insert(due.message, destination, due.when, due.expires);
+            index.insert(due.message, destination, (due.when, due.expires), due.lane);
         }
         drop(index);
         self.changed.notify_one();
@@ -274,45 +298,96 @@ impl Index {
         self.destinations.get_mut(number as usize).and_then(Option::as_mut)
     }
 
-    fn insert(&mut self, message: i64, number: u32, when: Millis, expires: Millis) {
-        let waits = match self.entries.get_mut(&(message, number)) {
-            Some(entry) if entry.state != EntryState::Waiting => {
+    fn insert(&mut self, message: i64, number: u32, (when, expires): (Millis, Millis), lane: Option<u64>) {
+        match self.entries.get_mut(&(message, number)) {
+            Some(entry) if matches!(entry.state, EntryState::Leased | EntryState::LeasedAndGone) => {
                 // Released while a delivery is still under way: its outcome says when the next is due.
-                *entry = Entry { when, expires, state: EntryState::Leased };
-                false
+                *entry = Entry { when, expires, lane: entry.lane, state: EntryState::Leased };
+                return;
             }
-            Some(entry) => {
-                let before = std::mem::replace(entry, Entry { when, expires, state: EntryState::Waiting });
-                self.stop_waiting(message, number, &before);
-                true
-            }
-            None => {
-                self.entries.insert((message, number), Entry { when, expires, state: EntryState::Waiting });
-                true
-            }
-        };
-        if waits {
-            self.expiry.insert((expires, message, number));
-            if let Some(destination) = self.destination(number) {
-                destination.waiting.insert((when, message));
-            }
+            Some(_) => self.stop_waiting(message, number),
+            None => {}
+        }
+        self.expiry.insert((expires, message, number));
+        let turn = lane.is_none_or(|lane| self.enter_lane(number, lane, message));
+        let state = if turn { EntryState::Waiting } else { EntryState::Parked };
+        self.entries.insert((message, number), Entry { when, expires, lane, state });
+        if turn && let Some(destination) = self.destination(number) {
+            destination.waiting.insert((when, message));
         }
         self.settle_destination(number);
     }
 
-    fn stop_waiting(&mut self, message: i64, number: u32, entry: &Entry) {
-        self.expiry.remove(&(entry.expires, message, number));
+    /// Whether it is the message's turn in a lane. One that was accepted earlier goes before those that wait.
+    fn enter_lane(&mut self, number: u32, lane: u64, message: i64) -> bool {
+        let turn = match self.lanes.entry((number, lane)) {
+            Place::Vacant(place) => {
+                place.insert(Lane { turn: message, parked: BTreeSet::new() });
+                return true;
+            }
+            Place::Occupied(place) => place.get().turn,
+        };
+        let waits = self.entries.get_mut(&(turn, number)).filter(|entry| entry.state == EntryState::Waiting);
+        let (earlier, when) = match waits {
+            Some(entry) if message < turn => {
+                entry.state = EntryState::Parked;
+                (true, entry.when)
+            }
+            _ => (false, 0),
+        };
+        if earlier && let Some(destination) = self.destination(number) {
+            destination.waiting.remove(&(when, turn));
+        }
+        if let Some(lane) = self.lanes.get_mut(&(number, lane)) {
+            if turn == message {
+                return true;
+            }
+            lane.parked.insert(if earlier { turn } else { message });
+            if earlier {
+                lane.turn = message;
+            }
+        }
+        earlier
+    }
+
+    /// The message is delivered, deferred, held or gone: the next one's turn.
+    fn leave_lane(&mut self, number: u32, lane: u64, message: i64) {
+        let Some(state) = self.lanes.get_mut(&(number, lane)) else { return };
+        if state.turn != message {
+            state.parked.remove(&message);
+            return;
+        }
+        let Some(next) = state.parked.pop_first() else {
+            self.lanes.remove(&(number, lane));
+            return;
+        };
+        state.turn = next;
+        let Some(entry) = self.entries.get_mut(&(next, number)) else { return };
+        entry.state = EntryState::Waiting;
+        let when = entry.when;
         if let Some(destination) = self.destination(number) {
-            destination.waiting.remove(&(entry.when, message));
+            destination.waiting.insert((when, next));
+        }
+    }
+
+    /// Takes a delivery that waits out of every set but the entries.
+    fn stop_waiting(&mut self, message: i64, number: u32) {
+        let Some(entry) = self.entries.get(&(message, number)) else { return };
+        let (when, expires, lane) = (entry.when, entry.expires, entry.lane);
+        self.expiry.remove(&(expires, message, number));
+        if let Some(destination) = self.destination(number) {
+            destination.waiting.remove(&(when, message));
+        }
+        if let Some(lane) = lane {
+            self.leave_lane(number, lane, message);
         }
     }
 
     fn forget(&mut self, message: i64, number: u32) {
         let Some(entry) = self.entries.get_mut(&(message, number)) else { return };
-        if entry.state == EntryState::Waiting {
-            if let Some(entry) = self.entries.remove(&(message, number)) {
-                self.stop_waiting(message, number, &entry);
-            }
+        if matches!(entry.state, EntryState::Waiting | EntryState::Parked) {
+            self.stop_waiting(message, number);
+            self.entries.remove(&(message, number));
             self.settle_destination(number);
         } else {
             entry.state = EntryState::LeasedAndGone;
@@ -331,26 +406,38 @@ impl Index {
 
     fn lease(&mut self, message: i64, number: u32) {
         let Some(entry) = self.entries.get_mut(&(message, number)) else { return };
+        // One that has expired is not kept waiting for its turn.
+        let parked_in = entry.lane.take_if(|_| entry.state == EntryState::Parked);
         entry.state = EntryState::Leased;
-        let entry = Entry { ..*entry };
-        self.stop_waiting(message, number, &entry);
+        let (when, expires) = (entry.when, entry.expires);
+        self.expiry.remove(&(expires, message, number));
+        if let Some(lane) = parked_in {
+            self.leave_lane(number, lane, message);
+        }
         self.leased += 1;
         if let Some(destination) = self.destination(number) {
+            destination.waiting.remove(&(when, message));
             destination.leased += 1;
         }
         self.settle_destination(number);
     }
 
-    /// The lease is over; the delivery waits for `when`, or (`None`) is done.
-    fn settle(&mut self, message: i64, number: u32, when: Option<Millis>) {
+    /// The lease is over; the delivery waits for `when`, or (`None`) is done. `untouched`: nothing was tried, so it keeps
+    /// its turn.
+    fn settle(&mut self, message: i64, number: u32, when: Option<Millis>, untouched: bool) {
         let Some(entry) = self.entries.remove(&(message, number)) else { return };
         self.leased -= 1;
         if let Some(destination) = self.destination(number) {
             destination.leased -= 1;
         }
+        let when = when.filter(|_| entry.state == EntryState::Leased);
+        let lane = entry.lane.filter(|_| untouched && when.is_some());
+        if let Some(left) = entry.lane.filter(|_| lane.is_none()) {
+            self.leave_lane(number, left, message);
+        }
         match when {
-            Some(when) if entry.state == EntryState::Leased => self.insert(message, number, when, entry.expires),
-            _ => self.settle_destination(number),
+            Some(when) => self.insert(message, number, (when, entry.expires), lane),
+            None => self.settle_destination(number),
         }
     }
 
@@ -394,7 +481,7 @@ impl Lease {
     /// Ends the lease: the delivery waits for `when`, or (`None`) is done.
     pub(crate) fn settle(mut self, when: Option<Millis>) {
         self.settled = true;
-        self.schedule.lock().settle(self.message, self.destination, when);
+        self.schedule.lock().settle(self.message, self.destination, when, false);
         self.schedule.changed.notify_one();
     }
 }
@@ -407,7 +494,7 @@ impl Drop for Lease {
         let mut index = self.schedule.lock();
         let when =
             self.back_at.or_else(|| index.entries.get(&(self.message, self.destination)).map(|entry| entry.when));
-        index.settle(self.message, self.destination, when);
+        index.settle(self.message, self.destination, when, true);
         drop(index);
         self.schedule.changed.notify_one();
     }
@@ -418,7 +505,7 @@ mod tests {
     use super::*;
 
     fn due(message: i64, destination: &str, when: Millis) -> Due {
-        Due { message, destination: destination.to_owned(), when, expires: when + 1000 }
+        Due { message, destination: destination.to_owned(), when, expires: when + 1000, lane: None }
     }
 
     fn taken(schedule: &Arc<Schedule>, now: Millis, limit: usize) -> Vec<(i64, Taken)> {
@@ -491,14 +578,83 @@ mod tests {
         assert_eq!(taken(&schedule, 10, 10).len(), 1);
     }
 
+    fn in_lane(message: i64, destination: &str) -> Due {
+        Due { lane: Some(7), ..due(message, destination, 0) }
+    }
+
+    fn messages(taken: &[(i64, Taken)]) -> Vec<i64> {
+        taken.iter().map(|(message, _)| *message).collect()
+    }
+
+    #[test]
+    fn messages_of_a_lane_go_to_a_destination_one_at_a_time_in_order() {
+        let schedule = Arc::new(Schedule::new(20));
+        schedule.insert([in_lane(3, "a"), in_lane(1, "a"), in_lane(2, "a"), due(4, "a", 0), in_lane(5, "b")]);
+        let mut leased = taken(&schedule, 0, 10);
+        leased.sort_by_key(|(message, _)| *message);
+        assert_eq!(messages(&leased), [1, 4, 5]);
+        for next in [2, 3] {
+            leased.remove(0).1.lease.settle(None);
+            leased.splice(0..0, taken(&schedule, 0, 10));
+            assert_eq!(leased[0].0, next);
+        }
+    }
+
+    #[test]
+    fn a_deferred_message_lets_its_lane_go_on() {
+        let schedule = Arc::new(Schedule::new(20));
+        schedule.insert([in_lane(1, "a"), in_lane(2, "a")]);
+        let first = taken(&schedule, 0, 10);
+        first.into_iter().for_each(|(_, taken)| taken.lease.settle(Some(500)));
+        assert_eq!(messages(&taken(&schedule, 0, 10)), [2]);
+        assert_eq!(messages(&taken(&schedule, 500, 10)), [2, 1]);
+    }
+
+    #[test]
+    fn a_dropped_lease_keeps_its_turn() {
+        let schedule = Arc::new(Schedule::new(20));
+        schedule.insert([in_lane(1, "a"), in_lane(2, "a")]);
+        drop(taken(&schedule, 0, 10));
+        assert_eq!(messages(&taken(&schedule, 0, 10)), [1]);
+    }
+
+    #[test]
+    fn a_message_held_in_a_lane_lets_the_next_pass() {
+        let schedule = Arc::new(Schedule::new(20));
+        schedule.insert([in_lane(1, "a"), in_lane(2, "a"), in_lane(3, "a")]);
+        schedule.forget(2);
+        schedule.forget(1);
+        assert_eq!(messages(&taken(&schedule, 0, 10)), [3]);
+    }
+
+    #[test]
+    fn an_expired_message_does_not_wait_for_its_turn() {
+        let schedule = Arc::new(Schedule::new(20));
+        schedule.insert([Due { expires: 9_000, ..in_lane(1, "a") }, in_lane(2, "a")]);
+        let leased = taken(&schedule, 0, 10);
+        let expired = taken(&schedule, 2_000, 10);
+        assert_eq!(messages(&expired), [2]);
+        drop((leased, expired));
+        let mut both = taken(&schedule, 2_000, 10);
+        both.sort_by_key(|(message, _)| *message);
+        assert_eq!(messages(&both), [1, 2]);
+    }
+
     #[test]
     fn nothing_is_remembered_of_idle_destinations() {
         let schedule = Arc::new(Schedule::new(20));
         schedule.insert((0..100).map(|message| due(message, &format!("mailbox {message}"), 0)));
-        for (_, taken) in taken(&schedule, 0, 1000) {
-            taken.lease.settle(None);
+        schedule.insert((100..200).map(|message| in_lane(message, "x")));
+        loop {
+            let leased = taken(&schedule, 0, 1000);
+            if leased.is_empty() {
+                break;
+            }
+            leased.into_iter().for_each(|(_, taken)| taken.lease.settle(None));
         }
         let index = schedule.lock();
-        assert!(index.numbers.is_empty() && index.ready.is_empty() && index.expiry.is_empty());
+        assert!(
+            index.numbers.is_empty() && index.ready.is_empty() && index.expiry.is_empty() && index.lanes.is_empty()
+        );
     }
 }

@@ -8,7 +8,9 @@ use crate::QueueError;
 
 /// "PrQu": tells SQLite's header what the file is.
 const APPLICATION: i64 = 0x5072_5175;
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// What each version brought: applied in order to an older queue.
+const UPGRADES: [&str; 1] = ["ALTER TABLE message ADD COLUMN lane TEXT;"];
 /// Above this size the whole file is only checked after a crash.
 const CHECK_ALWAYS_BELOW: u64 = 32 << 20;
 
@@ -38,7 +40,8 @@ CREATE TABLE message (
     hold_key TEXT,
     hold_reason TEXT,
     parameters TEXT NOT NULL,
-    blocks BLOB NOT NULL
+    blocks BLOB NOT NULL,
+    lane TEXT
 );
 CREATE INDEX message_hold ON message (hold_key, id) WHERE hold_key IS NOT NULL;
 CREATE TABLE recipient (
@@ -162,6 +165,11 @@ fn prepare(connection: &Connection, path: &Path, unclean: bool) -> Result<(), Fa
         if found != "ok" {
             return Err(Fault::Queue(damaged(path, found)));
         }
+    }
+    if first.is_some() && version < VERSION {
+        let from = usize::try_from(version).unwrap_or_default().max(1) - 1;
+        let upgrades: String = UPGRADES.iter().skip(from).copied().collect();
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {upgrades} PRAGMA user_version = {VERSION}; COMMIT;"))?;
     }
     Ok(())
 }

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::block::{self, Block};
-use crate::schedule::Due;
+use crate::schedule::{Due, lane_number};
 use crate::schema;
-use crate::storage::{Answered, Effect, Operation, Row, Storage};
+use crate::storage::{Answered, Effect, Operation, Resolve, Resolved, Row, Storage};
 use crate::{DestinationState, Hold, Millis, Outcome, QueueError, fail_point};
 
 pub(crate) const PENDING: i64 = 0;
@@ -145,17 +145,17 @@ fn apply(connection: &Transaction<'_>, operation: &Operation, node: i64, epoch: 
             if bounces.is_empty() {
                 return settle(connection, *message, destination, outcomes);
             }
-            connection.execute_batch("SAVEPOINT outcome")?;
-            let applied = settle(connection, *message, destination, outcomes).and_then(|effect| {
+            together(connection, || {
+                let effect = settle(connection, *message, destination, outcomes)?;
                 bounces.iter().try_for_each(|bounce| insert(connection, bounce, node, epoch))?;
                 Ok(effect)
-            });
-            if matches!(applied, Err(Fault::Operation(_))) {
-                connection.execute_batch("ROLLBACK TO outcome")?;
-            }
-            connection.execute_batch("RELEASE outcome")?;
-            applied
+            })
         }
+        Operation::Resolve(resolve) => together(connection, || {
+            let effect = self::resolve(connection, resolve)?;
+            resolve.bounces.iter().try_for_each(|bounce| insert(connection, bounce, node, epoch))?;
+            Ok(effect)
+        }),
         Operation::Hold { queue_id, hold } => set_hold(connection, queue_id, hold),
         Operation::Release { queue_id, now } => {
             let message = find(connection, queue_id)?;
@@ -186,6 +186,17 @@ fn apply(connection: &Transaction<'_>, operation: &Operation, node: i64, epoch: 
     }
 }
 
+/// Does all of something, or nothing where it does not fit.
+fn together(connection: &Transaction<'_>, act: impl FnOnce() -> Result<Effect, Fault>) -> Result<Effect, Fault> {
+    connection.execute_batch("SAVEPOINT together")?;
+    let applied = act();
+    if matches!(applied, Err(Fault::Operation(_))) {
+        connection.execute_batch("ROLLBACK TO together")?;
+    }
+    connection.execute_batch("RELEASE together")?;
+    applied
+}
+
 fn insert(connection: &Transaction<'_>, row: &Row, node: i64, epoch: i64) -> Result<(), Fault> {
     let envelope = &row.envelope;
     let flags = if envelope.smtputf8 { SMTPUTF8 } else { 0 } | if envelope.eight_bit { EIGHT_BIT } else { 0 };
@@ -195,8 +206,8 @@ fn insert(connection: &Transaction<'_>, row: &Row, node: i64, epoch: i64) -> Res
     let inserted = connection
         .prepare_cached(
             "INSERT INTO message (id, queue_id, owner, epoch, sender, received, expires, flags, size, recipients,
-                 pending, hold_key, hold_reason, parameters, blocks)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14)
+                 pending, hold_key, hold_reason, parameters, blocks, lane)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15)
              ON CONFLICT (queue_id) DO NOTHING",
         )?
         .execute(params![
@@ -214,6 +225,7 @@ fn insert(connection: &Transaction<'_>, row: &Row, node: i64, epoch: i64) -> Res
             hold.map(|hold| &hold.reason),
             envelope.parameters,
             block::encode(&row.blocks),
+            envelope.lane,
         ])?;
     if inserted == 0 {
         return Err(Fault::Operation(QueueError::DuplicateId { queue_id: envelope.queue_id.clone() }));
@@ -232,12 +244,64 @@ fn insert(connection: &Transaction<'_>, row: &Row, node: i64, epoch: i64) -> Res
             recipient.parameters,
         ])?;
     }
-    if let Some(record) = &envelope.audit {
+    note(connection, &envelope.queue_id, envelope.audit.as_ref())?;
+    Ok(())
+}
+
+/// Puts an audit record into the outbox.
+fn note(connection: &Transaction<'_>, queue_id: &str, record: Option<&Vec<u8>>) -> rusqlite::Result<()> {
+    if let Some(record) = record {
         connection
             .prepare_cached("INSERT INTO audit (queue_id, record) VALUES (?1, ?2)")?
-            .execute(params![envelope.queue_id, record])?;
+            .execute(params![queue_id, record])?;
     }
     Ok(())
+}
+
+/// Ends a hold.
+fn resolve(connection: &Transaction<'_>, resolve: &Resolve) -> Result<Effect, Fault> {
+    let unknown = || Fault::Operation(QueueError::UnknownMessage { queue_id: resolve.queue_id.clone() });
+    let found: Option<(i64, Option<String>, Vec<u8>)> = connection
+        .prepare_cached("SELECT id, hold_key, blocks FROM message WHERE queue_id = ?1")?
+        .query_row([&resolve.queue_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((message, Some(key), blocks)) = found else { return Err(unknown()) };
+    if key != resolve.key {
+        return Err(unknown());
+    }
+    note(connection, &resolve.queue_id, resolve.audit.as_ref())?;
+    match &resolve.how {
+        Resolved::Hold(hold) => set_hold(connection, &resolve.queue_id, hold),
+        Resolved::Remove => Ok(Effect::Removed { message, blocks: delete(connection, message)? }),
+        Resolved::Release { head, replaces, expires, now } => {
+            let blocks = block::decode(&blocks).unwrap_or_default();
+            let Some((freed, body)) = split(&blocks, *replaces) else {
+                let detail = "its body has no boundary where its head ends";
+                let queue_id = resolve.queue_id.clone();
+                return Err(Fault::Operation(QueueError::Envelope { queue_id, detail }));
+            };
+            let blocks: Vec<Block> = head.iter().chain(body).copied().collect();
+            let size: u64 = blocks.iter().map(|block| u64::from(block.length)).sum();
+            connection
+                .prepare_cached("UPDATE message SET blocks = ?2, size = ?3, expires = ?4 WHERE id = ?1")?
+                .execute(params![message, block::encode(&blocks), size as i64, expires])?;
+            match release(connection, vec![message], *now)? {
+                Effect::Due { deliveries, .. } => Ok(Effect::Released { deliveries, freed: freed.to_vec() }),
+                other => Ok(other),
+            }
+        }
+    }
+}
+
+/// The blocks before and after so many octets, if a block ends there.
+fn split(blocks: &[Block], octets: u64) -> Option<(&[Block], &[Block])> {
+    let mut left = octets;
+    let mut at = 0;
+    while left > 0 {
+        left = left.checked_sub(u64::from(blocks.get(at)?.length))?;
+        at += 1;
+    }
+    blocks.split_at_checked(at)
 }
 
 /// Notes outcomes; removes the message when nothing of it is pending.
@@ -332,18 +396,24 @@ fn make_due(connection: &Transaction<'_>, messages: Vec<i64>, now: Millis) -> Re
     let mut update =
         connection.prepare_cached("UPDATE recipient SET next_attempt = ?2 WHERE message = ?1 AND state = 0")?;
     let mut select = connection.prepare_cached(
-        "SELECT DISTINCT r.destination, m.expires FROM recipient r JOIN message m ON m.id = r.message
-         WHERE r.message = ?1 AND r.state = 0 AND m.hold_key IS NULL",
+        "SELECT r.destination, m.expires, m.lane, max(r.attempts) FROM recipient r JOIN message m ON m.id = r.message
+         WHERE r.message = ?1 AND r.state = 0 AND m.hold_key IS NULL GROUP BY r.destination",
     )?;
     let mut deliveries = Vec::new();
     for &message in &messages {
         update.execute([message, now])?;
         let mut rows = select.query([message])?;
         while let Some(row) = rows.next()? {
-            deliveries.push(Due { message, destination: row.get(0)?, when: now, expires: row.get(1)? });
+            let lane = lane(row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?, row.get(3)?);
+            deliveries.push(Due { message, destination: row.get(0)?, when: now, expires: row.get(1)?, lane });
         }
     }
     Ok(Effect::Due { messages, deliveries })
+}
+
+/// The lane of a delivery; one that was deferred has left it.
+pub(crate) fn lane(lane: Option<&str>, attempts: i64) -> Option<u64> {
+    lane.filter(|_| attempts == 0).map(lane_number)
 }
 
 fn set_destination(connection: &Transaction<'_>, state: &DestinationState) -> Result<Effect, Fault> {

@@ -26,10 +26,29 @@ pub(crate) enum Operation {
     Hold { queue_id: String, hold: Hold },
     Release { queue_id: String, now: Millis },
     ReleaseKey { key: String, now: Millis },
+    Resolve(Box<Resolve>),
     Retry { queue_id: String, now: Millis },
     Remove { queue_id: String },
     Destination { state: DestinationState },
     AcknowledgeAudit { ids: Vec<i64> },
+}
+
+/// The end of a hold, if the message is still held under `key`; together with new messages and an audit record.
+#[derive(Debug)]
+pub(crate) struct Resolve {
+    pub(crate) queue_id: String,
+    pub(crate) key: String,
+    pub(crate) how: Resolved,
+    pub(crate) bounces: Vec<Row>,
+    pub(crate) audit: Option<Vec<u8>>,
+}
+
+/// [`crate::Resolution`], written.
+#[derive(Debug)]
+pub(crate) enum Resolved {
+    Release { head: Vec<Block>, replaces: u64, expires: Millis, now: Millis },
+    Hold(Hold),
+    Remove,
 }
 
 impl Operation {
@@ -50,6 +69,8 @@ pub(crate) enum Effect {
     Held { message: i64 },
     /// Due from now on: `messages` were released or are to be retried.
     Due { messages: Vec<i64>, deliveries: Vec<Due> },
+    /// Due from now on, with another head; these blocks of its body are gone.
+    Released { deliveries: Vec<Due>, freed: Vec<Block> },
     /// Gone; this was its body.
     Removed { message: i64, blocks: Vec<Block> },
 }

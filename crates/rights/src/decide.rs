@@ -95,8 +95,20 @@ pub fn decide<T: Trace + Default>(
     facts: &Facts,
     question: &Question<'_>,
 ) -> Verdict<T> {
+    decide_assuming(snapshot, token, facts, question, &[])
+}
+
+/// Decides as if nothing spoke against Send As on `assumed` where nothing grants it; an explicit Deny stands. What a
+/// message needs beside a missing right is found out so (`authorization.md` §8).
+pub(crate) fn decide_assuming<T: Trace + Default>(
+    snapshot: &Snapshot,
+    token: &Token,
+    facts: &Facts,
+    question: &Question<'_>,
+    assumed: &[ObjectId],
+) -> Verdict<T> {
     let mut trace = T::default();
-    let mut judge = Judge { snapshot, token, facts, trace: &mut trace, denied: false };
+    let mut judge = Judge { snapshot, token, facts, trace: &mut trace, denied: false, assumed };
     let reason = judge.answer(question);
     let outcome = match (&reason, judge.denied) {
         (Ok(_), _) => Outcome::Allow,
@@ -114,6 +126,8 @@ pub(crate) struct Judge<'a, T> {
     pub(crate) trace: &'a mut T,
     /// An ACE said Deny to something that mattered.
     pub(crate) denied: bool,
+    /// Owners on whom Send As is taken for granted where nothing is said.
+    pub(crate) assumed: &'a [ObjectId],
 }
 
 impl<'a, T: Trace> Judge<'a, T> {

@@ -7,7 +7,9 @@ use acl::{Ace, AceFlags, Acl, Outcome, SddlContext, SecurityDescriptor, Sid};
 use directory::{HostKind, ObjectId, Snapshot, Time, Token, TokenKind};
 use serde::{Deserialize, Serialize};
 
+use crate::pause::Paused;
 use crate::refusal::Refusal;
+use crate::shortfall::shortfall;
 use crate::trace::{DescriptorKind, Step, Wanted};
 use crate::transaction::{Accepted, Authority, Denied};
 
@@ -42,6 +44,27 @@ pub struct DecisionRecord {
     /// The message in the queue, where one was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<String>,
+    /// What the message waited for, when this is the decision that let it go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldFor>,
+}
+
+/// What a paused message waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldFor {
+    /// For whom it was sent, as `DOMAIN\name`.
+    pub user: String,
+    /// Since when, milliseconds since the Unix epoch, UTC.
+    pub since: i64,
+    /// The decision by which it had to wait.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub decision: String,
+    /// What was missing then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// Who released it by hand, as `DOMAIN\name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// What was decided.
@@ -58,6 +81,12 @@ pub enum VerdictKind {
     SentOnBehalf,
     /// Allowed, asked without sending.
     Allowed,
+    /// Accepted, and held until a right is there.
+    Paused,
+    /// Was held, and was let go although the right is missing, by somebody who may grant it.
+    Overridden,
+    /// Was held, and went back to its sender or was removed, by a person's decision.
+    GivenUp,
 }
 
 /// Who asked.
@@ -191,8 +220,30 @@ impl DecisionRecord {
             trace: lines(snapshot, &denied.token, &denied.steps),
             missing: missing(snapshot, authority, denied),
             queue_id: None,
+            held: None,
             id,
         }
+    }
+
+    /// The record of a message that has to wait for a right.
+    pub fn paused(
+        snapshot: &Snapshot,
+        circumstances: Circumstances<'_>,
+        paused: &Paused,
+        queue_id: &str,
+    ) -> DecisionRecord {
+        let mut record = DecisionRecord::refused(snapshot, circumstances, &paused.denied, false);
+        record.verdict = VerdictKind::Paused;
+        record.reply = None;
+        record.queue_id = Some(queue_id.to_owned());
+        let account = paused.denied.token.account;
+        if let Some(found) = account.and_then(|account| shortfall(snapshot, account, paused.user))
+            && let Some(missing) = &mut record.missing
+        {
+            missing.command = found.command;
+            missing.obstacle = Some(found.detail).filter(|detail| !detail.is_empty());
+        }
+        record
     }
 
     /// The record of a message sent as or on behalf of somebody else; `None` when it was sent as nobody but its own
@@ -235,6 +286,7 @@ impl DecisionRecord {
             trace: lines(snapshot, token, steps),
             missing: None,
             queue_id: None,
+            held: None,
         }
     }
 }

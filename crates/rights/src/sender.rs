@@ -93,6 +93,7 @@ impl<T: Trace> Judge<'_, T> {
                 Some(Proof::Owner(owner))
             }
             Outcome::None if self.super_delegate(owner) => Some(Proof::SuperDelegate(owner)),
+            Outcome::None if self.assumed.contains(&owner) => Some(Proof::SendAs(owner)),
             Outcome::None | Outcome::Deny => self.legacy(owner).then_some(Proof::Legacy(owner)),
         }
     }

@@ -15,6 +15,7 @@ use message::senders::{SenderFault, Senders};
 
 use crate::decide::{Facts, Grant, Question, decide, receive_connector};
 use crate::header::HeaderGrant;
+use crate::pause::{Paused, Policy};
 use crate::recipient::RecipientGrant;
 use crate::refusal::Refusal;
 use crate::sender::Proof;
@@ -143,6 +144,24 @@ pub struct Accepted {
     pub bypass_anti_spam: bool,
     /// The trace, where the message is sent as or on behalf of somebody else.
     pub steps: Vec<Step>,
+    /// It may be accepted, but has to wait for a right (`authorization.md` §8); then the proofs for the users whom that
+    /// concerns are as if it were there. Only of a transaction that was begun with [`Transaction::mail_from_pausing`].
+    pub paused: Option<Paused>,
+}
+
+impl Accepted {
+    /// For whom the message is sent, as or on behalf: the owners of envelope and header senders but the account itself,
+    /// each once.
+    pub fn users(&self) -> Vec<ObjectId> {
+        let proofs = self.envelope.iter().chain(&self.header.from).chain(&self.header.resent_from);
+        let mut users = Vec::new();
+        for owner in proofs.filter(|proof| !matches!(proof, Proof::Owner(_))).filter_map(Proof::object) {
+            if !users.contains(&owner) {
+                users.push(owner);
+            }
+        }
+        users
+    }
 }
 
 /// One mail transaction.
@@ -153,6 +172,10 @@ pub struct Transaction {
     marked_anonymous: bool,
     recipients: Vec<Address>,
     candidates: Vec<Candidate>,
+    /// A missing right may pause the message.
+    pauses: bool,
+    /// The envelope sender has to wait for a right.
+    paused: Option<Paused>,
 }
 
 #[derive(Clone, Debug)]
@@ -190,7 +213,41 @@ impl Transaction {
         }
         let version = snapshot.version();
         let recipients = Vec::new();
-        Ok(Transaction { version, sender: sender.cloned(), marked_anonymous, recipients, candidates })
+        let sender = sender.cloned();
+        Ok(Transaction { version, sender, marked_anonymous, recipients, candidates, pauses: false, paused: None })
+    }
+
+    /// MAIL FROM where a message may be accepted to wait for a right (`authorization.md` §8): by service accounts that are
+    /// set up for it, for users in their scope. Such a message is held, not delivered.
+    pub fn mail_from_pausing(
+        snapshot: &Snapshot,
+        authority: &Authority,
+        time: Time,
+        sender: Option<&Address>,
+        marked_anonymous: bool,
+    ) -> Result<Transaction, Box<Denied>> {
+        let denied = match Transaction::mail_from(snapshot, authority, time, sender, marked_anonymous) {
+            Ok(transaction) => return Ok(Transaction { pauses: true, ..transaction }),
+            Err(denied) => denied,
+        };
+        let Some(address) = sender else { return Err(denied) };
+        let question = Question::Sender(address);
+        let assumed = Policy::of_token(snapshot, &denied.token)
+            .and_then(|policy| policy.assume(snapshot, &denied.token, &authority.facts(time), &question));
+        let Some((users, Grant::Sender(proof))) = assumed else { return Err(denied) };
+        let Some(user) = users.first().copied() else { return Err(denied) };
+        let facts = authority.facts(time);
+        let marked = Question::Internal { anonymous: marked_anonymous };
+        let internal = decide::<NoTrace>(snapshot, &denied.token, &facts, &marked).reason.is_ok();
+        Ok(Transaction {
+            version: snapshot.version(),
+            sender: sender.cloned(),
+            marked_anonymous,
+            recipients: Vec::new(),
+            candidates: vec![Candidate { token: Arc::clone(&denied.token), envelope: Some(proof), internal }],
+            pauses: true,
+            paused: Some(Paused { user, denied }),
+        })
     }
 
     /// RCPT TO. Tokens that do not allow this recipient drop out, unless none is left: then the recipient is refused.
@@ -241,6 +298,7 @@ impl Transaction {
         let facts = authority.facts(time);
         let mode = receive_connector(snapshot, authority.connector).map_or(HeaderFrom::Enforce, |c| c.header_from);
         let question = Question::Header(senders);
+        let mut paused = self.paused.clone();
         let mut granted = None;
         if mode != HeaderFrom::Off {
             granted = self.candidates.iter().find_map(|candidate| {
@@ -260,10 +318,19 @@ impl Transaction {
                 let observed = Denied::traced(snapshot, &first.token, &facts, &question);
                 (first, HeaderGrant::default(), Some(*observed))
             }
-            (None, HeaderFrom::Enforce) => return Err(Denied::traced(snapshot, &first.token, &facts, &question)),
+            (None, HeaderFrom::Enforce) => {
+                let denied = Denied::traced(snapshot, &first.token, &facts, &question);
+                match self.assume_header(snapshot, &first.token, &facts, &question) {
+                    Some((user, header)) => {
+                        paused.get_or_insert(Paused { user, denied });
+                        (first, header, None)
+                    }
+                    None => return Err(denied),
+                }
+            }
         };
         let as_another = !header.sent_as().is_empty() || !header.on_behalf_of().is_empty();
-        let steps = match as_another {
+        let steps = match as_another && paused.is_none() {
             true => decide::<Steps>(snapshot, &candidate.token, &facts, &question).trace.0,
             false => Vec::new(),
         };
@@ -275,7 +342,22 @@ impl Transaction {
         };
         let bypass_anti_spam = right(RightName::BypassAntiSpam);
         let Candidate { token, envelope, internal } = candidate;
-        Ok(Accepted { token, envelope, header, observed, keep, internal, bypass_anti_spam, steps })
+        Ok(Accepted { token, envelope, header, observed, keep, internal, bypass_anti_spam, steps, paused })
+    }
+
+    /// Whether the header would be allowed but for rights that are missing; the first user whom that concerns.
+    fn assume_header(
+        &self,
+        snapshot: &Snapshot,
+        token: &Token,
+        facts: &Facts,
+        question: &Question<'_>,
+    ) -> Option<(ObjectId, HeaderGrant)> {
+        let policy = Policy::of_token(snapshot, token).filter(|_| self.pauses)?;
+        match policy.assume(snapshot, token, facts, question)? {
+            (users, Grant::Header(header)) => Some((users.first().copied()?, header)),
+            _ => None,
+        }
     }
 
     /// Whether a token that is left holds Accept Exch50; without it a blob is dropped.
@@ -291,8 +373,8 @@ impl Transaction {
         if self.version == snapshot.version() {
             return Ok(());
         }
-        let mut renewed =
-            Transaction::mail_from(snapshot, authority, time, self.sender.as_ref(), self.marked_anonymous)?;
+        let begin = if self.pauses { Transaction::mail_from_pausing } else { Transaction::mail_from };
+        let mut renewed = begin(snapshot, authority, time, self.sender.as_ref(), self.marked_anonymous)?;
         // Should one of them be refused now, all stay listed: the transaction is refused as long as they are.
         for to in &self.recipients {
             renewed.recipient(snapshot, authority, time, to)?;

@@ -38,6 +38,7 @@ impl Intake {
             eight_bit: from.eight_bit,
             parameters: parameters(from),
             hold: None,
+            lane: None,
             audit: from.audit.as_ref().map(serde_json::to_vec).transpose()?,
         })
     }

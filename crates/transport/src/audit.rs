@@ -413,6 +413,9 @@ fn kind(verdict: VerdictKind) -> &'static str {
         VerdictKind::SentAs => "sent-as",
         VerdictKind::SentOnBehalf => "sent-on-behalf",
         VerdictKind::Allowed => "allowed",
+        VerdictKind::Paused => "paused",
+        VerdictKind::Overridden => "overridden",
+        VerdictKind::GivenUp => "given-up",
     }
 }
 
@@ -452,6 +455,7 @@ mod tests {
             trace: Vec::new(),
             missing: None,
             queue_id: None,
+            held: None,
         }
     }
 
@@ -542,6 +546,7 @@ mod tests {
             eight_bit: false,
             parameters: String::new(),
             hold: None,
+            lane: None,
             audit: Some(serde_json::to_vec(&sent).unwrap()),
         };
         let (done, committed) = mpsc::channel();

@@ -213,6 +213,9 @@ fn decision(record: &DecisionRecord) -> String {
     let mut rows = Vec::new();
     let mut row = |label: &str, value: String| rows.push(format!("{label:<11}{value}\n"));
     if record.id.is_empty() {
+        VerdictKind::Paused => "accepted, PAUSED until the right is there",
+        VerdictKind::Overridden => "released without the right, by somebody who may grant it",
+        VerdictKind::GivenUp => "given up by a person's decision",
         row("verdict", verdict.to_owned());
     } else {
         row("decision", record.id.clone());

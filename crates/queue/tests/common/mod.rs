@@ -86,6 +86,7 @@ pub fn envelope(queue_id: &str, recipients: &[&str]) -> Envelope {
         eight_bit: false,
         parameters: String::new(),
         hold: None,
+        lane: None,
         audit: None,
     }
 }

@@ -70,6 +70,9 @@ pub fn render_trace(record: &DecisionRecord) -> Vec<String> {
         VerdictKind::SentAs => "sent as",
         VerdictKind::SentOnBehalf => "sent on behalf",
         VerdictKind::Allowed => "allowed",
+        VerdictKind::Paused => "paused",
+        VerdictKind::Overridden => "overridden",
+        VerdictKind::GivenUp => "given-up",
     };
     let mut lines = vec![format!("verdict: {verdict} ({})", record.outcome)];
     let mut who = vec![record.who.token.clone()];

@@ -74,6 +74,7 @@ pub(crate) fn report(
         eight_bit: !text.is_ascii(),
         parameters: String::new(),
         hold: None,
+        lane: None,
         audit: None,
     };
     Ok(Some(NewMessage { body, envelope }))

@@ -266,6 +266,7 @@ fn a_copy_that_was_filed_before_a_crash_is_not_filed_again() {
         eight_bit: false,
         parameters: String::new(),
         hold: None,
+        lane: None,
         audit: None,
     };
     let (done, committed) = std::sync::mpsc::channel();
