@@ -218,7 +218,7 @@ pub(crate) fn page<T>(
             break;
         }
     }
-    Ok(Page { rows, next })
+    Ok(Page { rows, next, skip: None })
 }
 
 /// `EXAMPLE\alice`, else what it is called.

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::operations::Request;
 use crate::response::{Page, Response};
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// Who holds a permission on an object, and why.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct WhoCan {
@@ -19,6 +23,9 @@ pub struct WhoCan {
     /// Also who holds a right that amounts to it.
     #[serde(default)]
     pub could_become: bool,
+    /// Rows that pages before have shown: `skip` of the page before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skip: u32,
 }
 
 /// On whom somebody holds a permission, and why.
@@ -38,6 +45,9 @@ pub struct WhatCan {
     /// Continue after this row: `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u32>,
+    /// Rows about the first object that pages before have shown: `skip` of the page before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skip: u32,
 }
 
 /// All permissions on everybody, in pages.
@@ -61,6 +71,9 @@ pub struct AuditExport {
     /// Continue after this row: `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u32>,
+    /// Rows about the first object that pages before have shown: `skip` of the page before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skip: u32,
 }
 
 /// One reason why somebody may, or may not, use somebody's mailbox.

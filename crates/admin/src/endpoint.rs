@@ -5,9 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::data::{Absent, DataDirectory, DataError, socket_path};
-use crate::error::AdminError;
+use crate::error::{AdminError, Fault, FaultKind};
 use crate::operations::{Call, PROTOCOL, Request, Response};
 use crate::service::{Options, Service};
+use crate::sheet::{Taker, TextFormat};
 use crate::socket::Client;
 
 /// Another command may own the directory for a moment, and a server may be about to listen.
@@ -66,8 +67,28 @@ impl Endpoint {
     /// Asks, and waits for the answer.
     pub fn call(&mut self, comment: &str, request: Request) -> Result<Response, AdminError> {
         match self {
-            Endpoint::Remote(client) => client.call(&Call { protocol: PROTOCOL, comment: comment.to_owned(), request }),
+            Endpoint::Remote(client) => {
+                client.call(&Call { protocol: PROTOCOL, comment: comment.to_owned(), text: None, request })
+            }
             Endpoint::Local(service) => Ok(service.call(service.own_uid(), comment, request)?),
+        }
+    }
+
+    /// Asks for a report and hands its text to `take`, piece by piece; a piece ends with a row. The number of rows.
+    ///
+    /// # Errors
+    /// [`AdminError::Output`] with what `take` returned; else why there is no report, or not all of it.
+    pub fn write(&mut self, request: Request, format: TextFormat, take: &mut Taker<'_>) -> Result<u64, AdminError> {
+        let response = match self {
+            Endpoint::Remote(client) => {
+                let call = Call { protocol: PROTOCOL, comment: String::new(), text: Some(format), request };
+                client.write(&call, take)?
+            }
+            Endpoint::Local(service) => service.write(service.own_uid(), &request, format, take)?,
+        };
+        match response {
+            Response::Written { rows } => Ok(rows),
+            _ => Err(Fault::new(FaultKind::Unsupported, "the service answered something else").into()),
         }
     }
 }

@@ -21,6 +21,9 @@ pub enum AdminError {
         /// The owner of the directory; 0 when unknown.
         pid: u32,
     },
+    /// The text of a report could not be handed on.
+    #[error("standard output: {0}")]
+    Output(#[source] std::io::Error),
     /// The connection to the server broke.
     #[error("the connection to the server broke: {0}")]
     Io(#[from] std::io::Error),
@@ -35,6 +38,7 @@ impl AdminError {
             AdminError::Unreachable { pid, .. } => {
                 Some(format!("wait a moment if it is starting or stopping; else look at process {pid}"))
             }
+            AdminError::Output(_) => None,
             AdminError::Io(_) => Some("look at the server's log, then repeat the command".into()),
         }
     }

@@ -40,6 +40,7 @@ mod response;
 pub mod separation;
 mod service;
 mod service_accounts;
+pub mod sheet;
 mod simulate;
 pub mod socket;
 mod status;

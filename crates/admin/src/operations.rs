@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::documents::*;
 pub use crate::response::*;
+pub use crate::sheet::TextFormat;
 pub use crate::wanted::*;
 
 /// Version of the documents on the socket; a server refuses another one and says so.
@@ -20,6 +21,9 @@ pub struct Call {
     /// Why, in the words of the person who asks: kept in the change log.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub comment: String,
+    /// The answer, a report, is to be written as text of this format: [`Reply::Part`]s come before the reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextFormat>,
     /// What is asked.
     pub request: Request,
 }
@@ -32,6 +36,13 @@ pub enum Reply {
     Ok(Box<Response>),
     /// Refused or failed; nothing was changed.
     Err(crate::Fault),
+    /// A part of a text: its octets follow the line. Another reply comes after them.
+    Part {
+        /// Number of octets.
+        octets: u32,
+        /// Rows of the text up to the end of this part.
+        rows: u64,
+    },
 }
 
 /// What can be asked.

@@ -54,6 +54,11 @@ pub enum Response {
     Ldif(Ldif),
     /// What a change would do.
     Simulated(Box<Simulated>),
+    /// A report was written as text.
+    Written {
+        /// Its rows.
+        rows: u64,
+    },
 }
 
 /// A change that is durable and counts.
@@ -81,14 +86,18 @@ pub struct Ldif {
 pub struct Page<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// Where the next page begins (`List::after`); none: this was the last.
+    /// Where the next page begins (`List::after`); with `skip` none, too: this was the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u32>,
+    /// Rows about the first object of the next page that were on this one and those before, where there are too many
+    /// for a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<u32>,
 }
 
 impl<T> From<Vec<T>> for Page<T> {
     fn from(rows: Vec<T>) -> Self {
-        Page { rows, next: None }
+        Page { rows, next: None, skip: None }
     }
 }
 

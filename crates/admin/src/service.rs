@@ -1,5 +1,6 @@
 //! The service: it owns the directory, serialises changes and publishes snapshots.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -16,6 +17,7 @@ use crate::error::{AdminError, Fault, FaultKind};
 use crate::import::Uploads;
 use crate::operations::{Call, PROTOCOL, Reply, Request};
 use crate::response::{Done, Response};
+use crate::sheet::{Taker, TextFormat};
 use crate::simulate::Trial;
 use crate::socket::Answer;
 use crate::{
@@ -188,6 +190,23 @@ impl Service {
         asked.dispatch(request)
     }
 
+    /// Writes the answer to a request, a report, as text: all of it on one snapshot.
+    ///
+    /// # Errors
+    /// What the report is refused for; a request that is no report; what `take` returns.
+    pub fn write(
+        &self,
+        uid: u32,
+        request: &Request,
+        format: TextFormat,
+        take: &mut Taker<'_>,
+    ) -> Result<Response, AdminError> {
+        let snapshot = self.snapshot();
+        let caller = self.options.users.caller(uid, &snapshot)?;
+        let asked = Asked { service: self, caller: &caller, snapshot: &snapshot, comment: "", trial: None };
+        Ok(Response::Written { rows: reports::write(asked, request, format, take)? })
+    }
+
     /// Makes changes of the program's own, such as a new organization or the AdminSDHolder task's, as SYSTEM.
     pub fn commit_as_system(&self, comment: &str, changes: Vec<Change>) -> Result<Arc<Snapshot>, Fault> {
         let mut store = lock(&self.store);
@@ -311,17 +330,23 @@ pub fn audit_path(directory: &Path) -> PathBuf {
 }
 
 impl Answer for Service {
-    fn answer(&self, uid: u32, call: Call) -> Reply {
+    fn answer(&self, uid: u32, call: Call, take: &mut Taker<'_>) -> io::Result<Reply> {
         if call.protocol != PROTOCOL {
             let message = format!("the server speaks version {PROTOCOL} and the command version {}", call.protocol);
-            return Reply::Err(
+            return Ok(Reply::Err(
                 Fault::new(FaultKind::Unsupported, message)
                     .help("use the same version of procura for the command and the server"),
-            );
+            ));
         }
-        match self.call(uid, &call.comment, call.request) {
-            Ok(response) => Reply::Ok(Box::new(response)),
-            Err(fault) => Reply::Err(fault),
+        let answered = match call.text {
+            Some(format) => self.write(uid, &call.request, format, take),
+            None => self.call(uid, &call.comment, call.request).map_err(AdminError::from),
+        };
+        match answered {
+            Ok(response) => Ok(Reply::Ok(Box::new(response))),
+            Err(AdminError::Output(error)) => Err(error),
+            Err(AdminError::Fault(fault)) => Ok(Reply::Err(fault)),
+            Err(error) => Ok(Reply::Err(Fault::new(FaultKind::Unavailable, error.to_string()))),
         }
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::error::{AdminError, Fault, FaultKind};
 use crate::operations::{Call, MAX_LINE, Reply, Response};
+use crate::sheet::Taker;
 
 /// Commands at the same time; a further one is told to wait.
 const MAX_CONNECTIONS: usize = 32;
@@ -23,8 +24,11 @@ const MAX_PATH: usize = 100;
 
 /// Answers a call for the user at the other end.
 pub trait Answer: Send + Sync + 'static {
-    /// Answers `call` of the user `uid`.
-    fn answer(&self, uid: u32, call: Call) -> Reply;
+    /// Answers `call` of the user `uid`; a report that is asked for as text goes to `take` before.
+    ///
+    /// # Errors
+    /// What `take` returned.
+    fn answer(&self, uid: u32, call: Call, take: &mut Taker<'_>) -> io::Result<Reply>;
 }
 
 /// A listening administration socket; it closes when dropped.
@@ -130,7 +134,7 @@ fn converse(mut stream: UnixStream, service: &dyn Answer) -> io::Result<()> {
                 return write_line(&mut stream, &Reply::Err(fault));
             }
             Line::Complete => match serde_json::from_slice::<Call>(&line) {
-                Ok(call) => service.answer(uid, call),
+                Ok(call) => service.answer(uid, call, &mut |text, rows| part(&mut stream, text, rows))?,
                 Err(e) => Reply::Err(
                     Fault::new(FaultKind::Invalid, format!("the request is not understood: {e}"))
                         .help("use the same version of procura for the command and the server"),
@@ -167,6 +171,19 @@ fn write_line(stream: &mut UnixStream, reply: &Reply) -> io::Result<()> {
     stream.write_all(&text)
 }
 
+/// One part of a text, with its line before it.
+fn part(stream: &mut UnixStream, text: &[u8], rows: u64) -> io::Result<()> {
+    // A huge row makes a huge part; the line takes the number of octets of any.
+    for piece in text.chunks(u32::MAX as usize) {
+        let octets = piece.len() as u32;
+        let mut line = serde_json::to_vec(&Reply::Part { octets, rows })?;
+        line.push(b'\n');
+        stream.write_all(&line)?;
+        stream.write_all(piece)?;
+    }
+    Ok(())
+}
+
 /// The other end: a command that talks to a running server.
 #[derive(Debug)]
 pub struct Client {
@@ -182,24 +199,39 @@ impl Client {
 
     /// Asks, and waits for the answer.
     pub fn call(&mut self, call: &Call) -> Result<Response, AdminError> {
+        self.write(call, &mut |_, _| Ok(()))
+    }
+
+    /// Asks for a report as text, hands it to `take` as it comes, and waits for the answer.
+    pub fn write(&mut self, call: &Call, take: &mut Taker<'_>) -> Result<Response, AdminError> {
         let mut text = serde_json::to_vec(call).map_err(io::Error::from)?;
         if text.len() >= MAX_LINE {
             return Err(Fault::new(FaultKind::Invalid, "the request is too long").into());
         }
         text.push(b'\n');
         self.reader.get_mut().write_all(&text)?;
-        let mut line = Vec::new();
-        match read_line(&mut self.reader, &mut line)? {
-            Line::Complete => {}
-            Line::End | Line::TooLong => {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection").into());
+        let (mut line, mut text) = (Vec::new(), Vec::new());
+        loop {
+            line.clear();
+            match read_line(&mut self.reader, &mut line)? {
+                Line::Complete => {}
+                Line::End | Line::TooLong => return Err(closed().into()),
+            }
+            match serde_json::from_slice(&line).map_err(io::Error::from)? {
+                Reply::Ok(response) => return Ok(*response),
+                Reply::Err(fault) => return Err(fault.into()),
+                Reply::Part { octets, rows } => {
+                    text.resize(octets as usize, 0);
+                    self.reader.read_exact(&mut text)?;
+                    take(&text, rows).map_err(AdminError::Output)?;
+                }
             }
         }
-        match serde_json::from_slice(&line).map_err(io::Error::from)? {
-            Reply::Ok(response) => Ok(*response),
-            Reply::Err(fault) => Err(fault.into()),
-        }
     }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")
 }
 
 /// Gives `act` a path that fits into a socket address: through the descriptor of the directory where it is too long.
@@ -215,17 +247,21 @@ fn with_short_path<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operations::{Done, PROTOCOL, Request};
+    use crate::operations::{Done, PROTOCOL, Request, TextFormat};
 
     struct Uid;
     impl Answer for Uid {
-        fn answer(&self, uid: u32, _: Call) -> Reply {
-            Reply::Ok(Box::new(Response::Done(Done { summary: uid.to_string(), warnings: Vec::new() })))
+        fn answer(&self, uid: u32, call: Call, take: &mut Taker<'_>) -> io::Result<Reply> {
+            if call.text.is_some() {
+                take(b"a part\n", 1)?;
+                take(&[b'x'; 3 << 20], 2)?;
+            }
+            Ok(Reply::Ok(Box::new(Response::Done(Done { summary: uid.to_string(), warnings: Vec::new() }))))
         }
     }
 
     fn status() -> Call {
-        Call { protocol: PROTOCOL, comment: String::new(), request: Request::Status }
+        Call { protocol: PROTOCOL, comment: String::new(), text: None, request: Request::Status }
     }
 
     #[test]
@@ -235,6 +271,24 @@ mod tests {
         let _server = SocketServer::start(&path, false, Arc::new(Uid)).unwrap();
         let Response::Done(done) = Client::connect(&path).unwrap().call(&status()).unwrap() else { panic!() };
         assert_eq!(done.summary, rustix::process::getuid().as_raw().to_string());
+    }
+
+    #[test]
+    fn the_parts_of_a_text_come_whole_and_before_the_reply() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.sock");
+        let _server = SocketServer::start(&path, false, Arc::new(Uid)).unwrap();
+        let mut client = Client::connect(&path).unwrap();
+        let (mut text, mut counted) = (Vec::new(), 0);
+        let mut take = |part: &[u8], rows: u64| {
+            text.extend_from_slice(part);
+            counted = rows;
+            Ok(())
+        };
+        let call = Call { text: Some(TextFormat::Csv), ..status() };
+        let Response::Done(_) = client.write(&call, &mut take).unwrap() else { panic!() };
+        assert_eq!((text.len(), counted), (7 + (3 << 20), 2));
+        client.call(&status()).unwrap();
     }
 
     #[test]

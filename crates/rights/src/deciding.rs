@@ -27,13 +27,36 @@ pub struct Deciding {
     pub origin: Option<ObjectId>,
 }
 
+/// An account that entries allow Send As.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// The account.
+    pub account: ObjectId,
+    /// Place of the entry that decides in the DACL; `None` where there is no DACL.
+    pub ace: Option<u32>,
+}
+
+/// Whom the entries of an owner's descriptor allow Send As, one by one.
+#[derive(Clone, Debug)]
+pub struct People {
+    /// In ascending order of accounts; the owner is among them where an entry allows a group of its or everybody.
+    pub allowed: Arc<[Allowed]>,
+    /// Owners with the same descriptor, parent and class have the same people.
+    pub shared: bool,
+}
+
 /// Works out who has Send As by entries, and remembers it by descriptor. For one snapshot and one thread.
 pub struct SendAsAudit<'a> {
     snapshot: &'a Snapshot,
     known: HashMap<Key, Known>,
     /// Accounts that a trustee may mean.
     accounts: HashMap<Sid, Arc<Accounts>>,
+    /// Number of people in `known`.
+    kept: usize,
 }
+
+/// People that are remembered at most; owners with the same descriptor mostly stand together.
+const MAX_KEPT: usize = 4 << 20;
 
 /// Descriptor (by its place in memory: the snapshot keeps it), parent and class: what entries and origins depend on.
 type Key = (usize, Option<ObjectId>, Class);
@@ -42,13 +65,13 @@ struct Known {
     entries: Arc<[Deciding]>,
     /// Whom the entries name, in ascending order.
     named: Box<[SidId]>,
-    people: Option<Arc<[ObjectId]>>,
+    people: Option<Arc<[Allowed]>>,
 }
 
 impl<'a> SendAsAudit<'a> {
     /// An audit of a snapshot.
     pub fn new(snapshot: &'a Snapshot) -> SendAsAudit<'a> {
-        SendAsAudit { snapshot, known: HashMap::new(), accounts: HashMap::new() }
+        SendAsAudit { snapshot, known: HashMap::new(), accounts: HashMap::new(), kept: 0 }
     }
 
     /// Entries of `owner`'s descriptor that allow Send As, effectively, the owner's own (SELF) left out, in the order of
@@ -62,25 +85,41 @@ impl<'a> SendAsAudit<'a> {
 
     /// Accounts other than the owner that those entries allow Send As, one by one, in ascending order.
     pub fn people(&mut self, owner: ObjectId) -> impl Iterator<Item = ObjectId> + use<> {
-        let found = self.people_and_owner(owner).unwrap_or_else(|| Arc::new([]));
-        (0..found.len()).map(move |at| found[at]).filter(move |account| *account != owner)
+        let found = self.allowed(owner).allowed;
+        (0..found.len()).map(move |at| found[at].account).filter(move |account| *account != owner)
     }
 
-    fn people_and_owner(&mut self, owner: ObjectId) -> Option<Arc<[ObjectId]>> {
-        let descriptor = self.snapshot.descriptor(owner)?;
+    /// Whether an owner's people are those of others with the same descriptor, parent and class.
+    pub fn is_shared(&mut self, owner: ObjectId) -> bool {
+        self.shared(owner).is_some()
+    }
+
+    /// The same with the entry that decides, as owners have them in common.
+    pub fn allowed(&mut self, owner: ObjectId) -> People {
+        let nobody = || People { allowed: Arc::new([]), shared: false };
+        let Some(descriptor) = self.snapshot.descriptor(owner) else { return nobody() };
         let Some(known) = self.shared(owner) else {
+            let Some(object) = self.snapshot.object(owner) else { return nobody() };
             let entries = work_out(self.snapshot, owner);
-            return Some(self.work_out_people(descriptor, self.snapshot.object(owner)?.sid(), &entries));
+            // SELF means whoever holds the owner's SID, and so does an entry that names the owner.
+            let own = object.sid().map(|own| expand(self.snapshot, &self.snapshot.sid(own)));
+            let allowed = self.work_out_people(descriptor, object.sid(), &entries, own.unwrap_or_default());
+            return People { allowed, shared: false };
         };
         if let Some(people) = &known.people {
-            return Some(Arc::clone(people));
+            return People { allowed: Arc::clone(people), shared: true };
         }
         let entries = Arc::clone(&known.entries);
-        let people = self.work_out_people(descriptor, None, &entries);
+        let people = self.work_out_people(descriptor, None, &entries, Accounts::default());
+        if self.kept > MAX_KEPT {
+            self.kept = 0;
+            self.known.values_mut().for_each(|known| known.people = None);
+        }
+        self.kept += people.len();
         if let Some(known) = self.shared(owner) {
             known.people = Some(Arc::clone(&people));
         }
-        Some(people)
+        People { allowed: people, shared: true }
     }
 
     /// What owners with this descriptor have in common; `None` for an owner that has rows of its own, because the token
@@ -115,9 +154,9 @@ impl<'a> SendAsAudit<'a> {
         descriptor: &Descriptor,
         own: Option<SidId>,
         entries: &[Deciding],
-    ) -> Arc<[ObjectId]> {
+        mut candidates: Accounts,
+    ) -> Arc<[Allowed]> {
         let snapshot = self.snapshot;
-        let mut candidates = Accounts::default();
         for entry in entries {
             let known = self.accounts.entry(entry.trustee.clone());
             let accounts = known.or_insert_with(|| Arc::new(expand(snapshot, &entry.trustee)));
@@ -125,15 +164,17 @@ impl<'a> SendAsAudit<'a> {
             candidates.some.extend(&accounts.some);
         }
         let owner_sid = descriptor.sd().owner.as_ref().and_then(|sid| snapshot.sid_id(sid));
-        let allowed = |account: &ObjectId| -> bool {
-            let Ok(token) = snapshot.account_token(*account) else { return false };
+        let allowed = |account: ObjectId| {
+            let token = snapshot.account_token(account).ok()?;
             let holds = |sid: Option<SidId>| sid.is_some_and(|sid| token.sids.contains(sid));
             let who = Principals { is_self: holds(own), is_owner: holds(owner_sid) };
-            descriptor.dacl().control_access(&token.sids, who, &RightName::SendAs.guid()).outcome == Outcome::Allow
+            let decision = descriptor.dacl().control_access(&token.sids, who, &RightName::SendAs.guid());
+            (decision.outcome == Outcome::Allow)
+                .then_some(Allowed { account, ace: decision.ace.and_then(|ace| u32::try_from(ace).ok()) })
         };
         match candidates.all {
-            true => snapshot.objects().map(|(id, _)| id).filter(allowed).collect(),
-            false => candidates.some.into_iter().filter(allowed).collect(),
+            true => snapshot.objects().filter_map(|(id, _)| allowed(id)).collect(),
+            false => candidates.some.into_iter().filter_map(allowed).collect(),
         }
     }
 }

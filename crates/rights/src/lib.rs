@@ -31,7 +31,7 @@ mod who;
 
 pub use amounts::{Amount, CouldBecome, could_become};
 pub use decide::{FULL_MAILBOX_ACCESS, Facts, Grant, Question, Verdict, decide};
-pub use deciding::{Deciding, SendAsAudit};
+pub use deciding::{Allowed, Deciding, People, SendAsAudit};
 pub use groups::{GroupsHeld, assign_groups, group_entries, permission_groups, role_of, trustee_sid};
 pub use header::HeaderGrant;
 pub use recipient::{RecipientBy, RecipientGrant};

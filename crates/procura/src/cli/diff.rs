@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use admin::sheet::COLUMNS;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -12,7 +13,7 @@ use super::args::Format;
 use super::fault::Failure;
 use super::output::table;
 use super::rows::{Rows, read_csv};
-use super::run::{HOLDER, broken, named};
+use super::run::{broken, named};
 
 /// What makes two rows the same: the right, on whom, who, and where it comes from. Notes and places of entries may
 /// differ.
@@ -48,7 +49,7 @@ pub fn run(before: &Path, after: &Path, format: Format) -> Result<ExitCode, Fail
 }
 
 fn show(found: &[Difference], format: Format) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(super::report::stdout(format)?);
     if format == Format::Table {
         let line = |difference: &Difference| {
             let sign = match difference.change {
@@ -75,7 +76,7 @@ fn show(found: &[Difference], format: Format) -> io::Result<()> {
         let heads = ["", "", "who", "right", "on", "effective", "via", "from"];
         return out.write_all(table(&heads, found.iter().map(line)).as_bytes());
     }
-    let columns: Vec<&str> = std::iter::once("change").chain(HOLDER).collect();
+    let columns: Vec<&str> = std::iter::once("change").chain(COLUMNS).collect();
     let mut rows = Rows::new(out, format, &columns);
     found.iter().try_for_each(|difference| rows.row(difference))?;
     rows.finish()

@@ -8,6 +8,7 @@ mod html;
 pub mod lifecycle;
 pub mod output;
 pub mod pages;
+pub mod report;
 pub mod requests;
 mod rows;
 pub mod run;

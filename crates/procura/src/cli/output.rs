@@ -15,7 +15,10 @@ pub fn show(response: &Response, format: Format) -> io::Result<()> {
             serde_json::to_writer_pretty(&mut out, response)?;
             writeln!(out)
         }
-        Format::Csv | Format::Jsonl => super::rows::response(out, format, response),
+        Format::Csv | Format::Jsonl => {
+            let out = io::BufWriter::new(super::report::stdout(format)?);
+            super::rows::response(out, format, response)
+        }
         Format::Table => out.write_all(text(response).as_bytes()),
     }
 }

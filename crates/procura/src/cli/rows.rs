@@ -1,18 +1,14 @@
 //! Rows for programs: CSV that a spreadsheet can open without harm, JSON, and one JSON document on each line.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::Value;
 
-use admin::operations::{ChangeLine, DifferenceRow, HistoryRow, HolderRow, Response};
+use admin::operations::{ChangeLine, DifferenceRow, HistoryRow, Response};
+use admin::sheet::{COLUMNS, LIST, csv_line};
 
 use super::args::Format;
-use super::run::HOLDER;
-
-/// Between the values of a list in a cell.
-const LIST: &str = " | ";
 
 /// Writes rows as they come.
 pub struct Rows<W: Write> {
@@ -53,36 +49,6 @@ impl<W: Write> Rows<W> {
         Ok(())
     }
 
-    /// One row about who may what; as [`Rows::row`], without a document between in CSV.
-    pub fn holder(&mut self, row: &HolderRow) -> io::Result<()> {
-        if self.format != Format::Csv || self.written == 0 {
-            return self.row(row);
-        }
-        self.written += 1;
-        let yes = |value: bool| if value { "true" } else { "false" };
-        let index = row.ace_index.map(|index| index.to_string()).unwrap_or_default();
-        let path = row.path.join(LIST);
-        // In the order of HOLDER; a test compares the two ways.
-        let cells: [&str; HOLDER.len()] = [
-            &row.trustee,
-            &row.trustee_sid,
-            &row.target,
-            &row.target_dn,
-            &row.right,
-            yes(row.deny),
-            yes(row.effective),
-            &row.via,
-            row.inherited_from.as_deref().unwrap_or_default(),
-            row.ace.as_deref().unwrap_or_default(),
-            &index,
-            &path,
-            yes(row.needs_logon),
-            yes(row.protected),
-            &row.note,
-        ];
-        line(&mut self.out, cells.into_iter())
-    }
-
     /// The end: what a document needs to be whole.
     pub fn finish(mut self) -> io::Result<()> {
         match (self.format, self.written) {
@@ -102,7 +68,7 @@ impl<W: Write> Rows<W> {
 pub fn response(out: impl Write, format: Format, response: &Response) -> io::Result<()> {
     match (response, format) {
         (Response::Holders(page), _) => {
-            let mut rows = Rows::new(out, format, &HOLDER);
+            let mut rows = Rows::new(out, format, &COLUMNS);
             page.rows.iter().try_for_each(|row| rows.row(row))?;
             rows.finish()
         }
@@ -166,13 +132,9 @@ fn document(out: impl Write, format: Format, document: &impl Serialize) -> io::R
 }
 
 fn line<T: AsRef<str>>(out: &mut impl Write, cells: impl Iterator<Item = T>) -> io::Result<()> {
-    for (index, cell) in cells.enumerate() {
-        if index > 0 {
-            out.write_all(b",")?;
-        }
-        out.write_all(safe(cell.as_ref()).as_bytes())?;
-    }
-    out.write_all(b"\r\n")
+    let mut text = Vec::new();
+    csv_line(&mut text, cells);
+    out.write_all(&text)
 }
 
 /// A value in a cell; lists by ` | `.
@@ -182,17 +144,6 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(LIST),
         other => other.to_string(),
-    }
-}
-
-/// A cell that is no formula in a spreadsheet, quoted where it must be (RFC 4180).
-pub fn safe(cell: &str) -> Cow<'_, str> {
-    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) };
-    if text.contains(['"', ',', ';', '\r', '\n', '\t']) || text.starts_with(' ') || text.ends_with(' ') {
-        Cow::Owned(format!("\"{}\"", text.replace('"', "\"\"")))
-    } else {
-        text
     }
 }
 
@@ -256,47 +207,6 @@ fn quoted_cell(text: &str) -> Result<(String, &str), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cell_that_would_be_a_formula_is_text() {
-        for cell in ["=1+1", "+1", "-1", "@SUM(A1)"] {
-            assert_eq!(safe(cell), format!("'{cell}"));
-        }
-        assert_eq!(safe("=HYPERLINK(\"x\",1)"), "\"'=HYPERLINK(\"\"x\"\",1)\"");
-    }
-
-    #[test]
-    fn a_cell_with_a_separator_is_quoted() {
-        assert_eq!(safe("CN=Carla Owens,OU=Staff"), "\"CN=Carla Owens,OU=Staff\"");
-        assert_eq!(safe("plain"), "plain");
-    }
-
-    #[test]
-    fn both_ways_to_write_a_holder_are_one() {
-        let row = HolderRow {
-            trustee: "EXAMPLE\\bob".into(),
-            trustee_sid: "S-1-5-21-1".into(),
-            target: "=ceo@example.com".into(),
-            target_dn: "CN=ceo,DC=example".into(),
-            right: "send-as".into(),
-            deny: true,
-            effective: true,
-            via: "ace".into(),
-            inherited_from: Some("OU=Staff".into()),
-            ace: Some("(A;;CR;;;WD)".into()),
-            ace_index: Some(7),
-            path: vec!["a".into(), "b".into()],
-            needs_logon: true,
-            protected: true,
-            note: "said \"so\"".into(),
-        };
-        let mut text = Vec::new();
-        let mut rows = Rows::new(&mut text, Format::Csv, &HOLDER);
-        rows.holder(&row).and_then(|()| rows.holder(&row)).and_then(|()| rows.finish()).expect("in memory");
-        let text = String::from_utf8(text).expect("UTF-8");
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!((lines.len(), lines[1]), (3, lines[2]), "{text}");
-    }
 
     #[test]
     fn what_is_written_is_read_back() {

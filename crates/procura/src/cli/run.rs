@@ -1,43 +1,24 @@
 //! Runs the tools.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::operations::{self as op, HolderRow, Request, Response};
+use admin::operations::{self as op, Request, Response};
 use admin::{AdminError, Endpoint};
 use indicatif::ProgressBar;
 
 use super::args::{Format, Global};
 use super::fault::Failure;
-use super::rows::Rows;
+use super::report::show_report;
 use super::tools::{
     AuditCommand, AuditExport, History, SeparationCommand, ServiceAccount, ServiceAccountCommand, Tool, WhatCan,
     request, tried,
 };
-use super::{diff, html, output, separation};
+use super::{diff, html, output, report, separation};
 use crate::node::Node;
-
-/// Columns of rows about who may what, in CSV.
-pub const HOLDER: [&str; 15] = [
-    "trustee",
-    "trustee_sid",
-    "target",
-    "target_dn",
-    "right",
-    "deny",
-    "effective",
-    "via",
-    "inherited_from",
-    "ace",
-    "ace_index",
-    "path",
-    "needs_logon",
-    "protected",
-    "note",
-];
 
 /// Runs a tool. Exit code 0: done, nothing found; 1: findings, or something was left undone; errors are 2.
 pub fn run(global: &Global, tool: Tool) -> miette::Result<ExitCode> {
@@ -46,8 +27,18 @@ pub fn run(global: &Global, tool: Tool) -> miette::Result<ExitCode> {
     }
     let mut endpoint = Node::locate(global)?.endpoint()?;
     let found = match &tool {
-        Tool::WhatCan(what) => what_can(&mut endpoint, global, what)?,
-        Tool::Audit(AuditCommand::Export(export)) => audit(&mut endpoint, global, export)?,
+        Tool::WhoCan(_) => {
+            show_report(&mut endpoint, global, request(&tool).ok_or_else(nothing)?)?;
+            false
+        }
+        Tool::WhatCan(what) => {
+            show_report(&mut endpoint, global, what_can(what))?;
+            false
+        }
+        Tool::Audit(AuditCommand::Export(export)) => {
+            audit(&mut endpoint, global, export)?;
+            false
+        }
         Tool::Audit(AuditCommand::Separation(command)) => match command {
             SeparationCommand::Export(search) => separation::export(&mut endpoint, global, search.request())?,
             SeparationCommand::Import { file, domain } => {
@@ -99,86 +90,37 @@ pub fn unexpected() -> Failure {
     Failure::new("the service answered something else")
 }
 
-fn what_can(endpoint: &mut Endpoint, global: &Global, what: &WhatCan) -> Result<bool, Failure> {
-    let asked = |after| {
-        Request::WhatCan(op::WhatCan {
-            identity: what.who.clone(),
-            rights: what.right.names(),
-            under: what.under.clone(),
-            include_self: what.include_self,
-            after,
-        })
-    };
-    stream(endpoint, global, asked)?;
-    Ok(false)
+fn what_can(what: &WhatCan) -> Request {
+    Request::WhatCan(op::WhatCan {
+        identity: what.who.clone(),
+        rights: what.right.names(),
+        under: what.under.clone(),
+        include_self: what.include_self,
+        ..op::WhatCan::default()
+    })
 }
 
-fn audit(endpoint: &mut Endpoint, global: &Global, export: &AuditExport) -> Result<bool, Failure> {
-    let asked = |after| {
-        Request::AuditExport(op::AuditExport {
-            rights: export.right.names(),
-            under: export.under.clone(),
-            expand: export.expand,
-            all: export.all,
-            include_self: export.include_self,
-            after,
-        })
-    };
+fn audit(endpoint: &mut Endpoint, global: &Global, export: &AuditExport) -> Result<(), Failure> {
+    let asked = Request::AuditExport(op::AuditExport {
+        rights: export.right.names(),
+        under: export.under.clone(),
+        expand: export.expand,
+        all: export.all,
+        include_self: export.include_self,
+        ..op::AuditExport::default()
+    });
     let Some(file) = &export.html else {
-        stream(endpoint, global, asked)?;
-        return Ok(false);
+        return show_report(endpoint, global, asked);
     };
-    let mut rows = Vec::new();
-    pages(endpoint, asked, |page| {
-        rows.extend(page);
-        Ok(())
-    })?;
+    let rows = report::rows(endpoint, asked)?;
     let text = html::report(&rows, &jiff::Timestamp::now().to_string());
     fs::write(file, text).map_err(|e| named(file, e))?;
     println!("{}: {} rows", file.display(), rows.len());
-    Ok(false)
+    Ok(())
 }
 
 pub fn named(file: &Path, error: io::Error) -> Failure {
     Failure::new(format!("{}: {error}", file.display()))
-}
-
-/// Writes rows page by page; a table waits for all of them, to know how wide its columns are.
-fn stream(endpoint: &mut Endpoint, global: &Global, asked: impl Fn(Option<u32>) -> Request) -> Result<(), Failure> {
-    if global.format == Format::Table {
-        let mut rows = Vec::new();
-        pages(endpoint, asked, |page| {
-            rows.extend(page);
-            Ok(())
-        })?;
-        return show(&Response::Holders(rows.into()), global.format);
-    }
-    let mut out = Rows::new(BufWriter::new(io::stdout().lock()), global.format, &HOLDER);
-    pages(endpoint, asked, |page| page.iter().try_for_each(|row| out.holder(row)))?;
-    out.finish().map_err(broken)
-}
-
-fn pages(
-    endpoint: &mut Endpoint,
-    asked: impl Fn(Option<u32>) -> Request,
-    mut take: impl FnMut(Vec<HolderRow>) -> io::Result<()>,
-) -> Result<(), Failure> {
-    let bar = spinner("{spinner} {pos} rows, {per_sec}");
-    let mut after = None;
-    loop {
-        let page = match endpoint.call("", asked(after)) {
-            Ok(Response::Holders(page)) => page,
-            Ok(_) => return Err(unexpected()),
-            Err(error) => return Err(error.into()),
-        };
-        bar.inc(page.rows.len() as u64);
-        after = page.next;
-        take(page.rows).map_err(broken)?;
-        if after.is_none() {
-            bar.finish_and_clear();
-            return Ok(());
-        }
-    }
 }
 
 /// Shows on standard error that something goes on; hidden where that is no terminal.

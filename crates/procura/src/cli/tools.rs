@@ -272,6 +272,7 @@ pub fn request(tool: &Tool) -> Option<op::Request> {
             rights: who.right.names(),
             expand: who.expand,
             could_become: who.could_become,
+            ..op::WhoCan::default()
         }),
         Tool::Undo(undo) => R::Undo(op::Undo { version: undo.version }),
         Tool::ServiceAccount(ServiceAccountCommand::Grant(grant)) => R::ServiceAccountGrant(op::ServiceAccountGrant {
