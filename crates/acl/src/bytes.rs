@@ -1,6 +1,6 @@
 //! Self-relative bytes of descriptors (MS-DTYP 2.4.4 - 2.4.6).
 
-use crate::{AccessMask, Ace, AceFlags, AceType, Acl, Coda, Control, Guid, SecurityDescriptor, Sid, well_known};
+use crate::{AccessMask, Ace, AceFlags, AceType, Acl, Coda, Control, Guid, SecurityDescriptor, Sid, sid, well_known};
 
 /// Why bytes are not a SID, an ACL or a descriptor: where, and what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +93,9 @@ const HEADER: usize = 20;
 const ACL_HEADER: usize = 8;
 /// ACE header (type, flags, size) and mask.
 const ACE_HEADER: usize = 8;
-/// What is read over.
+/// Longest ACE of the common form: header and mask, object flags, two GUIDs, a SID of six sub-authorities.
+const COMMON: usize = ACE_HEADER + 4 + 2 * 16 + sid::WIDE;
+/// What is read over: a value that is built elsewhere and moved costs more than the reading.
 const BLANK: Ace = Ace::new(AceType::ALLOWED, well_known::NULL, AccessMask::NONE);
 const OBJECT_TYPE_PRESENT: u32 = 1;
 const INHERITED_OBJECT_TYPE_PRESENT: u32 = 2;
@@ -120,20 +122,26 @@ impl SecurityDescriptor {
                 _ => Err(ParseError::new(at, ParseFault::SectionOffset(offset, section))),
             }
         };
-        let sid = |start: usize| Sid::parse(&bytes[start..]).map(|(sid, _)| sid).map_err(|e| e.at(start));
+        let sid = |start: usize, into: &mut Option<Sid>| {
+            into.insert(well_known::NULL).read(&bytes[start..]).map_err(|e| e.at(start))
+        };
         let acl = |start: usize| Acl::parse(&bytes[start..]).map_err(|e| e.at(start));
-        let owner = section(4, Section::Owner)?.map(sid).transpose()?;
-        let group = section(8, Section::Group)?.map(sid).transpose()?;
+        let mut sd = SecurityDescriptor { control, rm_control: header[1], ..SecurityDescriptor::default() };
+        if let Some(start) = section(4, Section::Owner)? {
+            sid(start, &mut sd.owner)?;
+        }
+        if let Some(start) = section(8, Section::Group)? {
+            sid(start, &mut sd.group)?;
+        }
         let sacl = section(12, Section::Sacl)?.filter(|_| control.contains(Control::SACL_PRESENT));
         let dacl = section(16, Section::Dacl)?.filter(|_| control.contains(Control::DACL_PRESENT));
-        Ok(SecurityDescriptor {
-            control,
-            rm_control: header[1],
-            owner,
-            group,
-            sacl: sacl.map(acl).transpose()?,
-            dacl: dacl.map(acl).transpose()?,
-        })
+        if let Some(start) = sacl {
+            sd.sacl = Some(acl(start)?);
+        }
+        if let Some(start) = dacl {
+            sd.dacl = Some(acl(start)?);
+        }
+        Ok(sd)
     }
 
     /// Writes the descriptor as Windows does: SACL, DACL, owner, group without gaps.
@@ -187,9 +195,26 @@ impl Acl {
         let body = bytes.get(ACL_HEADER..usize::from(size));
         let body = body.ok_or(ParseError::new(2, ParseFault::AclSize(size)))?;
         // The count is not to be trusted for an allocation beyond what the bytes can hold.
-        let mut aces = Vec::with_capacity(usize::from(count).min(body.len() / 16));
-        let mut at = 0;
-        for index in 0..count {
+        let expected = usize::from(count).min(body.len() / 16);
+        let mut aces: Vec<Ace> = Vec::with_capacity(expected);
+        aces.extend((0..expected).map(|_| BLANK));
+        let mut rest = &bytes[ACL_HEADER..];
+        let behind = rest.len() - body.len();
+        let mut read = expected;
+        for (index, ace) in aces.iter_mut().enumerate() {
+            let common = rest.first_chunk().and_then(Common::new);
+            let Some(common) = common.filter(|common| common.length + behind <= rest.len()) else {
+                read = index;
+                break;
+            };
+            common.write(ace);
+            rest = &rest[common.length..];
+        }
+        aces.truncate(read);
+
+        // From the first ACE of another form on, and where none can be looked at as a whole.
+        let mut at = bytes.len() - ACL_HEADER - rest.len();
+        for index in read as u16..count {
             let rest = &body[at..];
             if rest.is_empty() {
                 return Err(ParseError::new(ACL_HEADER + at, ParseFault::AceTruncated(index, count)));
@@ -231,8 +256,7 @@ impl Ace {
         Ok((ace, length))
     }
 
-    /// Reads in place, over [`BLANK`]: a directory reads millions, and moving them costs more than reading.
-    #[inline]
+    /// Reads over [`BLANK`].
     fn read(&mut self, bytes: &[u8]) -> Result<usize, ParseError> {
         let Some(&[kind, flags, s0, s1]) = bytes.first_chunk::<4>() else {
             return Err(ParseError::new(bytes.len(), ParseFault::AceTruncated(0, 1)));
@@ -264,12 +288,8 @@ impl Ace {
                 rest = tail;
             }
         }
-        // The SID may look at what follows the ACE (it is quicker with room), but not reach into it.
         let start = ace.len() - rest.len();
-        let length = match self.sid.read(&bytes[start..]) {
-            Ok(length) if length <= rest.len() => length,
-            _ => self.sid.read(rest).map_err(|e| e.at(start))?,
-        };
+        let length = self.sid.read(rest).map_err(|e| e.at(start))?;
         if length < rest.len() {
             self.data = Coda::from(&rest[length..]);
         }
@@ -307,4 +327,73 @@ impl Ace {
         };
         ACE_HEADER + guids + self.sid.byte_len() + self.data.len()
     }
+}
+
+/// An ACE as nearly all are: of a known kind, a SID of at most six sub-authorities, nothing behind it.
+///
+/// A directory reads millions of them. Which GUIDs an ACE has no processor can foresee: places are computed, everything is
+/// loaded, and what is not there is not kept.
+struct Common<'a> {
+    window: &'a [u8; COMMON],
+    has_object_type: bool,
+    has_inherited_object_type: bool,
+    sid: &'a [u8; sid::WIDE],
+    /// Length of the ACE, which may reach beyond the list.
+    length: usize,
+}
+
+impl Common<'_> {
+    const KNOWN: u32 = kinds(true);
+    const OBJECT: u32 = kinds(false);
+
+    /// Looks at the ACE at the start of the window. `None` for other forms, malformed ones among them.
+    #[inline(always)]
+    fn new(window: &[u8; COMMON]) -> Option<Common<'_>> {
+        let &[kind, _, s0, s1, _, _, _, _, p0, p1, p2, p3, ..] = window;
+        let is_known = (kind < 32) & (Common::KNOWN >> (kind & 31) & 1 != 0);
+        let is_object = Common::OBJECT >> (kind & 31) & 1;
+        let present = u32::from_le_bytes([p0, p1, p2, p3]) & is_object.wrapping_neg();
+        let has_object_type = present & OBJECT_TYPE_PRESENT != 0;
+        let has_inherited_object_type = present & INHERITED_OBJECT_TYPE_PRESENT != 0;
+        let guids = usize::from(has_object_type) + usize::from(has_inherited_object_type);
+        let start = ACE_HEADER + 4 * is_object as usize + 16 * guids;
+        let sid = window.get(start..)?.first_chunk::<{ sid::WIDE }>()?;
+        let length = start + 8 + 4 * usize::from(sid[1]);
+        let is_common = is_known & sid::is_wide(sid) & (length == usize::from(u16::from_le_bytes([s0, s1])));
+        is_common.then_some(Common { window, has_object_type, has_inherited_object_type, sid, length })
+    }
+
+    #[inline(always)]
+    fn write(&self, ace: &mut Ace) {
+        let &[kind, flags, _, _, m0, m1, m2, m3, ..] = self.window;
+        ace.ace_type = AceType(kind);
+        ace.flags = AceFlags(flags);
+        ace.mask = AccessMask(u32::from_le_bytes([m0, m1, m2, m3]));
+        let object_type = self.guid(0);
+        let inherited_object_type = self.guid(usize::from(self.has_object_type));
+        ace.object_type = self.has_object_type.then_some(object_type);
+        ace.inherited_object_type = self.has_inherited_object_type.then_some(inherited_object_type);
+        ace.sid.read_wide(self.sid);
+    }
+
+    /// The bytes where a GUID may be, the first or the second. As a number: a copy of bytes is not made ahead of a
+    /// condition.
+    #[inline(always)]
+    fn guid(&self, index: usize) -> Guid {
+        let bytes = self.window[ACE_HEADER + 4 + 16 * index..].first_chunk::<16>();
+        Guid(u128::from_ne_bytes(*bytes.unwrap_or(&[0; 16])).to_ne_bytes())
+    }
+}
+
+/// The kinds that are known, or those of objects, as bits.
+const fn kinds(known: bool) -> u32 {
+    let mut bits = 0;
+    let mut kind = 0;
+    while kind < 32 {
+        if if known { AceType(kind).is_known() } else { AceType(kind).is_object() } {
+            bits |= 1 << kind;
+        }
+        kind += 1;
+    }
+    bits
 }

@@ -13,7 +13,7 @@ pub const MAX_SUB_AUTHORITIES: usize = 15;
 /// Longer SIDs (app containers, capabilities) are rare and live on the heap; this keeps a `Sid` at 32 bytes.
 const INLINE: usize = 6;
 /// Bytes of a SID that fills them.
-const WIDE: usize = 8 + 4 * INLINE;
+pub(crate) const WIDE: usize = 8 + 4 * INLINE;
 
 /// A security identifier: a 48-bit authority and up to 15 32-bit sub-authorities, printed as `S-1-5-21-…`.
 ///
@@ -73,7 +73,6 @@ impl Sid {
     }
 
     /// Reads in place: a value that is built and then moved costs more than the reading.
-    #[inline]
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<usize, ParseError> {
         let Some(&[revision, count, a0, a1, a2, a3, a4, a5]) = bytes.first_chunk::<8>() else {
             return Err(ParseError::new(bytes.len(), ParseFault::SidTruncated));
@@ -81,25 +80,31 @@ impl Sid {
         if revision != 1 {
             return Err(ParseError::new(0, ParseFault::SidRevision(revision)));
         }
-        let authority = [a0, a1, a2, a3, a4, a5];
-        let length = 8 + 4 * usize::from(count);
-        if usize::from(count) <= INLINE
-            && let Some(wide) = bytes.first_chunk::<WIDE>()
-        {
-            // All slots are read and those beyond the count cleared: no loop whose length nobody can predict.
-            let word = |i: usize| u32::from_le_bytes([wide[4 * i], wide[4 * i + 1], wide[4 * i + 2], wide[4 * i + 3]]);
-            let subs = std::array::from_fn(|i| if i < usize::from(count) { word(i + 2) } else { 0 });
-            self.0 = Repr::Inline { count, authority, subs };
-            return Ok(length);
-        }
         if usize::from(count) > MAX_SUB_AUTHORITIES {
             return Err(ParseError::new(1, ParseFault::SidCount(count)));
         }
-        let tail = bytes.get(8..length).ok_or(ParseError::new(bytes.len(), ParseFault::SidTruncated))?;
-        let subs: Vec<u32> = tail.as_chunks::<4>().0.iter().map(|chunk| u32::from_le_bytes(*chunk)).collect();
-        let authority = authority.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
-        *self = Sid::from_parts(authority, &subs).ok_or(ParseError::new(1, ParseFault::SidCount(count)))?;
+        let length = 8 + 4 * usize::from(count);
+        let whole = bytes.get(..length).ok_or(ParseError::new(bytes.len(), ParseFault::SidTruncated))?;
+        if usize::from(count) <= INLINE {
+            let mut wide = [0; WIDE];
+            wide[..length].copy_from_slice(whole);
+            self.read_wide(&wide);
+            return Ok(length);
+        }
+        let subs = whole[8..].as_chunks::<4>().0.iter().map(|chunk| u32::from_le_bytes(*chunk)).collect();
+        self.0 = Repr::Shared { authority: [a0, a1, a2, a3, a4, a5], subs };
         Ok(length)
+    }
+
+    /// Reads a SID for which [`is_wide`] holds, whatever the bytes behind it are: no loop whose length nobody can
+    /// foresee, but all slots, and those beyond the count cleared.
+    #[inline(always)]
+    pub(crate) fn read_wide(&mut self, bytes: &[u8; WIDE]) {
+        let &[_, count, a0, a1, a2, a3, a4, a5, ref words @ ..] = bytes;
+        let (words, _) = words.as_chunks::<4>();
+        let kept = &KEPT[usize::from(count) % KEPT.len()];
+        let subs = std::array::from_fn(|i| u32::from_le_bytes(words[i]) & kept[i]);
+        self.0 = Repr::Inline { count, authority: [a0, a1, a2, a3, a4, a5], subs };
     }
 
     /// The wire form: 8 bytes and 4 for each sub-authority.
@@ -167,6 +172,27 @@ impl Sid {
         }
     }
 }
+
+/// Whether bytes begin with the SID of a revision and a count that are held inline.
+#[inline(always)]
+pub(crate) fn is_wide(bytes: &[u8; WIDE]) -> bool {
+    (bytes[0] == 1) & (usize::from(bytes[1]) <= INLINE)
+}
+
+/// By count, the slots of the sub-authorities that are there.
+static KEPT: [[u32; INLINE]; 8] = {
+    let mut kept = [[0; INLINE]; 8];
+    let mut count = 0;
+    while count < kept.len() {
+        let mut slot = 0;
+        while slot < INLINE && slot < count {
+            kept[count][slot] = u32::MAX;
+            slot += 1;
+        }
+        count += 1;
+    }
+    kept
+};
 
 impl PartialEq for Sid {
     fn eq(&self, other: &Sid) -> bool {

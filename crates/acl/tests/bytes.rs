@@ -5,7 +5,7 @@
 mod common;
 
 use acl::{AccessMask, Ace, AceFlags, AceType, Acl, Control, Guid, GuidError, ParseFault, SddlContext, Section};
-use acl::{SecurityDescriptor, Sid, SidError, guid, well_known};
+use acl::{ParseError, SecurityDescriptor, Sid, SidError, guid, well_known};
 use proptest::prelude::*;
 
 /// `O:BAD:(A;;RP;;;WD)`: header, DACL at 20, its ACE at 28, owner at 48.
@@ -249,6 +249,44 @@ fn a_guid_is_printed_as_it_is_read() {
     }
 }
 
+/// The bytes of an entry, often well-formed.
+fn entry() -> impl Strategy<Value = Vec<u8>> {
+    let body = (0u8..0x16, any::<u8>(), any::<u32>(), 0u32..4, any::<[u8; 32]>());
+    let sid = (prop_oneof![40 => Just(1u8), 1 => any::<u8>()], 0u8..9, any::<[u8; 6]>(), any::<[u32; 8]>());
+    let rest = (prop_oneof![20 => Just(0usize), 1 => 1usize..9], prop_oneof![60 => Just(0i32), 1 => -40i32..40]);
+    (body, sid, rest).prop_map(|((kind, flags, mask, present, guids), (revision, count, authority, subs), rest)| {
+        let mut bytes = vec![kind, flags, 0, 0];
+        bytes.extend(mask.to_le_bytes());
+        if AceType(kind).is_object() {
+            bytes.extend(present.to_le_bytes());
+            bytes.extend(&guids[..16 * present.count_ones() as usize]);
+        }
+        bytes.extend([revision, count]);
+        bytes.extend(authority);
+        bytes.extend(subs[..usize::from(count)].iter().flat_map(|sub| sub.to_le_bytes()));
+        bytes.resize(bytes.len() + rest.0, 7);
+        let size = (bytes.len() as i32 + rest.1) as u16;
+        bytes[2..4].copy_from_slice(&size.to_le_bytes());
+        bytes
+    })
+}
+
+/// The entries of a list, each read by itself from the bytes up to the list's end.
+fn one_by_one(list: &[u8], count: u16) -> Result<Vec<Ace>, ParseError> {
+    let mut aces = Vec::new();
+    let mut at = 8;
+    for index in 0..count {
+        if at == list.len() {
+            return Err(ParseError { offset: at, fault: ParseFault::AceTruncated(index, count) });
+        }
+        let (ace, length) =
+            Ace::parse(&list[at..]).map_err(|error| ParseError { offset: at + error.offset, ..error })?;
+        aces.push(ace);
+        at += length;
+    }
+    Ok(aces)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -260,6 +298,22 @@ proptest! {
         let _ = Sid::parse(&bytes);
         let _ = acl::condition::Expression::parse(&bytes);
         let _ = acl::condition::Claim::parse(&bytes);
+    }
+
+    #[test]
+    fn a_list_is_read_as_its_entries_one_by_one(
+        entries in proptest::collection::vec(entry(), 0..6),
+        more in prop_oneof![9 => Just(0u16), 1 => 1u16..40],
+        behind in prop_oneof![Just(0usize), 0usize..100],
+    ) {
+        let count = entries.len() as u16 + more;
+        let mut list = vec![4, 0, 0, 0, count as u8, 0, 0, 0];
+        list.extend(entries.concat());
+        let size = list.len();
+        list[2..4].copy_from_slice(&(size as u16).to_le_bytes());
+        let expected = one_by_one(&list, count);
+        list.resize(size + behind, 1);
+        prop_assert_eq!(Acl::parse(&list).map(|acl| acl.aces), expected);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub fn descriptor_holds(input: &[u8]) {
         let cx = InheritContext { classes: &[acl::names::USER], owner: sd.owner.as_ref(), group: None };
         let _ = inherited_aces(acl, &cx);
         acl.aces.iter().for_each(|ace| drop(Description::of(ace).to_string()));
+        entries_stand_alone(acl);
     }
 }
 
@@ -59,9 +60,8 @@ pub fn condition_holds(input: &[u8]) {
         |kind| Ace { data: data.clone().into(), ..Ace::new(kind, well_known::EVERYONE, AccessMask::READ_PROPERTY) };
     if let Ok(claim) = Claim::parse(input) {
         assert_eq!(Claim::parse(&claim.to_bytes()).unwrap(), claim);
-        let mut sd = SecurityDescriptor::default();
-        sd.sacl = Some(Acl::new(vec![claim_ace(input)]));
-        text_is_stable(&sd);
+        let sacl = Some(Acl::new(vec![claim_ace(input)]));
+        text_is_stable(&SecurityDescriptor { sacl, ..SecurityDescriptor::default() });
     }
     if let Ok(expression) = Expression::parse(&data) {
         let bytes = expression.to_bytes();
@@ -95,6 +95,16 @@ fn known_claims() -> [Claim; 4] {
         claim("s", ClaimValues::Strings(vec!["a".into()])),
         claim("d", ClaimValues::Sids(vec![well_known::BUILTIN_ADMINISTRATORS])),
     ]
+}
+
+/// Each entry reads alone as it does in its list.
+fn entries_stand_alone(acl: &Acl) {
+    let mut bytes = Vec::new();
+    for ace in &acl.aces {
+        bytes.clear();
+        ace.write_to(&mut bytes);
+        assert_eq!(Ace::parse(&bytes).unwrap(), (ace.clone(), bytes.len()));
+    }
 }
 
 fn text_is_stable(sd: &SecurityDescriptor) {
