@@ -43,9 +43,13 @@ impl Session {
     }
 
     /// CHUNKING is not offered. A client that sends BDAT nevertheless sends its chunk without waiting, and what is in it
-    /// must not be taken for commands; nor may DATA follow (attack 4).
-    pub(crate) fn bdat(&mut self, size: u64, out: &mut dyn Output) -> Wait {
+    /// must not be taken for commands; nor may DATA follow (attack 4). One that no message may be as large as is not waited
+    /// for (attack 14).
+    pub(crate) fn bdat(&mut self, cx: &Context<'_>, size: u64, out: &mut dyn Output) -> Wait {
         self.reset_transaction(out);
+        if size > cx.connector.max_message_size {
+            return self.end(replies::not_implemented(), out);
+        }
         self.take_in(Blob { left: size, reply: replies::not_implemented() }, out)
     }
 

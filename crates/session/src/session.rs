@@ -363,7 +363,7 @@ impl Session {
             Command::Quit => self.quit(out),
             Command::Vrfy(_) | Command::Expn(_) => self.vrfy(out),
             Command::Help => self.help(out),
-            Command::Bdat { size, .. } => self.bdat(size, out),
+            Command::Bdat { size, .. } => self.bdat(cx, size, out),
             Command::Lhlo(_) | Command::Unknown(_) => self.unrecognized(out),
         }
     }
