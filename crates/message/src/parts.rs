@@ -6,8 +6,8 @@
 //!
 //! Only the lines of such fields are cut out; no other octet changes, so a message without them keeps every signature
 //! that it has. Where readers may disagree about the structure (two Content-Types, a boundary in an odd notation, very
-//! many boundaries), more is taken for a header than any of them would: every line that begins with `--` then counts as
-//! a delimiter. What is encoded (base64, quoted-printable) is not opened.
+//! many boundaries), more is taken for a header than any of them would: every `--` then counts as a delimiter. What is
+//! encoded (base64, quoted-printable) is not opened.
 //!
 //! Memory: the beginning of one line, one Content-Type, and at most [`MOST_BOUNDARIES`] boundaries.
 
@@ -16,8 +16,8 @@ use memchr::{memchr, memmem};
 use crate::firewall::{FieldClass, Keep, class};
 use crate::header::HeaderBlock;
 
-/// Boundaries that are told apart (RFC 2046 §5.1.1 allows 70 octets each). In a message with more, every line that begins
-/// with `--` counts as a delimiter.
+/// Boundaries that are told apart (RFC 2046 §5.1.1 allows 70 octets each). In a message with more, every `--` counts as a
+/// delimiter.
 const MOST_BOUNDARIES: usize = 16;
 /// Octets of a line that are looked at: more than `--` and a boundary, or the longest prefix of the firewall, need.
 const HEAD: usize = 96;
@@ -31,8 +31,8 @@ pub struct PartFirewall {
     place: Place,
     delimiters: Delimiters,
     section: Section,
-    /// The beginning of a line that has not ended, at most [`HEAD`] octets. In a header it is held back until it is clear
-    /// what becomes of the line.
+    /// In a header, the beginning of a line, at most [`HEAD`] octets: held back until it is clear what becomes of the line.
+    /// In a text, what may become a delimiter.
     head: Vec<u8>,
 }
 
@@ -41,10 +41,10 @@ pub struct PartFirewall {
 enum Place {
     /// In something without parts: nothing is looked at any more.
     Opaque,
-    /// In a text, in a line that may be a delimiter.
-    TextHead,
-    /// In a text, in a line that is none.
+    /// In a text.
     Text,
+    /// In a text, further on in the line of a delimiter.
+    Delimiter,
     /// In a header, in the first [`HEAD`] octets of a line.
     Head,
     /// In a header, further on in a line that stays.
@@ -57,7 +57,7 @@ enum Place {
 #[derive(Debug, Default)]
 struct Delimiters {
     boundaries: Vec<Vec<u8>>,
-    /// Every line that begins with `--`.
+    /// Every `--`.
     any: bool,
     /// Parts may be messages without saying so: there is a multipart/digest (RFC 2046 §5.1.5).
     digest: bool,
@@ -68,6 +68,8 @@ struct Delimiters {
 struct Section {
     /// A line of it was read.
     begun: bool,
+    /// The last field has a colon so far.
+    colon: bool,
     /// The last field goes, and its continuation lines with it.
     goes: bool,
     /// The value of the Content-Type whose lines are being read.
@@ -110,8 +112,9 @@ impl PartFirewall {
                     sink(rest);
                     rest.len()
                 }
-                Place::TextHead | Place::Text => {
-                    let taken = self.read_text(rest);
+                Place::Text | Place::Delimiter => {
+                    let text = self.place == Place::Text;
+                    let taken = if text { self.read_text(rest) } else { self.read_delimiter(rest) };
                     sink(&rest[..taken]);
                     taken
                 }
@@ -130,46 +133,41 @@ impl PartFirewall {
         self.place = Place::Opaque;
     }
 
-    /// Reads on in a text, up to the end of the next delimiter line at most; gives how many octets that was.
+    /// Reads on in a text, up to the end of the next delimiter at most; gives how many octets that was. Some readers find
+    /// a delimiter in the middle of a line too.
     fn read_text(&mut self, input: &[u8]) -> usize {
         let mut position = 0;
         while let Some(&byte) = input.get(position) {
-            if self.place == Place::Text {
+            if self.head.is_empty() {
                 let rest = &input[position..];
-                if let Some(found) = memmem::find(rest, b"\n--") {
-                    position += found + 1;
-                } else {
-                    // A line that begins at the end of this piece, or with its last octet, may still be one.
-                    match rest {
-                        [.., b'\n', b'-'] => self.head.push(b'-'),
-                        [.., b'\n'] => {}
-                        _ => return input.len(),
-                    }
-                    position = input.len();
+                let Some(found) = memmem::find(rest, b"--") else {
+                    self.head.extend(rest.last().filter(|last| **last == b'-'));
+                    return input.len();
+                };
+                self.head.extend_from_slice(b"--");
+                position += found + 2;
+            } else {
+                self.head.push(byte);
+                position += 1;
+            }
+            match self.delimiters.find(&mut self.head) {
+                true => {
+                    self.head.clear();
+                    self.place = Place::Delimiter;
+                    return position;
                 }
-                self.place = Place::TextHead;
-                continue;
-            }
-            if self.head.len() < 2 && byte != b'-' {
-                self.head.clear();
-                self.place = Place::Text;
-                continue;
-            }
-            position += 1;
-            if byte != b'\n' {
-                if self.head.len() < HEAD {
-                    self.head.push(byte);
-                }
-                continue;
-            }
-            let delimiter = self.delimiters.begin(&self.head);
-            self.head.clear();
-            if delimiter {
-                self.begin_section();
-                return position;
+                false => continue,
             }
         }
         position
+    }
+
+    /// Reads the rest of a delimiter line.
+    fn read_delimiter(&mut self, input: &[u8]) -> usize {
+        let Some(end) = memchr(b'\n', input) else { return input.len() };
+        self.section = Section::default();
+        self.place = Place::Head;
+        end + 1
     }
 
     /// Reads the beginning of a header line, and judges it when it is whole or long enough.
@@ -223,10 +221,14 @@ impl PartFirewall {
                     Section { typed: self.section.typed, message: self.section.message, ..Section::default() };
                 return sink(line);
             }
-            [b' ' | b'\t', ..] if self.section.begun => {}
+            [b' ' | b'\t', ..] if self.section.begun => {
+                // What continues a line without a colon begins a field for some readers.
+                self.section.goes |= !self.section.colon && self.goes(field_name(&line));
+            }
             line => self.begin_field(line),
         }
         self.section.begun = true;
+        self.section.colon |= memchr(b':', &line).is_some();
         self.section.collect(&line);
         if !self.section.goes {
             sink(&line);
@@ -238,12 +240,18 @@ impl PartFirewall {
     fn begin_field(&mut self, line: &[u8]) {
         self.end_content_type();
         let name = field_name(line);
-        self.section.goes = match class(name) {
+        self.section.goes = self.goes(name);
+        self.section.colon = false;
+        self.section.content_type = name.eq_ignore_ascii_case(b"Content-Type").then(Vec::new);
+    }
+
+    /// Whether a field of this name goes.
+    fn goes(&self, name: &[u8]) -> bool {
+        match class(name) {
             Some(FieldClass::Organization) => !self.keep.organization,
             Some(FieldClass::Forest) => !self.keep.forest,
             Some(FieldClass::Routing) | None => false,
-        };
-        self.section.content_type = name.eq_ignore_ascii_case(b"Content-Type").then(Vec::new);
+        }
     }
 
     /// The Content-Type that was being read, if any, is complete.
@@ -270,17 +278,11 @@ impl PartFirewall {
         }
     }
 
-    /// A delimiter was read: a header follows.
-    fn begin_section(&mut self) {
-        self.section = Section::default();
-        self.place = Place::Head;
-    }
-
     /// The empty line behind a header was read.
     fn end_section(&mut self) {
         let header_follows = self.section.message || self.delimiters.digest;
         self.section = Section::default();
-        self.place = if header_follows { Place::Head } else { Place::TextHead };
+        self.place = if header_follows { Place::Head } else { Place::Text };
     }
 }
 
@@ -294,6 +296,21 @@ impl Delimiters {
             Some(boundary) if self.boundaries.contains(&boundary) => {}
             Some(boundary) if self.boundaries.len() < MOST_BOUNDARIES => self.boundaries.push(boundary),
             _ => self.any = true,
+        }
+    }
+
+    /// Whether `text` ends with a delimiter; if not, it is left with what may still become one.
+    fn find(&self, text: &mut Vec<u8>) -> bool {
+        loop {
+            if self.begin(text) {
+                return true;
+            }
+            let may_become = |boundary: &Vec<u8>| text.get(2..).is_none_or(|rest| boundary.starts_with(rest));
+            let dashes = text.len() <= 2 && text.iter().all(|byte| *byte == b'-');
+            if text.is_empty() || dashes || (text.starts_with(b"--") && self.boundaries.iter().any(may_become)) {
+                return false;
+            }
+            text.remove(0);
         }
     }
 
