@@ -83,9 +83,7 @@ pub fn set(asked: Asked<'_>, set: UserSet) -> Result<Response, Fault> {
             replaced.push((a::SAM_ACCOUNT_NAME.to_owned(), text(name)));
         }
         if let Some(enabled) = set.enabled {
-            let control = number(snapshot, id, a::USER_ACCOUNT_CONTROL).unwrap_or(NORMAL_ACCOUNT);
-            let control = if enabled { control & !DISABLED } else { control | DISABLED };
-            replaced.push((a::USER_ACCOUNT_CONTROL.to_owned(), text(&control.to_string())));
+            replaced.push(control(snapshot, id, enabled));
         }
         replaced.extend(changed_addresses(
             snapshot,
@@ -106,6 +104,9 @@ pub fn set(asked: Asked<'_>, set: UserSet) -> Result<Response, Fault> {
         changes.extend(moved);
         let mut plan = Plan::new(format!("changed {}", snapshot.dn(id)), changes);
         plan.done.warnings.extend(warnings);
+        if let Some(sid) = object.master_account().filter(|_| set.enabled == Some(true)) {
+            plan.done.warnings.extend(crate::ownership::link_warning(snapshot, id, &snapshot.sid(sid), true));
+        }
         Ok(plan)
     })?;
     if set.enabled == Some(false)
@@ -122,7 +123,13 @@ pub fn remove(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
     asked.change(|snapshot| {
         let id = find(snapshot, identity)?;
         let object = account(snapshot, id)?;
-        Ok(Plan::new(format!("removed {}", snapshot.dn(id)), vec![Change::Delete { guid: object.guid() }]))
+        let mut plan = Plan::new(format!("removed {}", snapshot.dn(id)), vec![Change::Delete { guid: object.guid() }]);
+        if let Some(kept) = crate::ownership::keep(asked, snapshot, id) {
+            plan.changes.push(kept);
+            let mailbox = object.mailbox().map(|mailbox| mailbox.guid.to_string()).unwrap_or_default();
+            plan.done.warnings.push(format!("its mailbox {mailbox} is kept without an owner: `procura mailbox list --disconnected`"));
+        }
+        Ok(plan)
     })
 }
 
@@ -247,6 +254,13 @@ pub(crate) fn container(snapshot: &Snapshot, name: Option<&str>) -> Result<Objec
     match name {
         Some(name) => find(snapshot, name),
         None => {
+/// What lets an account log on, or no longer.
+pub(crate) fn control(snapshot: &Snapshot, id: ObjectId, enabled: bool) -> (String, Vec<directory::Value>) {
+    let control = number(snapshot, id, a::USER_ACCOUNT_CONTROL).unwrap_or(NORMAL_ACCOUNT);
+    let control = if enabled { control & !DISABLED } else { control | DISABLED };
+    (a::USER_ACCOUNT_CONTROL.to_owned(), text(&control.to_string()))
+}
+
             let domain = default_domain(snapshot)?;
             Ok(snapshot.by_dn(&format!("CN=Users,{}", snapshot.dn(domain))).unwrap_or(domain))
         }
@@ -299,7 +313,7 @@ pub(crate) fn address_attributes(
 }
 
 /// Who else has exactly this address.
-fn holder(snapshot: &Snapshot, address: &CanonicalAddress, own: Option<ObjectId>) -> Option<String> {
+pub(crate) fn holder(snapshot: &Snapshot, address: &CanonicalAddress, own: Option<ObjectId>) -> Option<String> {
     let owners = match snapshot.by_address(address) {
         AddressOwner::Nobody => Vec::new(),
         AddressOwner::One(owner) => vec![owner],

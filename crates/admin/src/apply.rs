@@ -201,7 +201,7 @@ fn user(snapshot: &Snapshot, wanted: &WantedUser) -> Result<Vec<Request>, Fault>
     }
     let (identity, database) = (wanted.name.clone(), wanted.database.clone());
     match (object.mailbox(), wanted.mailbox) {
-        (None, true) => requests.push(Request::MailboxEnable(MailboxEnable { identity, database, address: None })),
+        (None, true) => requests.push(Request::MailboxEnable(MailboxEnable { identity, database, address: None, linked: None })),
         (Some(own), _) if is_other_database(snapshot, own, database.as_deref())? => {
             requests.push(Request::MailboxSet(MailboxSet { identity, database }))
         }

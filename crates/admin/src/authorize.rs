@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use acl::names::{self, Kind};
 use acl::{AccessMask, Guid, Outcome, Principals, guid, well_known};
-use directory::{Change, ChangeLog, Class, ObjectChange, ObjectId, Record, Snapshot, attributes};
+use directory::disconnected::{OF_MAILBOX, keep};
+use directory::{Change, ChangeLog, Class, ObjectChange, ObjectId, Record, Snapshot, Time, attributes};
 use rights::admin::{Action, may};
 
 use crate::caller::Caller;
@@ -108,6 +109,59 @@ pub fn authorize_undo(
 }
 
 /// `restored`: new objects come back as they once were, SID and owner included.
+/// What a mailbox takes along when it loses its owner or gets one in a batch: no right is made that was not there, so it
+/// takes what moving the mailbox takes and nothing more.
+struct Mailboxes<'a> {
+    snapshot: &'a Snapshot,
+    changes: &'a [Change],
+}
+
+impl Mailboxes<'_> {
+    /// Whether a new object keeps a mailbox that its owner loses in the same batch: whoever may take the mailbox from the
+    /// owner, or delete the owner, leaves it behind where it is.
+    fn is_left_behind(&self, record: &Record) -> bool {
+        class_of(record) == Class::DisconnectedMailbox
+            && self.changes.iter().any(|change| {
+                let loses = match change {
+                    Change::Delete { .. } => true,
+                    Change::Modify { attributes, .. } => attributes
+                        .iter()
+                        .any(|(name, values)| name.eq_ignore_ascii_case(attributes::MAILBOX_GUID) && values.is_empty()),
+                    _ => false,
+                };
+                let owner = self.snapshot.by_guid(&target(change)).filter(|_| loses);
+                // Just what Procura itself would keep of it.
+                let kept = owner.and_then(|id| keep(self.snapshot, id, "", record.guid, Time(0)));
+                kept.is_some_and(|kept| {
+                    kept.parent == record.parent
+                        && [attributes::DISCONNECTED_MAILBOX, attributes::DESCRIPTOR]
+                            .iter()
+                            .chain(&OF_MAILBOX)
+                            .all(|name| kept.values(name) == record.values(name))
+                })
+            })
+    }
+
+    fn has_none(&self, id: ObjectId) -> bool {
+        self.snapshot.object(id).is_some_and(|object| object.mailbox().is_none())
+    }
+
+    /// Whether an attribute of the mailbox only moves: to what keeps it, or to its new owner from there.
+    fn moves(&self, on: ObjectId, name: &str, values: &[directory::Value]) -> bool {
+        let before = self.snapshot.attribute(on, name);
+        self.changes.iter().any(|change| match change {
+            Change::Add(record) if values.is_empty() => {
+                self.is_left_behind(record) && record.values(name) == before.as_slice()
+            }
+            Change::Delete { guid } if before.is_empty() && self.has_none(on) => {
+                let gone = self.snapshot.by_guid(guid).filter(|id| self.snapshot.disconnected(*id).is_some());
+                gone.is_some_and(|id| self.snapshot.attribute(id, name).as_slice() == values)
+            }
+            _ => false,
+        })
+    }
+}
+
 fn authorize_batch(snapshot: &Snapshot, caller: &Caller, changes: &[Change], restored: bool) -> Result<(), Fault> {
     let created: HashSet<Guid> = changes
         .iter()
@@ -117,6 +171,7 @@ fn authorize_batch(snapshot: &Snapshot, caller: &Caller, changes: &[Change], res
         })
         .collect();
     // Imports create and change thousands of objects alike; a check depends on the descriptor, not on the object.
+    let mailboxes = Mailboxes { snapshot, changes };
     let mut known: HashMap<(ObjectId, Guid), bool> = HashMap::new();
     for change in changes {
         match change {
@@ -129,6 +184,7 @@ fn authorize_batch(snapshot: &Snapshot, caller: &Caller, changes: &[Change], res
                 match record.parent {
                     Some(parent) if created.contains(&parent) => {}
                     Some(parent) => {
+                    Some(_) if mailboxes.is_left_behind(record) => {}
                         let parent = existing(snapshot, &parent)?;
                         let class = class_of(record).schema_guid();
                         let allowed = *known
@@ -145,7 +201,10 @@ fn authorize_batch(snapshot: &Snapshot, caller: &Caller, changes: &[Change], res
             Change::Modify { guid, attributes } => {
                 let on = existing(snapshot, guid)?;
                 reserved(snapshot, caller, attributes.iter().map(|(name, _)| name))?;
-                for (name, _) in attributes {
+                for (name, values) in attributes {
+                    if is_of_mailbox(name) && mailboxes.moves(on, name, values) {
+                        continue;
+                    }
                     write(snapshot, caller, on, name)?;
                 }
             }
@@ -194,8 +253,7 @@ fn write(snapshot: &Snapshot, caller: &Caller, on: ObjectId, name: &str) -> Resu
     if [attributes::DESCRIPTOR, attributes::EXPIRING_GRANT].iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return require(snapshot, caller, on, Action::WriteDac, "change permissions of");
     }
-    let of_mailbox = [attributes::MAILBOX_DESCRIPTOR, attributes::EXPIRING_MAILBOX_GRANT];
-    if of_mailbox.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+    if is_of_mailbox(name) {
         return mailbox_permissions(snapshot, caller, on);
     }
     let Some(object) = snapshot.object(on) else { return Ok(()) };
@@ -206,6 +264,11 @@ fn write(snapshot: &Snapshot, caller: &Caller, on: ObjectId, name: &str) -> Resu
 }
 
 /// Mailbox rights live in the store: who may change permissions there (0x40000 on the mailbox), or on the database that
+/// What belongs to the mailbox. The backup copy is written together with what it is a copy of.
+fn is_of_mailbox(name: &str) -> bool {
+    OF_MAILBOX.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
 /// holds the mailbox, changes them.
 fn mailbox_permissions(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) -> Result<(), Fault> {
     let Some(object) = snapshot.object(owner) else { return Ok(()) };

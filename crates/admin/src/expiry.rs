@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use directory::{Change, Object, ObjectId, Snapshot, Time, Value, attributes as a, link_value};
 
 use crate::error::{Fault, FaultKind};
-use crate::permissions::take_away;
+use crate::permissions::{mailbox_descriptor, take_away};
 use crate::service::Service;
 
 /// What ends, as the attribute's values name it.
@@ -120,7 +120,7 @@ fn ended(snapshot: &Snapshot, id: ObjectId, now: Time) -> Vec<Change> {
             changed |= take_away(&mut sd, &ace.sid, ace.mask, ace.is_deny());
         }
         if changed {
-            attributes.push((a::MAILBOX_DESCRIPTOR.to_owned(), vec![sd.to_bytes()]));
+            attributes.extend(mailbox_descriptor(&sd));
         }
     }
     if !attributes.is_empty() {

@@ -33,6 +33,7 @@ pub mod operations;
 mod permissions;
 mod protection;
 mod queued;
+mod ownership;
 pub mod random;
 mod reach;
 mod reports;

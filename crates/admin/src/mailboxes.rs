@@ -7,6 +7,7 @@ use crate::accounts::{account, account_name, address_attributes, addresses, defa
 use crate::error::{Fault, FaultKind};
 use crate::groups::{links, member_row};
 use crate::operations::{Delegates, List, MailboxEnable, MailboxSet};
+use crate::ownership;
 use crate::random::new_guid;
 use crate::response::{MailboxRow, MemberRow, Response};
 use crate::service::{Asked, Plan, find};
@@ -33,15 +34,14 @@ pub fn enable(asked: Asked<'_>, enable: &MailboxEnable) -> Result<Response, Faul
             all.extend(addresses(object));
             attributes.extend(address_attributes(snapshot, Some(id), &all)?);
         }
+        let external = enable.linked.as_deref().map(|name| ownership::external(snapshot, name)).transpose()?;
+        attributes.extend(external.iter().flat_map(ownership::linked));
         let change = Change::Modify { guid: object.guid(), attributes };
         let mut plan = Plan::new(format!("enabled the mailbox of {}", snapshot.dn(id)), vec![change]);
-        if snapshot.is_protected(id) {
-            plan.done.warnings.push(
-                "the account is protected as an administrator's (AdminSDHolder): grants on it will be replaced. Better \
-                 give the mailbox to an ordinary account, and this one Full Mailbox Access and Send As on it"
-                    .into(),
-            );
-        }
+        plan.done.warnings.extend(protected_owner(snapshot, id));
+        let enabled = object.enabled();
+        let link = external.iter().filter_map(|sid| ownership::link_warning(snapshot, id, sid, enabled));
+        plan.done.warnings.extend(link);
         Ok(plan)
     })
 }
@@ -59,14 +59,14 @@ pub fn set(asked: Asked<'_>, set: &MailboxSet) -> Result<Response, Fault> {
     })
 }
 
-pub fn disable(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
-    asked.change(|snapshot| {
-        let id = find(snapshot, identity)?;
-        let object = owner(snapshot, id)?;
-        let cleared = [a::MAILBOX_GUID, a::HOME_MDB, a::MAILBOX_DESCRIPTOR, a::PROXY_ADDRESSES, a::MAIL];
-        let attributes = cleared.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
-        let change = Change::Modify { guid: object.guid(), attributes };
-        Ok(Plan::new(format!("disabled the mailbox of {}", snapshot.dn(id)), vec![change]))
+/// The warning for an account whose permissions AdminSDHolder replaces (S0: “We strongly recommend that you do not
+/// mailbox-enable user accounts that have domain administrator rights”).
+pub(crate) fn protected_owner(snapshot: &Snapshot, id: ObjectId) -> Option<String> {
+    snapshot.is_protected(id).then(|| {
+        "the account is protected as an administrator's (AdminSDHolder): grants on it will be replaced. Better give \
+         the mailbox to an ordinary account, and this one Full Mailbox Access and Send As on it: \
+         `procura protected separate` does that"
+            .to_owned()
     })
 }
 
@@ -82,6 +82,7 @@ pub fn list(asked: Asked<'_>, list: &List) -> Result<Response, Fault> {
             enabled: object.enabled(),
             dn: snapshot.dn(id),
             guid: object.mailbox().map(|mailbox| mailbox.guid.to_string()).unwrap_or_default(),
+            linked: object.master_account().map(|sid| snapshot.sid_name(&snapshot.sid(sid))),
         },
     )?;
     Ok(Response::Mailboxes(page))

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::documents::*;
 pub use crate::response::*;
 pub use crate::sheet::TextFormat;
+pub use crate::ownership::documents::*;
 pub use crate::wanted::*;
 
 /// Version of the documents on the socket; a server refuses another one and says so.
@@ -77,13 +78,21 @@ pub enum Request {
     MailboxEnable(MailboxEnable),
     /// Change a mailbox.
     MailboxSet(MailboxSet),
-    /// Take the mailbox away from a user.
+    /// Take the mailbox away from a user; it is kept without an owner.
     MailboxDisable(Target),
     /// List mailboxes.
     MailboxList(List),
     /// Add an accepted domain.
     DomainAdd(DomainAdd),
     /// Change an accepted domain.
+    /// List mailboxes without an owner.
+    MailboxDisconnected(List),
+    /// Give a mailbox without an owner to an account.
+    MailboxConnect(MailboxConnect),
+    /// Forget a mailbox without an owner for good.
+    MailboxPurge(Target),
+    /// Link a mailbox to an account of another forest, or end that.
+    MailboxLink(MailboxLink),
     DomainSet(DomainSet),
     /// Remove an accepted domain.
     DomainRemove(DomainRemove),
@@ -371,6 +380,9 @@ pub struct DomainAdd {
     #[serde(default)]
     pub alias_of: Option<String>,
     /// `user+tag@` is `user@`.
+    /// The Associated External Account, of another forest: a SID, or a name that the directory knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<String>,
     #[serde(default)]
     pub subaddressing: bool,
 }

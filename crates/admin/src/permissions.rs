@@ -163,7 +163,7 @@ pub fn change_mailbox(asked: Asked<'_>, change: &MailboxPermissionChange, add: b
         let mut plan = Plan::new(format!("{rights} on the mailbox of {dn} {word} {name}"), Vec::new());
         let mut attributes = Vec::from_iter(end);
         if changed {
-            attributes.push((a::MAILBOX_DESCRIPTOR.to_owned(), vec![descriptor.to_bytes()]));
+            attributes.extend(mailbox_descriptor(&descriptor));
         }
         if !attributes.is_empty() {
             plan.changes.push(Change::Modify { guid, attributes });
@@ -172,6 +172,13 @@ pub fn change_mailbox(asked: Asked<'_>, change: &MailboxPermissionChange, add: b
         }
         Ok(plan)
     })
+}
+
+/// What sets the mailbox descriptor, and refreshes its backup copy on the owner's object (S0: “updated to match current
+/// effective rights if administrators use supported interfaces to assign rights”).
+pub(crate) fn mailbox_descriptor(descriptor: &SecurityDescriptor) -> [(String, Vec<directory::Value>); 2] {
+    let bytes = descriptor.to_bytes();
+    [(a::MAILBOX_DESCRIPTOR.to_owned(), vec![bytes.clone()]), (a::MAILBOX_DESCRIPTOR_COPY.to_owned(), vec![bytes])]
 }
 
 /// Clears bits in a trustee's explicit entries of one kind; entries without bits go. Whether anything changed.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::documents::{HistoryPage, Holders, SeparationApplied, SeparationPage, ServiceAccountReport, Simulated};
 
 /// What was answered.
+use crate::ownership::documents::DisconnectedRow;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
 pub enum Response {
@@ -25,6 +26,8 @@ pub enum Response {
     Domains(Page<DomainRow>),
     /// The upload that a piece went into.
     Upload {
+    /// Mailboxes without an owner.
+    Disconnected(Page<DisconnectedRow>),
         /// Its name.
         upload: String,
     },
@@ -259,6 +262,9 @@ pub struct Imported {
     /// Changes in all.
     pub changes: u64,
     /// Changes that are durable.
+    /// The Associated External Account; it counts only while the owner is disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<String>,
     pub done: u64,
     /// Nothing is left to do.
     pub finished: bool,

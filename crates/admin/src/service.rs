@@ -21,7 +21,7 @@ use crate::sheet::{Taker, TextFormat};
 use crate::simulate::Trial;
 use crate::socket::Answer;
 use crate::{
-    accounts, check, databases, domains, explain, groups, history, mailboxes, permissions, queued, reports, separation,
+    accounts, check, databases, domains, explain, groups, history, mailboxes, ownership, permissions, queued, reports, separation,
     service_accounts, simulate, status,
 };
 
@@ -390,7 +390,11 @@ impl Asked<'_> {
             R::MemberList(list) => groups::list_members(self, &list),
             R::MailboxEnable(enable) => mailboxes::enable(self, &enable),
             R::MailboxSet(set) => mailboxes::set(self, &set),
-            R::MailboxDisable(target) => mailboxes::disable(self, &target.identity),
+            R::MailboxDisable(target) => ownership::disconnect(self, &target.identity),
+            R::MailboxConnect(connect) => ownership::connect(self, &connect),
+            R::MailboxPurge(target) => ownership::purge(self, &target.identity),
+            R::MailboxLink(link) => ownership::link(self, &link),
+            R::MailboxDisconnected(list) => ownership::list(self, &list),
             R::MailboxList(list) => mailboxes::list(self, &list),
             R::DomainAdd(add) => domains::add(self, &add),
             R::DomainSet(set) => domains::set(self, &set),

@@ -10,7 +10,7 @@ use std::path::Path;
 use acl::Sid;
 use admin::FaultKind;
 use admin::operations::{self as op, Request as R, Response};
-use common::{Site, delegate, full_access, grant, send_as, undo};
+use common::{Site, delegate, full_access, grant, other_forest, send_as, undo};
 use directory::{Change, Class, Record, attributes as a};
 
 /// A child domain with the user `junior` and his mailbox.
@@ -83,15 +83,15 @@ fn a_second_owner_of_a_mailbox_is_rejected_anywhere_in_the_forest() {
 #[test]
 fn the_associated_external_account_is_the_owner_of_a_disabled_account_only() {
     let site = Site::new();
-    let snapshot = site.service.snapshot();
-    let max = snapshot.resolve_sid("EXAMPLE\\max").unwrap();
-    modify(&site, "zoe", a::MASTER_ACCOUNT_SID, max.to_bytes()).unwrap();
-    assert!(!site.may_send_as("max", "zoe"), "the owner is enabled");
+    other_forest(&site);
+    let erin: Sid = "S-1-5-21-7-8-9-1105".parse().unwrap();
+    modify(&site, "zoe", a::MASTER_ACCOUNT_SID, erin.to_bytes()).unwrap();
+    assert!(!site.may_send_as("OTHER\\erin", "zoe"), "the owner is enabled");
     let disable = op::UserSet { identity: "zoe".into(), enabled: Some(false), ..Default::default() };
     site.ask(R::UserSet(disable));
-    assert!(site.may_send_as("max", "zoe"));
+    assert!(site.may_send_as("OTHER\\erin", "zoe"));
     let rows = site.holders(R::WhoCan(common::who_can("send-as", "zoe")));
-    assert!(rows.iter().any(|row| row.trustee == "EXAMPLE\\max" && row.via == "linked-account" && row.effective));
+    assert!(rows.iter().any(|row| row.trustee == "OTHER\\erin" && row.via == "linked-account" && row.effective));
 }
 
 /// S0: "When the super-delegate logs directly on to the mailbox owner's mailbox, the delegate can send as the owner."

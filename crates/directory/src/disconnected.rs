@@ -13,7 +13,7 @@ use crate::object::{Which, integer, whole_sid};
 use crate::{Change, Class, Object, ObjectId, Record, Snapshot, Time, Value, link_value};
 
 /// Attributes that go with the mailbox, from owner to owner.
-const OF_MAILBOX: [&str; 3] = [a::MAILBOX_DESCRIPTOR, a::MAILBOX_DESCRIPTOR_COPY, a::EXPIRING_MAILBOX_GRANT];
+pub const OF_MAILBOX: [&str; 3] = [a::MAILBOX_DESCRIPTOR, a::MAILBOX_DESCRIPTOR_COPY, a::EXPIRING_MAILBOX_GRANT];
 /// Attributes that an account has because it owns a mailbox, beside those.
 const OF_OWNER: [&str; 5] = [a::MAILBOX_GUID, a::HOME_MDB, a::PROXY_ADDRESSES, a::MAIL, a::MASTER_ACCOUNT_SID];
 
@@ -81,8 +81,9 @@ impl Snapshot {
 pub fn disconnect(snapshot: &Snapshot, owner: ObjectId, former: &str, guid: Guid, now: Time) -> Option<[Change; 2]> {
     let object = snapshot.object(owner)?;
     let kept = keep(snapshot, owner, former, guid, now)?;
-    let cleared = OF_OWNER.iter().chain(&OF_MAILBOX).map(|name| ((*name).to_owned(), Vec::new())).collect();
-    Some([Change::Modify { guid: object.guid(), attributes: cleared }, Change::Add(kept)])
+    let has = |name: &&&str| !snapshot.attribute(owner, name).is_empty();
+    let cleared = OF_OWNER.iter().chain(&OF_MAILBOX).filter(has).map(|name| ((*name).to_owned(), Vec::new()));
+    Some([Change::Modify { guid: object.guid(), attributes: cleared.collect() }, Change::Add(kept)])
 }
 
 /// What stands for the mailbox of an owner who goes, to be added after he went.

@@ -238,6 +238,11 @@ impl Snapshot {
         path
     }
 
+    /// Whether an object is another one or somewhere below it.
+    pub fn is_below(&self, id: ObjectId, above: ObjectId) -> bool {
+        self.path(id).contains(&above)
+    }
+
     /// Objects right below.
     pub fn children(&self, id: ObjectId) -> impl Iterator<Item = ObjectId> + '_ {
         self.index(Which::Children).get(u64::from(id.0)).into_iter().map(ObjectId)

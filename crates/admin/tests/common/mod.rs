@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
+use acl::Sid;
 use admin::operations::{self as op, Request as R, Response};
 use admin::{Absent, DataDirectory, FaultKind, Options, Service, Users, random};
-use directory::Time;
 use directory::organization::{Names, NewConnector, Usage, new_organization};
 use serde_json::json;
 use tempfile::TempDir;
@@ -188,4 +188,24 @@ pub fn undo(version: u64) -> R {
 
 pub fn moved(user: &str, ou: &str) -> R {
     R::UserSet(op::UserSet { identity: user.to_owned(), ou: Some(ou.to_owned()), ..op::UserSet::default() })
+}
+
+/// The forest other.test with the account `erin` and the group `Crew`; their SIDs.
+pub fn other_forest(site: &Site) -> (Sid, Sid) {
+    let classes = |class: Class| class.object_classes().iter().map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>();
+    let (domain, sid): (_, Sid) = (admin::random::new_guid(), "S-1-5-21-7-8-9".parse().unwrap());
+    let object = |class: Class, rdn: &str, rid: u32| {
+        Record::new(admin::random::new_guid(), Some(domain), rdn)
+            .with_all(a::OBJECT_CLASS, classes(class))
+            .with(a::OBJECT_SID, sid.with_rid(rid).unwrap().to_bytes())
+            .with(a::SAM_ACCOUNT_NAME, &rdn[3..])
+    };
+    let root = Record::new(domain, None, "DC=other,DC=test")
+        .with_all(a::OBJECT_CLASS, classes(Class::Domain))
+        .with(a::OBJECT_SID, sid.to_bytes());
+    let erin = object(Class::User, "CN=erin", 1105).with(a::USER_ACCOUNT_CONTROL, "512");
+    let kind = GroupType::security(GroupScope::Global).0.to_string();
+    let crew = object(Class::Group, "CN=Crew", 1106).with(a::GROUP_TYPE, kind);
+    site.service.commit_as_system("other forest", [root, erin, crew].map(Change::Add).into()).unwrap();
+    (sid.with_rid(1105).unwrap(), sid.with_rid(1106).unwrap())
 }

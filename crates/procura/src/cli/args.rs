@@ -2,6 +2,7 @@
 
 mod accounts;
 mod load;
+mod mailboxes;
 mod rights;
 
 use std::net::SocketAddr;
@@ -10,10 +11,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use accounts::{
-    DomainCommand, DomainKind, GroupCommand, ListArgs, MailboxCommand, MemberCommand, OuCommand, PasswordCommand,
+    DomainCommand, DomainKind, GroupCommand, ListArgs, MemberCommand, OuCommand, PasswordCommand,
     Scope, UserCommand,
 };
 pub use load::{BenchCommand, BenchSmtp};
+pub use mailboxes::MailboxCommand;
 pub use rights::{Check, DelegateCommand, Explain, Grant, MailboxGrant, MailboxPermissionCommand, PermissionCommand};
 
 use super::lifecycle::Lifecycle;

@@ -6,7 +6,7 @@ use admin::operations as op;
 use zeroize::Zeroizing;
 
 use super::args::{
-    Check, Command, DelegateCommand, DomainCommand, DomainKind, Explain, Grant, GroupCommand, ListArgs, MailboxCommand,
+    AccountCommand, AppPasswordCommand, Check, Command, DelegateCommand, DomainCommand, DomainKind, Explain, Grant, GroupCommand, ListArgs, MailboxCommand,
     MailboxGrant, MailboxPermissionCommand, MemberCommand, OuCommand, PasswordCommand, PermissionCommand, QueueCommand,
     Scope, UserCommand,
 };
@@ -19,12 +19,23 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         Command::User(command) => user(command)?,
         Command::Group(command) => group(command),
         Command::Mailbox(command) => match command {
-            MailboxCommand::Add { user, database, address } => {
-                R::MailboxEnable(op::MailboxEnable { identity: user, database, address })
+            MailboxCommand::Add { user, database, address, linked } => {
+                R::MailboxEnable(op::MailboxEnable { identity: user, database, address, linked })
             }
             MailboxCommand::Set { user, database } => R::MailboxSet(op::MailboxSet { identity: user, database }),
             MailboxCommand::Remove { user } => R::MailboxDisable(op::Target { identity: user }),
-            MailboxCommand::List(args) => R::MailboxList(list(args)),
+            MailboxCommand::Connect { mailbox, to, address, former_addresses } => {
+                R::MailboxConnect(op::MailboxConnect { mailbox, to, address, former_addresses })
+            }
+            MailboxCommand::Purge { mailbox } => R::MailboxPurge(op::Target { identity: mailbox }),
+            MailboxCommand::Link { user, account, disable } => {
+                R::MailboxLink(op::MailboxLink { identity: user, account: Some(account), disable })
+            }
+            MailboxCommand::Unlink { user } => {
+                R::MailboxLink(op::MailboxLink { identity: user, account: None, disable: false })
+            }
+            MailboxCommand::List(args) if args.disconnected => R::MailboxDisconnected(list(args.list)),
+            MailboxCommand::List(args) => R::MailboxList(list(args.list)),
         },
         Command::Domain(command) => match command {
             DomainCommand::Add { domain, kind, alias_of, subaddressing } => {
@@ -115,6 +126,7 @@ pub fn only_looks(request: &op::Request) -> bool {
 }
 
 fn user(command: UserCommand) -> Result<op::Request, Failure> {
+            | R::MailboxDisconnected(_)
     use op::Request as R;
     Ok(match command {
         UserCommand::Add {

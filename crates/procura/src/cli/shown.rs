@@ -1,7 +1,7 @@
 //! The answers of the tools for people.
 
 use admin::operations::{
-    ChangeLine, DifferenceRow, HistoryPage, HolderRow, Response, SeparationApplied, SeparationPage,
+    ChangeLine, DifferenceRow, DisconnectedRow, HistoryPage, HolderRow, Response, SeparationApplied, SeparationPage,
     ServiceAccountReport, Simulated,
 };
 
@@ -16,7 +16,8 @@ pub fn text(response: &Response) -> Option<String> {
         Response::History(page) => history(page),
         Response::ServiceAccount(report) => service_account(report),
         Response::Simulated(simulated) => self::simulated(simulated),
-        _ => return None,
+        Response::Disconnected(page) => disconnected(&page.rows),
+        other => return super::connectors::text(other),
     })
 }
 
@@ -56,6 +57,20 @@ pub(super) fn short(dn: &str) -> &str {
         return dn;
     }
     dn.find(",CN=").map_or(dn, |end| &dn[..end])
+}
+
+fn disconnected(rows: &[DisconnectedRow]) -> String {
+    let line = |row: &DisconnectedRow| {
+        vec![
+            row.mailbox.clone(),
+            row.former_owner.clone(),
+            row.since.clone(),
+            row.database.clone().unwrap_or_default(),
+            row.former_addresses.join(" "),
+            row.named.join(", "),
+        ]
+    };
+    table(&["mailbox", "was", "since", "database", "former addresses", "keep permissions"], rows.iter().map(line))
 }
 
 fn separation(page: &SeparationPage) -> String {

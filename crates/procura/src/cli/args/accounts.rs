@@ -168,38 +168,6 @@ pub enum MemberCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub enum MailboxCommand {
-    /// Give an account a mailbox
-    #[command(visible_alias = "enable")]
-    Add {
-        /// The account
-        user: String,
-        /// Mailbox database [default: the only one]
-        #[arg(long)]
-        database: Option<String>,
-        /// Address, when the account has none [default: its name at the default domain]
-        #[arg(long)]
-        address: Option<String>,
-    },
-    /// Change a mailbox
-    Set {
-        /// The owner
-        user: String,
-        /// Move to this database
-        #[arg(long)]
-        database: Option<String>,
-    },
-    /// Take the mailbox away from an account; what is in it stays on disk
-    #[command(visible_alias = "disable")]
-    Remove {
-        /// The owner
-        user: String,
-    },
-    /// List mailboxes
-    List(ListArgs),
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DomainKind {
     /// All its recipients are in the directory
