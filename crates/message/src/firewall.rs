@@ -48,17 +48,24 @@ pub fn class(name: &[u8]) -> Option<FieldClass> {
     if is(name, HOP_MARKER) {
         return None;
     }
-    let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| is(start, prefix));
-    if is(name, "Received") || begins("Resent-") {
-        Some(FieldClass::Routing)
-    } else if ["X-MS-Exchange-Organization", "X-Microsoft-Exchange-Organization", "X-Procura-"].into_iter().any(begins)
-    {
-        Some(FieldClass::Organization)
-    } else if ["X-MS-Exchange-Forest", "X-Microsoft-Exchange-Forest"].into_iter().any(begins) {
-        Some(FieldClass::Forest)
-    } else {
-        None
+    if is(name, "Received") || begins(name, "Resent-") {
+        return Some(FieldClass::Routing);
     }
+    PREFIXES.into_iter().find(|(prefix, _)| begins(name, prefix)).map(|(_, class)| class)
+}
+
+/// What the names of organization and forest fields begin with.
+pub(crate) const PREFIXES: [(&str, FieldClass); 5] = [
+    ("X-MS-Exchange-Organization", FieldClass::Organization),
+    ("X-Microsoft-Exchange-Organization", FieldClass::Organization),
+    ("X-Procura-", FieldClass::Organization),
+    ("X-MS-Exchange-Forest", FieldClass::Forest),
+    ("X-Microsoft-Exchange-Forest", FieldClass::Forest),
+];
+
+/// Whether a name begins so.
+pub(crate) fn begins(name: &[u8], prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| is(start, prefix))
 }
 
 fn is(name: &[u8], known: &str) -> bool {

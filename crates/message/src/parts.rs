@@ -13,7 +13,7 @@
 
 use memchr::{memchr, memmem};
 
-use crate::firewall::{FieldClass, Keep, class};
+use crate::firewall::{FieldClass, Keep, PREFIXES, begins, class};
 use crate::header::HeaderBlock;
 
 /// Boundaries that are told apart (RFC 2046 §5.1.1 allows 70 octets each). In a message with more, every `--` counts as a
@@ -32,7 +32,7 @@ pub struct PartFirewall {
     delimiters: Delimiters,
     section: Section,
     /// In a header, the beginning of a line, at most [`HEAD`] octets: held back until it is clear what becomes of the line.
-    /// In a text, what may become a delimiter.
+    /// In a text, what may become a delimiter; behind one, what may become the name of a field that goes.
     head: Vec<u8>,
 }
 
@@ -45,6 +45,8 @@ enum Place {
     Text,
     /// In a text, further on in the line of a delimiter.
     Delimiter,
+    /// The same, in something that goes.
+    Cut,
     /// In a header, in the first [`HEAD`] octets of a line.
     Head,
     /// In a header, further on in a line that stays.
@@ -112,12 +114,12 @@ impl PartFirewall {
                     sink(rest);
                     rest.len()
                 }
-                Place::Text | Place::Delimiter => {
-                    let text = self.place == Place::Text;
-                    let taken = if text { self.read_text(rest) } else { self.read_delimiter(rest) };
+                Place::Text => {
+                    let taken = self.read_text(rest);
                     sink(&rest[..taken]);
                     taken
                 }
+                Place::Delimiter | Place::Cut => self.read_delimiter(rest, sink),
                 Place::Head => self.read_head(rest, sink),
                 Place::Stays | Place::Goes => self.read_line(rest, sink),
             };
@@ -127,8 +129,10 @@ impl PartFirewall {
 
     /// The end of the body: gives on what was held back.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&[u8])) {
-        if self.place == Place::Head && !self.head.is_empty() {
-            self.judge(sink);
+        match self.place {
+            Place::Head if !self.head.is_empty() => self.judge(sink),
+            Place::Delimiter => sink(&self.head),
+            _ => {}
         }
         self.place = Place::Opaque;
     }
@@ -162,12 +166,36 @@ impl PartFirewall {
         position
     }
 
-    /// Reads the rest of a delimiter line.
-    fn read_delimiter(&mut self, input: &[u8]) -> usize {
-        let Some(end) = memchr(b'\n', input) else { return input.len() };
-        self.section = Section::default();
-        self.place = Place::Head;
-        end + 1
+    /// Reads the rest of a delimiter line. There should be nothing in it; some readers take it for a header line, so
+    /// from a field on that goes nothing of it stays.
+    fn read_delimiter(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8])) -> usize {
+        for (position, &byte) in input.iter().enumerate() {
+            if byte == b'\n' {
+                match self.place {
+                    Place::Cut => sink(b"\r\n"),
+                    _ => sink(&[self.head.as_slice(), b"\n"].concat()),
+                }
+                self.head.clear();
+                // Of a part that ends within its header some readers read on: what it says of itself still counts.
+                self.section = Section { message: self.section.message, ..Section::default() };
+                self.place = Place::Head;
+                return position + 1;
+            }
+            if self.place == Place::Cut {
+                continue;
+            }
+            self.head.push(byte);
+            // What may become the beginning of such a name is held back.
+            while !self.head.is_empty() && !PREFIXES.iter().any(|(prefix, _)| may_begin(&self.head, prefix)) {
+                sink(&self.head[..1]);
+                self.head.remove(0);
+            }
+            if self.goes(&self.head) {
+                self.head.clear();
+                self.place = Place::Cut;
+            }
+        }
+        input.len()
     }
 
     /// Reads the beginning of a header line, and judges it when it is whole or long enough.
@@ -199,6 +227,13 @@ impl PartFirewall {
     /// Decides what becomes of the header line that begins with what is held back.
     fn judge(&mut self, sink: &mut dyn FnMut(&[u8])) {
         let line = std::mem::take(&mut self.head);
+        if let Some(length) = self.delimiters.begin(&line) {
+            sink(&line[..length]);
+            self.end_content_type();
+            self.place = Place::Delimiter;
+            self.read_delimiter(&line[length..], sink);
+            return;
+        }
         let ended = line.ends_with(b"\n");
         self.place = if ended { Place::Head } else { Place::Stays };
         match line.as_slice() {
@@ -206,13 +241,6 @@ impl PartFirewall {
                 sink(&line);
                 self.end_content_type();
                 return self.end_section();
-            }
-            _ if self.delimiters.begin(&line) => {
-                sink(&line);
-                // A part that ends within its header; for some readers it does not, and this is a line of it.
-                self.end_content_type();
-                self.section = Section { message: self.section.message, ..Section::default() };
-                return;
             }
             // White space alone ends the header for some readers: it stays, and what follows continues nothing.
             line if ended && line.trim_ascii().is_empty() => {
@@ -302,7 +330,7 @@ impl Delimiters {
     /// Whether `text` ends with a delimiter; if not, it is left with what may still become one.
     fn find(&self, text: &mut Vec<u8>) -> bool {
         loop {
-            if self.begin(text) {
+            if self.begin(text).is_some() {
                 return true;
             }
             let may_become = |boundary: &Vec<u8>| text.get(2..).is_none_or(|rest| boundary.starts_with(rest));
@@ -314,11 +342,12 @@ impl Delimiters {
         }
     }
 
-    /// Whether this is the beginning of a delimiter line. What follows the boundary is not looked at: it may be the `--`
-    /// of the last one, and readers differ about the rest.
-    fn begin(&self, line: &[u8]) -> bool {
-        line.strip_prefix(b"--")
-            .is_some_and(|rest| self.any || self.boundaries.iter().any(|boundary| rest.starts_with(boundary)))
+    /// The length of the delimiter that this begins with. What follows it is not looked at: it may be the `--` of the last
+    /// one, and readers differ about the rest.
+    fn begin(&self, line: &[u8]) -> Option<usize> {
+        let rest = line.strip_prefix(b"--")?;
+        let found = self.boundaries.iter().filter(|boundary| rest.starts_with(boundary)).map(Vec::len).min();
+        if self.any { Some(2) } else { found.map(|length| length + 2) }
     }
 }
 
@@ -330,6 +359,12 @@ impl Section {
             value.extend_from_slice(&line[..line.len().min(room)]);
         }
     }
+}
+
+/// Whether `text` is the beginning of `prefix`, or begins with it.
+fn may_begin(text: &[u8], prefix: &str) -> bool {
+    let length = text.len().min(prefix.len());
+    begins(text, &prefix[..length])
 }
 
 /// The name that a line begins with: what stands before the colon, without what some readers skip before a name (a byte
