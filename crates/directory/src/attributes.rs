@@ -137,6 +137,7 @@ attributes! {
     SEND_FQDN "msExchSmtpSendAdvertisedDomain" Text, one, "Name in EHLO; the node's name when absent.";
     NETWORK_ADDRESS "networkAddress" Text, many, "Names of a server: `ncacn_ip_tcp:mail.example.com`.";
     SERVER_ROLES "msExchCurrentServerRoles" Integer, one, "2 mailbox, 32 hub, 64 edge.";
+    SERVER_KEYS "procuraServerKey" Text, many, "On a server: SHA-256 of the public key (SubjectPublicKeyInfo) of its certificate, 64 hexadecimal digits; by it the other servers know it.";
     ALIAS_OF "procuraAliasOf" Text, one, "On an accepted domain: local parts are looked up in this domain instead.";
     SUBADDRESSING "procuraSubaddressing" Boolean, one, "On an accepted domain: `carla+tag` is `carla` where no exact address says otherwise.";
     MAILBOX_DESCRIPTOR "procuraMailboxSecurityDescriptor" Descriptor, one, "Explicit part of the mailbox descriptor.";
@@ -149,6 +150,7 @@ attributes! {
     DATA_TIMEOUT "procuraDataTimeout" Integer, one, "On a receive connector: seconds until the next piece of a message.";
     CONNECTOR_USAGE "procuraUsage" Text, one, "Usage type that a connector was made with: Client, Custom, Internal, Internet, Partner.";
     REQUIRE_TLS "procuraRequireTls" Boolean, one, "On a connector: no mail but over TLS. FALSE when absent.";
+    IMPLICIT_TLS "procuraImplicitTls" Boolean, one, "On a receive connector: TLS begins before the greeting, as on port 465 (RFC 8314). FALSE when absent.";
     DOMAIN_SECURE "procuraDomainSecure" Boolean, one, "On a connector: Domain Security, certificates prove the domains of the organization's list. FALSE when absent.";
     RATE_PER_SOURCE "procuraMessageRatePerSource" Integer, one, "On a receive connector: messages a minute from one address; 0 or absent: no limit.";
     RATE_PER_CONNECTION "procuraMessageRatePerConnection" Integer, one, "On a receive connector: messages a minute over one connection; 0 or absent: no limit.";

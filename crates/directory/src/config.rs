@@ -57,6 +57,8 @@ pub struct Server {
     pub names: Vec<String>,
     /// Edge role instead of hub.
     pub edge: bool,
+    /// SHA-256 of the public keys of its certificates: by them it is known to the other servers (direct trust).
+    pub keys: Vec<[u8; 32]>,
     /// Full Mailbox Access implies Send As on mailboxes below (authorization.md §6).
     pub legacy_policy: bool,
 }
@@ -201,6 +203,8 @@ pub struct ReceiveConnector {
     pub usage: Option<String>,
     /// Mail is taken after STARTTLS only.
     pub require_tls: bool,
+    /// TLS begins before the greeting (RFC 8314 §3.3).
+    pub implicit_tls: bool,
     /// Domain Security: clients are asked for certificates, which prove the domains of the organization's list.
     pub domain_secure: bool,
     /// Messages a minute from one address; 0: no limit.

@@ -4,6 +4,7 @@ use smtp::Reply;
 
 use crate::host::{Output, Wait};
 use crate::sasl::Mechanism;
+use crate::sasl::scram::can_bind;
 use crate::session::{Context, Session};
 
 /// How the client introduced itself.
@@ -39,20 +40,64 @@ impl Session {
         if self.offers_tls(cx) {
             extensions.push("STARTTLS".to_owned());
         }
-        if self.offers_auth(cx) {
-            extensions.push(format!("AUTH {} {}", Mechanism::Plain.name(), Mechanism::Login.name()));
+        let offered: Vec<&str> =
+            Mechanism::ALL.into_iter().filter(|mechanism| self.offers(cx, *mechanism)).map(Mechanism::name).collect();
+        if !offered.is_empty() {
+            extensions.push(format!("AUTH {}", offered.join(" ")));
+        }
+        if self.keeps_exch50(cx) {
+            extensions.push("XEXCH50".to_owned());
         }
         extensions.push("ENHANCEDSTATUSCODES".to_owned());
         extensions
+    }
+
+    /// XEXCH50 is told to those whose data would be kept.
+    fn keeps_exch50(&self, cx: &Context<'_>) -> bool {
+        let facts = rights::Facts { connector: self.authority.connector, logon: None, time: cx.now };
+        let question = rights::Question::Right(rights::RightName::AcceptExch50);
+        let held = |token: &directory::Token| {
+            rights::decide::<rights::NoTrace>(cx.snapshot, token, &facts, &question).reason.is_ok()
+        };
+        self.authority.tokens(cx.snapshot).is_ok_and(|tokens| tokens.iter().any(|token| held(token)))
     }
 
     pub(crate) fn offers_tls(&self, cx: &Context<'_>) -> bool {
         cx.connector.auth.tls && self.settings.tls_available && self.tls.is_none()
     }
 
-    /// Passwords are taken here and now: allowed by the connector, after TLS where it says so, and only once.
+    /// Any mechanism is offered here and now.
     pub(crate) fn offers_auth(&self, cx: &Context<'_>) -> bool {
-        let auth = &cx.connector.auth;
-        auth.basic && (self.tls.is_some() || !auth.basic_requires_tls) && self.authority.account.is_none()
+        Mechanism::ALL.into_iter().any(|mechanism| self.offers(cx, mechanism))
+    }
+
+    /// A mechanism is taken here and now: set up, allowed by the connector, after TLS where it says so or the mechanism
+    /// needs it, and only once.
+    pub(crate) fn offers(&self, cx: &Context<'_>, mechanism: Mechanism) -> bool {
+        let secure = match mechanism {
+            Mechanism::Gssapi | Mechanism::GssSpnego => true,
+            Mechanism::Plain | Mechanism::Login | Mechanism::Scram => !self.lacks_tls(cx),
+            Mechanism::ScramPlus => can_bind(self.tls.as_ref()) && !self.lacks_tls(cx),
+            // RFC 6750 §5.3: who sees a token has it.
+            Mechanism::OauthBearer | Mechanism::Xoauth2 => self.tls.is_some(),
+        };
+        let required = cx.connector.require_tls && self.tls.is_none();
+        self.authority.account.is_none() && self.is_set_up(cx, mechanism) && secure && !required
+    }
+
+    /// Whether this server and this connector have a mechanism at all.
+    pub(crate) fn is_set_up(&self, cx: &Context<'_>, mechanism: Mechanism) -> bool {
+        let (auth, there) = (&cx.connector.auth, &self.settings.mechanisms);
+        match mechanism {
+            Mechanism::Gssapi | Mechanism::GssSpnego => auth.integrated && there.kerberos,
+            Mechanism::Plain | Mechanism::Login => auth.basic,
+            Mechanism::Scram | Mechanism::ScramPlus => auth.basic && there.scram,
+            Mechanism::OauthBearer | Mechanism::Xoauth2 => auth.basic && there.bearer,
+        }
+    }
+
+    /// The connector wants TLS before passwords, and there is none.
+    pub(crate) fn lacks_tls(&self, cx: &Context<'_>) -> bool {
+        cx.connector.auth.basic_requires_tls && self.tls.is_none()
     }
 }

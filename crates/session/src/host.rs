@@ -4,14 +4,17 @@
 //! [`Output`] what goes to the client, to the queue and to the audit. Whatever takes time (a handshake, a password hash,
 //! a write to stable storage) is a [`Wait`]; the program does it and comes back with an [`Answer`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use acl::Guid;
+use acl::{Guid, Sid};
 use directory::{ObjectId, Snapshot, Time};
 use message::{Address, CanonicalAddress};
 use rights::DecisionRecord;
 use zeroize::Zeroizing;
+
+use crate::sasl::scram::ScramKeys;
+use crate::stamp::Way;
 
 /// What the session may look up at any moment: the newest directory, the time, and a fresh identifier.
 pub trait Host {
@@ -22,6 +25,18 @@ pub trait Host {
     fn now(&self) -> Time;
     /// A new ULID (26 characters, Crockford's alphabet) for a queue entry or a decision.
     fn new_id(&self) -> String;
+    /// Counts a message from an address at a connector, if no more than so many have come in the last minute. A program
+    /// that does not keep count lets them all in.
+    fn admits_message(&self, connector: &Guid, source: IpAddr, per_minute: u32) -> bool {
+        let _ = (connector, source, per_minute);
+        true
+    }
+    /// Whether mail of this service account for this user waits: what comes later waits behind it
+    /// (`authorization.md` §8).
+    fn is_paused(&self, account: &Guid, user: &Guid) -> bool {
+        let _ = (account, user);
+        false
+    }
 }
 
 /// Where everything goes that the session produces.
@@ -34,6 +49,9 @@ pub trait Output {
     /// The next bytes of the message as it is to be stored: first the rewritten header block with its empty line, then
     /// the body, unstuffed, lines ended by `CRLF`. A failure to write is told in the answer to [`Wait::Store`].
     fn body(&mut self, bytes: &[u8]);
+    /// What was given of the body so far is the header block of a message that is to be held, as it was received, with
+    /// its empty line. It is written anew when the message is released.
+    fn end_of_held_header(&mut self) {}
     /// The message begun last is not to be kept: forget what was written of it.
     fn drop_body(&mut self);
     /// A decision worth keeping: a refusal, or what would have been one under `observe`.
@@ -41,6 +59,10 @@ pub trait Output {
     /// One event of the protocol log.
     fn log(&mut self, entry: LogEntry<'_>) {
         let _ = entry;
+    }
+    /// Whether anybody reads the protocol log: what is worked out for it alone is left out otherwise.
+    fn logs(&self) -> bool {
+        true
     }
 }
 
@@ -78,6 +100,32 @@ pub struct TlsFacts {
     pub version: String,
     /// As in `TLS_AES_256_GCM_SHA384`.
     pub cipher: String,
+    /// Channel binding `tls-exporter` (RFC 9266), 32 octets; TLS 1.3 only.
+    pub exporter: Option<Vec<u8>>,
+    /// Channel binding `tls-server-end-point` (RFC 5929): the hash of our certificate.
+    pub server_end_point: Option<Vec<u8>>,
+    /// What the client's certificate proves, where it showed one.
+    pub peer: Option<PeerCertificate>,
+}
+
+/// What a client proved by its certificate. That it has the key was proven in the handshake.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PeerCertificate {
+    /// SHA-256 of its public key (SubjectPublicKeyInfo, DER): by it own servers know each other.
+    pub key: [u8; 32],
+    /// The DNS names of the certificate, canonical; none unless an authority that we trust for it vouches for them.
+    pub domains: Vec<String>,
+}
+
+/// Mechanisms that need something set up besides passwords; each is offered only where it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mechanisms {
+    /// SCRAM keys are kept.
+    pub scram: bool,
+    /// Tokens of somebody are believed.
+    pub bearer: bool,
+    /// There is a keytab.
+    pub kerberos: bool,
 }
 
 /// What all sessions of a node share.
@@ -87,6 +135,8 @@ pub struct Settings {
     pub hostname: String,
     /// A certificate is there: STARTTLS may be offered.
     pub tls_available: bool,
+    /// What may be offered besides PLAIN and LOGIN.
+    pub mechanisms: Mechanisms,
 }
 
 /// What the session did with some input.
@@ -110,6 +160,20 @@ pub enum Wait {
     Tls,
     /// Check a password; answer [`Answer::Password`].
     Password(PasswordCheck),
+    /// Look up SCRAM keys; answer [`Answer::ScramKeys`].
+    ScramKeys(Claimant),
+    /// The session has judged a proof itself: count it, and answer [`Answer::Password`]. The answer may be worse than what
+    /// was found (too many failures), never better.
+    Judged {
+        /// Whose proof.
+        claimant: Claimant,
+        /// Whether it was right.
+        right: bool,
+    },
+    /// Judge an access token; answer [`Answer::Token`].
+    Token(TokenCheck),
+    /// Give a message of GSSAPI or SPNEGO to the context of this session; answer [`Answer::Gss`].
+    Gss(GssMessage),
     /// Make the message durable whose text was given to [`Output::body`]; answer [`Answer::Stored`].
     Store(Box<Submission>),
     /// The reply is held back until this moment (tarpit); answer [`Answer::Resume`] then.
@@ -125,6 +189,12 @@ pub enum Answer {
     TlsEstablished(TlsFacts),
     /// What came of the password check.
     Password(PasswordOutcome),
+    /// The keys of [`Wait::ScramKeys`].
+    ScramKeys(KeysOutcome),
+    /// What the token of [`Wait::Token`] says.
+    Token(TokenOutcome),
+    /// What came of [`Wait::Gss`].
+    Gss(GssOutcome),
     /// What came of storing the message.
     Stored(StoreOutcome),
     /// The time of [`Wait::Until`] has come.
@@ -149,18 +219,105 @@ pub enum StoreOutcome {
     Stored,
     /// No room: `452 4.3.1`.
     Full,
+    /// As much mail of the service account waits as may: `452 4.2.2`.
+    PauseFull,
     /// Any other failure: `451 4.3.0`.
     Failed,
+}
+
+/// Who somebody claims to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimant {
+    /// The account; `None`: there is none that the name means, or it may not log on. The same work is to be done for
+    /// nothing then, so that time tells no names.
+    pub account: Option<(ObjectId, Guid)>,
+    /// The account that answers for the name where [`Claimant::account`] does not: a disabled one, or one that another
+    /// spelling of the name means. All spellings are to be answered alike (salt, limits), whether or not they log on.
+    pub alike: Option<Guid>,
+    /// The name in its simplest form, the same for all spellings. Where no account answers for it, it does itself.
+    pub name: String,
 }
 
 /// A password to be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordCheck {
-    /// Whose password. `None`: no such account, or none that may log on; the same work is to be done for nothing, so that
-    /// time tells no names.
-    pub account: Option<(ObjectId, Guid)>,
+    /// Whose.
+    pub claimant: Claimant,
     /// What the client sent.
     pub password: Zeroizing<Vec<u8>>,
+}
+
+/// What came of looking up SCRAM keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysOutcome {
+    /// The keys of the account, or for a claimant without an account keys that nobody can prove and that are always the
+    /// same for a name.
+    Keys {
+        /// The keys.
+        keys: ScramKeys,
+        /// Our part of the nonce: fresh, unpredictable, at least 128 bits, printable ASCII without a comma.
+        nonce: String,
+    },
+    /// They could not be looked up now: `454 4.7.0`.
+    Unavailable,
+}
+
+/// An access token to be judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenCheck {
+    /// The token, as in `Authorization: Bearer`.
+    pub token: Zeroizing<String>,
+}
+
+/// What an access token was worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenOutcome {
+    /// It is genuine, meant for us and in force; it stands for this identity.
+    Valid(Identity),
+    /// It is not.
+    Invalid,
+    /// That could not be found out now: `454 4.7.0`.
+    Unavailable,
+}
+
+/// Who somebody is in the words of another authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// A logon name: UPN, `DOMAIN\name`, sAMAccountName.
+    Login(String),
+    /// A mail address; it stands for the account that owns it.
+    Address(String),
+    /// A SID: of an account.
+    Sid(Sid),
+}
+
+/// A message of GSSAPI or SPNEGO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GssMessage {
+    /// SPNEGO around Kerberos, instead of Kerberos alone.
+    pub spnego: bool,
+    /// It begins a new context.
+    pub first: bool,
+    /// The message.
+    pub message: Vec<u8>,
+}
+
+/// What came of a message of GSSAPI or SPNEGO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GssOutcome {
+    /// Send this, and give what the client answers to the same context.
+    Continue(Vec<u8>),
+    /// It is over, the security layer of RFC 4752 §3.1 included (there is none).
+    Done {
+        /// Who it is.
+        identity: Identity,
+        /// Authorization identity; `None`: the account's own mailbox.
+        mailbox: Option<String>,
+    },
+    /// The ticket does not count.
+    Refused,
+    /// That could not be found out now: `454 4.7.0`.
+    Unavailable,
 }
 
 /// A message that was accepted, to be made durable before the client is told so.
@@ -174,6 +331,8 @@ pub struct Submission {
     pub recipients: Vec<Recipient>,
     /// When the end of data came.
     pub received: Time,
+    /// The data of XEXCH50, where the token that was chosen holds Accept Exch50.
+    pub exch50: Option<Vec<u8>>,
     /// Bytes of the message as received, before dot-unstuffing adds or our header edits change anything.
     pub size: u64,
     /// `SMTPUTF8` was given on MAIL FROM (RFC 6531).
@@ -182,8 +341,36 @@ pub struct Submission {
     pub eight_bit: bool,
     /// Where it came from.
     pub origin: Origin,
-    /// "Sent as" or "sent on behalf": commits together with the message. `None` when a sender was only itself.
+    /// "Sent as" or "sent on behalf", or paused: commits together with the message. `None` when a sender was only itself.
     pub audit: Option<DecisionRecord>,
+    /// For whom a service account that pauses sends it: messages of one such pair keep their order.
+    pub pair: Option<Pair>,
+    /// It is to be held until it is released (`authorization.md` §8).
+    pub pause: Option<Box<Pause>>,
+}
+
+/// A service account and a user for whom it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pair {
+    /// The account.
+    pub account: Guid,
+    /// The user.
+    pub user: Guid,
+}
+
+/// What a message that is held waits for, and what is needed to decide about it again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pause {
+    /// Whose mail it waits with.
+    pub pair: Pair,
+    /// It has to wait only because earlier mail of the pair does.
+    pub behind: bool,
+    /// Octets of the header block as received, with its empty line.
+    pub header: u64,
+    /// The way that it came.
+    pub way: Way,
+    /// The version of the directory that was decided on.
+    pub snapshot: u64,
 }
 
 /// One recipient of a message.

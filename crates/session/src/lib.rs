@@ -8,11 +8,15 @@
 //! ```
 
 mod auth;
+mod certificate;
 mod data;
 mod ehlo;
+mod held;
 mod host;
 mod mail;
 mod misc;
+mod permissions;
+mod rates;
 mod rcpt;
 mod refusal;
 mod replies;
@@ -23,7 +27,12 @@ mod starttls;
 mod transaction;
 
 pub use host::{
-    Answer, Host, LogEntry, Origin, Output, PasswordCheck, PasswordOutcome, Peer, Progress, Proven, Recipient,
-    Settings, StoreOutcome, Submission, TlsFacts, Wait,
+    Answer, Claimant, GssMessage, GssOutcome, Host, Identity, KeysOutcome, LogEntry, Mechanisms, Origin, Output,
+    Pair, PasswordCheck, PasswordOutcome, Pause, Peer, PeerCertificate, Progress, Proven, Recipient, Settings, StoreOutcome, Submission, TlsFacts,
+    TokenCheck, TokenOutcome, Wait,
 };
+pub use held::{HeldMessage, Judgement};
+pub use sasl::scram::{MIN_ITERATIONS, ScramKeys};
+pub use rates::MessageRate;
 pub use session::Session;
+pub use stamp::Way;

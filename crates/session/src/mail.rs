@@ -31,9 +31,18 @@ impl Session {
             self.reply(replies::unsupported_parameter(), out);
             return Wait::Nothing;
         }
+        if cx.connector.require_tls && self.tls.is_none() {
+            self.reply(replies::tls_required(), out);
+            return Wait::Nothing;
+        }
         let sender = from.address();
+        if sender.is_some_and(|sender| self.lacks_certificate(cx, sender)) {
+            self.reply(replies::certificate_required(), out);
+            return Wait::Nothing;
+        }
         let marked_anonymous = params.auth == Some(AuthParam::Null);
-        let decided = rights::Transaction::mail_from(cx.snapshot, &self.authority, cx.now, sender, marked_anonymous);
+        let decided =
+            rights::Transaction::mail_from_pausing(cx.snapshot, &self.authority, cx.now, sender, marked_anonymous);
         let rights = match decided {
             Ok(rights) => rights,
             Err(denied) => return self.refuse(cx, &denied, asked_from(sender), out),
@@ -46,6 +55,9 @@ impl Session {
             self.reply(replies::refusal(&Refusal::TooLarge { limit }, None), out);
             return Wait::Nothing;
         }
+        if let Err(wait) = self.within_rates(cx, out) {
+            return wait;
+        }
         self.transaction = Some(Transaction {
             rights,
             sender: sender.cloned(),
@@ -54,6 +66,7 @@ impl Session {
             smtputf8: params.smtputf8,
             eight_bit: params.body == Some(BodyType::EightBitMime),
             body_begun: false,
+            exch50: None,
         });
         self.reply(replies::sender_ok(), out);
         Wait::Nothing

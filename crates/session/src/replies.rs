@@ -75,13 +75,17 @@ replies! {
     utf8_recipient 553 (5, 6, 7), "SMTPUTF8 is needed for this address";
     no_postmaster 550 (5, 1, 1), "There is no default domain for postmaster";
     too_many_recipients 452 (4, 5, 3), "Too many recipients";
+    too_many_messages 450 (4, 7, 1), "Too many messages in a minute; try again later";
     no_valid_recipients 554 (5, 5, 1), "No valid recipients";
     loop_detected 554 (5, 4, 6), "Hop count exceeded - possible mail loop";
     nul_in_data 550 (5, 6, 0), "the message has a NUL character";
     store_full 452 (4, 3, 1), "Insufficient system storage";
+    pause_full 452 (4, 2, 2), "As many messages as may wait for a right of this account do; try again later";
     store_failed 451 (4, 3, 0), "The message could not be stored; try again later";
 
     ready_for_tls 220 (2, 0, 0), "SMTP server ready";
+    tls_required 530 (5, 7, 0), "Must issue a STARTTLS command first";
+    certificate_required 454 (4, 7, 5), "Certificate validation failure";
     tls_unavailable 454 (4, 7, 0), "TLS is not available at present";
     authenticated 235 (2, 7, 0), "Authentication successful";
     authentication_failed 535 (5, 7, 3), "Authentication unsuccessful";

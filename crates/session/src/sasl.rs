@@ -1,27 +1,70 @@
-//! The server's side of SASL PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login), up to the credentials.
+//! The server's side of SASL: which mechanisms there are, and the exchange of each up to what a host can judge.
+//!
+//! PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login) end in a password, SCRAM ([`scram`]) in a proof, OAUTHBEARER and
+//! XOAUTH2 ([`bearer`]) in a token, GSSAPI (RFC 4752) and GSS-SPNEGO in messages that only the host understands.
 
+pub(crate) mod bearer;
+pub(crate) mod scram;
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-/// The mechanisms that carry a password, which only a password check can judge.
+use bearer::{Bearer, Dialect};
+use scram::{ClientFirst, ServerFirst};
+
+/// A SASL mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mechanism {
+    /// Kerberos (RFC 4752).
+    Gssapi,
+    /// Kerberos inside SPNEGO (RFC 4178), as Windows clients have it.
+    GssSpnego,
+    /// RFC 7677, bound to the TLS connection.
+    ScramPlus,
+    /// RFC 7677.
+    Scram,
     /// RFC 4616.
     Plain,
     /// Two questions, two answers; no standard, much used.
     Login,
+    /// RFC 7628.
+    OauthBearer,
+    /// Its forerunner.
+    Xoauth2,
 }
 
 impl Mechanism {
+    /// All, in the order in which they are offered.
+    pub(crate) const ALL: [Mechanism; 8] = [
+        Mechanism::Gssapi,
+        Mechanism::GssSpnego,
+        Mechanism::ScramPlus,
+        Mechanism::Scram,
+        Mechanism::Plain,
+        Mechanism::Login,
+        Mechanism::OauthBearer,
+        Mechanism::Xoauth2,
+    ];
+
     /// Finds a mechanism by its name, in any case.
     pub(crate) fn parse(name: &str) -> Option<Mechanism> {
-        [Mechanism::Plain, Mechanism::Login].into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+        Mechanism::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
     }
 
     /// The name as it is offered in the reply to EHLO.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Mechanism::Gssapi => "GSSAPI",
+            Mechanism::GssSpnego => "GSS-SPNEGO",
+            Mechanism::ScramPlus => "SCRAM-SHA-256-PLUS",
+            Mechanism::Scram => "SCRAM-SHA-256",
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::OauthBearer => "OAUTHBEARER",
+            Mechanism::Xoauth2 => "XOAUTH2",
         }
     }
 }
@@ -46,15 +89,39 @@ pub(crate) enum Exchange {
     LoginName,
     /// The password of LOGIN, after this name.
     LoginPassword(String),
+    /// The first message of SCRAM, with channel binding or without.
+    ScramFirst { plus: bool },
+    /// The proof of SCRAM.
+    ScramProof(Box<ServerFirst>),
+    /// The empty answer to our own proof.
+    ScramDone,
+    /// The message with the token.
+    Bearer(Dialect),
+    /// The dummy answer to the news that the token does not count (RFC 7628 §3.2.3).
+    BearerRefused,
+    /// A message of GSSAPI or SPNEGO.
+    Gss(Mechanism),
 }
 
 /// What a response led to.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Ask on: the text of the 334 reply, base64 already.
-    Challenge(Exchange, &'static str),
+    Challenge(Exchange, Cow<'static, str>),
     /// All is said.
     Complete(Credentials),
+    /// The keys of this account are needed.
+    ScramKeys { first: ClientFirst, plus: bool },
+    /// A proof of SCRAM, to be judged by the exchange that it answers.
+    ScramProof(Box<ServerFirst>, Zeroizing<Vec<u8>>),
+    /// The client has taken our proof.
+    ScramDone,
+    /// A token, to be judged.
+    Bearer(Dialect, Bearer),
+    /// The client knows that its token does not count.
+    BearerRefused,
+    /// A message for the host.
+    Gss { mechanism: Mechanism, first: bool, message: Vec<u8> },
     /// What was said is nothing that the mechanism allows; fails as wrong credentials do.
     Incoherent,
 }
@@ -69,9 +136,19 @@ impl Exchange {
         let (exchange, question) = match mechanism {
             Mechanism::Plain => (Exchange::Plain, ""),
             Mechanism::Login => (Exchange::LoginName, USERNAME),
+            Mechanism::Scram => (Exchange::ScramFirst { plus: false }, ""),
+            Mechanism::ScramPlus => (Exchange::ScramFirst { plus: true }, ""),
+            Mechanism::OauthBearer => (Exchange::Bearer(Dialect::OauthBearer), ""),
+            Mechanism::Xoauth2 => (Exchange::Bearer(Dialect::Xoauth2), ""),
+            Mechanism::Gssapi | Mechanism::GssSpnego => {
+                return match initial {
+                    Some(message) => Step::Gss { mechanism, first: true, message: message.to_vec() },
+                    None => Step::Challenge(Exchange::Gss(mechanism), Cow::Borrowed("")),
+                };
+            }
         };
         match initial {
-            None => Step::Challenge(exchange, question),
+            None => Step::Challenge(exchange, Cow::Borrowed(question)),
             Some(response) => exchange.respond(response, separator),
         }
     }
@@ -81,11 +158,27 @@ impl Exchange {
         match self {
             Exchange::Plain => plain(&response).map_or(Step::Incoherent, Step::Complete),
             Exchange::LoginName => match text(&response) {
-                Some(name) => Step::Challenge(Exchange::LoginPassword(name), PASSWORD),
+                Some(name) => Step::Challenge(Exchange::LoginPassword(name), Cow::Borrowed(PASSWORD)),
                 None => Step::Incoherent,
             },
             Exchange::LoginPassword(name) => login(&name, response, separator).map_or(Step::Incoherent, Step::Complete),
+            Exchange::ScramFirst { plus } => {
+                ClientFirst::parse(&response).map_or(Step::Incoherent, |first| Step::ScramKeys { first, plus })
+            }
+            Exchange::ScramProof(server) => Step::ScramProof(server, response),
+            Exchange::ScramDone if response.is_empty() => Step::ScramDone,
+            Exchange::ScramDone => Step::Incoherent,
+            Exchange::Bearer(dialect) => {
+                dialect.parse(&response).map_or(Step::Incoherent, |bearer| Step::Bearer(dialect, bearer))
+            }
+            Exchange::BearerRefused => Step::BearerRefused,
+            Exchange::Gss(mechanism) => Step::Gss { mechanism, first: false, message: response.to_vec() },
         }
+    }
+
+    /// A challenge with this text or these octets.
+    pub(crate) fn challenge(self, content: impl AsRef<[u8]>) -> Step {
+        Step::Challenge(self, Cow::Owned(STANDARD.encode(content)))
     }
 }
 
@@ -143,7 +236,9 @@ mod tests {
 
     fn login_of(name: &str) -> Step {
         match Exchange::begin(Mechanism::Login, Some(name.as_bytes().to_vec().into()), '*') {
-            Step::Challenge(exchange, PASSWORD) => exchange.respond(b"secret".to_vec().into(), '*'),
+            Step::Challenge(exchange, question) if question == PASSWORD => {
+                exchange.respond(b"secret".to_vec().into(), '*')
+            }
             other => other,
         }
     }
@@ -156,7 +251,8 @@ mod tests {
 
     #[test]
     fn plain_without_an_initial_response_is_asked_with_an_empty_challenge() {
-        assert!(matches!(Exchange::begin(Mechanism::Plain, None, '*'), Step::Challenge(Exchange::Plain, "")));
+        let step = Exchange::begin(Mechanism::Plain, None, '*');
+        assert!(matches!(step, Step::Challenge(Exchange::Plain, question) if question.is_empty()));
     }
 
     #[test]
@@ -171,7 +267,7 @@ mod tests {
     fn login_asks_for_a_name_and_then_for_a_password() {
         assert!(matches!(
             Exchange::begin(Mechanism::Login, None, '*'),
-            Step::Challenge(Exchange::LoginName, "VXNlcm5hbWU6")
+            Step::Challenge(Exchange::LoginName, question) if question == "VXNlcm5hbWU6"
         ));
         assert_eq!(complete(login_of("bob")), ("bob".into(), None, b"secret".to_vec()));
     }

@@ -7,11 +7,12 @@ use directory::{Config, ObjectId, ReceiveConnector, Snapshot, Time};
 use rights::{Authority, Refusal};
 use smtp::{AuthResponse, Command, Line, LineReader, PeerError, Reply};
 
-use crate::auth::PendingLogon;
+use crate::auth::{PendingLogon, Question};
 use crate::data::Reception;
 use crate::ehlo::Greeted;
-use crate::host::{Answer, Host, LogEntry, Output, Peer, Progress, Settings, Submission, TlsFacts, Wait};
+use crate::host::{Answer, Claimant, Host, LogEntry, Output, Peer, Progress, Settings, Submission, TlsFacts, Wait};
 use crate::misc::Blob;
+use crate::rates::MessageRate;
 use crate::replies;
 use crate::sasl::Exchange;
 use crate::transaction::Transaction;
@@ -32,8 +33,14 @@ pub struct Session {
     pub(crate) errors: u32,
     /// AUTH commands that failed.
     pub(crate) failed_logons: u32,
+    /// Messages that came in the last minute.
+    pub(crate) rate: MessageRate,
+    /// Whose keys were asked for, while a SCRAM exchange goes on.
+    pub(crate) pending: Option<Claimant>,
+    /// A logon that was proven by SCRAM, while the client hears of our own proof.
+    pub(crate) proven: Option<PendingLogon>,
     /// The version of the snapshot that [`Session::standing`] last looked at.
-    version: Option<u64>,
+    pub(crate) version: Option<u64>,
     began: Time,
     /// How many of the next lines may be credentials that nobody asked for; they are not logged.
     credentials_may_follow: u8,
@@ -60,8 +67,10 @@ pub(crate) enum Phase {
     Blob(Blob),
     /// [`Wait::Tls`].
     Handshake,
-    /// [`Wait::Password`].
+    /// [`Wait::Password`] or [`Wait::Judged`].
     Password(PendingLogon),
+    /// [`Wait::ScramKeys`], [`Wait::Token`] or [`Wait::Gss`].
+    Question(Question),
     /// [`Wait::Store`], for this queue id.
     Storing(String),
     /// [`Wait::Until`], then this reply.
@@ -104,6 +113,9 @@ impl Session {
             lines: LineReader::new(),
             errors: 0,
             failed_logons: 0,
+            rate: MessageRate::default(),
+            pending: None,
+            proven: None,
             version: None,
             began: host.now(),
             credentials_may_follow: 0,
@@ -122,6 +134,7 @@ impl Session {
         }
         self.within(host, out, |session, cx, out| {
             session.phase = Phase::Command;
+            session.log_permissions(cx, out);
             session.reply(replies::greeting(&session.settings, cx.connector), out);
             Wait::Nothing
         })
@@ -138,7 +151,7 @@ impl Session {
                 Phase::Blob(_) => self.take_blob(host, rest, out),
                 Phase::Closed => (rest.len(), Wait::Close),
                 // The host owes an answer; it should not give input before.
-                Phase::Handshake | Phase::Password(_) | Phase::Storing(_) | Phase::Held(_) => break,
+                Phase::Handshake | Phase::Password(_) | Phase::Question(_) | Phase::Storing(_) | Phase::Held(_) => break,
             };
             consumed += taken;
             if wait != Wait::Nothing {
@@ -157,6 +170,17 @@ impl Session {
             }
             (Phase::Password(pending), Answer::Password(outcome)) => {
                 self.within(host, out, |session, cx, out| session.password_checked(cx, pending, outcome, out))
+            }
+            (Phase::Question(Question::Keys(first)), Answer::ScramKeys(outcome)) => {
+                self.within(host, out, |session, cx, out| session.keys_found(cx, first, outcome, out))
+            }
+            (Phase::Question(Question::Token(dialect, mailbox)), Answer::Token(outcome)) => {
+                self.within(host, out, |session, cx, out| {
+                    session.token_judged(cx, dialect, mailbox.as_deref(), outcome, out)
+                })
+            }
+            (Phase::Question(Question::Gss(mechanism)), Answer::Gss(outcome)) => {
+                self.within(host, out, |session, cx, out| session.gss_answered(cx, mechanism, outcome, out))
             }
             (Phase::Storing(queue_id), Answer::Stored(outcome)) => {
                 // The connector or the account may be gone by now; the client is told the truth about its message first.
@@ -251,7 +275,9 @@ impl Session {
             _ => return Err(Refusal::ConnectorEnded),
         };
         if self.version != Some(snapshot.version()) {
-            self.authority.host = self.authority.host_by_address(snapshot, self.peer.remote.ip());
+            self.authority.host = self
+                .host_by_certificate(snapshot, settings)
+                .or_else(|| self.authority.host_by_address(snapshot, self.peer.remote.ip()));
             self.authority.check(snapshot)?;
             self.version = Some(snapshot.version());
         }
@@ -288,7 +314,7 @@ impl Session {
                 cx.connector.command_timeout_ms
             }
             // Here the host is waited for, not the client.
-            Phase::Password(_) | Phase::Storing(_) | Phase::Held(_) | Phase::Closed => {
+            Phase::Password(_) | Phase::Question(_) | Phase::Storing(_) | Phase::Held(_) | Phase::Closed => {
                 self.deadline = None;
                 return;
             }

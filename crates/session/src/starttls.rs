@@ -30,6 +30,8 @@ impl Session {
         self.greeted = None;
         self.authority = Authority::new(self.authority.connector, self.authority.host.clone());
         self.tls = Some(facts);
+        // What the certificate proves counts from the next command on.
+        self.version = None;
         Wait::Nothing
     }
 }

@@ -17,7 +17,8 @@ use directory::{ObjectId, Snapshot, Time};
 use proptest::prelude::*;
 use rights::DecisionRecord;
 use session::{
-    Answer, Host, LogEntry, Output, PasswordOutcome, Peer, Session, Settings, StoreOutcome, Submission, TlsFacts, Wait,
+    Answer, GssOutcome, Host, KeysOutcome, LogEntry, Mechanisms, Output, PasswordOutcome, Peer, ScramKeys, Session,
+    Settings, StoreOutcome, Submission, TlsFacts, TokenOutcome, Wait,
 };
 
 use organization::Organization;
@@ -121,7 +122,7 @@ impl Client {
             ids: Cell::new(0),
             store: Cell::new(StoreOutcome::Stored),
         };
-        let settings = Settings { hostname: "mail.example.com".to_owned(), tls_available: true };
+        let settings = Settings { hostname: "mail.example.com".to_owned(), tls_available: true, mechanisms: Mechanisms { scram: true, bearer: true, kerberos: true } };
         let peer = Peer { remote: ([192, 0, 2, 1], 49152).into(), local: ([192, 0, 2, 25], 25).into(), tls: None };
         let mut session = Session::new(WORLD.connector, peer, Arc::new(settings), &host);
         let mut heard = Heard::default();
@@ -155,10 +156,21 @@ impl Client {
             Wait::Tls => Answer::TlsEstablished(TlsFacts::default()),
             Wait::Until(_) => Answer::Resume,
             Wait::Password(check) => {
-                let expected = check.account.and_then(|(account, _)| WORLD.passwords.password_of(account));
+                let expected = check.claimant.account.and_then(|(account, _)| WORLD.passwords.password_of(account));
                 let correct = expected.is_some_and(|expected| expected.as_bytes() == check.password.as_slice());
                 Answer::Password(if correct { PasswordOutcome::Correct } else { PasswordOutcome::Wrong })
             }
+            Wait::ScramKeys(_) => {
+                let keys = ScramKeys::from_salted_password(&[1; 32], vec![1; 16], 4096);
+                Answer::ScramKeys(KeysOutcome::Keys { keys, nonce: "nonce".to_owned() })
+            }
+            Wait::Judged { right, .. } => {
+                assert!(!right, "nobody knows these keys");
+                Answer::Password(PasswordOutcome::Wrong)
+            }
+            Wait::Token(_) => Answer::Token(TokenOutcome::Invalid),
+            Wait::Gss(message) if message.first => Answer::Gss(GssOutcome::Continue(b"more".to_vec())),
+            Wait::Gss(_) => Answer::Gss(GssOutcome::Refused),
             Wait::Store(submission) => {
                 let body = self.heard.body.take().expect("a message to be stored has a text");
                 if self.host.store.get() == StoreOutcome::Stored {
@@ -218,6 +230,15 @@ fn step() -> impl Strategy<Value = Step> {
         "AUTH LOGIN",
         "*",
         "Ym9i",
+        "AUTH SCRAM-SHA-256",
+        "AUTH SCRAM-SHA-256 biwsbj1ib2Iscj1meWtv",
+        "biwsbj1ib2Iscj1meWtv",
+        "Yz1iaXdzLHI9ZnlrbyxwPXg=",
+        "AUTH XOAUTH2 dXNlcj1ib2IBYXV0aD1CZWFyZXIgeAEB",
+        "AUTH OAUTHBEARER bixhPWJvYiwBYXV0aD1CZWFyZXIgeAEB",
+        "AQ==",
+        "AUTH GSSAPI YQ==",
+        "",
         "Ym9iLWRlbW8=",
         "XEXCH50 3 2",
         "BDAT 5 LAST",
@@ -374,8 +395,10 @@ proptest! {
         let mut client = Client::connect();
         client.send(&input);
         for answer in answers {
-            let answer = match answer % 4 {
+            let answer = match answer % 6 {
                 0 => Answer::Resume,
+                4 => Answer::Token(TokenOutcome::Invalid),
+                5 => Answer::Gss(GssOutcome::Refused),
                 1 => Answer::Stored(StoreOutcome::Stored),
                 2 => Answer::Password(PasswordOutcome::Correct),
                 _ => Answer::TlsEstablished(TlsFacts::default()),

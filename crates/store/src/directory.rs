@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::database::{Database, Kind};
 use crate::encoding::{Hash, Reader, Writer, is_link};
-use crate::{StoreError, fail_point};
+use crate::{AppPassword, StoreError, fail_point};
 
 /// More changes than this get more memory for the time of the commit, and a rollback journal: the log would write every
 /// page twice. Where a test kills the process, what happens rarely in life happens often.
@@ -57,7 +57,17 @@ const KIND: Kind = Kind {
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX change_guid ON change (guid, version);
         CREATE TABLE credential (guid BLOB PRIMARY KEY, phc TEXT NOT NULL) STRICT, WITHOUT ROWID;
-        CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"],
+        CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+        // SCRAM keys of the same password, and passwords for one program or device.
+        "ALTER TABLE credential ADD COLUMN scram TEXT;
+        CREATE TABLE app_password (
+            guid BLOB NOT NULL,
+            name TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            created INTEGER NOT NULL,
+            last_used INTEGER,
+            PRIMARY KEY (guid, name)
+        ) STRICT, WITHOUT ROWID;"],
 };
 
 /// Which changes [`DirectoryStore::history`] gives, newest first.
@@ -403,23 +413,97 @@ impl DirectoryStore {
         change.ok_or_else(|| self.database.damaged(format!("a change of version {version} cannot be read")))
     }
 
-    /// Sets the password hash of an account, an argon2 PHC string. Not part of the history.
+    /// Sets the password hash of an account, an argon2 PHC string, and forgets SCRAM keys of an earlier password. Not part
+    /// of the history.
     ///
     /// # Errors
     /// [`StoreError::Full`]; [`StoreError::Database`].
     pub fn set_credential(&mut self, account: &Guid, phc: &str) -> Result<(), StoreError> {
-        let set = "INSERT INTO credential (guid, phc) VALUES (?1, ?2) ON CONFLICT (guid) DO UPDATE SET phc = ?2";
+        self.set_password(account, phc, None)
+    }
+
+    /// Sets the password hash of an account together with the SCRAM keys of the same password, as text.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]; [`StoreError::Database`].
+    pub fn set_password(&mut self, account: &Guid, phc: &str, scram: Option<&str>) -> Result<(), StoreError> {
+        let set = "INSERT INTO credential (guid, phc, scram) VALUES (?1, ?2, ?3)
+            ON CONFLICT (guid) DO UPDATE SET phc = ?2, scram = ?3";
         fail_point("credential.before");
-        self.execute(set, params![account.0, phc])?;
+        self.execute(set, params![account.0, phc, scram])?;
         fail_point("credential.after");
         Ok(())
     }
 
-    /// Removes the password hash of an account; whether there was one.
+    /// The SCRAM keys of an account, as text.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn scram_keys(&self, account: &Guid) -> Result<Option<String>, StoreError> {
+        let found = (self.database.connection)
+            .query_row("SELECT scram FROM credential WHERE guid = ?1", params![account.0], |row| row.get(0))
+            .optional();
+        found.map(Option::flatten).map_err(|error| self.database.fault(error))
+    }
+
+    /// Keeps a new app password; false where the account has one of that name already.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]; [`StoreError::Database`].
+    pub fn add_app_password(&mut self, account: &Guid, password: &AppPassword) -> Result<bool, StoreError> {
+        let add = "INSERT INTO app_password (guid, name, digest, created, last_used) VALUES (?1, ?2, ?3, ?4, ?5)
+            ON CONFLICT DO NOTHING";
+        let last_used = password.last_used.map(|time| time.0);
+        let values = params![account.0, password.name, password.digest, password.created.0, last_used];
+        self.execute(add, values).map(|added| added > 0)
+    }
+
+    /// The app passwords of an account, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn app_passwords(&self, account: &Guid) -> Result<Vec<AppPassword>, StoreError> {
+        let read = (|| {
+            let mut select = self.database.connection.prepare_cached(
+                "SELECT name, digest, created, last_used FROM app_password WHERE guid = ?1 ORDER BY name",
+            )?;
+            let rows = select.query_map(params![account.0], |row| {
+                Ok(AppPassword {
+                    name: row.get(0)?,
+                    digest: row.get(1)?,
+                    created: Time(row.get(2)?),
+                    last_used: row.get::<_, Option<i64>>(3)?.map(Time),
+                })
+            })?;
+            rows.collect::<rusqlite::Result<_>>()
+        })();
+        read.map_err(|error| self.database.fault(error))
+    }
+
+    /// Notes when an app password was used.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]; [`StoreError::Database`].
+    pub fn app_password_used(&mut self, account: &Guid, name: &str, time: Time) -> Result<(), StoreError> {
+        let set = "UPDATE app_password SET last_used = ?3 WHERE guid = ?1 AND name = ?2";
+        self.execute(set, params![account.0, name, time.0]).map(|_| ())
+    }
+
+    /// Removes an app password; whether there was one of that name.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn remove_app_password(&mut self, account: &Guid, name: &str) -> Result<bool, StoreError> {
+        let remove = "DELETE FROM app_password WHERE guid = ?1 AND name = ?2";
+        self.execute(remove, params![account.0, name]).map(|removed| removed > 0)
+    }
+
+    /// Removes all passwords of an account; whether it had one of its own.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub fn remove_credential(&mut self, account: &Guid) -> Result<bool, StoreError> {
+        self.execute("DELETE FROM app_password WHERE guid = ?1", params![account.0])?;
         self.execute("DELETE FROM credential WHERE guid = ?1", params![account.0]).map(|removed| removed > 0)
     }
 
@@ -542,6 +626,7 @@ impl Commit<'_> {
                 let id = self.id(&record.guid)?;
                 self.run("DELETE FROM link WHERE object = ?1", [id])?;
                 self.run("DELETE FROM credential WHERE guid = ?1", [record.guid.0])?;
+                self.run("DELETE FROM app_password WHERE guid = ?1", [record.guid.0])?;
                 self.run("DELETE FROM object WHERE id = ?1", [id]).map(|_| ())
             }
             ObjectChange::Moved { guid, after: (parent, rdn), .. } => {

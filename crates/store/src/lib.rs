@@ -8,9 +8,11 @@ mod directory;
 mod encoding;
 mod error;
 mod failpoint;
+mod secret;
 
 pub use audit::{AuditEntry, AuditFilter, AuditStore, Retention};
 pub use backup::{Backup, Part, copy};
 pub use directory::{DirectoryStore, HistoryEntry, HistoryFilter};
 pub use error::StoreError;
 pub use failpoint::{FAIL_POINTS, fail_point};
+pub use secret::AppPassword;

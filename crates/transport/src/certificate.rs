@@ -2,10 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
+use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{self, PemObject};
@@ -95,6 +97,77 @@ pub fn load_or_generate(
     Ok((load(chain, key)?, true))
 }
 
+/// A certificate that may be exchanged while it is in use.
+#[derive(Debug)]
+pub struct LiveCertificate {
+    current: ArcSwap<CertifiedKey>,
+    files: Option<(PathBuf, PathBuf)>,
+    /// What the files looked like when they were read last, with or without success.
+    seen: Mutex<Option<[Stamp; 2]>>,
+}
+
+/// Which state of a file: device, inode, length, time of its content and of its inode in nanoseconds.
+type Stamp = (u64, u64, u64, i128, i128);
+
+impl LiveCertificate {
+    /// A certificate that stays what it is.
+    pub fn fixed(certificate: Arc<CertifiedKey>) -> LiveCertificate {
+        LiveCertificate { current: ArcSwap::new(certificate), files: None, seen: Mutex::new(None) }
+    }
+
+    /// A certificate that was read from these files a moment ago, and follows them from now on.
+    pub fn of_files(certificate: Arc<CertifiedKey>, chain: &Path, key: &Path) -> LiveCertificate {
+        let files = Some((chain.to_owned(), key.to_owned()));
+        let seen = Mutex::new(stamps(chain, key).ok());
+        LiveCertificate { current: ArcSwap::new(certificate), files, seen }
+    }
+
+    /// The certificate now.
+    pub fn current(&self) -> Arc<CertifiedKey> {
+        self.current.load_full()
+    }
+
+    /// Reads the files again, if they changed since they were read last or if `always`, and takes what is in them; whether
+    /// it did. A pair that cannot be used is an error and changes nothing, and is not tried again before it changes.
+    pub fn reload(&self, always: bool) -> Result<bool, CertificateError> {
+        let Some((chain, key)) = &self.files else { return Ok(false) };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked at before they are read: what changes in between is read the next time.
+        let now = stamps(chain, key).ok();
+        if !always && now == *seen {
+            return Ok(false);
+        }
+        *seen = now;
+        let read = load(chain, key)?;
+        if read.cert == self.current().cert {
+            return Ok(false);
+        }
+        self.current.store(read);
+        Ok(true)
+    }
+}
+
+fn stamps(chain: &Path, key: &Path) -> io::Result<[Stamp; 2]> {
+    let stamp = |path: &Path| -> io::Result<Stamp> {
+        let of = std::fs::metadata(path)?;
+        let time = |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+        Ok((of.dev(), of.ino(), of.len(), time(of.mtime(), of.mtime_nsec()), time(of.ctime(), of.ctime_nsec())))
+    };
+    Ok([stamp(chain)?, stamp(key)?])
+}
+
+/// Certificates of authorities from a PEM file.
+pub fn roots(path: &Path) -> Result<RootCertStore, CertificateError> {
+    let certificates: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| read_error(path, error))?;
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    if added == 0 {
+        return Err(CertificateError::Pem { path: path.into(), reason: "there is no certificate in this file".into() });
+    }
+    Ok(roots)
+}
+
 /// The one cryptography provider of the process.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     if let Some(provider) = CryptoProvider::get_default() {
@@ -161,6 +234,31 @@ mod tests {
         assert!(error.contains("server.pem") && error.contains("no certificate"), "{error}");
         let error = load(&folder.path().join("absent.pem"), &key).unwrap_err().to_string();
         assert!(error.contains("absent.pem"), "{error}");
+    }
+
+    #[test]
+    fn a_new_pair_of_files_is_taken_and_a_bad_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (chain, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));
+        let (first, _) = load_or_generate(&chain, &key, &["localhost".to_owned()]).unwrap();
+        let live = LiveCertificate::of_files(Arc::clone(&first), &chain, &key);
+        assert!(!live.reload(false).unwrap(), "nothing changed");
+
+        // Half of a new pair, as it is between two writes.
+        let other = generate(&["localhost".to_owned()]).unwrap();
+        std::fs::write(&chain, &other.certificate).unwrap();
+        assert!(matches!(live.reload(false), Err(CertificateError::Key(_))));
+        assert_eq!(live.current().cert, first.cert);
+        assert!(!live.reload(false).unwrap(), "the same bad pair is not complained of again");
+
+        std::fs::write(&key, other.key.as_bytes()).unwrap();
+        assert!(live.reload(false).unwrap());
+        assert_ne!(live.current().cert, first.cert);
+
+        std::fs::remove_file(&key).unwrap();
+        let kept = live.current();
+        assert!(live.reload(true).is_err());
+        assert_eq!(live.current().cert, kept.cert);
     }
 
     #[test]

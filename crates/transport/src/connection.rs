@@ -6,32 +6,34 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use acl::Guid;
 use directory::{Snapshot, Time};
 use queue::{BodyWriter, QueueError};
+use rights::pause::Policy;
 use rights::{DecisionRecord, VerdictKind};
 use rustls::ServerConfig;
 use session::{
-    Answer, Host, LogEntry, Output, PasswordCheck, PasswordOutcome, Peer, Session, Settings, StoreOutcome, Submission,
-    TlsFacts, Wait,
+    Answer, Host, LogEntry, Output, Pair, Peer, Session, Settings, StoreOutcome, Submission, TlsFacts, Wait,
 };
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use ulid::Ulid;
 
 use crate::accept::Intake;
-use crate::credentials::Check;
 use crate::listener::Connector;
+use crate::oauth::Tokens;
+use crate::protocol_log::{ProtocolLog, SessionLog};
 use crate::server::Stop;
 use crate::shared::{Shared, now};
 
@@ -59,13 +61,21 @@ pub(crate) struct Ground {
     pub(crate) shared: Arc<Shared>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) intake: Intake,
+    /// Who judges access tokens, where somebody's are believed.
+    pub(crate) tokens: Option<Tokens>,
+    pub(crate) protocol_log: Option<Arc<ProtocolLog>>,
 }
+
+mod logon;
 
 /// One connection.
 pub(crate) struct Connection {
     ground: Rc<Ground>,
     connector: Rc<Connector>,
     peer: SocketAddr,
+    local: SocketAddr,
+    /// TLS comes before the greeting (RFC 8314 §3.3).
+    begins_with_tls: bool,
     socket: Socket,
     session: Session,
     out: Out,
@@ -107,13 +117,20 @@ impl Connection {
     ) -> Connection {
         let peer = Peer { remote, local, tls: None };
         let host = Ambient(&ground.shared);
+        let begins_with_tls = begins_with_tls(&host.snapshot(), &connector);
         let session = Session::new(connector.id, peer, Arc::clone(&ground.settings), &host);
         let stop = connector.stop.subscribe();
-        let out = Out { shared: Arc::clone(&ground.shared), replies: Vec::new(), body: Body::None };
+        let log = ground.protocol_log.as_ref().map(|log| {
+            let server = ground.settings.hostname.split('.').next().unwrap_or_default().to_ascii_uppercase();
+            log.session(&format!("{server}\\{}", connector.name), local, remote)
+        });
+        let out = Out { shared: Arc::clone(&ground.shared), replies: Vec::new(), body: Body::None, log };
         Connection {
             ground,
             connector,
             peer: remote,
+            local,
+            begins_with_tls,
             socket: Socket::Plain(stream),
             session,
             out,
@@ -124,15 +141,30 @@ impl Connection {
         }
     }
 
+    /// A session of this connection that has said nothing yet.
+    fn session_with(&self, tls: Option<TlsFacts>) -> Session {
+        let peer = Peer { remote: self.peer, local: self.local, tls };
+        let settings = Arc::clone(&self.ground.settings);
+        Session::new(self.connector.id, peer, settings, &Ambient(&self.ground.shared))
+    }
+
     /// Serves the connection to its end.
     pub(crate) async fn run(mut self) {
+        self.out.event('+', "", "");
+        self.ground.shared.figures().sessions.bump();
         if self.serve().await.is_err() {
             self.session.peer_closed(&mut self.out);
         }
+        self.ground.shared.figures().sessions_ended.bump();
+        self.out.event('-', "", "");
         tracing::debug!(client = %self.peer, "closed");
     }
 
     async fn serve(&mut self) -> Result<(), Broken> {
+        if self.begins_with_tls {
+            let facts = Box::pin(self.secure()).await?;
+            self.session = self.session_with(Some(facts));
+        }
         let mut wait = self.start();
         loop {
             wait = match wait {
@@ -146,6 +178,26 @@ impl Connection {
                     self.flush().await?;
                     let outcome = Box::pin(self.check_password(check)).await;
                     self.answer(Answer::Password(outcome))
+                }
+                Wait::ScramKeys(claimant) => {
+                    self.flush().await?;
+                    let outcome = Box::pin(self.scram_keys(claimant)).await;
+                    self.answer(Answer::ScramKeys(outcome))
+                }
+                Wait::Judged { claimant, right } => {
+                    self.flush().await?;
+                    let outcome = Box::pin(self.count(claimant, right)).await;
+                    self.answer(Answer::Password(outcome))
+                }
+                Wait::Token(check) => {
+                    self.flush().await?;
+                    let outcome = Box::pin(self.check_token(check)).await;
+                    self.answer(Answer::Token(outcome))
+                }
+                Wait::Gss(message) => {
+                    self.flush().await?;
+                    let outcome = Box::pin(self.gss(message)).await;
+                    self.answer(Answer::Gss(outcome))
                 }
                 Wait::Store(submission) => {
                     let outcome = Box::pin(self.store(submission)).await;
@@ -304,21 +356,39 @@ impl Connection {
             return Ok(Wait::Close);
         }
         self.flush().await?;
-        let Some(config) = self.connector.tls() else {
-            tracing::error!(connector = self.connector.name, "STARTTLS was offered without a certificate");
+        let facts = self.secure().await?;
+        Ok(self.answer(Answer::TlsEstablished(facts)))
+    }
+
+    /// The server's part of a TLS handshake.
+    async fn secure(&mut self) -> Result<TlsFacts, Broken> {
+        let Some(tls) = self.connector.tls(self.asks_for_certificate()) else {
+            tracing::error!(connector = self.connector.name, "TLS was offered without a certificate");
             return Err(Broken);
         };
         let Socket::Plain(stream) = std::mem::replace(&mut self.socket, Socket::Gone) else { return Err(Broken) };
-        match self.handshake(stream, config).await {
+        match self.handshake(stream, Arc::clone(&tls.config)).await {
             Ok(stream) => {
-                let facts = facts(&stream);
+                let facts = tls.facts(stream.get_ref().1);
+                let negotiated = format!("{} {}", facts.version, facts.cipher);
+                self.out.event('*', &negotiated, "TLS negotiation succeeded");
                 self.socket = Socket::Tls(Box::new(stream));
-                Ok(self.answer(Answer::TlsEstablished(facts)))
+                Ok(facts)
             }
             Err(error) => {
-                tracing::info!(client = %self.peer, %error, "the TLS handshake failed");
+                tracing::info!(client = %self.peer, connector = self.connector.name, %error, "the TLS handshake failed");
                 Err(Broken)
             }
+        }
+    }
+
+    /// Only where a certificate can prove something: some mail clients ask their user about it.
+    fn asks_for_certificate(&self) -> bool {
+        let snapshot = self.ground.shared.snapshot();
+        let settings = snapshot.object(self.connector.id).and_then(|object| object.config());
+        match settings {
+            Some(directory::Config::ReceiveConnector(settings)) => settings.domain_secure || settings.auth.exchange_server,
+            _ => false,
         }
     }
 
@@ -329,32 +399,6 @@ impl Connection {
             result = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)) => {
                 result.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             }
-        }
-    }
-
-    async fn check_password(&self, check: PasswordCheck) -> PasswordOutcome {
-        let snapshot = self.ground.shared.snapshot();
-        let credentials = self.ground.shared.credentials();
-        // An account that was disabled since is as good as none; what is remembered of it must not come back.
-        let account = check.account.map(|(_, guid)| guid).filter(|guid| {
-            let enabled =
-                snapshot.by_guid(guid).and_then(|id| snapshot.object(id)).is_some_and(|object| object.enabled());
-            if !enabled {
-                credentials.forget(guid);
-            }
-            enabled
-        });
-        match credentials.check(account, check.password, self.peer.ip()).await {
-            Check::Correct => PasswordOutcome::Correct,
-            Check::Wrong { delay } => {
-                let mut stop = self.stop.clone();
-                tokio::select! {
-                    () = beyond(&mut stop, Stop::No) => {}
-                    () = sleep(delay) => {}
-                }
-                PasswordOutcome::Wrong
-            }
-            Check::Unavailable => PasswordOutcome::Unavailable,
         }
     }
 
@@ -376,16 +420,39 @@ impl Connection {
                 return StoreOutcome::Failed;
             }
         };
+        let seat = match &submission.pause {
+            None => None,
+            Some(pause) => {
+                let snapshot = shared.snapshot();
+                let account = snapshot.by_guid(&pause.pair.account);
+                let policy = account.and_then(|account| Policy::of(&snapshot, account));
+                let seat = shared.pauses().reserve(pause.pair, body.len(), envelope.received, policy.as_ref());
+                let Some(seat) = seat else {
+                    tracing::warn!(client = %self.peer, "as much mail of the service account is paused as may be");
+                    return StoreOutcome::PauseFull;
+                };
+                Some((seat, (!pause.behind).then_some(pause.snapshot)))
+            }
+        };
         let audited = envelope.audit.is_some();
         let recipients = envelope.recipients.len();
         let (done, committed) = oneshot::channel();
         // Once committed, the message stays, whether or not its session is still there to hear it.
-        shared.queue().commit(body, envelope, move |result| drop(done.send(result)));
+        shared.queue().commit(body, envelope, move |result| {
+            if let (Ok(()), Some((seat, decided))) = (&result, seat) {
+                seat.kept(decided);
+            }
+            drop(done.send(result));
+        });
         match committed.await.unwrap_or(Err(QueueError::Closed)) {
             Ok(()) => {
                 if audited {
                     shared.audit().committed();
                 }
+                let figures = shared.figures();
+                figures.accepted.bump();
+                figures.accepted_bytes.add(submission.size);
+                figures.accepted_recipients.add(recipients as u64);
                 tracing::info!(
                     queue_id = submission.queue_id,
                     client = %self.peer,
@@ -486,6 +553,14 @@ impl Host for Ambient<'_> {
     fn new_id(&self) -> String {
         Ulid::generate().to_string()
     }
+
+    fn admits_message(&self, connector: &Guid, source: IpAddr, per_minute: u32) -> bool {
+        self.0.rates().admits(connector, source, per_minute, now())
+    }
+
+    fn is_paused(&self, account: &Guid, user: &Guid) -> bool {
+        self.0.pauses().is_paused(Pair { account: *account, user: *user })
+    }
 }
 
 /// What a session produces: replies in a small buffer, bodies straight to the queue.
@@ -493,6 +568,7 @@ struct Out {
     shared: Arc<Shared>,
     replies: Vec<u8>,
     body: Body,
+    log: Option<SessionLog>,
 }
 
 /// The message on its way into the queue.
@@ -507,6 +583,16 @@ enum Body {
         queue_id: String,
         error: QueueError,
     },
+}
+
+impl Out {
+    /// One event of the protocol log.
+    fn event(&mut self, event: char, data: &str, context: &str) {
+        tracing::debug!(target: "procura::protocol", context, "{event} {data}");
+        if let Some(log) = &mut self.log {
+            log.event(event, data, context);
+        }
+    }
 }
 
 impl Output for Out {
@@ -525,6 +611,12 @@ impl Output for Out {
         }
     }
 
+    fn end_of_held_header(&mut self) {
+        if let Body::Writing { writer, .. } = &mut self.body {
+            writer.boundary();
+        }
+    }
+
     fn drop_body(&mut self) {
         self.body = Body::None;
     }
@@ -532,20 +624,28 @@ impl Output for Out {
     fn record(&mut self, record: DecisionRecord) {
         let (decision, client) = (&record.id, &record.who.remote);
         match record.verdict {
-            VerdictKind::Observed => tracing::info!(decision, client, reply = record.reply, "would be refused"),
-            _ => tracing::info!(decision, client, reply = record.reply, "refused"),
+            VerdictKind::Observed => {
+                self.shared.figures().observed.bump();
+                tracing::info!(decision, client, reply = record.reply, "would be refused");
+            }
+            _ => {
+                self.shared.figures().refused(record.reply.as_deref().unwrap_or_default());
+                tracing::info!(decision, client, reply = record.reply, "refused");
+            }
         }
         self.shared.audit().record(record);
     }
 
     fn log(&mut self, entry: LogEntry<'_>) {
         match entry {
-            LogEntry::Client(line) => tracing::debug!(target: "procura::protocol", "< {line}"),
-            LogEntry::Server(line) => tracing::debug!(target: "procura::protocol", "> {line}"),
-            LogEntry::Information { context, data } => {
-                tracing::debug!(target: "procura::protocol", "* {context}: {data}");
-            }
+            LogEntry::Client(line) => self.event('<', line, ""),
+            LogEntry::Server(line) => self.event('>', line, ""),
+            LogEntry::Information { context, data } => self.event('*', data, context),
         }
+    }
+
+    fn logs(&self) -> bool {
+        self.log.is_some() || tracing::enabled!(target: "procura::protocol", tracing::Level::DEBUG)
     }
 }
 
@@ -557,19 +657,11 @@ fn failed(queue_id: &str, error: &QueueError) -> StoreOutcome {
     }
 }
 
-fn facts(stream: &TlsStream<TcpStream>) -> TlsFacts {
-    let (_, connection) = stream.get_ref();
-    let version = match connection.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => "TLS1.3".to_owned(),
-        Some(rustls::ProtocolVersion::TLSv1_2) => "TLS1.2".to_owned(),
-        other => format!("{other:?}"),
-    };
-    let cipher = connection
-        .negotiated_cipher_suite()
-        .and_then(|suite| suite.suite().as_str())
-        .map(|name| name.replacen("TLS13_", "TLS_", 1))
-        .unwrap_or_default();
-    TlsFacts { version, cipher }
+fn begins_with_tls(snapshot: &Snapshot, connector: &Connector) -> bool {
+    match snapshot.object(connector.id).and_then(|object| object.config()) {
+        Some(directory::Config::ReceiveConnector(settings)) => settings.implicit_tls,
+        _ => false,
+    }
 }
 
 /// Resolves when the server is to stop more urgently than `seen`, or is gone.

@@ -5,9 +5,14 @@
 //! bounded, and a credential that was right is remembered for some minutes: not the password, but an HMAC-SHA-256 of it
 //! under a random key of this process. Failures are limited per source network and per account (`architecture.md`;
 //! attacks: password guessing, enumeration of accounts by time).
+//!
+//! Who guesses learns something from as many answers as the limits allow, and from no more: once a limit is reached, a right
+//! password is answered as a wrong one is. A name that nobody has is limited, delayed and salted as one that somebody has.
+
+mod limits;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,25 +20,60 @@ use std::time::{Duration, Instant};
 
 use acl::Guid;
 use hmac::{Hmac, KeyInit, Mac};
+use session::{MIN_ITERATIONS, ScramKeys};
 use sha2::Sha256;
+use store::AppPassword;
+use subtle::ConstantTimeEq;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use crate::buckets::{Buckets, Rate};
+use crate::buckets::Rate;
 use crate::certificate::provider;
 use crate::password;
+use limits::{Failures, network};
 
-/// Where password hashes come from, by objectGUID. Asked on a hashing thread, so it may block.
+/// Where credentials come from, by objectGUID. Asked on a hashing thread, so it may block.
 pub trait CredentialSource: Send + Sync + 'static {
-    /// The PHC string of an account; `None` when it has no password.
-    fn credential(&self, account: &Guid) -> Result<Option<String>, SourceUnavailable>;
+    /// What is kept of an account's passwords; the default for an account that has none, or that there is not.
+    fn stored(&self, account: &Guid) -> Result<StoredCredentials, SourceUnavailable>;
+
+    /// An app password was used.
+    fn used(&self, account: &Guid, app_password: &AppPassword) {
+        let _ = (account, app_password);
+    }
+
+    /// A secret of this organization that stays the same: from it come the salts of names that nobody has, which must not
+    /// change when the server restarts.
+    fn secret(&self) -> [u8; 32];
+}
+
+/// What is kept of an account's passwords.
+#[derive(Debug, Clone, Default)]
+pub struct StoredCredentials {
+    /// The PHC string of its password.
+    pub password: Option<String>,
+    /// The SCRAM keys of the same password.
+    pub scram: Option<ScramKeys>,
+    /// Its app passwords.
+    pub app_passwords: Vec<AppPassword>,
 }
 
 /// The store of credentials cannot answer; the client gets `454 4.7.0`.
 #[derive(Debug, Error)]
 #[error("credentials cannot be read: {0}")]
 pub struct SourceUnavailable(pub String);
+
+/// Who wants to log on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// The account; `None` when there is none that may log on: the same work is done, and the answer is no.
+    pub account: Option<Guid>,
+    /// The account that answers for the name where the first does not.
+    pub alike: Option<Guid>,
+    /// The name, for where no account answers for it.
+    pub name: String,
+}
 
 /// Limits of the service.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +92,8 @@ pub struct CredentialLimits {
     pub per_account: Rate,
     /// How many sources, and how many accounts, are watched.
     pub watched: usize,
+    /// Rounds of PBKDF2 that a name without SCRAM keys pretends to have: those of new keys.
+    pub scram_iterations: u32,
 }
 
 impl Default for CredentialLimits {
@@ -62,20 +104,16 @@ impl Default for CredentialLimits {
             remember: Duration::from_secs(300),
             remembered: 65_536,
             per_source: Rate { burst: 20, refill: Duration::from_secs(6) },
-            // More than per source, else one source could tell real accounts by being refused earlier.
+            // More than per source, so that one source alone cannot shut others out.
             per_account: Rate { burst: 60, refill: Duration::from_secs(6) },
             watched: 16_384,
+            scram_iterations: MIN_ITERATIONS,
         }
     }
 }
 
 /// The longest time for which a correct credential may be remembered.
 pub const LONGEST_MEMORY: Duration = Duration::from_secs(300);
-
-/// Failures that are answered at once; each further one delays the answer a second, up to [`LONGEST_DELAY`].
-const PROMPT_FAILURES: u32 = 5;
-/// The longest delay of a negative answer.
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// What came of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +129,20 @@ pub enum Check {
     Unavailable,
 }
 
+/// What came of looking up SCRAM keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// Keys of the account, or of nobody.
+    Found {
+        /// The keys.
+        keys: ScramKeys,
+        /// A fresh nonce of 192 bits, hexadecimal.
+        nonce: String,
+    },
+    /// As [`Check::Unavailable`].
+    Unavailable,
+}
+
 /// Counters of the service since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CredentialCounts {
@@ -102,6 +154,9 @@ pub struct CredentialCounts {
     pub refused: u64,
 }
 
+/// The clock of limits and of the memory.
+pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
 /// The service. Cheap to share; dropped, it ends its threads.
 pub struct Credentials {
     core: Arc<Core>,
@@ -112,7 +167,9 @@ pub struct Credentials {
 struct Core {
     source: Box<dyn CredentialSource>,
     key: Zeroizing<[u8; 64]>,
+    secret: Zeroizing<[u8; 32]>,
     limits: CredentialLimits,
+    clock: Clock,
     /// Changes whenever something is forgotten: a check that began before must not be remembered after.
     generation: AtomicU64,
     state: Mutex<State>,
@@ -123,8 +180,7 @@ struct Core {
 
 struct State {
     memory: HashMap<Guid, Remembered>,
-    sources: Buckets<IpAddr>,
-    accounts: Buckets<Guid>,
+    failures: Failures,
 }
 
 struct Remembered {
@@ -134,28 +190,31 @@ struct Remembered {
     source: IpAddr,
 }
 
-struct Job {
-    account: Option<Guid>,
-    password: Zeroizing<Vec<u8>>,
-    source: IpAddr,
-    answer: oneshot::Sender<Check>,
-}
+/// Work for a hashing thread.
+type Job = Box<dyn FnOnce(&Core) + Send>;
 
 impl Credentials {
     /// Starts the hashing threads.
     pub fn start(source: impl CredentialSource, limits: CredentialLimits) -> std::io::Result<Credentials> {
+        Credentials::start_by(source, limits, Arc::new(Instant::now))
+    }
+
+    /// The same with another clock.
+    pub fn start_by(
+        source: impl CredentialSource,
+        limits: CredentialLimits,
+        clock: Clock,
+    ) -> std::io::Result<Credentials> {
         let mut key = Zeroizing::new([0u8; 64]);
         provider().secure_random.fill(&mut key[..]).map_err(|_| std::io::Error::other("no randomness"))?;
         let core = Arc::new(Core {
+            secret: Zeroizing::new(source.secret()),
             source: Box::new(source),
             key,
             limits: CredentialLimits { remember: limits.remember.min(LONGEST_MEMORY), ..limits },
+            clock,
             generation: AtomicU64::new(0),
-            state: Mutex::new(State {
-                memory: HashMap::new(),
-                sources: Buckets::new(limits.per_source, limits.watched),
-                accounts: Buckets::new(limits.per_account, limits.watched),
-            }),
+            state: Mutex::new(State { memory: HashMap::new(), failures: Failures::new(&limits) }),
             remembered: AtomicU64::new(0),
             hashed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -169,11 +228,7 @@ impl Credentials {
                 loop {
                     let job = lock(&waiting).recv();
                     let Ok(job) = job else { return };
-                    if !job.answer.is_closed() {
-                        let check = core.work(job.account, &job.password, job.source);
-                        // The session may have gone meanwhile.
-                        let _ = job.answer.send(check);
-                    }
+                    job(&core);
                 }
             })?;
             threads.push(thread);
@@ -181,30 +236,52 @@ impl Credentials {
         Ok(Credentials { core, jobs: Some(jobs), threads })
     }
 
-    /// Checks a password that came from `source`. `account` is the objectGUID; `None` when there is no account that may
-    /// log on: the same work is done, and the answer is [`Check::Wrong`].
-    pub async fn check(&self, account: Option<Guid>, password: Zeroizing<Vec<u8>>, source: IpAddr) -> Check {
+    /// Checks a password, or an app password, that came from `source`.
+    pub async fn check(&self, who: Who, password: Zeroizing<Vec<u8>>, source: IpAddr) -> Check {
         let source = network(source);
-        if let Some(check) = self.core.at_once(account, &password, source) {
+        if let Some(check) = self.core.at_once(&who, &password, source) {
             return check;
         }
-        let (answer, answered) = oneshot::channel();
-        let queued =
-            self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(Job { account, password, source, answer }).is_ok());
-        if !queued {
-            self.core.refused.fetch_add(1, Ordering::Relaxed);
-            return Check::Unavailable;
-        }
-        answered.await.unwrap_or(Check::Unavailable)
+        self.work(move |core| core.work(&who, &password, source)).await.unwrap_or(Check::Unavailable)
     }
 
-    /// Forgets what is remembered of an account: to be called when its password changes, or when it is disabled or
-    /// deleted. A check under way with the old password is not remembered either.
+    /// The SCRAM keys of an account. Of one that has none, or of none at all, keys that nobody can prove: always the same
+    /// for one name.
+    pub async fn keys(&self, who: Who, source: IpAddr) -> Keys {
+        let source = network(source);
+        if self.core.is_exhausted(&who, source) {
+            return Keys::Unavailable;
+        }
+        self.work(move |core| core.keys(&who)).await.unwrap_or(Keys::Unavailable)
+    }
+
+    /// Counts a proof that was judged elsewhere: SCRAM's, by [`Credentials::keys`].
+    pub fn count(&self, who: &Who, right: bool, source: IpAddr) -> Check {
+        let right = right && who.account.is_some();
+        self.core.judge(&mut lock(&self.core.state), Some(who), right, network(source))
+    }
+
+    /// Counts a token or ticket that was judged elsewhere. It is nothing to guess, so only its source is watched.
+    pub fn count_unnamed(&self, right: bool, source: IpAddr) -> Check {
+        self.core.judge(&mut lock(&self.core.state), None, right, network(source))
+    }
+
+    /// Whether a source has failed too often to be listened to now.
+    pub fn is_shut_out(&self, source: IpAddr) -> bool {
+        let shut_out = lock(&self.core.state).failures.shut_out(&network(source), (self.core.clock)());
+        if shut_out {
+            self.core.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        shut_out
+    }
+
+    /// Forgets what is remembered of an account, its failures too: to be called when its password changes, or when it is
+    /// disabled or deleted. A check under way with the old password is not remembered either.
     pub fn forget(&self, account: &Guid) {
         let mut state = lock(&self.core.state);
         self.core.generation.fetch_add(1, Ordering::SeqCst);
         state.memory.remove(account);
-        state.accounts.forgive(account);
+        state.failures.forgive(account);
     }
 
     /// Forgets every remembered credential.
@@ -222,6 +299,22 @@ impl Credentials {
             refused: self.core.refused.load(Ordering::Relaxed),
         }
     }
+
+    /// Has something done on a hashing thread; `None` when too much waits already.
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce(&Core) -> T + Send + 'static) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |core| {
+            // The session may have gone meanwhile.
+            if !answer.is_closed() {
+                let _ = answer.send(work(core));
+            }
+        });
+        if !self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok()) {
+            self.core.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        answered.await.ok()
+    }
 }
 
 impl Drop for Credentials {
@@ -236,19 +329,14 @@ impl Drop for Credentials {
 
 impl Core {
     /// What can be said without hashing: remembered credentials and exhausted limits.
-    fn at_once(&self, account: Option<Guid>, password: &[u8], source: IpAddr) -> Option<Check> {
-        let now = Instant::now();
+    fn at_once(&self, who: &Who, password: &[u8], source: IpAddr) -> Option<Check> {
+        let now = (self.clock)();
         let mut state = lock(&self.state);
-        let exhausted = state.sources.is_empty(&source, now)
-            || account.is_some_and(|account| {
-                state.accounts.is_empty(&account, now)
-                    && state.memory.get(&account).is_none_or(|known| known.source != source || known.until <= now)
-            });
-        if exhausted {
+        if self.exhausted(&state, Some(who), source, now) {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Some(Check::Unavailable);
         }
-        let account = account?;
+        let account = who.account?;
         let known = state.memory.get_mut(&account)?;
         if known.until <= now {
             state.memory.remove(&account);
@@ -263,47 +351,137 @@ impl Core {
     }
 
     /// The whole check, on a hashing thread.
-    fn work(&self, account: Option<Guid>, password: &[u8], source: IpAddr) -> Check {
+    fn work(&self, who: &Who, password: &[u8], source: IpAddr) -> Check {
         // Several sessions of one account may have asked at the same moment, or the limit was reached while waiting.
-        if let Some(check) = self.at_once(account, password, source) {
+        if let Some(check) = self.at_once(who, password, source) {
             return check;
         }
         let generation = self.generation.load(Ordering::SeqCst);
+        // Asked for nobody too: the way there must be as long, and as often blocked.
+        let stored = match self.source.stored(&self.subject(who)) {
+            Ok(stored) if who.account.is_some() => stored,
+            Ok(_) => StoredCredentials::default(),
+            Err(error) => {
+                tracing::error!(%error, "a password cannot be checked");
+                return Check::Unavailable;
+            }
+        };
+        if let Some(account) = who.account
+            && let Some(used) = app_password(&account, &stored.app_passwords, password)
+        {
+            let check = self.judge(&mut lock(&self.state), Some(who), true, source);
+            if check == Check::Correct {
+                self.source.used(&account, used);
+            }
+            return check;
+        }
         self.hashed.fetch_add(1, Ordering::Relaxed);
-        let correct = match account.map(|account| (account, self.source.credential(&account))) {
-            Some((account, Ok(Some(phc)))) => match password::verify(password, &phc) {
+        let correct = match (who.account, stored.password) {
+            (Some(account), Some(phc)) => match password::verify(password, &phc) {
                 Ok(correct) => correct,
                 Err(error) => {
                     tracing::error!(%account, %error, "a stored credential is damaged");
                     return Check::Unavailable;
                 }
             },
-            Some((account, Err(error))) => {
-                tracing::error!(%account, %error, "a password cannot be checked");
-                return Check::Unavailable;
-            }
-            None | Some((_, Ok(None))) => {
+            _ => {
                 password::burn(password);
                 false
             }
         };
-        let now = Instant::now();
         let mut state = lock(&self.state);
-        match account {
-            Some(account) if correct => {
-                if self.generation.load(Ordering::SeqCst) == generation {
-                    self.remember(&mut state, account, password, source, now);
-                }
-                Check::Correct
+        let check = self.judge(&mut state, Some(who), correct, source);
+        if let (Check::Correct, Some(account)) = (check, who.account)
+            && self.generation.load(Ordering::SeqCst) == generation
+        {
+            self.remember(&mut state, account, password, source);
+        }
+        check
+    }
+
+    fn keys(&self, who: &Who) -> Keys {
+        let subject = self.subject(who);
+        let stored = match self.source.stored(&subject) {
+            Ok(stored) => stored.scram,
+            Err(error) => {
+                tracing::error!(%error, "SCRAM keys cannot be read");
+                return Keys::Unavailable;
             }
-            _ => Check::Wrong { delay: record_failure(&mut state, account, source, now) },
+        };
+        let derived = |purpose: &[u8]| -> [u8; 32] {
+            let mut mac = Hmac::<Sha256>::new(&padded(&self.secret).into());
+            mac.update(purpose);
+            mac.update(&subject.0);
+            mac.finalize().into_bytes().into()
+        };
+        let nobodys = ScramKeys {
+            salt: derived(b"salt")[..16].to_vec(),
+            iterations: self.limits.scram_iterations,
+            // Whoever has something that hashes to this has broken SHA-256.
+            stored_key: derived(b"stored key"),
+            server_key: derived(b"server key"),
+        };
+        let keys = match (stored, who.account) {
+            (Some(keys), Some(account)) if account == subject => keys,
+            // The account answers for another spelling of its name, or is disabled: its salt, and nothing to prove.
+            (Some(keys), _) => ScramKeys { stored_key: nobodys.stored_key, server_key: nobodys.server_key, ..keys },
+            (None, _) => nobodys,
+        };
+        let mut nonce = [0u8; 24];
+        if provider().secure_random.fill(&mut nonce).is_err() {
+            return Keys::Unavailable;
+        }
+        Keys::Found { keys, nonce: nonce.iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
+
+    /// What a logon is worth now that it is judged. A right one that comes when a limit is reached is not told from a wrong
+    /// one, else the limit would not limit guessing.
+    fn judge(&self, state: &mut State, who: Option<&Who>, right: bool, source: IpAddr) -> Check {
+        let now = (self.clock)();
+        if self.exhausted(state, who, source, now) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Check::Unavailable;
+        }
+        match right {
+            true => Check::Correct,
+            false => Check::Wrong { delay: state.failures.count(who.map(|who| self.subject(who)), source, now) },
         }
     }
 
-    fn remember(&self, state: &mut State, account: Guid, password: &[u8], source: IpAddr, now: Instant) {
+    fn is_exhausted(&self, who: &Who, source: IpAddr) -> bool {
+        let exhausted = self.exhausted(&lock(&self.state), Some(who), source, (self.clock)());
+        if exhausted {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        exhausted
+    }
+
+    fn exhausted(&self, state: &State, who: Option<&Who>, source: IpAddr, now: Instant) -> bool {
+        let besieged = |who: &Who| {
+            let at_home = |account| state.memory.get(&account).is_some_and(|k| k.source == source && k.until > now);
+            state.failures.besieged(&self.subject(who), now) && !who.account.is_some_and(at_home)
+        };
+        state.failures.shut_out(&source, now) || who.is_some_and(besieged)
+    }
+
+    /// By what a name is limited and salted, the same for all its spellings.
+    fn subject(&self, who: &Who) -> Guid {
+        if let Some(guid) = who.account.or(who.alike) {
+            return guid;
+        }
+        let mut mac = Hmac::<Sha256>::new(&padded(&self.secret).into());
+        mac.update(b"name");
+        mac.update(who.name.as_bytes());
+        let mut guid = [0; 16];
+        guid.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+        Guid(guid)
+    }
+
+    fn remember(&self, state: &mut State, account: Guid, password: &[u8], source: IpAddr) {
         if self.limits.remember.is_zero() || self.limits.remembered == 0 {
             return;
         }
+        let now = (self.clock)();
         if state.memory.len() >= self.limits.remembered && !state.memory.contains_key(&account) {
             state.memory.retain(|_, known| known.until > now);
             if state.memory.len() >= self.limits.remembered
@@ -326,22 +504,22 @@ impl Core {
     }
 }
 
-fn record_failure(state: &mut State, account: Option<Guid>, source: IpAddr, now: Instant) -> Duration {
-    state.sources.take(source, now);
-    let mut spent = state.sources.spent(&source, now);
-    if let Some(account) = account {
-        state.accounts.take(account, now);
-        spent = spent.max(state.accounts.spent(&account, now));
+/// The app password that this is. All are looked at, so that time does not tell which.
+fn app_password<'p>(account: &Guid, passwords: &'p [AppPassword], presented: &[u8]) -> Option<&'p AppPassword> {
+    let digest = AppPassword::digest(account, presented)?;
+    let mut found = None;
+    for password in passwords {
+        if password.digest.ct_eq(&digest).into() {
+            found = Some(password);
+        }
     }
-    Duration::from_secs(spent.saturating_sub(PROMPT_FAILURES).into()).min(LONGEST_DELAY)
+    found
 }
 
-/// What counts as one source: an IPv4 address, or the /64 of an IPv6 address (one customer holds at least that).
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
-        v4 => v4,
-    }
+fn padded(secret: &[u8; 32]) -> [u8; 64] {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(secret);
+    block
 }
 
 /// A panic while the lock was held cannot leave these maps in a wrong state.
@@ -350,203 +528,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::Ipv4Addr;
-    use std::sync::mpsc;
-
-    const ALICE: Guid = Guid([1; 16]);
-    const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    const AWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
-
-    /// One account with a password that can be changed.
-    #[derive(Clone, Default)]
-    struct Accounts(Arc<Mutex<HashMap<Guid, String>>>);
-
-    impl Accounts {
-        fn with(password: &str) -> Accounts {
-            let accounts = Accounts::default();
-            accounts.set(password);
-            accounts
-        }
-
-        fn set(&self, password: &str) {
-            lock(&self.0).insert(ALICE, password::hash(password.as_bytes()).unwrap());
-        }
-    }
-
-    impl CredentialSource for Accounts {
-        fn credential(&self, account: &Guid) -> Result<Option<String>, SourceUnavailable> {
-            Ok(lock(&self.0).get(account).cloned())
-        }
-    }
-
-    fn limits() -> CredentialLimits {
-        CredentialLimits { threads: 1, ..CredentialLimits::default() }
-    }
-
-    fn check(credentials: &Credentials, account: Option<Guid>, password: &str, source: IpAddr) -> Check {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(credentials.check(account, Zeroizing::new(password.into()), source))
-    }
-
-    #[test]
-    fn a_correct_password_is_hashed_once_and_remembered() {
-        let credentials = Credentials::start(Accounts::with("right"), limits()).unwrap();
-        for _ in 0..3 {
-            assert_eq!(check(&credentials, Some(ALICE), "right", HOME), Check::Correct);
-        }
-        assert_eq!(credentials.counts(), CredentialCounts { hashed: 1, remembered: 2, refused: 0 });
-    }
-
-    #[test]
-    fn a_wrong_password_is_hashed_although_the_right_one_is_remembered() {
-        let credentials = Credentials::start(Accounts::with("right"), limits()).unwrap();
-        check(&credentials, Some(ALICE), "right", HOME);
-        assert!(matches!(check(&credentials, Some(ALICE), "wrong", HOME), Check::Wrong { .. }));
-        assert_eq!(credentials.counts().hashed, 2);
-    }
-
-    #[test]
-    fn an_account_that_does_not_exist_costs_the_same_work() {
-        let credentials = Credentials::start(Accounts::default(), limits()).unwrap();
-        assert!(matches!(check(&credentials, None, "x", HOME), Check::Wrong { .. }));
-        assert!(matches!(check(&credentials, Some(ALICE), "x", HOME), Check::Wrong { .. }));
-        assert_eq!(credentials.counts().hashed, 2);
-    }
-
-    #[test]
-    fn a_changed_password_counts_at_once() {
-        let accounts = Accounts::with("old");
-        let credentials = Credentials::start(accounts.clone(), limits()).unwrap();
-        check(&credentials, Some(ALICE), "old", HOME);
-        accounts.set("new");
-        credentials.forget(&ALICE);
-        assert!(matches!(check(&credentials, Some(ALICE), "old", HOME), Check::Wrong { .. }));
-        assert_eq!(check(&credentials, Some(ALICE), "new", HOME), Check::Correct);
-    }
-
-    #[test]
-    fn a_check_that_began_before_the_change_is_not_remembered() {
-        /// Says when it was asked, and answers with the old hash when it is told to.
-        struct Slow {
-            asked: mpsc::Sender<()>,
-            go: Mutex<mpsc::Receiver<()>>,
-            phc: String,
-        }
-        impl CredentialSource for Slow {
-            fn credential(&self, _: &Guid) -> Result<Option<String>, SourceUnavailable> {
-                let phc = self.phc.clone();
-                self.asked.send(()).unwrap();
-                lock(&self.go).recv().unwrap();
-                Ok(Some(phc))
-            }
-        }
-        let (asked, was_asked) = mpsc::channel();
-        let (go, wait) = mpsc::channel();
-        let source = Slow { asked, go: Mutex::new(wait), phc: password::hash(b"old").unwrap() };
-        let credentials = Arc::new(Credentials::start(source, limits()).unwrap());
-        let checking = Arc::clone(&credentials);
-        let check_old = std::thread::spawn(move || check(&checking, Some(ALICE), "old", HOME));
-        was_asked.recv().unwrap();
-        credentials.forget(&ALICE);
-        go.send(()).unwrap();
-        assert_eq!(check_old.join().unwrap(), Check::Correct);
-        go.send(()).unwrap();
-        check(&credentials, Some(ALICE), "old", HOME);
-        assert_eq!(credentials.counts().hashed, 2);
-    }
-
-    #[test]
-    fn a_source_that_guesses_is_refused_after_its_burst_and_others_are_not() {
-        let per_source = Rate { burst: 2, refill: Duration::from_secs(3600) };
-        let credentials =
-            Credentials::start(Accounts::with("right"), CredentialLimits { per_source, ..limits() }).unwrap();
-        for _ in 0..2 {
-            assert!(matches!(check(&credentials, Some(ALICE), "wrong", AWAY), Check::Wrong { .. }));
-        }
-        assert_eq!(check(&credentials, Some(ALICE), "right", AWAY), Check::Unavailable);
-        assert_eq!(check(&credentials, Some(ALICE), "right", HOME), Check::Correct);
-    }
-
-    #[test]
-    fn an_account_under_attack_stays_open_to_the_source_it_was_used_from() {
-        let per_account = Rate { burst: 1, refill: Duration::from_secs(3600) };
-        let credentials =
-            Credentials::start(Accounts::with("right"), CredentialLimits { per_account, ..limits() }).unwrap();
-        assert_eq!(check(&credentials, Some(ALICE), "right", HOME), Check::Correct);
-        assert!(matches!(check(&credentials, Some(ALICE), "wrong", AWAY), Check::Wrong { .. }));
-        assert_eq!(check(&credentials, Some(ALICE), "right", AWAY), Check::Unavailable);
-        assert_eq!(check(&credentials, Some(ALICE), "right", HOME), Check::Correct);
-    }
-
-    #[test]
-    fn an_overload_is_answered_and_not_queued() {
-        /// Blocks until its channel is closed.
-        struct Stuck(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>);
-        impl CredentialSource for Stuck {
-            fn credential(&self, _: &Guid) -> Result<Option<String>, SourceUnavailable> {
-                self.1.send(()).unwrap();
-                let _ = lock(&self.0).recv();
-                Ok(None)
-            }
-        }
-        let (release, stuck) = mpsc::channel();
-        let (asked, was_asked) = mpsc::channel();
-        let source = Stuck(Mutex::new(stuck), asked);
-        let credentials = Arc::new(Credentials::start(source, CredentialLimits { waiting: 0, ..limits() }).unwrap());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            // With room for none, a check is taken only once the thread waits for it.
-            let checking = Arc::clone(&credentials);
-            let first = tokio::spawn(async move {
-                loop {
-                    let check = checking.check(Some(ALICE), Zeroizing::new(b"x".to_vec()), HOME).await;
-                    if check != Check::Unavailable {
-                        return check;
-                    }
-                    tokio::task::yield_now().await;
-                }
-            });
-            while was_asked.try_recv().is_err() {
-                tokio::task::yield_now().await;
-            }
-            let second = credentials.check(Some(ALICE), Zeroizing::new(b"x".to_vec()), AWAY).await;
-            assert_eq!(second, Check::Unavailable);
-            drop(release);
-            assert!(matches!(first.await.unwrap(), Check::Wrong { .. }));
-        });
-    }
-
-    #[test]
-    fn a_store_that_cannot_answer_is_temporary() {
-        struct Broken;
-        impl CredentialSource for Broken {
-            fn credential(&self, _: &Guid) -> Result<Option<String>, SourceUnavailable> {
-                Err(SourceUnavailable("locked".into()))
-            }
-        }
-        let credentials = Credentials::start(Broken, limits()).unwrap();
-        assert_eq!(check(&credentials, Some(ALICE), "x", HOME), Check::Unavailable);
-    }
-
-    #[test]
-    fn repeated_failures_are_answered_later_and_later() {
-        let credentials = Credentials::start(Accounts::with("right"), limits()).unwrap();
-        let delays: Vec<_> = (0..8)
-            .map(|_| match check(&credentials, None, "x", HOME) {
-                Check::Wrong { delay } => delay.as_secs(),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(delays, [0, 0, 0, 0, 0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn an_ipv6_customer_is_one_source() {
-        let one = network("2001:db8:1:2::1".parse().unwrap());
-        assert_eq!(one, network("2001:db8:1:2:ffff::9".parse().unwrap()));
-        assert_ne!(one, network("2001:db8:1:3::1".parse().unwrap()));
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), HOME);
-    }
-}
+#[path = "credentials/tests.rs"]
+mod tests;

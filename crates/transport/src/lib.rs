@@ -8,15 +8,27 @@ pub mod certificate;
 mod connection;
 mod credentials;
 pub mod delivery;
+mod figures;
 mod listener;
+pub mod pause;
+pub mod oauth;
 pub mod password;
-pub mod route;
+mod protocol_log;
+pub mod rates;
+mod route;
 mod server;
 mod shared;
+mod tls;
 
 pub use audit::{AuditLog, AuditOptions};
 pub use buckets::Rate;
-pub use credentials::{Check, CredentialCounts, CredentialLimits, CredentialSource, Credentials, SourceUnavailable};
+pub use credentials::{
+    Check, Clock, CredentialCounts, CredentialLimits, CredentialSource, Credentials, Keys, SourceUnavailable,
+    StoredCredentials, Who,
+};
 pub use delivery::{ClientTimeouts, DeliveryOptions, SmartHost};
+pub use figures::{Counter, Figures};
+pub use protocol_log::{ProtocolLog, ProtocolLogOptions};
 pub use server::{Binding, Server, ServerOptions, StartError, Stopper};
 pub use shared::Shared;
+pub use tls::{TlsOptions, key_digest};

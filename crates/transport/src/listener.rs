@@ -1,6 +1,6 @@
 //! Which sockets are listened on, and which receive connector a client gets (F §3.8).
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -10,18 +10,14 @@ use std::sync::Arc;
 use acl::Guid;
 use directory::{IpRange, ObjectId, ReceiveConnector, Snapshot};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use rustls::ServerConfig;
-use rustls::server::ServerSessionMemoryCache;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::sync::watch;
 
-use crate::certificate::provider;
+use crate::certificate::LiveCertificate;
 use crate::server::Stop;
+use crate::tls::{Tls, TlsOptions};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// TLS 1.2 sessions remembered for a connector.
-const TLS_SESSIONS: usize = 512;
 
 /// A receive connector at work. It lives as long as the directory object is there and enabled, whatever its settings.
 pub(crate) struct Connector {
@@ -29,9 +25,10 @@ pub(crate) struct Connector {
     pub(crate) name: String,
     /// Tells its sessions to end.
     pub(crate) stop: watch::Sender<Stop>,
-    certificate: Option<Arc<CertifiedKey>>,
-    /// Made for this connector alone: a ticket of one connector is worth nothing at another (attack 6).
-    tls: OnceCell<Option<Arc<ServerConfig>>>,
+    certificate: Option<Arc<LiveCertificate>>,
+    options: TlsOptions,
+    /// Made for this connector alone, without asking for the client's certificate and with.
+    tls: RefCell<[Option<Tls>; 2]>,
     open: RefCell<Open>,
 }
 
@@ -49,24 +46,31 @@ pub(crate) struct Seat {
 }
 
 impl Connector {
-    pub(crate) fn new(id: ObjectId, name: String, certificate: Option<Arc<CertifiedKey>>) -> Connector {
+    pub(crate) fn new(
+        id: ObjectId,
+        name: String,
+        certificate: Option<Arc<LiveCertificate>>,
+        options: TlsOptions,
+    ) -> Connector {
         let stop = watch::Sender::new(Stop::No);
-        Connector { id, name, stop, certificate, tls: OnceCell::new(), open: RefCell::default() }
+        Connector { id, name, stop, certificate, options, tls: RefCell::default(), open: RefCell::default() }
     }
 
-    /// The TLS configuration, made at the first STARTTLS.
-    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
-        let made = self.tls.get_or_init(|| {
-            let certificate = self.certificate.clone()?;
-            match server_config(certificate) {
-                Ok(config) => Some(Arc::new(config)),
-                Err(error) => {
-                    tracing::error!(connector = self.name, %error, "TLS cannot be set up");
-                    None
-                }
+    /// TLS with the present certificate, made when it is first wanted. `ask`: the client is asked for a certificate.
+    pub(crate) fn tls(&self, ask: bool) -> Option<Tls> {
+        let certificate = self.certificate.as_ref()?.current();
+        let mut made = self.tls.borrow_mut();
+        let slot = &mut made[usize::from(ask)];
+        if let Some(tls) = slot.as_ref().filter(|tls| tls.is_of(&certificate)) {
+            return Some(tls.clone());
+        }
+        match Tls::new(certificate, &self.options, ask) {
+            Ok(tls) => Some(slot.insert(tls).clone()),
+            Err(error) => {
+                tracing::error!(connector = self.name, %error, "TLS cannot be set up");
+                None
             }
-        });
-        made.clone()
+        }
     }
 
     /// Takes a seat, or says in a reply why there is none.
@@ -96,18 +100,6 @@ impl Drop for Seat {
             }
         }
     }
-}
-
-/// The TLS configuration of a connector: own ticket keys and an own session cache.
-pub(crate) fn server_config(certificate: Arc<CertifiedKey>) -> Result<ServerConfig, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)));
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
-    config.session_storage = ServerSessionMemoryCache::new(TLS_SESSIONS);
-    config.send_tls13_tickets = 1;
-    Ok(config)
 }
 
 /// The enabled receive connectors of a node in a snapshot: those below its server object, or all of them.
@@ -232,6 +224,7 @@ mod tests {
             domain_secure: false,
             rate_per_source: 0,
             rate_per_connection: 0,
+            implicit_tls: false,
         }
     }
 
@@ -287,7 +280,7 @@ mod tests {
     #[test]
     fn a_seat_is_free_again_when_its_connection_ends() {
         let settings = connector("c", &[], &[]);
-        let at_work = Rc::new(Connector::new(ObjectId(1), "c".into(), None));
+        let at_work = Rc::new(Connector::new(ObjectId(1), "c".into(), None, TlsOptions::default()));
         let first = at_work.seat("192.0.2.1".parse().unwrap(), &settings).ok().unwrap();
         let reply = at_work.seat("192.0.2.1".parse().unwrap(), &settings).err().unwrap();
         assert!(reply.starts_with("421 4.7.0"), "{reply}");

@@ -1,10 +1,17 @@
 //! Password hashes: argon2id, written as PHC strings.
 
+use std::num::NonZeroU32;
+
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::password_hash::try_generate_salt;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use aws_lc_rs::pbkdf2;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use session::{MIN_ITERATIONS, ScramKeys};
 use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::certificate::provider;
 
 /// Memory cost of new hashes in KiB.
 pub const MEMORY_KIB: u32 = 19_456;
@@ -81,6 +88,19 @@ pub fn verify(password: &[u8], phc: &str) -> Result<bool, PasswordError> {
     compute(&Argon2::new(algorithm, version, params), password, salt, out)?;
     // Outputs compare in constant time.
     Ok(Output::new(out).map_err(|error| unusable(&error))? == *expected)
+}
+
+/// The SCRAM-SHA-256 keys of a new password with a random salt of 16 octets (RFC 5802 §3, RFC 7677). `None` where SASLprep
+/// (RFC 4013) prohibits the password: no two clients would send the same of it.
+pub fn scram_keys(password: &[u8], iterations: u32) -> Result<Option<ScramKeys>, PasswordError> {
+    let prepared = std::str::from_utf8(password).ok().and_then(|text| stringprep::saslprep(text).ok());
+    let Some(prepared) = prepared.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let mut salt = vec![0; 16];
+    provider().secure_random.fill(&mut salt).map_err(|_| PasswordError::Hash("no randomness".into()))?;
+    let rounds = NonZeroU32::new(iterations.max(MIN_ITERATIONS)).unwrap_or(NonZeroU32::MIN);
+    let mut salted = Zeroizing::new([0; 32]);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, prepared.as_bytes(), &mut *salted);
+    Ok(Some(ScramKeys::from_salted_password(&salted, salt, rounds.get())))
 }
 
 /// Does the same work as [`verify`] for an account that does not exist, so that its absence cannot be timed.
@@ -161,6 +181,36 @@ mod tests {
         let phc = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         assert!(verify(b"password", phc).unwrap());
         assert!(!verify(b"differentpassword", phc).unwrap());
+    }
+
+    #[test]
+    fn scram_keys_have_a_salt_of_their_own_and_enough_rounds() {
+        let (one, other) = (scram_keys(b"pencil", 1).unwrap().unwrap(), scram_keys(b"pencil", 5000).unwrap().unwrap());
+        assert_ne!(one.salt, other.salt);
+        assert_eq!((one.iterations, other.iterations), (4096, 5000));
+    }
+
+    #[test]
+    fn scram_keys_are_those_that_another_implementation_derives() {
+        // RFC 7677 §3: what the client proves there, verified with keys of ours for the same salt.
+        let salt = b"\x5b\x6d\x99\x68\x9d\x12\x35\x8e\xec\xa0\x4b\x14\x12\x36\xfa\x81";
+        let mut salted = [0; 32];
+        let rounds = NonZeroU32::new(4096).unwrap();
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, b"pencil", &mut salted);
+        let keys = ScramKeys::from_salted_password(&salted, salt.to_vec(), 4096);
+        assert_eq!(
+            keys.to_text(),
+            "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:\
+             wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+        );
+    }
+
+    #[test]
+    fn a_password_is_prepared_before_its_keys_are_made_and_some_have_none() {
+        // RFC 4013 §3: a soft hyphen is mapped to nothing; a control character is prohibited.
+        assert!(scram_keys("I\u{AD}X".as_bytes(), 4096).unwrap().is_some());
+        assert!(scram_keys(b"a\x07b", 4096).unwrap().is_none());
+        assert!(scram_keys(b"\xff", 4096).unwrap().is_none());
     }
 
     #[test]

@@ -11,9 +11,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use acl::Guid;
-use directory::Snapshot;
-use rustls::sign::CertifiedKey;
-use session::Settings;
+use directory::{ObjectId, Snapshot};
+use session::{Mechanisms, Settings};
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -21,20 +20,30 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 
 use crate::accept::Intake;
+use crate::certificate::LiveCertificate;
 use crate::connection::{Connection, Ground};
 use crate::delivery::{self, DeliveryOptions};
+use crate::pause;
+use crate::oauth::Tokens;
+use crate::protocol_log::ProtocolLog;
 use crate::listener::{self, Connector, connectors_of, normal, select, sockets_for};
 use crate::shared::Shared;
+use crate::tls::{Tls, TlsOptions};
 
 /// What a node's server is started with.
-#[derive(Debug)]
 pub struct ServerOptions {
     /// The fully qualified name of this host.
     pub hostname: String,
     /// This node's server object; its receive connectors are those below it. `None`: all receive connectors.
     pub server: Option<Guid>,
     /// The certificate for STARTTLS; without it STARTTLS is not offered.
-    pub certificate: Option<Arc<CertifiedKey>>,
+    pub certificate: Option<Arc<LiveCertificate>>,
+    /// How TLS is spoken.
+    pub tls: TlsOptions,
+    /// Who judges access tokens; without it none is taken.
+    pub tokens: Option<Tokens>,
+    /// Where sessions are logged.
+    pub protocol_log: Option<ProtocolLog>,
     /// Sockets that listen already (from systemd, from a test), each for the binding of that address.
     pub listeners: Vec<(SocketAddr, TcpListener)>,
     /// Sessions at the same time over all connectors; more are answered `421 4.3.2`.
@@ -52,6 +61,9 @@ impl ServerOptions {
             hostname: hostname.into(),
             server: None,
             certificate: None,
+            tls: TlsOptions::default(),
+            tokens: None,
+            protocol_log: None,
             listeners: Vec::new(),
             max_sessions: 20_000,
             grace: Duration::from_secs(30),
@@ -120,7 +132,7 @@ impl Server {
     /// are changed, is logged and tried again; at the start it is an error.
     pub fn start(options: ServerOptions, shared: Arc<Shared>) -> Result<Server, StartError> {
         if let Some(certificate) = &options.certificate {
-            listener::server_config(Arc::clone(certificate))?;
+            Tls::new(certificate.current(), &options.tls, false)?;
         }
         let stop = Stopper(Arc::new(watch::Sender::new(Stop::No)));
         let bindings = Arc::new(Mutex::new(Vec::new()));
@@ -133,6 +145,9 @@ impl Server {
             hostname: options.hostname.clone(),
             server: options.server,
             certificate: options.certificate,
+            tls: options.tls,
+            tokens: options.tokens,
+            protocol_log: options.protocol_log.map(Arc::new),
             max_sessions: options.max_sessions,
             grace: options.grace,
             intake: Intake { expire: options.delivery.expire, smart_host: options.delivery.smart_host.clone() },
@@ -145,6 +160,9 @@ impl Server {
             runtime.shutdown_timeout(Duration::from_secs(1));
         })?;
         let mut server = Server { bindings, stopper: stop, threads: vec![io] };
+        let intake = Intake { expire: options.delivery.expire, smart_host: options.delivery.smart_host.clone() };
+        let (hostname, stopped) = (options.hostname.clone(), server.stopper.0.subscribe());
+        server.threads.push(pause::start(hostname, intake, Arc::clone(&shared), stopped)?);
         let delivery =
             delivery::start(options.hostname, options.delivery, shared, server.stopper.0.subscribe(), options.grace)?;
         server.threads.push(delivery);
@@ -274,7 +292,10 @@ struct Reception {
     shared: Arc<Shared>,
     hostname: String,
     server: Option<Guid>,
-    certificate: Option<Arc<CertifiedKey>>,
+    certificate: Option<Arc<LiveCertificate>>,
+    tls: TlsOptions,
+    tokens: Option<Tokens>,
+    protocol_log: Option<Arc<ProtocolLog>>,
     max_sessions: usize,
     grace: Duration,
     intake: Intake,
@@ -298,10 +319,20 @@ struct Listening {
 }
 
 impl Reception {
-    async fn run(self, mut sockets: Sockets) {
-        let settings = Settings { hostname: self.hostname.clone(), tls_available: self.certificate.is_some() };
+    async fn run(mut self, mut sockets: Sockets) {
+        let settings = Settings {
+            hostname: self.hostname.clone(),
+            tls_available: self.certificate.is_some(),
+            mechanisms: Mechanisms { scram: true, bearer: self.tokens.is_some(), kerberos: false },
+        };
         let ground =
-            Ground { shared: Arc::clone(&self.shared), settings: Arc::new(settings), intake: self.intake.clone() };
+            Ground {
+                shared: Arc::clone(&self.shared),
+                settings: Arc::new(settings),
+                intake: self.intake.clone(),
+                tokens: self.tokens.take(),
+                protocol_log: self.protocol_log.take(),
+            };
         let floor = Rc::new(Floor {
             ground: Rc::new(ground),
             server: self.server,
@@ -348,7 +379,7 @@ impl Reception {
         for (id, guid, connector) in &wanted {
             connectors
                 .entry(*guid)
-                .or_insert_with(|| Rc::new(Connector::new(*id, connector.name.clone(), self.certificate.clone())));
+                .or_insert_with(|| Rc::new(self.connector(*id, connector.name.clone())));
         }
         drop(connectors);
 
@@ -399,6 +430,10 @@ impl Reception {
         bindings.sort_unstable_by_key(|binding| binding.configured);
         *self.bindings.lock().unwrap_or_else(PoisonError::into_inner) = bindings;
         complete
+    }
+
+    fn connector(&self, id: ObjectId, name: String) -> Connector {
+        Connector::new(id, name, self.certificate.clone(), self.tls.clone())
     }
 
     /// Ends all sessions: gracefully within the limit, then, or when asked again, at once.
@@ -457,7 +492,7 @@ impl Floor {
         let mut sessions = self.sessions.borrow_mut();
         while sessions.try_join_next().is_some() {}
         if sessions.len() >= self.max_sessions {
-            return turn_away(stream, "421 4.3.2 Too many connections\r\n");
+            return turn_away(&self.ground.shared, stream, "421 4.3.2 Too many connections\r\n");
         }
         let snapshot = self.ground.shared.snapshot();
         let candidates = connectors_of(&snapshot, self.server);
@@ -468,7 +503,7 @@ impl Floor {
             selected.and_then(|(guid, settings)| Some((connectors.get(&guid)?, settings)))
         else {
             tracing::info!(client = %remote, "no receive connector takes this address");
-            return turn_away(stream, "421 4.3.2 Service not available\r\n");
+            return turn_away(&self.ground.shared, stream, "421 4.3.2 Service not available\r\n");
         };
         match connector.seat(remote.ip(), settings) {
             Ok(seat) => {
@@ -479,13 +514,14 @@ impl Floor {
                     connection.run().await;
                 });
             }
-            Err(reply) => turn_away(stream, reply),
+            Err(reply) => turn_away(&self.ground.shared, stream, reply),
         }
     }
 }
 
 /// Says why there is no session, in one packet, and closes.
-fn turn_away(mut stream: TcpStream, reply: &'static str) {
+fn turn_away(shared: &Shared, mut stream: TcpStream, reply: &'static str) {
+    shared.figures().turned_away.bump();
     spawn_local(async move {
         // A client that takes no reply is gone all the same.
         let say = async {

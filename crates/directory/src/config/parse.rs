@@ -78,6 +78,7 @@ impl<'a> Fields<'a> {
             logon_separator: self.separator()?,
             usage: self.text(number::CONNECTOR_USAGE),
             require_tls: self.flag(number::REQUIRE_TLS, false),
+            implicit_tls: self.flag(number::IMPLICIT_TLS, false),
             domain_secure: self.flag(number::DOMAIN_SECURE, false),
             rate_per_source: self.small(number::RATE_PER_SOURCE, 0)?,
             rate_per_connection: self.small(number::RATE_PER_CONNECTION, 0)?,
@@ -143,6 +144,7 @@ impl<'a> Fields<'a> {
         Server {
             names: names.map(str::to_owned).collect(),
             edge: self.number(number::SERVER_ROLES, 0).is_ok_and(|roles| roles & 64 != 0),
+            keys: self.texts(number::SERVER_KEYS).filter_map(digest).collect(),
             legacy_policy: self.flag(number::LEGACY_POLICY, false),
         }
     }
@@ -202,4 +204,17 @@ impl<'a> Fields<'a> {
 
 fn name(number: u16) -> &'static str {
     known(number).map_or("", |attribute| attribute.name)
+}
+
+/// 32 octets from hexadecimal digits; colons between them do not matter.
+fn digest(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
+    let mut octets = [0; 32];
+    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    for (octet, pair) in octets.iter_mut().zip(digits.chunks(2)) {
+        *octet = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(octets)
 }

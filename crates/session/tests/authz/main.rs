@@ -5,6 +5,7 @@
 mod expect;
 mod organization;
 mod run;
+mod scram;
 mod script;
 
 use std::path::PathBuf;

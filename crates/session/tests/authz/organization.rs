@@ -81,6 +81,12 @@ impl Organization {
         match words.plain.as_slice() {
             ["domain", name, netbios] => self.domain(name, netbios),
             ["accepted", name, kind @ ..] => self.accepted(name, kind, words),
+            ["forest", dns_name] => self.forest(dns_name),
+            ["foreigner", name, "in", dns_name] => self.foreigner(name, dns_name),
+            ["link", account, "to", owner] => {
+                let sid = self.trustee(account)?.to_bytes();
+                self.modify(owner, attributes::MASTER_ACCOUNT_SID, vec![sid])
+            }
             ["ou", path] => self.ou(path, false),
             ["ou", path, "protected"] => self.ou(path, true),
             ["database", name] => self.database(name),
@@ -153,6 +159,23 @@ impl Organization {
             record = record.with_all(&attribute, values);
         }
         Ok(vec![Change::Add(record)])
+    }
+
+    /// The domain of another forest.
+    fn forest(&mut self, dns_name: &str) -> Result<Vec<Change>, String> {
+        let sid: Sid = "S-1-5-21-7-8-9".parse().map_err(|_| "a SID")?;
+        let classes = Class::Domain.object_classes().iter().map(|name| name.as_bytes().to_vec());
+        let record = Record::new(next_guid(&mut self.guids), None, domain_dn(dns_name))
+            .with_all(attributes::OBJECT_CLASS, classes)
+            .with(attributes::OBJECT_SID, sid.to_bytes());
+        Ok(vec![Change::Add(record)])
+    }
+
+    /// An account of another forest.
+    fn foreigner(&mut self, name: &str, dns_name: &str) -> Result<Vec<Change>, String> {
+        let domain = self.snapshot.by_dn(&domain_dn(dns_name)).ok_or_else(|| format!("there is no {dns_name}"))?;
+        let domain = self.guid(domain)?;
+        Ok(vec![Change::Add(directory::organization::user(next_guid(&mut self.guids), domain, name, name))])
     }
 
     fn ou(&mut self, path: &str, protected: bool) -> Result<Vec<Change>, String> {
@@ -477,6 +500,11 @@ fn inheritance(words: &[&str]) -> Result<Inheritance, String> {
     }
 }
 
+/// `other.test` as `DC=other,DC=test`.
+fn domain_dn(dns_name: &str) -> String {
+    dns_name.split('.').map(|label| format!("DC={label}")).collect::<Vec<_>>().join(",")
+}
+
 fn plain_ace(allow: bool, sid: Sid, mask: AccessMask) -> Ace {
     if allow { Ace::allow(sid, mask) } else { Ace::deny(sid, mask) }
 }
@@ -507,9 +535,12 @@ fn setting(key: &str, value: &str) -> Result<(&'static str, String), String> {
         "data-timeout" => (attributes::DATA_TIMEOUT, text()),
         "session-timeout" => (attributes::RECEIVE_TIMEOUT, text()),
         "tarpit" => (attributes::RECEIVE_TARPIT, text()),
+        "require-tls" => (attributes::REQUIRE_TLS, flag()),
+        "domain-secure" => (attributes::DOMAIN_SECURE, flag()),
         "enabled" => (attributes::RECEIVE_ENABLED, flag()),
         "banner" => (attributes::RECEIVE_BANNER, text()),
         "fqdn" => (attributes::RECEIVE_FQDN, text()),
+        "legacy-send-as" => (attributes::LEGACY_POLICY, flag()),
         "authenticated-senders-only" => (attributes::REQUIRE_AUTH_TO_SEND_TO, flag()),
         _ => return Err(format!("there is no option {key}")),
     };
@@ -526,6 +557,8 @@ fn mechanisms(list: &str) -> Result<String, String> {
             "basic" => auth.basic = true,
             "basic-requires-tls" => auth.basic_requires_tls = true,
             "external" => auth.external_authoritative = true,
+            "integrated" => auth.integrated = true,
+            "exchange-server" => auth.exchange_server = true,
             _ => return Err(format!("there is no authentication {name}")),
         }
     }

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use directory::{Config, Snapshot, Time};
 use rights::DecisionRecord;
 use session::{
-    Answer, Host, Output, PasswordCheck, PasswordOutcome, Peer, Session, Settings, StoreOutcome, Submission, TlsFacts,
-    Wait,
+    Answer, Claimant, GssMessage, GssOutcome, Host, Identity, KeysOutcome, Mechanisms, Output, PasswordCheck,
+    PasswordOutcome, Peer, PeerCertificate, ScramKeys, Session, Settings, StoreOutcome, Submission, TlsFacts, TokenOutcome, Wait,
 };
 
 use crate::expect::{self, Difference, compare_replies, normal, render_trace};
@@ -64,12 +64,72 @@ impl Host for ScriptHost {
 impl ScriptHost {
     fn check(&self, check: &PasswordCheck) -> PasswordOutcome {
         let organization = self.organization.borrow();
-        let password = check.account.and_then(|(account, _)| organization.password_of(account));
+        let password = check.claimant.account.and_then(|(account, _)| organization.password_of(account));
         match password {
             _ if self.passwords_away.get() => PasswordOutcome::Unavailable,
             Some(password) if password.as_bytes() == check.password.as_slice() => PasswordOutcome::Correct,
             _ => PasswordOutcome::Wrong,
         }
+    }
+}
+
+/// Our part of the nonce, always the same: what is tested here is the exchange, not chance.
+const NONCE: &str = "3rfcNHYJY1ZVvWVs7j";
+
+impl ScriptHost {
+    /// Keys of the account's password; of nobody, keys that nothing proves.
+    fn keys(&self, claimant: &Claimant) -> KeysOutcome {
+        let password = claimant.account.and_then(|(account, _)| self.organization.borrow().password_of(account));
+        if self.passwords_away.get() {
+            return KeysOutcome::Unavailable;
+        }
+        let alike = claimant.alike.map_or_else(|| claimant.name.clone(), |guid| guid.to_string());
+        let salt = crate::scram::salt(&alike);
+        let mut keys = ScramKeys::from_salted_password(&[0; 32], salt.clone(), crate::scram::ITERATIONS);
+        if let Some(password) = password {
+            let salted = crate::scram::salted(&password, &salt, crate::scram::ITERATIONS);
+            keys = ScramKeys::from_salted_password(&salted, salt, crate::scram::ITERATIONS);
+        }
+        KeysOutcome::Keys { keys, nonce: NONCE.to_owned() }
+    }
+
+    /// A token that is believed says whom it stands for: `login.NAME`, `address.NAME`, `sid.SID`.
+    fn token(&self, token: &str) -> TokenOutcome {
+        match token.split_once('.') {
+            _ if self.passwords_away.get() => TokenOutcome::Unavailable,
+            Some((kind, name)) => match identity(kind, name) {
+                Some(identity) => TokenOutcome::Valid(identity),
+                None => TokenOutcome::Invalid,
+            },
+            None => TokenOutcome::Invalid,
+        }
+    }
+
+    /// A ticket is `ticket`, then the security layers: `login NAME` or `login NAME MAILBOX`.
+    fn gss(&self, message: &GssMessage) -> GssOutcome {
+        let text = String::from_utf8_lossy(&message.message).into_owned();
+        let words: Vec<&str> = text.split(' ').collect();
+        let mailbox = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+        match (message.first || words[0] != "ticket", words.as_slice()) {
+            _ if self.passwords_away.get() => GssOutcome::Unavailable,
+            (_, ["ticket"]) => GssOutcome::Continue(b"layers".to_vec()),
+            (_, ["login", name]) => done(name, None),
+            (_, ["login", name, logon]) => done(name, mailbox(logon)),
+            _ => GssOutcome::Refused,
+        }
+    }
+}
+
+fn done(name: &str, mailbox: Option<String>) -> GssOutcome {
+    GssOutcome::Done { identity: Identity::Login(name.to_owned()), mailbox }
+}
+
+fn identity(kind: &str, name: &str) -> Option<Identity> {
+    match kind {
+        "login" => Some(Identity::Login(name.to_owned())),
+        "address" => Some(Identity::Address(name.replace('~', "@"))),
+        "sid" => name.parse().ok().map(Identity::Sid),
+        _ => None,
     }
 }
 
@@ -84,6 +144,10 @@ struct Connection {
     closed: bool,
     opened_at: usize,
     expectations: usize,
+    /// TLS gives no channel binding.
+    no_binding: bool,
+    /// What the client shows in the handshake.
+    certificate: Option<PeerCertificate>,
 }
 
 /// What a session has produced and no expectation has taken.
@@ -149,6 +213,7 @@ impl World {
                 compare_replies(expected, &replies)
             }
             Kind::Mail { sender, recipients, text } => self.mail(sender, recipients, text),
+            Kind::Scram(words) => self.scram(words),
             Kind::Pass(span) => self.pass(*span),
             Kind::Host(what, state) => self.set_host(what, state),
             Kind::Disconnect => {
@@ -196,7 +261,21 @@ impl World {
         let remote = opening.from.as_deref().unwrap_or("192.0.2.1").parse::<std::net::IpAddr>();
         let remote = remote.map_err(|_| format!("{:?} is no address", opening.from))?;
         let peer = Peer { remote: (remote, 49152).into(), local: ([192, 0, 2, 25], 25).into(), tls: None };
-        let settings = Settings { hostname: "mail.example.com".to_owned(), tls_available: !opening.no_certificate };
+        let mechanisms = Mechanisms {
+            scram: opening.mechanisms.iter().any(|name| name == "scram"),
+            bearer: opening.mechanisms.iter().any(|name| name == "bearer"),
+            kerberos: opening.mechanisms.iter().any(|name| name == "kerberos"),
+        };
+        let settings = Settings {
+            hostname: "mail.example.com".to_owned(),
+            tls_available: !opening.no_certificate,
+            mechanisms,
+        };
+        let no_binding = opening.no_binding;
+        let certificate = (!opening.certificate.is_empty() || opening.key.is_some()).then(|| PeerCertificate {
+            key: opening.key.as_deref().map_or([0; 32], crate::scram::digest),
+            domains: opening.certificate.clone(),
+        });
         let session = Session::new(connector, peer, Arc::new(settings), &self.host);
         let connection = Connection {
             session,
@@ -206,6 +285,8 @@ impl World {
             closed: false,
             opened_at: line,
             expectations: 0,
+            no_binding,
+            certificate,
         };
         self.sessions.insert(opening.name.clone(), connection);
         self.current = Some(opening.name.clone());
@@ -248,6 +329,35 @@ impl World {
         self.send(&data)
     }
 
+    /// `scram NAME PASSWORD […]`: a whole exchange up to the last reply, which `S:` is to expect.
+    fn scram(&mut self, words: &[String]) -> Result<(), String> {
+        self.nothing_unexpected()?;
+        let client = crate::scram::Client::new(words)?;
+        self.send(client.auth_line().as_bytes())?;
+        let challenge = match self.challenge()? {
+            Some(challenge) => challenge,
+            None => return Ok(()),
+        };
+        let (last, expected) = client.answer(&challenge)?;
+        self.send(last.as_bytes())?;
+        if let Some(proof) = self.challenge()? {
+            if proof != expected {
+                return Err(format!("the server proved {proof:?} instead of {expected:?}"));
+            }
+            self.send(b"\r\n")?;
+        }
+        Ok(())
+    }
+
+    /// The only reply, if it is a challenge; taken then.
+    fn challenge(&mut self) -> Result<Option<String>, String> {
+        let replies = &mut self.connection()?.heard.replies;
+        let Some(challenge) = replies.first().and_then(|reply| reply.strip_prefix("334 ")) else { return Ok(None) };
+        let decoded = base64::engine::general_purpose::STANDARD.decode(challenge).map_err(|error| error.to_string())?;
+        replies.clear();
+        Ok(Some(String::from_utf8_lossy(&decoded).into_owned()))
+    }
+
     /// Sends a line that must be answered with this code; the reply is taken.
     fn say(&mut self, line: &str, code: &str) -> Result<(), String> {
         self.send(format!("{line}\r\n").as_bytes())?;
@@ -278,7 +388,7 @@ impl World {
     fn act(&mut self, first: impl FnOnce(&mut Session, &ScriptHost, &mut Heard) -> Wait) -> Result<(), String> {
         let name = self.current.clone().ok_or("no session yet")?;
         let connection = self.sessions.get_mut(&name).ok_or("no session yet")?;
-        let Connection { session, heard, unread, held, closed, .. } = connection;
+        let Connection { session, heard, unread, held, closed, no_binding, certificate, .. } = connection;
         let mut wait = first(session, &self.host, heard);
         loop {
             wait = match wait {
@@ -293,12 +403,35 @@ impl World {
                 }
                 Wait::Tls => {
                     assert!(unread.is_empty(), "plain text is left when TLS begins");
-                    let facts = TlsFacts { version: "TLS1.3".to_owned(), cipher: "TLS_AES_256_GCM_SHA384".to_owned() };
+                    let binding = |byte| (!*no_binding).then(|| vec![byte; 32]);
+                    let facts = TlsFacts {
+                        version: "TLS1.3".to_owned(),
+                        cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
+                        exporter: binding(7),
+                        server_end_point: binding(9),
+                        peer: certificate.clone(),
+                    };
                     session.answer(&self.host, Answer::TlsEstablished(facts), heard)
                 }
                 Wait::Password(check) => {
                     let outcome = self.host.check(&check);
                     session.answer(&self.host, Answer::Password(outcome), heard)
+                }
+                Wait::ScramKeys(claimant) => {
+                    let outcome = self.host.keys(&claimant);
+                    session.answer(&self.host, Answer::ScramKeys(outcome), heard)
+                }
+                Wait::Judged { right, .. } => {
+                    let outcome = if right { PasswordOutcome::Correct } else { PasswordOutcome::Wrong };
+                    session.answer(&self.host, Answer::Password(outcome), heard)
+                }
+                Wait::Token(check) => {
+                    let outcome = self.host.token(&check.token);
+                    session.answer(&self.host, Answer::Token(outcome), heard)
+                }
+                Wait::Gss(message) => {
+                    let outcome = self.host.gss(&message);
+                    session.answer(&self.host, Answer::Gss(outcome), heard)
                 }
                 Wait::Store(submission) => {
                     let outcome = self.host.store.get();

@@ -32,6 +32,8 @@ pub enum Kind {
     Server(Vec<String>),
     /// `mail SENDER -> RECIPIENT …` and indented header lines: a whole message; its last reply is left to `S:`.
     Mail { sender: String, recipients: Vec<String>, text: Vec<String> },
+    /// `scram NAME PASSWORD …`: an exchange of SCRAM-SHA-256 up to its last reply, which is left to `S:`.
+    Scram(Vec<String>),
     /// `at +5m`: time passes, in milliseconds.
     Pass(i64),
     /// `queue full`, `queue fails`, `queue works`, `passwords away`, `passwords work`: what the host answers from now on.
@@ -55,6 +57,12 @@ pub struct Opening {
     pub tls: bool,
     pub raw: bool,
     pub no_certificate: bool,
+    pub mechanisms: Vec<String>,
+    pub no_binding: bool,
+    /// Domains that the client's certificate proves.
+    pub certificate: Vec<String>,
+    /// A name for the key of the client's certificate.
+    pub key: Option<String>,
 }
 
 /// What is wrong with a script, and where.
@@ -144,6 +152,7 @@ fn statement(current: &str, block: Vec<String>, line: usize) -> Result<Kind, Scr
             let recipients = arguments[arrow + 1..].to_vec();
             return Ok(Kind::Mail { sender: arguments[0].clone(), recipients, text: block });
         }
+        ("scram", [_, _, ..]) => Kind::Scram(rest()),
         ("at", [span]) => Kind::Pass(span_of(span).ok_or(()).or_else(|()| wrong(line, "write `at +5m`"))?),
         ("queue" | "passwords", [state]) => Kind::Host(words[0].clone(), state.clone()),
         ("disconnect", []) => Kind::Disconnect,
@@ -166,6 +175,10 @@ fn opening(words: &[String], line: usize) -> Result<Opening, ScriptError> {
             None if word == "tls" => opening.tls = true,
             None if word == "raw" => opening.raw = true,
             None if word == "no-certificate" => opening.no_certificate = true,
+            None if word == "no-binding" => opening.no_binding = true,
+            Some(("certificate", value)) => opening.certificate = value.split(',').map(str::to_owned).collect(),
+            Some(("key", value)) => opening.key = Some(value.to_owned()),
+            Some(("mechanisms", value)) => opening.mechanisms = value.split(',').map(str::to_owned).collect(),
             Some(("connector", value)) => opening.connector = value.to_owned(),
             Some(("from", value)) => opening.from = Some(value.to_owned()),
             Some(("login", value)) => opening.login = Some(value.to_owned()),
@@ -213,7 +226,7 @@ pub fn escaped(text: &str) -> Result<Vec<u8>, String> {
 fn escape(inside: &str) -> Result<Vec<u8>, String> {
     use base64::Engine as _;
     if let Some(text) = inside.strip_prefix("base64 ") {
-        let text = text.replace("\\0", "\0");
+        let text = text.replace("\\0", "\0").replace("\\1", "\x01");
         return Ok(base64::engine::general_purpose::STANDARD.encode(text).into_bytes());
     }
     if let Some((count, text)) = inside.split_once(" × ") {

@@ -13,9 +13,10 @@ use directory::{Change, ChangeBatch, Class, Config, ObjectId, Record, Snapshot, 
 use queue::{Queue, QueueOptions};
 use rights::{GroupTrustee, PermissionGroup, RightName, ServerRole};
 use store::AuditStore;
+use transport::certificate::LiveCertificate;
 use transport::{
     AuditLog, AuditOptions, CredentialLimits, CredentialSource, Credentials, Server, ServerOptions, Shared,
-    SourceUnavailable, certificate, password,
+    SourceUnavailable, StoredCredentials, certificate, password,
 };
 
 /// Nothing in these tests takes longer, or it fails.
@@ -33,11 +34,15 @@ pub struct Directory {
 
 /// Passwords by account: the logon name and `-demo`, hashed once.
 #[derive(Clone, Default)]
-pub struct Passwords(Arc<Mutex<HashMap<Guid, String>>>);
+pub struct Passwords(Arc<Mutex<HashMap<Guid, StoredCredentials>>>);
 
 impl CredentialSource for Passwords {
-    fn credential(&self, account: &Guid) -> Result<Option<String>, SourceUnavailable> {
-        Ok(self.0.lock().unwrap().get(account).cloned())
+    fn stored(&self, account: &Guid) -> Result<StoredCredentials, SourceUnavailable> {
+        Ok(self.0.lock().unwrap().get(account).cloned().unwrap_or_default())
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        [9; 32]
     }
 }
 
@@ -85,8 +90,10 @@ impl Site {
         for name in ["alice", "bob"] {
             let account = directory.snapshot.resolve_login(name).unwrap();
             let guid = directory.snapshot.object(account).unwrap().guid();
-            let phc = password::hash(format!("{name}-demo").as_bytes()).unwrap();
-            passwords.0.lock().unwrap().insert(guid, phc);
+            let (chosen, app_passwords) = (format!("{name}-demo"), Vec::new());
+            let password = Some(password::hash(chosen.as_bytes()).unwrap());
+            let scram = password::scram_keys(chosen.as_bytes(), 4096).unwrap();
+            passwords.0.lock().unwrap().insert(guid, StoredCredentials { password, scram, app_passwords });
         }
         let credentials = Credentials::start(passwords, plan.limits).unwrap();
         let shared = Shared::new(Arc::clone(&directory.snapshot), queue, credentials, audit);
@@ -100,7 +107,7 @@ impl Site {
         let mut options = ServerOptions::new("mail.example.com", self.folder.path().join("mail"));
         let (chain, key) = (self.folder.path().join("server.pem"), self.folder.path().join("server.key"));
         let (certificate, _) = certificate::load_or_generate(&chain, &key, &["localhost".to_owned()]).unwrap();
-        options.certificate = Some(certificate);
+        options.certificate = Some(Arc::new(LiveCertificate::of_files(certificate, &chain, &key)));
         for binding in [INTERNET, CLIENT] {
             options.listeners.push((binding.parse().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()));
         }
