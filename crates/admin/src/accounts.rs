@@ -59,7 +59,7 @@ pub fn add(asked: Asked<'_>, add: UserAdd) -> Result<Response, Fault> {
     })?;
     if let Some(phc) = phc {
         if asked.trial.is_none() {
-            asked.service.set_credential(&guid, &phc)?;
+            asked.service.set_password(&guid, &phc)?;
         }
     } else if !add.disabled {
         done.warnings.push(format!("it has no password yet: `procura password set {}`", add.name));
@@ -186,11 +186,16 @@ pub fn set_password(asked: Asked<'_>, set: &PasswordSet) -> Result<Response, Fau
     let id = asked.find(&set.identity)?;
     let object = account(asked.snapshot, id)?;
     require(asked.snapshot, asked.caller, id, Action::ControlAccess(RESET_PASSWORD), "set the password of")?;
+    let mut without_scram = false;
     if asked.trial.is_none() {
-        let phc = asked.service.hash(&set.password.0)?;
-        asked.service.set_credential(&object.guid(), &phc)?;
+        let hashed = asked.service.hash(&set.password.0)?;
+        without_scram = hashed.scram.is_none();
+        asked.service.set_password(&object.guid(), &hashed)?;
     }
     let mut done = Done { summary: format!("password of {} set", asked.snapshot.dn(id)), warnings: Vec::new() };
+    if without_scram {
+        done.warnings.push("SASLprep prohibits this password: clients that use SCRAM cannot log on with it".into());
+    }
     if !object.enabled() {
         done.warnings.push("the account is disabled: it cannot log on".into());
     }
@@ -249,11 +254,6 @@ pub(crate) fn account(snapshot: &Snapshot, id: ObjectId) -> Result<&Object, Faul
     object.ok_or_else(|| Fault::new(FaultKind::Invalid, format!("{} is not an account", snapshot.dn(id))))
 }
 
-/// The container of a name; without one `CN=Users` of the default domain.
-pub(crate) fn container(snapshot: &Snapshot, name: Option<&str>) -> Result<ObjectId, Fault> {
-    match name {
-        Some(name) => find(snapshot, name),
-        None => {
 /// What lets an account log on, or no longer.
 pub(crate) fn control(snapshot: &Snapshot, id: ObjectId, enabled: bool) -> (String, Vec<directory::Value>) {
     let control = number(snapshot, id, a::USER_ACCOUNT_CONTROL).unwrap_or(NORMAL_ACCOUNT);
@@ -261,6 +261,11 @@ pub(crate) fn control(snapshot: &Snapshot, id: ObjectId, enabled: bool) -> (Stri
     (a::USER_ACCOUNT_CONTROL.to_owned(), text(&control.to_string()))
 }
 
+/// The container of a name; without one `CN=Users` of the default domain.
+pub(crate) fn container(snapshot: &Snapshot, name: Option<&str>) -> Result<ObjectId, Fault> {
+    match name {
+        Some(name) => find(snapshot, name),
+        None => {
             let domain = default_domain(snapshot)?;
             Ok(snapshot.by_dn(&format!("CN=Users,{}", snapshot.dn(domain))).unwrap_or(domain))
         }

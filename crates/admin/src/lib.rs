@@ -10,11 +10,14 @@
 //! - [`Endpoint`] is how a command finds the service: the socket of a running server, or else the service itself.
 
 mod accounts;
+mod app_passwords;
 mod apply;
 mod authorize;
 mod backup;
+mod browse;
 mod caller;
 mod check;
+mod connectors;
 pub mod data;
 mod databases;
 mod documents;
@@ -30,14 +33,16 @@ mod import;
 mod mailboxes;
 mod moves;
 pub mod operations;
+mod ownership;
+pub mod pause;
 mod permissions;
 mod protection;
 mod queued;
-mod ownership;
 pub mod random;
 mod reach;
 mod reports;
 mod response;
+mod sd_edit;
 pub mod separation;
 mod service;
 mod service_accounts;
@@ -51,8 +56,9 @@ mod wanted;
 mod words;
 
 pub use caller::{Caller, Users};
+pub use connectors::default_connectors;
 pub use data::{Absent, DataDirectory, DataError};
 pub use endpoint::Endpoint;
 pub use error::{AdminError, Fault, FaultKind};
 pub use operations::{Request, Response};
-pub use service::{Options, Running, Service, audit_path, queue_directory};
+pub use service::{Hashed, Hasher, Options, Running, Service, audit_path, queue_directory};

@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::browse::{Browse, TreeRow};
+pub use crate::connectors::documents::*;
 pub use crate::documents::*;
-pub use crate::response::*;
-pub use crate::sheet::TextFormat;
 pub use crate::ownership::documents::*;
+pub use crate::pause::documents::*;
+pub use crate::response::*;
+pub use crate::sd_edit::{SdSet, SdText};
+pub use crate::sheet::TextFormat;
 pub use crate::wanted::*;
 
 /// Version of the documents on the socket; a server refuses another one and says so.
@@ -82,9 +86,6 @@ pub enum Request {
     MailboxDisable(Target),
     /// List mailboxes.
     MailboxList(List),
-    /// Add an accepted domain.
-    DomainAdd(DomainAdd),
-    /// Change an accepted domain.
     /// List mailboxes without an owner.
     MailboxDisconnected(List),
     /// Give a mailbox without an owner to an account.
@@ -93,6 +94,9 @@ pub enum Request {
     MailboxPurge(Target),
     /// Link a mailbox to an account of another forest, or end that.
     MailboxLink(MailboxLink),
+    /// Add an accepted domain.
+    DomainAdd(DomainAdd),
+    /// Change an accepted domain.
     DomainSet(DomainSet),
     /// Remove an accepted domain.
     DomainRemove(DomainRemove),
@@ -102,6 +106,12 @@ pub enum Request {
     OuAdd(OuAdd),
     /// Set a password.
     PasswordSet(PasswordSet),
+    /// Make an app password.
+    AppPasswordAdd(AppPasswordName),
+    /// The app passwords of an account.
+    AppPasswordList(Target),
+    /// Take an app password back.
+    AppPasswordRemove(AppPasswordName),
     /// Write a backup.
     Backup(Backup),
     /// Move an object to another container.
@@ -172,8 +182,36 @@ pub enum Request {
     ServiceAccountCheck(ServiceAccountCheck),
     /// Let a service account send for users.
     ServiceAccountGrant(ServiceAccountGrant),
+    /// Service accounts whose mail waits for a missing right.
+    Pause(PauseRequest),
     /// Change a mailbox database or server.
     DatabaseSet(DatabaseSet),
+    /// Create a receive connector.
+    ReceiveConnectorNew(ReceiveNew),
+    /// Change a receive connector.
+    ReceiveConnectorSet(ReceiveSet),
+    /// Receive connectors as they are.
+    ReceiveConnectorGet(ConnectorGet),
+    /// Delete a receive connector.
+    ReceiveConnectorRemove(Target),
+    /// Create a send connector.
+    SendConnectorNew(SendNew),
+    /// Change a send connector.
+    SendConnectorSet(SendSet),
+    /// Send connectors as they are.
+    SendConnectorGet(ConnectorGet),
+    /// Delete a send connector.
+    SendConnectorRemove(Target),
+    /// What would happen to a session, stage by stage.
+    ConnectorTest(ConnectorTest),
+    /// Give the servers of another forest their rights.
+    CrossForestEnable(CrossForest),
+    /// The directory as a tree.
+    Browse(Browse),
+    /// The explicit descriptor of an object as text.
+    SdGet(Target),
+    /// Write the explicit descriptor of an object.
+    SdSet(SdSet),
     /// Try a request out on a copy: what would change, who would gain and who lose. Nothing is done.
     Simulate(Trial),
 }
@@ -345,6 +383,9 @@ pub struct MailboxEnable {
     /// Address to add when the user has none; default `name@` the default domain.
     #[serde(default)]
     pub address: Option<String>,
+    /// The Associated External Account, of another forest: a SID, or a name that the directory knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<String>,
 }
 
 /// Changes to a mailbox.
@@ -380,11 +421,11 @@ pub struct DomainAdd {
     #[serde(default)]
     pub alias_of: Option<String>,
     /// `user+tag@` is `user@`.
-    /// The Associated External Account, of another forest: a SID, or a name that the directory knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub linked: Option<String>,
     #[serde(default)]
     pub subaddressing: bool,
+    /// Recipients that are not in the directory are refused; none: of authoritative domains only.
+    #[serde(default)]
+    pub recipient_lookup: Option<bool>,
 }
 
 /// Changes to an accepted domain; what is absent stays.
@@ -401,6 +442,9 @@ pub struct DomainSet {
     /// `user+tag@` is `user@`, or no longer.
     #[serde(default)]
     pub subaddressing: Option<bool>,
+    /// Recipients that are not in the directory are refused, or no longer.
+    #[serde(default)]
+    pub recipient_lookup: Option<bool>,
 }
 
 /// Which accepted domain.
@@ -475,6 +519,15 @@ pub struct PasswordSet {
     pub identity: String,
     /// The password.
     pub password: Secret,
+}
+
+/// An app password of an account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AppPasswordName {
+    /// The account.
+    pub identity: String,
+    /// What it is called.
+    pub name: String,
 }
 
 /// A piece of an LDIF file on its way to the service.

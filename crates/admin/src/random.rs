@@ -24,7 +24,8 @@ pub fn new_token() -> String {
     random::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn random<const N: usize>() -> [u8; N] {
+/// Octets of chance.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0u8; N];
     let mut filled = 0;
     // The kernel's generator is seeded long before this program runs; it can only be interrupted.

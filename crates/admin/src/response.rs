@@ -3,10 +3,15 @@
 use rights::DecisionRecord;
 use serde::{Deserialize, Serialize};
 
+use crate::browse::TreeRow;
+use crate::connectors::documents::{ConnectorTested, ReceiveRow, SendRow};
 use crate::documents::{HistoryPage, Holders, SeparationApplied, SeparationPage, ServiceAccountReport, Simulated};
+use crate::ownership::documents::DisconnectedRow;
+use crate::operations::Secret;
+use crate::pause::documents::PauseResponse;
+use crate::sd_edit::SdText;
 
 /// What was answered.
-use crate::ownership::documents::DisconnectedRow;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
 pub enum Response {
@@ -16,18 +21,22 @@ pub enum Response {
     Status(Status),
     /// A page of users.
     Users(Page<UserRow>),
+    /// An app password, for the only time.
+    AppPassword(AppPasswordMade),
+    /// The app passwords of an account.
+    AppPasswords(Page<AppPasswordRow>),
     /// A page of groups.
     Groups(Page<GroupRow>),
     /// A page of mailboxes.
     Mailboxes(Page<MailboxRow>),
+    /// Mailboxes without an owner.
+    Disconnected(Page<DisconnectedRow>),
     /// Members of a group.
     Members(Page<MemberRow>),
     /// Accepted domains.
     Domains(Page<DomainRow>),
     /// The upload that a piece went into.
     Upload {
-    /// Mailboxes without an owner.
-    Disconnected(Page<DisconnectedRow>),
         /// Its name.
         upload: String,
     },
@@ -53,8 +62,20 @@ pub enum Response {
     History(HistoryPage),
     /// How fit a service account is.
     ServiceAccount(ServiceAccountReport),
+    /// Mail that waits for a missing right.
+    Pause(PauseResponse),
     /// A page of the directory.
     Ldif(Ldif),
+    /// Receive connectors.
+    ReceiveConnectors(Page<ReceiveRow>),
+    /// Send connectors.
+    SendConnectors(Page<SendRow>),
+    /// What would happen to a session.
+    ConnectorTested(Box<ConnectorTested>),
+    /// A page of the directory's tree.
+    Tree(Page<TreeRow>),
+    /// A descriptor as text.
+    Sd(Box<SdText>),
     /// What a change would do.
     Simulated(Box<Simulated>),
     /// A report was written as text.
@@ -82,6 +103,32 @@ pub struct Ldif {
     /// `Export::after` of the next page; none: this was the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u32>,
+}
+
+/// An app password that was made now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AppPasswordMade {
+    /// Whose: distinguished name.
+    pub account: String,
+    /// What it is called.
+    pub name: String,
+    /// The password. It is kept nowhere.
+    pub password: Secret,
+    /// What should be known about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// An app password, without itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AppPasswordRow {
+    /// What it is called.
+    pub name: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created: i64,
+    /// When it was used last, to the minute; none: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<i64>,
 }
 
 /// Rows of a list.
@@ -220,6 +267,9 @@ pub struct MailboxRow {
     pub dn: String,
     /// msExchMailboxGuid.
     pub guid: String,
+    /// The Associated External Account; it counts only while the owner is disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<String>,
 }
 
 /// A member of a group, or a delegate.
@@ -250,6 +300,9 @@ pub struct DomainRow {
     pub subaddressing: bool,
     /// The default domain.
     pub default: bool,
+    /// Recipients that are not in the directory are refused.
+    #[serde(default)]
+    pub recipient_lookup: bool,
 }
 
 /// How far an import is.
@@ -262,9 +315,6 @@ pub struct Imported {
     /// Changes in all.
     pub changes: u64,
     /// Changes that are durable.
-    /// The Associated External Account; it counts only while the owner is disabled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub linked: Option<String>,
     pub done: u64,
     /// Nothing is left to do.
     pub finished: bool,

@@ -8,13 +8,15 @@ use acl::{Guid, Sid, well_known};
 use arc_swap::ArcSwap;
 use directory::{Change, ChangeBatch, ChangeError, NameError, ObjectId, Snapshot, Time};
 use queue::Queue;
-use store::{AuditEntry, AuditStore, DirectoryStore, StoreError, fail_point};
+use store::{AppPassword, AuditEntry, AuditStore, DirectoryStore, StoreError, fail_point};
 
 use crate::authorize::authorize;
 use crate::caller::{Caller, Users};
 use crate::data::DataDirectory;
 use crate::error::{AdminError, Fault, FaultKind};
 use crate::import::Uploads;
+use crate::pause::documents::PauseFate;
+use crate::pause::{PauseOutcome, PausedMail};
 use crate::operations::{Call, PROTOCOL, Reply, Request};
 use crate::response::{Done, Response};
 use crate::sheet::{Taker, TextFormat};
@@ -25,13 +27,25 @@ use crate::{
     service_accounts, simulate, status,
 };
 
+/// What is kept of a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashed {
+    /// A PHC string.
+    pub phc: String,
+    /// SCRAM keys as text; none where no client could send the password so that all agree on its octets.
+    pub scram: Option<String>,
+}
+
+/// Makes what is kept of a password; the error is in words.
+pub type Hasher = Arc<dyn Fn(&[u8]) -> Result<Hashed, String> + Send + Sync>;
+
 /// What the service needs from its surroundings.
 #[derive(Clone)]
 pub struct Options {
     /// Which users of the machine may administer.
     pub users: Users,
-    /// Makes a PHC string of a password. Takes its time.
-    pub hash: fn(&[u8]) -> Result<String, String>,
+    /// Makes what is kept of a password. Takes its time.
+    pub hash: Hasher,
     /// The time now.
     pub clock: fn() -> Time,
     /// Fully qualified name of this node, for the queue's rows.
@@ -46,6 +60,14 @@ pub trait Running: Send + Sync {
     fn credential_changed(&self, account: &Guid);
     /// A decision by its id, also when it was made a moment ago.
     fn decision(&self, id: &str) -> Result<Option<AuditEntry>, StoreError>;
+    /// Carries out what somebody (`by`, as `DOMAIN\name`) decided about paused mail; or says what would become of it.
+    fn order_paused(
+        &self,
+        mail: &PausedMail,
+        what: PauseFate,
+        by: &str,
+        dry_run: bool,
+    ) -> Result<PauseOutcome, Fault>;
 }
 
 /// The service. Share it in an [`Arc`].
@@ -158,6 +180,22 @@ impl Service {
         lock(&self.store).credential(account)
     }
 
+    /// The SCRAM keys of an account's password, as text.
+    pub fn scram_keys(&self, account: &Guid) -> Result<Option<String>, StoreError> {
+        lock(&self.store).scram_keys(account)
+    }
+
+    /// The app passwords of an account.
+    pub fn app_passwords(&self, account: &Guid) -> Result<Vec<AppPassword>, StoreError> {
+        lock(&self.store).app_passwords(account)
+    }
+
+    /// Notes that an app password is used now.
+    pub fn app_password_used(&self, account: &Guid, name: &str) -> Result<(), StoreError> {
+        let now = self.now();
+        lock(&self.store).app_password_used(account, name, now)
+    }
+
     /// A setting of the directory, as the mark of the demo.
     pub fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
         lock(&self.store).setting(name)
@@ -239,9 +277,16 @@ impl Service {
         Ok(())
     }
 
-    /// Sets the hash of an account's password.
-    pub fn set_credential(&self, account: &Guid, phc: &str) -> Result<(), Fault> {
-        lock(&self.store).set_credential(account, phc)?;
+    /// Keeps a secret of an object as it is.
+    pub fn set_credential(&self, object: &Guid, secret: &str) -> Result<(), Fault> {
+        lock(&self.store).set_credential(object, secret)?;
+        self.credential_changed(object);
+        Ok(())
+    }
+
+    /// Sets what is kept of an account's password.
+    pub fn set_password(&self, account: &Guid, hashed: &Hashed) -> Result<(), Fault> {
+        lock(&self.store).set_password(account, &hashed.phc, hashed.scram.as_deref())?;
         self.credential_changed(account);
         Ok(())
     }
@@ -251,7 +296,7 @@ impl Service {
         lock(&self.store)
     }
 
-    pub(crate) fn hash(&self, password: &str) -> Result<String, Fault> {
+    pub(crate) fn hash(&self, password: &str) -> Result<Hashed, Fault> {
         (self.options.hash)(password.as_bytes()).map_err(|e| Fault::new(FaultKind::Invalid, e))
     }
 
@@ -373,6 +418,9 @@ impl Asked<'_> {
             R::UserList(list) => accounts::list(self, &list),
             R::OuAdd(add) => accounts::add_ou(self, &add),
             R::PasswordSet(set) => accounts::set_password(self, &set),
+            R::AppPasswordAdd(add) => crate::app_passwords::add(self, &add),
+            R::AppPasswordList(target) => crate::app_passwords::list(self, &target.identity),
+            R::AppPasswordRemove(remove) => crate::app_passwords::remove(self, &remove),
             R::Move(wanted) => crate::moves::to(self, &wanted),
             R::ProtectedList => crate::protection::list(self),
             R::ProtectedOrphans => crate::protection::orphans(self),
@@ -427,7 +475,21 @@ impl Asked<'_> {
             R::Undo(undo) => history::undo(self, undo.version),
             R::ServiceAccountCheck(check) => service_accounts::check(self, &check),
             R::ServiceAccountGrant(grant) => service_accounts::grant(self, &grant),
+            R::Pause(request) => crate::pause::answer(self, request),
             R::DatabaseSet(set) => databases::set(self, &set),
+            R::ReceiveConnectorNew(new) => crate::connectors::new_receive(self, &new),
+            R::ReceiveConnectorSet(set) => crate::connectors::set_receive(self, &set),
+            R::ReceiveConnectorGet(get) => crate::connectors::get_receive(self, &get),
+            R::ReceiveConnectorRemove(target) => crate::connectors::remove_receive(self, &target.identity),
+            R::SendConnectorNew(new) => crate::connectors::new_send(self, &new),
+            R::SendConnectorSet(set) => crate::connectors::set_send(self, &set),
+            R::SendConnectorGet(get) => crate::connectors::get_send(self, &get),
+            R::SendConnectorRemove(target) => crate::connectors::remove_send(self, &target.identity),
+            R::ConnectorTest(test) => crate::connectors::test(self, &test),
+            R::CrossForestEnable(wanted) => crate::connectors::enable_cross_forest(self, &wanted),
+            R::Browse(browse) => crate::browse::browse(self, &browse),
+            R::SdGet(target) => crate::sd_edit::get(self, &target.identity),
+            R::SdSet(set) => crate::sd_edit::set(self, &set),
             R::Simulate(trial) => simulate::simulate(self, *trial.request),
         }
     }
@@ -458,6 +520,13 @@ pub(crate) fn find(snapshot: &Snapshot, name: &str) -> Result<ObjectId, Fault> {
         && snapshot.by_dn(name).is_none()
         && let Some(domain) = snapshot.domains().first()
         && let Some(id) = snapshot.by_dn(&format!("{name},{}", snapshot.dn(domain.object)))
+    {
+        return Ok(id);
+    }
+    // A path from the top down, as S2 writes it.
+    if name.contains('\\')
+        && name.contains('=')
+        && let Some(id) = crate::browse::by_path(snapshot, name)
     {
         return Ok(id);
     }

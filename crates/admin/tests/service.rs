@@ -19,7 +19,10 @@ fn open(path: &Path) -> Service {
     let users = Users { owner: ROOT, accounts: [(HELPER, "EXAMPLE\\helper".to_owned())].into() };
     let options = Options {
         users,
-        hash: |password| Ok(format!("hash of {}", String::from_utf8_lossy(password))),
+        hash: std::sync::Arc::new(|password| {
+            let phc = format!("hash of {}", String::from_utf8_lossy(password));
+            Ok(admin::Hashed { phc, scram: Some("keys".to_owned()) })
+        }),
         clock: || Time(1_000),
         node: "mail.example.com".to_owned(),
     };

@@ -9,8 +9,10 @@ mod init;
 mod memory;
 mod node;
 mod notify;
+mod passwords;
 mod sd;
 mod serve;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,7 @@ use cli::args::{BenchCommand, Cli, Command, ConfigCommand, Format, Global};
 use cli::fault::Failure;
 use config::Loaded;
 use node::Node;
+use sd::SdCommand;
 
 #[global_allocator]
 static ALLOCATOR: memory::Allocator = memory::Allocator;
@@ -35,7 +38,8 @@ fn main() -> ExitCode {
     cli::fault::end_with_the_reader();
     let cli = Cli::parse();
     // `check` answers with its exit code, so that a failure to ask has one of its own.
-    let failed = if matches!(cli.command, Command::Check(_) | Command::Tool(_)) { 2 } else { 1 };
+    let answers = matches!(cli.command, Command::Check(_) | Command::Tool(_)) || cli.command.is_connector_test();
+    let failed = if answers { 2 } else { 1 };
     match run(cli) {
         Ok(code) => code,
         Err(report) if cli::fault::is_end_of_the_reader(&report.to_string()) => ExitCode::SUCCESS,
@@ -65,12 +69,14 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::Import(arguments) => import::import(&global, &arguments)?,
         Command::Bench(BenchCommand::Smtp(arguments)) => bench::smtp(&global, &arguments)?,
+        Command::Sd(SdCommand::Edit(edit)) => cli::connectors::edit(&global, &edit)?,
         Command::Sd(command) => {
             let json = global.format == Format::Json;
             return sd::run(command, json, &mut |name| descriptor(&global, name));
         }
         Command::Tool(tool) => return cli::run::run(&global, tool),
         Command::Lifecycle(command) => cli::lifecycle::run(&global, command)?,
+        Command::Connectors(command) => return cli::connectors::run(&global, command),
         command => return ask(&global, command),
     }
     Ok(ExitCode::SUCCESS)

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use admin::{DataDirectory, Endpoint, Options, Users};
 use directory::Time;
+use transport::password;
 
 use crate::cli::args::Global;
 use crate::cli::fault::Failure;
@@ -70,10 +72,20 @@ impl Node {
     pub fn options(&self, data: &DataDirectory, accounts: BTreeMap<u32, String>) -> Options {
         Options {
             users: Users { owner: data.owner(), accounts },
-            hash: |password| transport::password::hash(password).map_err(|e| e.to_string()),
+            hash: self.hasher(),
             clock: now,
             node: self.hostname(),
         }
+    }
+
+    /// What is kept of a password.
+    fn hasher(&self) -> admin::Hasher {
+        let iterations = self.loaded.config.authentication.scram_iterations;
+        Arc::new(move |password| {
+            let phc = password::hash(password).map_err(|e| e.to_string())?;
+            let scram = password::scram_keys(password, iterations).map_err(|e| e.to_string())?;
+            Ok(admin::Hashed { phc, scram: scram.map(|keys| keys.to_text()) })
+        })
     }
 
     /// `[admin] accounts` by user number.

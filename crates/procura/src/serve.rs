@@ -12,18 +12,20 @@ use admin::socket::SocketServer;
 use admin::{Absent, DataDirectory, Running, Service, audit_path, queue_directory};
 use directory::Snapshot;
 use queue::{Queue, QueueOptions};
-use rustls::sign::CertifiedKey;
 use store::{AuditEntry, AuditStore, Retention, StoreError};
 use transport::{
-    AuditLog, AuditOptions, CredentialLimits, CredentialSource, Credentials, DeliveryOptions, Server, ServerOptions,
-    Shared, SmartHost, SourceUnavailable, StartError, certificate,
+    AuditLog, AuditOptions, Credentials, DeliveryOptions, Server, ServerOptions, Shared, SmartHost, StartError, TlsOptions,
 };
+use transport::certificate::LiveCertificate;
+use web::Web;
 
 use crate::cli::args::{Global, Serve};
 use crate::cli::fault::Failure;
 use crate::demo;
 use crate::node::Node;
 use crate::notify::notify;
+use crate::passwords::{self, Passwords};
+use crate::tls;
 
 /// Runs a server until it is asked to stop.
 pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
@@ -37,7 +39,8 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
     }
     log_to_stderr(&node.loaded.config.log.level)?;
     // Before root is given up: the key may be root's alone.
-    let certificate = configured_certificate(&node)?;
+    let certificate = tls::configured_certificate(&node)?;
+    let tls_options = tls::options(&node)?;
     let absent = if arguments.demo { Absent::Create } else { Absent::Refuse };
     let data = DataDirectory::open(&node.data, absent).map_err(Failure::from)?;
     if arguments.demo {
@@ -60,7 +63,7 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
         tracing::warn!("directory: {problem}");
     }
 
-    let running = start(&node, &service, certificate)?;
+    let running = start(&node, &service, certificate, tls_options)?;
     let bindings = running.server.bindings();
     let mut out = std::io::stdout().lock();
     let mut say = |text: &str| {
@@ -91,10 +94,18 @@ struct Everything {
     socket: SocketServer,
     shared: Arc<Shared>,
     queue: Queue,
+    web: Option<Web>,
     timers: [Sender<()>; 2],
+    /// Has the certificate read again.
+    reload: Sender<()>,
 }
 
-fn start(node: &Node, service: &Arc<Service>, certificate: Option<Arc<CertifiedKey>>) -> Result<Everything, Failure> {
+fn start(
+    node: &Node,
+    service: &Arc<Service>,
+    certificate: Option<Arc<LiveCertificate>>,
+    tls_options: TlsOptions,
+) -> Result<Everything, Failure> {
     let config = &node.loaded.config;
     let directory = service.directory();
     let hostname = node.hostname();
@@ -111,14 +122,21 @@ fn start(node: &Node, service: &Arc<Service>, certificate: Option<Arc<CertifiedK
         Retention { records: config.storage.audit_records, age: i64::from(config.storage.audit_days) * 24 * 3_600_000 };
     let audit_options = AuditOptions { retention, ..AuditOptions::default() };
     let audit = AuditLog::start(audit, queue.clone(), audit_options).map_err(|e| failed(&e))?;
-    let credentials =
-        Credentials::start(Passwords(Arc::clone(service)), CredentialLimits::default()).map_err(|e| failed(&e))?;
+    let passwords = Passwords::new(Arc::clone(service)).map_err(|e| failed(&e))?;
+    let limits = passwords::limits(&config.authentication);
+    let credentials = Credentials::start(passwords, limits).map_err(|e| failed(&e))?;
     let shared = Shared::new(service.snapshot(), queue.clone(), credentials, audit);
     service.attach(queue.clone(), Arc::new(Around(Arc::downgrade(&shared))));
     // What was changed between the first look at the directory and now.
     shared.publish(service.snapshot());
 
-    let options = server_options(node, service, hostname, certificate)?;
+    let certificate = match certificate {
+        Some(certificate) => certificate,
+        None => tls::own_certificate(directory, &hostname)?,
+    };
+    let mut options = server_options(node, service, hostname)?;
+    options.certificate = Some(Arc::clone(&certificate));
+    options.tls = tls_options;
     let server = Server::start(options, Arc::clone(&shared)).map_err(start_failure)?;
     let (path, everybody) = match node.socket() {
         Some(path) => (path, true),
@@ -127,45 +145,35 @@ fn start(node: &Node, service: &Arc<Service>, certificate: Option<Arc<CertifiedK
     let answer: Arc<dyn admin::socket::Answer> = Arc::<Service>::clone(service);
     let socket = SocketServer::start(&path, everybody, answer)
         .map_err(|e| Failure::new(format!("{}: {e}", path.display())).help("check [admin] socket"))?;
+    let web = match &config.http.listen {
+        Some(listen) => Some(start_web(listen, &shared)?),
+        None => None,
+    };
     let protector = protect_regularly(Arc::clone(service), u64::from(config.admin.protect_minutes))?;
     let expirer = expire_in_time(Arc::clone(service))?;
-    Ok(Everything { server, socket, shared, queue, timers: [protector, expirer] })
+    let reload = tls::follow(certificate, config.tls.reload_seconds)?;
+    Ok(Everything {
+        reload, server, socket, shared, queue, web, timers: [protector, expirer] })
 }
 
-/// The certificate of `[tls]`, if one is configured.
-fn configured_certificate(node: &Node) -> Result<Option<Arc<CertifiedKey>>, Failure> {
-    match (&node.loaded.config.tls.certificate, &node.loaded.config.tls.key) {
-        (Some(chain), Some(key)) => certificate::load(&node.loaded.path(chain), &node.loaded.path(key))
-            .map(Some)
-            .map_err(|e| Failure::new(e.to_string()).help("check [tls] in procura.toml")),
-        _ => Ok(None),
-    }
-}
-
-/// The certificate that the node signed itself, made now if it is not there.
-fn own_certificate(directory: &Path, hostname: &str) -> Result<Arc<CertifiedKey>, Failure> {
-    let (chain, key) = (directory.join("certificate.pem"), directory.join("certificate.key"));
-    let names = [hostname.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
-    let (certificate, _) = certificate::load_or_generate(&chain, &key, &names).map_err(|e| {
-        Failure::new(e.to_string()).help("remove both files, and new ones are made; or name others under [tls]")
-    })?;
-    Ok(certificate)
+/// HTTP, where `[http]` wants it.
+fn start_web(listen: &str, shared: &Arc<Shared>) -> Result<Web, Failure> {
+    let failed = |e: &dyn std::fmt::Display| Failure::new(e.to_string()).help("check [http] listen in procura.toml");
+    let address = listen.parse().map_err(|e: std::net::AddrParseError| failed(&e))?;
+    let web = Web::start(address, Arc::clone(shared)).map_err(|e| failed(&e))?;
+    tracing::info!(address = %web.address(), "HTTP listens");
+    Ok(web)
 }
 
 fn server_options(
     node: &Node,
     service: &Service,
     hostname: String,
-    certificate: Option<Arc<CertifiedKey>>,
 ) -> Result<ServerOptions, Failure> {
     let config = &node.loaded.config;
     let directory = service.directory();
     let mut options = ServerOptions::new(hostname.clone(), directory.join(&config.delivery.mailboxes));
     options.server = own_server(&service.snapshot(), &hostname)?;
-    options.certificate = Some(match certificate {
-        Some(certificate) => certificate,
-        None => own_certificate(directory, &hostname)?,
-    });
     options.delivery = DeliveryOptions {
         smart_host: match &config.delivery.smart_host {
             Some(text) => Some(SmartHost::parse(text, 25).ok_or_else(|| {
@@ -220,13 +228,19 @@ fn start_failure(error: StartError) -> Failure {
 }
 
 impl Everything {
-    /// Waits for SIGTERM or SIGINT, then finishes what is in flight; a second signal ends everything at once.
-    fn until_stopped(self, signals: Receiver<()>) -> miette::Result<()> {
+    /// Does what signals ask. After SIGHUP the certificate is read again. Waits for SIGTERM or SIGINT, then finishes what is in flight; a second signal ends everything at once.
+    fn until_stopped(self, signals: Receiver<Signal>) -> miette::Result<()> {
         let stopper = self.server.stopper();
+        let reload = self.reload;
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
-                while signals.recv().is_ok() {
+                while let Ok(signal) = signals.recv() {
+                    if signal == Signal::Reload {
+                        // It is gone when the server is.
+                        let _ = reload.send(());
+                        continue;
+                    }
                     notify("STOPPING=1");
                     tracing::info!("stopping");
                     stopper.stop();
@@ -234,6 +248,7 @@ impl Everything {
             })
             .map_err(|e| Failure::new(e.to_string()))?;
         self.server.wait();
+        drop(self.web);
         drop(self.timers);
         drop(self.socket);
         self.shared.audit().flush();
@@ -243,14 +258,27 @@ impl Everything {
     }
 }
 
-/// One message for each SIGTERM or SIGINT.
-fn signals() -> Result<Receiver<()>, Failure> {
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+/// One message for each SIGTERM, SIGINT or SIGHUP.
+fn signals() -> Result<Receiver<Signal>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed = |e: std::io::Error| Failure::new(format!("signals: {e}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let (mut terminate, mut interrupt) = {
+    let (mut terminate, mut interrupt, mut hang_up) = {
         let _guard = runtime.enter();
-        (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?)
+        (
+            signal(SignalKind::terminate()).map_err(failed)?,
+            signal(SignalKind::interrupt()).map_err(failed)?,
+            signal(SignalKind::hangup()).map_err(failed)?,
+        )
     };
     let (sender, receiver) = channel();
     thread::Builder::new()
@@ -258,11 +286,12 @@ fn signals() -> Result<Receiver<()>, Failure> {
         .spawn(move || {
             runtime.block_on(async {
                 loop {
-                    tokio::select! {
-                        _ = terminate.recv() => {}
-                        _ = interrupt.recv() => {}
-                    }
-                    if sender.send(()).is_err() {
+                    let signal = tokio::select! {
+                        _ = terminate.recv() => Signal::Stop,
+                        _ = interrupt.recv() => Signal::Stop,
+                        _ = hang_up.recv() => Signal::Reload,
+                    };
+                    if sender.send(signal).is_err() {
                         return;
                     }
                 }
@@ -330,15 +359,6 @@ fn log_to_stderr(level: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Password hashes for the transport.
-struct Passwords(Arc<Service>);
-
-impl CredentialSource for Passwords {
-    fn credential(&self, account: &Guid) -> Result<Option<String>, SourceUnavailable> {
-        self.0.credential(account).map_err(|e| SourceUnavailable(e.to_string()))
-    }
-}
-
 /// What the running server does for the service. It does not keep the server alive.
 struct Around(Weak<Shared>);
 
@@ -360,5 +380,31 @@ impl Running for Around {
             Some(shared) => shared.audit().find(id),
             None => Ok(None),
         }
+    }
+
+    fn order_paused(
+        &self,
+        mail: &PausedMail,
+        what: PauseFate,
+        by: &str,
+        dry_run: bool,
+    ) -> Result<PauseOutcome, Fault> {
+        let Some(shared) = self.0.upgrade() else {
+            return Err(Fault::new(FaultKind::Unavailable, "the server is stopping"));
+        };
+        let chosen = Chosen {
+            pair: Pair { account: mail.account, user: mail.user },
+            aside: mail.aside,
+            message: mail.message.clone(),
+            before: mail.before,
+        };
+        let order = match what {
+            PauseFate::Release => Order::Release { granted: false },
+            PauseFate::Override => Order::Release { granted: true },
+            PauseFate::Return => Order::Return,
+            PauseFate::Remove => Order::Remove,
+        };
+        let Ordered { done, left, why } = shared.order(&chosen, &order, by, dry_run).map_err(Fault::from)?;
+        Ok(PauseOutcome { done, left, why })
     }
 }

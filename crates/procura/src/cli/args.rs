@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use accounts::{
-    DomainCommand, DomainKind, GroupCommand, ListArgs, MemberCommand, OuCommand, PasswordCommand,
+    AccountCommand, AppPasswordCommand, DomainCommand, DomainKind, GroupCommand, ListArgs, MemberCommand, OuCommand, PasswordCommand,
     Scope, UserCommand,
 };
 pub use load::{BenchCommand, BenchSmtp};
 pub use mailboxes::MailboxCommand;
 pub use rights::{Check, DelegateCommand, Explain, Grant, MailboxGrant, MailboxPermissionCommand, PermissionCommand};
 
+use super::connectors::Connectors;
 use super::lifecycle::Lifecycle;
 use super::tools::Tool;
 use crate::sd::SdCommand;
@@ -92,6 +93,9 @@ pub enum Command {
     /// Passwords
     #[command(subcommand)]
     Password(PasswordCommand),
+    /// What accounts log on with besides their password
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Import objects from LDIF, as `ldapsearch` and `samba-tool` write it, with their security descriptors
     Import(Import),
     /// Rights on objects: Send As and others
@@ -119,6 +123,8 @@ pub enum Command {
     Tool(Tool),
     #[command(flatten)]
     Lifecycle(Lifecycle),
+    #[command(flatten)]
+    Connectors(Connectors),
     /// Load generators
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -150,6 +156,29 @@ pub struct Init {
     /// Fully qualified name of this server [default: the host name of the system]
     #[arg(long)]
     pub hostname: Option<String>,
+    /// Inside the organization, or at the border with a directory of its own
+    #[arg(long, value_enum, default_value_t = Role::Hub)]
+    pub role: Role,
+    /// Take mail from strangers: the hub's Default connector gets the permission group AnonymousUsers, header senders
+    /// observed. An edge takes it anyway
+    #[arg(long)]
+    pub internet: bool,
+}
+
+/// What a server is for; its default connectors follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Accounts, mailboxes, mail programs
+    Hub,
+    /// Between strangers and hubs
+    Edge,
+}
+
+impl Command {
+    /// Whether it answers with its exit code, as `check` does.
+    pub fn is_connector_test(&self) -> bool {
+        matches!(self, Command::Connectors(Connectors::Connector(super::connectors::ConnectorCommand::Test(_))))
+    }
 }
 
 #[derive(Debug, Subcommand)]

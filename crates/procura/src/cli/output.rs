@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use admin::operations::{Done, PermissionRow, Response, Status};
+use admin::operations::{AppPasswordMade, Done, PermissionRow, Response, Status};
 use rights::{DecisionRecord, VerdictKind};
 
 use super::args::Format;
@@ -31,6 +31,13 @@ pub(super) fn text(response: &Response) -> String {
     match response {
         Response::Done(done) => self::done(done),
         Response::Status(status) => self::status(status),
+        Response::AppPassword(made) => app_password(made),
+        Response::AppPasswords(page) => table(
+            &["name", "made", "last used"],
+            page.rows.iter().map(|row| {
+                vec![row.name.clone(), iso(row.created), row.last_used.map_or_else(|| "never".to_owned(), iso)]
+            }),
+        ),
         Response::Users(page) => table(
             &["account", "name", "addresses", "enabled", "mailbox", "distinguished name"],
             page.rows.iter().map(|row| {
@@ -62,10 +69,11 @@ pub(super) fn text(response: &Response) -> String {
             page.rows.iter().map(|row| vec![row.name.clone(), row.class.clone(), row.via.join(" > "), row.dn.clone()]),
         ),
         Response::Domains(page) => table(
-            &["domain", "kind", "alias of", "subaddressing", "default"],
+            &["domain", "kind", "alias of", "subaddressing", "recipient lookup", "default"],
             page.rows.iter().map(|row| {
                 let alias = row.alias_of.clone().unwrap_or_default();
-                vec![row.domain.clone(), row.kind.clone(), alias, yes(row.subaddressing), yes(row.default)]
+                let lookup = yes(row.recipient_lookup);
+                vec![row.domain.clone(), row.kind.clone(), alias, yes(row.subaddressing), lookup, yes(row.default)]
             }),
         ),
         Response::Ldif(page) => page.text.clone(),
@@ -212,13 +220,13 @@ fn decision(record: &DecisionRecord) -> String {
         VerdictKind::SentAs => "allowed, sent as somebody else",
         VerdictKind::SentOnBehalf => "allowed, sent on behalf of somebody else",
         VerdictKind::Allowed => "allowed",
+        VerdictKind::Paused => "accepted, PAUSED until the right is there",
+        VerdictKind::Overridden => "released without the right, by somebody who may grant it",
+        VerdictKind::GivenUp => "given up by a person's decision",
     };
     let mut rows = Vec::new();
     let mut row = |label: &str, value: String| rows.push(format!("{label:<11}{value}\n"));
     if record.id.is_empty() {
-        VerdictKind::Paused => "accepted, PAUSED until the right is there",
-        VerdictKind::Overridden => "released without the right, by somebody who may grant it",
-        VerdictKind::GivenUp => "given up by a person's decision",
         row("verdict", verdict.to_owned());
     } else {
         row("decision", record.id.clone());
@@ -315,4 +323,14 @@ mod tests {
         let rows = [vec!["x".to_owned(), "y".to_owned()], vec!["größer".to_owned(), "z".to_owned()]];
         assert_eq!(table(&["a", "b"], rows.into_iter()), "A       B\nx       y\ngrößer  z\n");
     }
+}
+
+/// An app password, with the word that this is the only time.
+fn app_password(made: &AppPasswordMade) -> String {
+    let mut text = format!("app password {} of {}\n\n    {}\n\n", made.name, made.account, made.password.0.as_str());
+    text += "Write it down now: it is shown this once. It is a password for PLAIN and LOGIN.\n";
+    for warning in &made.warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    text
 }

@@ -38,11 +38,16 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
             MailboxCommand::List(args) => R::MailboxList(list(args.list)),
         },
         Command::Domain(command) => match command {
-            DomainCommand::Add { domain, kind, alias_of, subaddressing } => {
-                R::DomainAdd(op::DomainAdd { domain, kind: domain_kind(kind), alias_of, subaddressing })
-            }
-            DomainCommand::Set { domain, kind, alias_of, subaddressing } => {
-                R::DomainSet(op::DomainSet { domain, kind: kind.map(domain_kind), alias_of, subaddressing })
+            DomainCommand::Add { domain, kind, alias_of, subaddressing, recipient_lookup } => R::DomainAdd(op::DomainAdd {
+                domain,
+                kind: domain_kind(kind),
+                alias_of,
+                subaddressing,
+                recipient_lookup,
+            }),
+            DomainCommand::Set { domain, kind, alias_of, subaddressing, recipient_lookup } => {
+                let kind = kind.map(domain_kind);
+                R::DomainSet(op::DomainSet { domain, kind, alias_of, subaddressing, recipient_lookup })
             }
             DomainCommand::Remove { domain } => R::DomainRemove(op::DomainRemove { domain }),
             DomainCommand::List => R::DomainList,
@@ -52,6 +57,13 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
             let password = if stdin { password_from_stdin()? } else { ask_password(&user)? };
             R::PasswordSet(op::PasswordSet { identity: user, password })
         }
+        Command::Account(AccountCommand::AppPassword(command)) => match command {
+            AppPasswordCommand::Add { user, name } => R::AppPasswordAdd(op::AppPasswordName { identity: user, name }),
+            AppPasswordCommand::List { user } => R::AppPasswordList(op::Target { identity: user }),
+            AppPasswordCommand::Remove { user, name } => {
+                R::AppPasswordRemove(op::AppPasswordName { identity: user, name })
+            }
+        },
         Command::Permission(command) => match command {
             PermissionCommand::Add { grant, until } => {
                 R::PermissionAdd(op::PermissionChange { until: time(until)?, ..permission(grant) })
@@ -97,6 +109,7 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         | Command::Bench(_)
         | Command::Tool(_)
         | Command::Lifecycle(_)
+        | Command::Connectors(_)
         | Command::Sd(_) => {
             return Err(Failure::new("this command is no request to the service"));
         }
@@ -113,7 +126,9 @@ pub fn only_looks(request: &op::Request) -> bool {
             | R::GroupList(_)
             | R::MemberList(_)
             | R::MailboxList(_)
+            | R::MailboxDisconnected(_)
             | R::DomainList
+            | R::AppPasswordList(_)
             | R::PermissionGet(_)
             | R::PermissionUnused(_)
             | R::MailboxPermissionGet(_)
@@ -126,7 +141,6 @@ pub fn only_looks(request: &op::Request) -> bool {
 }
 
 fn user(command: UserCommand) -> Result<op::Request, Failure> {
-            | R::MailboxDisconnected(_)
     use op::Request as R;
     Ok(match command {
         UserCommand::Add {
@@ -241,7 +255,7 @@ fn domain_kind(kind: DomainKind) -> op::DomainKind {
     }
 }
 
-fn password_from_stdin() -> Result<op::Secret, Failure> {
+pub fn password_from_stdin() -> Result<op::Secret, Failure> {
     let mut line = Zeroizing::new(String::new());
     io::stdin().lock().read_line(&mut line).map_err(|e| Failure::new(format!("standard input: {e}")))?;
     let password = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());

@@ -1,6 +1,7 @@
 //! Every key of `procura.toml`, declared once.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,26 @@ configuration! {
         certificate: Option<String> = None, "path", "\"/etc/letsencrypt/live/mx1.example.com/fullchain.pem\"";
         /// Private key of the certificate, PEM.
         key: Option<String> = None, "path", "\"/etc/letsencrypt/live/mx1.example.com/privkey.pem\"";
+        /// The oldest version of TLS that is spoken: `1.2` or `1.3`.
+        min_version: String = "1.2".into(), "text", "\"1.3\"";
+        /// Seconds after which the files are looked at again; a new certificate is taken without a restart, as on SIGHUP. A
+        /// pair that cannot be used is logged, and the old one stays. 0: on SIGHUP only.
+        reload_seconds: u32 = 30, "number", "300";
+        /// Authorities, PEM, whose certificates prove the domains of partners (Domain Security). Without it none does.
+        partner_roots: Option<String> = None, "path", "\"/etc/ssl/certs/ca-certificates.crt\"";
+    }
+    /// Passwords, and how often a logon may fail.
+    authentication: Authentication {
+        /// Rounds of PBKDF2 in the SCRAM keys of new passwords, 4096 at least. A client pays for them at each logon.
+        scram_iterations: u32 = 15_000, "number", "100000";
+        /// Failed logons that a source (an IPv4 address, an IPv6 /64) has free. Then it gets one more each
+        /// `failure_seconds`, and is answered `454` in between.
+        source_failures: u32 = 20, "number", "10";
+        /// Failed logons that an account has free, from all sources together. Where it logged on lately it may go on all the
+        /// same. Names that nobody has are treated alike.
+        account_failures: u32 = 60, "number", "30";
+        /// Seconds after which one failed logon is forgotten.
+        failure_seconds: u32 = 6, "number", "60";
     }
     /// What is kept, and how much of it.
     storage: Storage {
@@ -139,6 +160,12 @@ configuration! {
         /// Minutes between two runs of the task that protects the accounts of administrators (AdminSDHolder).
         protect_minutes: u32 = 60, "number", "10";
     }
+    /// HTTP of this node: `/healthz` and `/metrics` (OpenMetrics, as Prometheus reads it).
+    http: Http {
+        /// Address and port to listen on. Whoever can connect sees the figures, so keep it on the loopback address or in a
+        /// network of your own. Without it there is no HTTP.
+        listen: Option<String> = None, "address:port", "\"127.0.0.1:8025\"";
+    }
     /// The log, on standard error.
     log: Log {
         /// How much: `error`, `warn`, `info`, `debug`, `trace`, or directives as `info,transport=debug`.
@@ -166,11 +193,34 @@ impl Config {
             }
             _ => {}
         }
+        if !["1.2", "1.3"].contains(&self.tls.min_version.as_str()) {
+            let message = format!("min_version is `{}`", self.tls.min_version);
+            return wrong("tls", "min_version", message, "write \"1.2\" or \"1.3\"");
+        }
+        let authentication = &self.authentication;
+        if !(4096..=10_000_000).contains(&authentication.scram_iterations) {
+            let message = format!("scram_iterations is {}", authentication.scram_iterations);
+            return wrong("authentication", "scram_iterations", message, "write 4096 (RFC 7677) to 10000000");
+        }
+        let counts = [
+            ("source_failures", authentication.source_failures),
+            ("account_failures", authentication.account_failures),
+            ("failure_seconds", authentication.failure_seconds),
+        ];
+        if let Some((key, _)) = counts.into_iter().find(|(_, count)| !(1..=86_400).contains(count)) {
+            return wrong("authentication", key, format!("{key} is out of range"), "write 1 to 86400");
+        }
         if let Some(host) = &self.delivery.smart_host
             && !host.rsplit_once(':').is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok_and(|p| p > 0))
         {
             let message = format!("smart_host `{host}` is not host:port");
             return wrong("delivery", "smart_host", message, "write it as in relay.example.com:25");
+        }
+        if let Some(listen) = &self.http.listen
+            && listen.parse::<SocketAddr>().is_err()
+        {
+            let message = format!("listen `{listen}` is not an address and a port");
+            return wrong("http", "listen", message, "write it as in 127.0.0.1:8025 or [::1]:8025");
         }
         if self.delivery.expire_hours == 0 {
             return wrong("delivery", "expire_hours", "mail must live an hour at least".into(), "write 1 or more");

@@ -193,6 +193,9 @@ pub enum DomainCommand {
         /// user+tag@ is user@
         #[arg(long)]
         subaddressing: bool,
+        /// Refuse recipients that are not in the directory [default: of authoritative domains only]
+        #[arg(long, value_name = "BOOL")]
+        recipient_lookup: Option<bool>,
     },
     /// Change an accepted domain
     Set {
@@ -207,6 +210,9 @@ pub enum DomainCommand {
         /// user+tag@ is user@
         #[arg(long)]
         subaddressing: Option<bool>,
+        /// Refuse recipients that are not in the directory
+        #[arg(long, value_name = "BOOL")]
+        recipient_lookup: Option<bool>,
     },
     /// Accept mail for a domain no longer
     Remove {
@@ -229,6 +235,36 @@ pub enum OuCommand {
         /// Block inheritance of permissions
         #[arg(long)]
         protected: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Passwords for one program or device each, beside the account's own
+    #[command(subcommand)]
+    AppPassword(AppPasswordCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AppPasswordCommand {
+    /// Make one and show it, this once
+    Add {
+        /// The account
+        user: String,
+        /// What it is for
+        name: String,
+    },
+    /// Show their names, and when they were used last
+    List {
+        /// The account
+        user: String,
+    },
+    /// Take one back: it counts no longer
+    Remove {
+        /// The account
+        user: String,
+        /// What it is called
+        name: String,
     },
 }
 
