@@ -7,6 +7,7 @@
  *
  *   POWERLOSS_ROOT     the directory, a real path without a slash at the end
  *   POWERLOSS_JOURNAL  the journal, outside of it
+ *   POWERLOSS_KILL     the number of an entry of the journal: the process is killed when it has written that one
  *   POWERLOSS_IGNORE   syncs of paths that end so are not noted ("/" stands for directories): a disk that lies, to prove
  *                      that the test notices
  *
@@ -21,6 +22,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -49,6 +51,7 @@ static int journal = -1;
 static char root[PATH_MAX];
 static size_t root_length;
 static const char *ignore;
+static unsigned long until_killed;
 
 #define REAL(type, name, ...) static type (*real_##name)(__VA_ARGS__)
 REAL(int, openat, int, const char *, int, ...);
@@ -87,6 +90,7 @@ static void set_up(void) {
     FIND(symlinkat); FIND(unlinkat); FIND(mkdirat); FIND(fsync); FIND(fdatasync); FIND(sync); FIND(syncfs);
     const char *directory = getenv("POWERLOSS_ROOT"), *file = getenv("POWERLOSS_JOURNAL");
     ignore = getenv("POWERLOSS_IGNORE");
+    until_killed = getenv("POWERLOSS_KILL") ? strtoul(getenv("POWERLOSS_KILL"), NULL, 10) : 0;
     if (!directory || !file) return;
     root_length = strlen(directory);
     memcpy(root, directory, root_length + 1);
@@ -150,6 +154,10 @@ static void append(struct entry *entry, const char *name, const char *name2, con
     }
     if (real_writev(journal, parts, used) != (ssize_t)total) { dprintf(2, "powerloss: short write of the journal\n"); abort(); }
     free(copy);
+    if (until_killed && !--until_killed) {
+        kill(getpid(), SIGKILL);
+        for (;;) pause();
+    }
     errno = saved;
 }
 

@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 import replay
+from layer import environment
 
 HERE = Path(__file__).resolve().parent
 
@@ -130,8 +131,6 @@ def delivered(maildir):
 
 
 def run(options, work, layer, log):
-    from __main__ import environment
-
     if not options.rcpt:
         raise SystemExit("--rcpt is missing")
     root, journal, shadow = work / "tree", work / "journal", work / "shadow"
