@@ -1,0 +1,326 @@
+//! Operations on connectors as documents.
+
+use std::net::SocketAddr;
+
+use rights::TraceLine;
+use serde::{Deserialize, Serialize};
+
+use crate::operations::Secret;
+
+/// Settings of a receive connector. In a command, what is absent stays as it is, or gets its usual value; in an answer
+/// all are there. Sizes are octets, times seconds unless the name says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReceiveSettings {
+    /// Addresses and ports to listen on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bindings: Option<Vec<SocketAddr>>,
+    /// Clients: addresses, `first-last`, CIDR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_ranges: Option<Vec<String>>,
+    /// `None`, `Tls`, `Integrated`, `BasicAuth`, `BasicAuthRequireTLS`, `ExchangeServer`, `ExternalAuthoritative`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Vec<String>>,
+    /// It listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Name in the greeting and in EHLO; an empty text: the node's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fqdn: Option<String>,
+    /// Text after `220` and the name; an empty text: the usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub banner: Option<String>,
+    /// No mail but over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_tls: Option<bool>,
+    /// Domain Security: certificates of clients prove their domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain_secure: Option<bool>,
+    /// Largest message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_message_size: Option<u64>,
+    /// Largest header block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_header_size: Option<u64>,
+    /// Most recipients of a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_recipients: Option<u32>,
+    /// Received fields before a message is a loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_hops: Option<u32>,
+    /// Errors that end a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_errors: Option<u32>,
+    /// Failed AUTH commands that end a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_logon_failures: Option<u32>,
+    /// Connections at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// Connections at a time from one address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_source: Option<u32>,
+    /// Messages a minute from one address; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_source: Option<u32>,
+    /// Messages a minute over one connection; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_connection: Option<u32>,
+    /// Longest wait for a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_timeout: Option<u32>,
+    /// Longest wait for a piece of a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_timeout: Option<u32>,
+    /// Longest session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_lifetime: Option<u32>,
+    /// Delay of refusals, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tarpit_ms: Option<u32>,
+    /// `enforce`, `observe`, `off`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_from: Option<String>,
+    /// `stamp`, `reject`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_behalf: Option<String>,
+    /// Send As of a delegate's address may be followed by Send on Behalf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delegate_chain: Option<bool>,
+    /// Mail without From is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_from: Option<bool>,
+    /// Between user and mailbox in a logon name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logon_separator: Option<char>,
+}
+
+/// A new receive connector.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReceiveNew {
+    /// Its name.
+    pub name: String,
+    /// `Client`, `Custom` (default), `Internal`, `Internet`, `Partner`.
+    #[serde(default)]
+    pub usage: Option<String>,
+    /// Its server; default: the only one.
+    #[serde(default)]
+    pub server: Option<String>,
+    /// Permission groups instead of those of the usage type.
+    #[serde(default)]
+    pub permission_groups: Option<Vec<String>>,
+    /// The rest.
+    #[serde(flatten)]
+    pub settings: ReceiveSettings,
+}
+
+/// Changes to a receive connector.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReceiveSet {
+    /// Which.
+    pub identity: String,
+    /// New name.
+    #[serde(default)]
+    pub rename: Option<String>,
+    /// Replaces all permission groups.
+    #[serde(default)]
+    pub permission_groups: Option<Vec<String>>,
+    /// Adds permission groups.
+    #[serde(default)]
+    pub add_groups: Vec<String>,
+    /// Takes permission groups away.
+    #[serde(default)]
+    pub remove_groups: Vec<String>,
+    /// The rest.
+    #[serde(flatten)]
+    pub settings: ReceiveSettings,
+}
+
+/// Which connectors.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ConnectorGet {
+    /// Which; none: all.
+    #[serde(default)]
+    pub identity: Option<String>,
+}
+
+/// A receive connector as it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReceiveRow {
+    /// Its name.
+    pub name: String,
+    /// Its server.
+    pub server: String,
+    /// `hub` or `edge`.
+    pub role: String,
+    /// Usage type that it was made with.
+    pub usage: String,
+    /// Permission groups; `Custom` where its ACL is no union of groups.
+    pub permission_groups: Vec<String>,
+    /// The groups of which every entry is there, also where the ACL reads `Custom`.
+    pub complete_groups: Vec<String>,
+    /// Distinguished name.
+    pub dn: String,
+    /// objectGUID.
+    pub guid: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub settings: ReceiveSettings,
+    /// What does not count, or is worth knowing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Settings of a send connector.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SendSettings {
+    /// `SMTP:*.example.net;1`, type and cost optional.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address_spaces: Option<Vec<String>>,
+    /// `host` or `host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smart_hosts: Option<Vec<String>>,
+    /// Port where a smart host names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// `none`, `basic`, `basic-requires-tls`, `exchange-server`, `external-authoritative`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<String>,
+    /// Name to log on with; an empty text: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// In use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Largest message in octets, in steps of 1024; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_message_size: Option<u64>,
+    /// Name in EHLO; an empty text: the node's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fqdn: Option<String>,
+    /// Over TLS or not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_tls: Option<bool>,
+    /// Domain Security: the host's certificate has to prove the recipient's domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain_secure: Option<bool>,
+}
+
+/// A new send connector.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SendNew {
+    /// Its name.
+    pub name: String,
+    /// `Custom` (default), `Internal`, `Internet`, `Partner`.
+    #[serde(default)]
+    pub usage: Option<String>,
+    /// Password to log on with.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// The rest.
+    #[serde(flatten)]
+    pub settings: SendSettings,
+}
+
+/// Changes to a send connector.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SendSet {
+    /// Which.
+    pub identity: String,
+    /// New name.
+    #[serde(default)]
+    pub rename: Option<String>,
+    /// Password to log on with.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// The rest.
+    #[serde(flatten)]
+    pub settings: SendSettings,
+}
+
+/// A send connector as it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SendRow {
+    /// Its name.
+    pub name: String,
+    /// Usage type that it was made with.
+    pub usage: String,
+    /// Who holds which right: `NT AUTHORITY\ANONYMOUS LOGON: ms-Exch-Send-Headers-Routing`.
+    pub rights: Vec<String>,
+    /// A password is stored.
+    pub has_password: bool,
+    /// Distinguished name.
+    pub dn: String,
+    /// objectGUID.
+    pub guid: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub settings: SendSettings,
+    /// What does not work, or is worth knowing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What would happen to a session, stage by stage.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ConnectorTest {
+    /// Which connector.
+    pub identity: String,
+    /// An account, `anonymous`, or a host: `hub`, `edge`, `externally-secured`, `partner:DOMAIN`.
+    pub who: String,
+    /// Envelope sender; `<>` is the null reverse-path.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// Address in the From header; none: the envelope sender.
+    #[serde(default)]
+    pub header_from: Option<String>,
+    /// Recipients.
+    #[serde(default)]
+    pub to: Vec<String>,
+    /// Size of the message.
+    #[serde(default)]
+    pub size: Option<u64>,
+    /// The client's address, for connectors that trust by address.
+    #[serde(default)]
+    pub remote: Option<std::net::IpAddr>,
+}
+
+/// What would happen.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ConnectorTested {
+    /// The connector.
+    pub connector: String,
+    /// Who asks.
+    pub who: String,
+    /// A message would be accepted (of a send connector: sent).
+    pub accepted: bool,
+    /// The stages, in order; after a refusal there are no more.
+    pub stages: Vec<StageRow>,
+}
+
+/// One stage of a session.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct StageRow {
+    /// `connect`, `auth`, `mail-from`, `rcpt-to`, `size`, `header`, `headers-routing`, …
+    pub stage: String,
+    /// `allowed`, `refused`, `kept`, `removed`, `dropped`, `applies`, `bypassed`.
+    pub outcome: String,
+    /// In words: the reply, or what happens.
+    pub detail: String,
+    /// What it rests on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<TraceLine>,
+}
+
+/// Gives a server of another forest the rights of a cross-forest connector (S2, F §3.13).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CrossForest {
+    /// Receive or send connector.
+    pub identity: String,
+    /// Who: an account of the other forest's servers, or `ANONYMOUS LOGON`.
+    pub user: String,
+    /// Rights instead of the usual ones.
+    #[serde(default)]
+    pub rights: Vec<String>,
+}
