@@ -119,7 +119,7 @@ impl<T: Trace> Judge<'_, T> {
     /// Rule 4.
     fn with_sender(&mut self, from: &[Mailbox], sender: &Mailbox) -> Result<(SenderEdit, Vec<Proof>), Refusal> {
         let named = self.owner_of(&sender.address);
-        let own = named.is_some() && named == self.account();
+        let own = named.is_some() && named == self.own_object();
         if self.header_proof(&sender.address, named).is_none() {
             return Err(self.not_allowed(&sender.address, named, Refusal::From));
         }
@@ -186,9 +186,24 @@ impl<T: Trace> Judge<'_, T> {
         self.is_delegate(owner, named)
     }
 
+    /// The object whose name and address the authenticating account goes by: its own, or, for an account without an address
+    /// that one mailbox is linked with, the owner of that mailbox (§5, rule 3).
+    fn own_object(&self) -> Option<ObjectId> {
+        let account = self.account()?;
+        if self.snapshot.object(account)?.primary_address().is_some() {
+            return Some(account);
+        }
+        let disabled = |owner: &ObjectId| self.snapshot.object(*owner).is_some_and(|object| !object.enabled());
+        let linked: Vec<ObjectId> = self.snapshot.linked_to(self.token.user).into_iter().filter(disabled).collect();
+        match linked.as_slice() {
+            [owner] => Some(*owner),
+            _ => Some(account),
+        }
+    }
+
     /// Display name and primary address of the authenticating account, never of the logon mailbox.
     fn own_mailbox(&self) -> Option<Mailbox> {
-        let object = self.snapshot.object(self.account()?)?;
+        let object = self.snapshot.object(self.own_object()?)?;
         let address = object.primary_address()?;
         Some(Mailbox { display_name: Some(object.label()), address })
     }

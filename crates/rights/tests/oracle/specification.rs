@@ -60,7 +60,7 @@ impl Specification<'_> {
         let dropped = sender.is_some_and(|sender| from.contains(&sender));
         let sender = sender.filter(|_| !dropped);
         let strong = |a: &&str| self.owner(a).is_some_and(|r| self.sends_as(r)) || self.any_sender(a);
-        let own = self.account.and_then(|account| addresses(self.world, account).into_iter().next());
+        let own = self.own().and_then(|user| addresses(self.world, user).into_iter().next());
         let stamped = |a: &&str| {
             self.owner(a).is_some_and(|r| self.on_behalf(r)) && !self.world.reject_on_behalf && own.is_some()
         };
@@ -80,7 +80,7 @@ impl Specification<'_> {
             });
         };
         // 4. A Sender.
-        let is_own = self.account.is_some() && self.owner(s) == self.account;
+        let is_own = self.account.is_some() && self.owner(s) == self.own();
         let chained = |f: &&str| {
             self.world.delegate_chain
                 && !self.world.reject_on_behalf
@@ -121,6 +121,16 @@ impl Specification<'_> {
             Answer::None => self.owns(r) || self.super_delegate(r),
         };
         by_right || self.legacy(r)
+    }
+
+    /// Whose name a stamp bears: the account's, or for a linked account without an address its owner object's (one only).
+    fn own(&self) -> Option<usize> {
+        let account = self.account?;
+        let linked: Vec<usize> = (0..self.world.users.len()).filter(|r| self.is_linked(*r)).collect();
+        match linked.as_slice() {
+            [owner] if addresses(self.world, account).is_empty() => Some(*owner),
+            _ => Some(account),
+        }
     }
 
     /// owner(R) = the account is R, or R's linked account
