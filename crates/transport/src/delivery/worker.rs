@@ -426,10 +426,12 @@ impl Courier {
             let Some(due) = delivery.recipients.iter().find(|due| due.index == *index) else { continue };
             let outcome = match fate {
                 Fate::Delivered => {
+                    self.shared.figures().delivered.bump();
                     tracing::info!(queue_id = delivery.queue_id, recipient = due.address, "delivered");
                     Outcome::Delivered
                 }
                 Fate::Deferred { reason, everybody } => {
+                    self.shared.figures().deferred.bump();
                     tracing::info!(queue_id = delivery.queue_id, recipient = due.address, reason, "deferred");
                     let until = if *everybody {
                         let failures = delivery.destination_failures + 1;
@@ -443,6 +445,7 @@ impl Courier {
                 }
                 Fate::Failed(failure) => {
                     let reason = &failure.reason;
+                    self.shared.figures().failed.bump();
                     tracing::info!(queue_id = delivery.queue_id, recipient = due.address, reason, "given up");
                     Outcome::Failed { reason: reason.clone() }
                 }

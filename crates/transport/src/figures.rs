@@ -1,0 +1,84 @@
+//! What a server counts while it runs, for metrics. Counters begin at zero with the process.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// The counters. Cheap to bump from any thread.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Connections that became sessions.
+    pub sessions: Counter,
+    /// Sessions that have ended.
+    pub sessions_ended: Counter,
+    /// Connections that were turned away before a session began.
+    pub turned_away: Counter,
+    /// Messages acknowledged after they were durable.
+    pub accepted: Counter,
+    /// Octets of those messages.
+    pub accepted_bytes: Counter,
+    /// Recipients of those messages, groups expanded.
+    pub accepted_recipients: Counter,
+    /// Decisions that a connector in `observe` only wrote down.
+    pub observed: Counter,
+    /// Recipients delivered.
+    pub delivered: Counter,
+    /// Attempts at a recipient that are to be repeated.
+    pub deferred: Counter,
+    /// Recipients given up.
+    pub failed: Counter,
+    refused: Mutex<BTreeMap<String, u64>>,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    pub fn bump(&self) {
+        self.add(1);
+    }
+
+    /// Adds `count`.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The number now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Figures {
+    /// Counts a refusal by the status of its reply: `550 5.7.1` of `550 5.7.1 Client does not have permissions …`.
+    pub fn refused(&self, reply: &str) {
+        let mut words = reply.split_ascii_whitespace();
+        let (code, enhanced) = (words.next().unwrap_or("000"), words.next().unwrap_or_default());
+        let is_status =
+            |word: &str| word.split('.').count() == 3 && word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let status = if is_status(enhanced) { format!("{code} {enhanced}") } else { code.to_owned() };
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() += 1;
+    }
+
+    /// Refusals by status, in order.
+    pub fn refusals(&self) -> Vec<(String, u64)> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.iter().map(|(status, count)| (status.clone(), *count)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_counted_by_code_and_enhanced_status() {
+        let figures = Figures::default();
+        figures.refused("550 5.7.1 Client does not have permissions to send as this sender");
+        figures.refused("550 5.7.1 Something else");
+        figures.refused("421 Too busy");
+        assert_eq!(figures.refusals(), [("421".to_owned(), 1), ("550 5.7.1".to_owned(), 2)]);
+    }
+}
