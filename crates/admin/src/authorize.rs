@@ -272,7 +272,9 @@ fn is_of_mailbox(name: &str) -> bool {
 /// holds the mailbox, changes them.
 fn mailbox_permissions(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) -> Result<(), Fault> {
     let Some(object) = snapshot.object(owner) else { return Ok(()) };
-    let who = Principals { is_self: object.sid().is_some_and(|sid| caller.token.sids.contains(sid)), is_owner: false };
+    let place = object.mailbox().and_then(|mailbox| mailbox.database).unwrap_or(owner);
+    let sids = caller.token.sids_on(snapshot, place);
+    let who = Principals { is_self: object.sid().is_some_and(|sid| sids.contains(sid)), is_owner: false };
     let on_mailbox = snapshot.mailbox_descriptor(owner).is_some_and(|descriptor| {
         descriptor.dacl().access(&caller.token.sids, who, AccessMask::WRITE_DAC).outcome == Outcome::Allow
     });

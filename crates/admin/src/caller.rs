@@ -69,7 +69,7 @@ impl Caller {
         let sids: SidSet = held.into_iter().chain(groups).filter_map(|sid| snapshot.sid_id(&sid)).collect();
         // A SID that no descriptor names has no number, and no entry could match it.
         let user = snapshot.sid_id(&sid).unwrap_or(acl::SidId(u32::MAX));
-        let token = Arc::new(Token { kind: TokenKind::Account, account: None, user, sids });
+        let token = Arc::new(Token { kind: TokenKind::Account, account: None, user, sids, elsewhere: Vec::new() });
         Caller { name: snapshot.sid_name(&sid), sid, token }
     }
 }

@@ -202,8 +202,12 @@ impl Edit {
             && object.class() != Class::ForeignPrincipal
         {
             let others = next.with_sid(sid).into_iter().filter(|id| Some(*id) != own);
-            let rival =
-                others.into_iter().find(|id| next.object(*id).is_some_and(|o| o.class() != Class::ForeignPrincipal));
+            // BUILTIN groups exist once in each domain (acl-algorithms 1.7).
+            let builtin = next.sid(sid).domain().as_ref() == Some(&acl::well_known::BUILTIN);
+            let apart = |id: ObjectId| builtin && next.domain_of(id).map(|other| other.object) != domain;
+            let rival = others
+                .into_iter()
+                .find(|id| next.object(*id).is_some_and(|o| o.class() != Class::ForeignPrincipal) && !apart(*id));
             if let Some(holder) = rival {
                 return Err(taken(crate::attributes::OBJECT_SID, next.sid(sid).to_string(), holder));
             }

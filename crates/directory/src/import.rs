@@ -181,7 +181,7 @@ impl<'a> Importer<'a> {
         }
         let guid = source.guid.filter(|guid| !self.by_guid.contains_key(guid)).unwrap_or_else(new_guid);
         let domain = self.domain_above(parent);
-        if !self.free_sid(&mut source, guid) {
+        if !self.free_sid(&mut source, guid, domain) {
             return;
         }
         self.drop_taken(&mut source, domain, None);
@@ -284,42 +284,47 @@ impl<'a> Importer<'a> {
         self.snapshot.domain_of(id).map(|domain| domain.sid.clone())
     }
 
-    /// A SID belongs to one object, foreign principals aside.
-    fn free_sid(&mut self, source: &mut values::Source, guid: Guid) -> bool {
+    /// A SID belongs to one object, foreign principals aside, and BUILTIN groups, which exist once in each domain with the
+    /// same SIDs and count in their own domain only.
+    fn free_sid(&mut self, source: &mut values::Source, guid: Guid, domain: Option<Guid>) -> bool {
         let Some(sid) = source.sid() else { return true };
         if source.class == Class::ForeignPrincipal {
             return true;
         }
-        let in_file = self.by_sid.get(&sid).is_some_and(|other| *other != guid);
+        let builtin = sid.domain() == Some(well_known::BUILTIN);
+        let scope = self.scope(domain);
+        let in_file = match builtin {
+            true => !self.taken.insert((attributes::OBJECT_SID, scope, sid.to_string())),
+            false => self.by_sid.get(&sid).is_some_and(|other| *other != guid),
+        };
+        let own = self.domain_sid(domain);
+        let apart = |id: ObjectId| builtin && self.snapshot.domain_of(id).map(|domain| &domain.sid) != own.as_ref();
         let held = self.snapshot.sid_id(&sid).map(|sid| self.snapshot.with_sid(sid)).unwrap_or_default();
         let held = held.into_iter().any(|id| {
-            self.snapshot.object(id).is_some_and(|o| o.class() != Class::ForeignPrincipal && o.guid() != guid)
+            let other = |object: &Object| object.class() != Class::ForeignPrincipal && object.guid() != guid;
+            self.snapshot.object(id).is_some_and(other) && !apart(id)
         });
         if !in_file && !held {
             return true;
         }
-        // BUILTIN groups exist in each domain, with the same SIDs, and mean something on that domain's controllers only.
-        // Here they would make another domain's administrators ours.
-        let text = match sid.domain() {
-            Some(domain) if domain == well_known::BUILTIN => {
-                "left out: BUILTIN groups of the first domain stand for all".to_owned()
-            }
-            _ => format!("left out: another object has the SID {sid}"),
-        };
         let (line, name) = (source.line, source.dn.clone());
-        self.warn(line, &name, text);
+        self.warn(line, &name, format!("left out: another object has the SID {sid}"));
         false
+    }
+
+    /// What stands for a domain where names are unique in a domain only.
+    fn scope(&self, domain: Option<Guid>) -> Guid {
+        let mut scope = [0; 16];
+        if let Some(sid) = self.domain_sid(domain) {
+            scope[..8].copy_from_slice(&crate::index::hash(&sid).to_le_bytes());
+        }
+        Guid(scope)
     }
 
     /// Drops logon names, UPNs and mailboxes that belong to another object.
     fn drop_taken(&mut self, source: &mut values::Source, domain: Option<Guid>, own: Option<ObjectId>) {
         let anywhere = Guid([0; 16]);
-        let scope = self.domain_sid(domain).map_or(anywhere, |sid| {
-            let hash = crate::index::hash(&sid).to_le_bytes();
-            let mut scope = [0; 16];
-            scope[..8].copy_from_slice(&hash);
-            Guid(scope)
-        });
+        let scope = self.scope(domain);
         for (attribute, scope, which) in [
             (attributes::SAM_ACCOUNT_NAME, scope, Which::Sam),
             (attributes::USER_PRINCIPAL_NAME, anywhere, Which::Upn),

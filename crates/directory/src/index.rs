@@ -91,6 +91,14 @@ impl Index {
         rows
     }
 
+    /// All entries, in ascending order.
+    pub(crate) fn entries(&self) -> Vec<(u64, u32)> {
+        if let ([run], true) = (&self.runs[..], self.overlay.is_empty()) {
+            return run.keys.iter().copied().zip(run.ids.iter().copied()).collect();
+        }
+        self.keys(0, u64::MAX).flat_map(|key| self.get(key).into_iter().map(move |id| (key, id))).collect()
+    }
+
     /// Nothing was ever put in?
     pub(crate) fn is_empty(&self) -> bool {
         self.runs.is_empty() && self.overlay.is_empty()
@@ -263,6 +271,7 @@ mod tests {
             for (key, id) in &set {
                 prop_assert!(index.contains(*key, *id));
             }
+            prop_assert_eq!(index.entries(), set.into_iter().collect::<Vec<_>>());
         }
     }
 

@@ -32,6 +32,7 @@ mod shared;
 mod sids;
 mod snapshot;
 mod token;
+mod verify;
 
 pub use change::{AttributeChange, Change, ChangeBatch, ChangeError, ChangeLog, ObjectChange};
 pub use class::{Class, GroupScope, GroupType};
@@ -45,6 +46,7 @@ pub use object::{Mailbox, Object, ObjectId};
 pub use record::{Record, Value, link_by_sid, link_value, parse_link};
 pub use resolve::{AddressOwner, NameError};
 pub use snapshot::{Applied, Snapshot};
+pub use verify::{Discrepancy, Part};
 pub use token::{Holders, HostKind, Token, TokenError, TokenKind};
 
 /// Milliseconds since the Unix epoch, UTC. The directory never reads a clock: whoever makes a batch says when.

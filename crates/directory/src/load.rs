@@ -315,7 +315,12 @@ fn refuse_duplicates(snapshot: &Snapshot) -> Result<(), LoadError> {
     })?;
     refuse_repeated(snapshot, Which::Sid, |a, b| {
         let foreign = a.class() == Class::ForeignPrincipal || b.class() == Class::ForeignPrincipal;
-        if foreign { None } else { duplicate(a, b, crate::attributes::OBJECT_SID) }
+        let domain = |object: &Object| {
+            let id = snapshot.by_guid(&object.guid())?;
+            snapshot.domain_of(id).map(|domain| domain.object)
+        };
+        let builtin = a.sid().is_some_and(|sid| snapshot.sid(sid).domain().as_ref() == Some(&acl::well_known::BUILTIN));
+        if foreign || builtin && domain(a) != domain(b) { None } else { duplicate(a, b, crate::attributes::OBJECT_SID) }
     })?;
     refuse_repeated(snapshot, Which::Mailbox, |a, b| {
         let same = a.carried_mailbox() == b.carried_mailbox();

@@ -192,16 +192,33 @@ impl Snapshot {
         })
     }
 
-    /// By objectSid; none when several foreign principals share it.
+    /// By objectSid; none when only foreign principals have it, several. Of the BUILTIN groups of several domains that of
+    /// the root domain.
     pub fn by_sid(&self, sid: &Sid) -> Option<ObjectId> {
         self.by_sid_id(self.sid_id(sid)?)
     }
 
     /// The principal with that SID.
     pub fn by_sid_id(&self, sid: SidId) -> Option<ObjectId> {
-        match self.with_sid(sid).as_slice() {
-            [one] => Some(*one),
-            _ => None,
+        self.with_sid_in(sid, self.domains().first().map(|domain| domain.object))
+    }
+
+    /// The principal that a SID means on an object: BUILTIN groups exist in each domain, with the same SIDs.
+    pub fn principal_on(&self, sid: &Sid, object: ObjectId) -> Option<ObjectId> {
+        self.with_sid_in(self.sid_id(sid)?, self.domain_of(object).map(|domain| domain.object))
+    }
+
+    fn with_sid_in(&self, sid: SidId, domain: Option<ObjectId>) -> Option<ObjectId> {
+        let all = self.with_sid(sid);
+        if let [one] = all[..] {
+            return Some(one);
+        }
+        let own = |id: &&ObjectId| self.object(**id).is_some_and(|object| object.class() != Class::ForeignPrincipal);
+        let mut own = all.iter().filter(own);
+        match (own.next(), own.next()) {
+            (Some(one), None) => Some(*one),
+            (Some(_), Some(_)) => all.into_iter().find(|id| self.domain_of(*id).map(|domain| domain.object) == domain),
+            (None, _) => None,
         }
     }
 

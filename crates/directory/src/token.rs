@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::attributes::number;
 use crate::index::hash;
 use crate::object::{DEFAULT_PRIMARY_GROUPS, Which};
-use crate::{Class, Object, ObjectId, Snapshot, dn};
+use crate::{Class, GroupScope, GroupType, Object, ObjectId, Snapshot, dn};
 
 /// The SIDs of one way of asking. Rights of different tokens are never mixed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,23 @@ pub struct Token {
     pub account: Option<ObjectId>,
     /// The token's user SID: what SELF, owners and linked accounts are compared with.
     pub user: SidId,
-    /// All SIDs, the user's too.
+    /// All SIDs, the user's too, as they count for servers and for objects of the root domain: a domain-local group counts
+    /// in its own domain only (acl-algorithms 1.7).
     pub sids: SidSet,
+    /// The same for objects of other domains, by domain object, where it is different there.
+    pub elsewhere: Vec<(ObjectId, SidSet)>,
+}
+
+impl Token {
+    /// The SIDs that count for an object: its domain decides which domain-local groups are among them.
+    pub fn sids_on(&self, snapshot: &Snapshot, object: ObjectId) -> &SidSet {
+        if self.elsewhere.is_empty() {
+            return &self.sids;
+        }
+        let domain = snapshot.domain_of(object).map(|domain| domain.object);
+        let there = self.elsewhere.iter().find(|(elsewhere, _)| Some(*elsewhere) == domain);
+        there.map_or(&self.sids, |(_, sids)| sids)
+    }
 }
 
 /// How a session came by a token.
@@ -85,8 +100,9 @@ pub(crate) struct TokenCache {
     version: u64,
     /// By row, with the objectGUID: two snapshots made of one may have different objects in a new row.
     tokens: [RwLock<TokensByRow>; SHARDS],
-    /// Security groups that a group's members are members of: itself and what it is nested in, by row.
-    closures: RwLock<HashMap<u32, Arc<RoaringBitmap>>>,
+    /// Security groups that a group's members are members of, for objects of a domain: itself and what it is nested in,
+    /// by rows of domain and group.
+    closures: RwLock<HashMap<(u32, u32), Arc<RoaringBitmap>>>,
     protected: OnceLock<RoaringBitmap>,
 }
 
@@ -110,7 +126,7 @@ impl Snapshot {
         let user = self.shared.sids.intern(&well_known::ANONYMOUS_LOGON);
         let network = self.shared.sids.intern(&well_known::NETWORK);
         let sids = [user, network].into_iter().collect();
-        Arc::new(Token { kind: TokenKind::Anonymous, account: None, user, sids })
+        Arc::new(Token { kind: TokenKind::Anonymous, account: None, user, sids, elsewhere: Vec::new() })
     }
 
     /// The token of a proven host. It holds the SID of what was proven and nothing else: no Authenticated Users, no
@@ -123,7 +139,8 @@ impl Snapshot {
             HostKind::ExternallySecured => well_known::EXTERNALLY_SECURED_SERVERS,
         };
         let user = self.shared.sids.intern(&sid);
-        Arc::new(Token { kind: TokenKind::Host(kind), account: None, user, sids: [user].into_iter().collect() })
+        let sids = [user].into_iter().collect();
+        Arc::new(Token { kind: TokenKind::Host(kind), account: None, user, sids, elsewhere: Vec::new() })
     }
 
     /// The token of an account that may log on. Kept until memberships move.
@@ -147,8 +164,16 @@ impl Snapshot {
         {
             return Ok(Arc::clone(token));
         }
-        let sids = self.account_sids(account, object, user);
-        let token = Arc::new(Token { kind: TokenKind::Account, account: Some(account), user, sids });
+        let (home, others) = match self.domains() {
+            [home, others @ ..] => (Some(home.object), others),
+            [] => (None, &[][..]),
+        };
+        let in_domain =
+            |domain| self.account_sids(account, object, user, domain, &mut |group| self.closure(domain, group));
+        let sids = in_domain(home);
+        let elsewhere = others.iter().map(|domain| (domain.object, in_domain(Some(domain.object))));
+        let elsewhere = elsewhere.filter(|(_, there)| *there != sids).collect();
+        let token = Arc::new(Token { kind: TokenKind::Account, account: Some(account), user, sids, elsewhere });
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
         if shard.len() >= TOKENS_PER_SHARD {
             shard.clear();
@@ -162,13 +187,27 @@ impl Snapshot {
         self.tokens.version
     }
 
-    fn account_sids(&self, account: ObjectId, object: &Object, user: SidId) -> SidSet {
+    /// The SIDs that an account's token has for objects of a domain. `closure` gives a group and what it is nested in.
+    fn account_sids(
+        &self,
+        account: ObjectId,
+        object: &Object,
+        user: SidId,
+        domain: Option<ObjectId>,
+        closure: &mut dyn FnMut(ObjectId) -> Arc<RoaringBitmap>,
+    ) -> SidSet {
         let intern = |sid: &Sid| self.shared.sids.intern(sid);
         let mut sids = vec![user];
         sids.extend(AUTHENTICATED.iter().map(intern));
         sids.extend(object.sid_history().map(|sid| intern(&sid)));
         let mut legacy = false;
-        for group in self.security_groups(account) {
+        let mut groups = RoaringBitmap::new();
+        for start in self.identities(account) {
+            for group in self.groups_of(start).into_iter().filter(|group| self.counts_in(*group, domain)) {
+                groups |= &*closure(group);
+            }
+        }
+        for group in groups {
             let Some(group) = self.object(ObjectId(group)) else { continue };
             sids.extend(group.sid());
             sids.extend(group.sid_history().map(|sid| intern(&sid)));
@@ -184,15 +223,22 @@ impl Snapshot {
         sids.into_iter().collect()
     }
 
-    /// All security groups of an account's token, by row.
-    fn security_groups(&self, account: ObjectId) -> RoaringBitmap {
-        let mut groups = RoaringBitmap::new();
-        for start in self.identities(account) {
-            for group in self.groups_of(start) {
-                groups |= &*self.closure(group);
-            }
+    /// Whether a group counts for objects of a domain: domain-local groups, BUILTIN ones among them, count in their own
+    /// only. With one domain there is no other.
+    pub fn counts_in(&self, group: ObjectId, domain: Option<ObjectId>) -> bool {
+        if self.domains().len() < 2 {
+            return true;
         }
-        groups
+        let local =
+            self.object(group).and_then(Object::group_type).map(GroupType::scope) == Some(GroupScope::DomainLocal);
+        !local || self.domain_of(group).map(|own| own.object) == domain
+    }
+
+    /// The SIDs of an account's token for objects of its snapshot's domains, worked out without anything remembered.
+    pub(crate) fn computed_token(&self, account: ObjectId, domain: Option<ObjectId>) -> Option<SidSet> {
+        let object = self.object(account)?;
+        let user = object.sid()?;
+        Some(self.account_sids(account, object, user, domain, &mut |group| Arc::new(self.walk_up(domain, group))))
     }
 
     /// The account, and the foreign principals that stand for its other SIDs and for everybody
@@ -215,22 +261,30 @@ impl Snapshot {
         groups
     }
 
-    /// The security groups that come with membership in a group. A distribution group gives none and stops the walk.
-    fn closure(&self, group: ObjectId) -> Arc<RoaringBitmap> {
-        if let Some(known) = self.tokens.closures.read().unwrap_or_else(PoisonError::into_inner).get(&group.0) {
+    /// The security groups that come with membership in a group, for objects of a domain.
+    fn closure(&self, domain: Option<ObjectId>, group: ObjectId) -> Arc<RoaringBitmap> {
+        let key = (domain.map_or(u32::MAX, |domain| domain.0), group.0);
+        if let Some(known) = self.tokens.closures.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Arc::clone(known);
         }
+        let closure = Arc::new(self.walk_up(domain, group));
+        let mut closures = self.tokens.closures.write().unwrap_or_else(PoisonError::into_inner);
+        closures.insert(key, Arc::clone(&closure));
+        closure
+    }
+
+    /// A group and the groups that it is nested in. A distribution group gives none and stops the walk, and so does a
+    /// domain-local group of another domain.
+    fn walk_up(&self, domain: Option<ObjectId>, group: ObjectId) -> RoaringBitmap {
         let mut seen = RoaringBitmap::new();
         let mut stack = vec![group];
         while let Some(id) = stack.pop() {
-            if self.object(id).is_some_and(Object::is_security_group) && seen.insert(id.0) {
+            let counts = self.object(id).is_some_and(Object::is_security_group) && self.counts_in(id, domain);
+            if counts && seen.insert(id.0) {
                 stack.extend(self.member_of(id));
             }
         }
-        let closure = Arc::new(seen);
-        let mut closures = self.tokens.closures.write().unwrap_or_else(PoisonError::into_inner);
-        closures.insert(group.0, Arc::clone(&closure));
-        closure
+        seen
     }
 
     /// How the group's SID came into the account's token: account, groups between, the group. None: not by a group.

@@ -266,8 +266,11 @@ proptest! {
             o.snapshot = applied.snapshot;
         }
         let loaded = Snapshot::load(stored.values().cloned(), o.snapshot.version()).unwrap();
-        prop_assert_eq!(records(&loaded.snapshot), stored);
+        prop_assert_eq!(&records(&loaded.snapshot), &stored);
         prop_assert_eq!(derived(&loaded.snapshot), derived(&o.snapshot));
+        let objects = stored.values().flat_map(|record| o.snapshot.verify_record(record));
+        let whole = (0..Snapshot::WHOLE_STEPS).flat_map(|step| o.snapshot.verify_whole(step));
+        prop_assert_eq!(objects.chain(whole).collect::<Vec<_>>(), vec![]);
     }
 
     #[test]

@@ -128,15 +128,17 @@ fn groups_of_another_forests_root_are_its_own() {
 fn builtin_groups_of_another_domain_do_not_become_ours() {
     let o = Organization::new();
     let text = format!(
-        "{}\ndn: CN=Administrators,CN=Builtin,DC=corp,DC=test\nobjectClass: group\nobjectSid: S-1-5-32-544\n\
+        "{}\ndn: CN=Administrators,CN=Builtin,DC=corp,DC=test\nobjectClass: group\nobjectSid: S-1-5-32-544\ngroupType: -2147483643\n\
 member: CN=Ann,OU=Sales,DC=corp,DC=test\nnTSecurityDescriptor: D:(A;;GA;;;SY)\n\n\
 dn: CN=Builtin,DC=corp,DC=test\nobjectClass: builtinDomain\nnTSecurityDescriptor: D:(A;;GA;;;SY)\n",
         dump()
     );
-    let (snapshot, import) = import(&o.snapshot, &text, &map());
+    let ours = o.snapshot.by_sid(&acl::well_known::BUILTIN_ADMINISTRATORS);
+    let (snapshot, _) = import(&o.snapshot, &text, &map());
     let ann = snapshot.resolve("ann").unwrap();
-    assert_eq!(snapshot.membership_path(ann, &acl::well_known::BUILTIN_ADMINISTRATORS), None);
-    assert!(import.warnings.iter().any(|warning| warning.text.contains("BUILTIN")));
+    assert_eq!(snapshot.by_sid(&acl::well_known::BUILTIN_ADMINISTRATORS), ours);
+    let theirs = snapshot.by_dn("CN=Administrators,CN=Builtin,DC=corp,DC=test");
+    assert_eq!(snapshot.principal_on(&acl::well_known::BUILTIN_ADMINISTRATORS, ann), theirs);
 }
 
 #[test]

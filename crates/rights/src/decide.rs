@@ -3,7 +3,7 @@
 //! SMTP, the command line, audits and release of held mail ask here and nowhere else; [`Transaction`](crate::Transaction)
 //! is a sequence of these questions. The rules are those of `authorization.md` §3-§6.
 
-use acl::{Outcome, Principals};
+use acl::{Outcome, Principals, SidSet};
 use directory::{
     AddressOwner, Config, Descriptor, DomainKind, Object, ObjectId, ReceiveConnector, Snapshot, Time, Token, TokenKind,
 };
@@ -195,8 +195,9 @@ impl<'a, T: Trace> Judge<'a, T> {
         };
         // The account link is for mail only (S0): of the rights on a directory object it reaches Send As alone.
         let linked = right == RightName::SendAs && self.is_linked(object);
-        let who = self.principals(object, descriptor, linked);
-        let decision = descriptor.dacl().control_access(&self.token.sids, who, &right.guid());
+        let sids = self.token.sids_on(self.snapshot, on);
+        let who = self.principals(sids, object, descriptor, linked);
+        let decision = descriptor.dacl().control_access(sids, who, &right.guid());
         self.decided(on, DescriptorKind::Object, wanted, decision)
     }
 
@@ -219,13 +220,14 @@ impl<'a, T: Trace> Judge<'a, T> {
             return self.unreadable(owner, DescriptorKind::Mailbox, wanted);
         };
         let linked = self.is_linked(object);
-        let who = self.principals(object, descriptor, linked);
-        let decision = descriptor.dacl().access(&self.token.sids, who, mask);
+        let sids = self.token.sids_on(self.snapshot, mailbox_place(self.snapshot, owner));
+        let who = self.principals(sids, object, descriptor, linked);
+        let decision = descriptor.dacl().access(sids, who, mask);
         self.decided(owner, DescriptorKind::Mailbox, wanted, decision)
     }
 
-    fn principals(&self, object: &Object, descriptor: &Descriptor, linked: bool) -> Principals {
-        let holds = |sid| self.token.sids.contains(sid);
+    fn principals(&self, sids: &SidSet, object: &Object, descriptor: &Descriptor, linked: bool) -> Principals {
+        let holds = |sid| sids.contains(sid);
         Principals {
             is_self: linked || object.sid().is_some_and(holds),
             is_owner: descriptor.sd().owner.as_ref().and_then(|owner| self.snapshot.sid_id(owner)).is_some_and(holds),
@@ -288,6 +290,13 @@ impl<'a, T: Trace> Judge<'a, T> {
             _ => None,
         }
     }
+}
+
+/// Where the mailbox of an owner is checked: in its database, whose server's domain decides which domain-local groups
+/// count. A mailbox in no database: with its owner.
+pub(crate) fn mailbox_place(snapshot: &Snapshot, owner: ObjectId) -> ObjectId {
+    let mailbox = snapshot.object(owner).and_then(Object::mailbox);
+    mailbox.and_then(|mailbox| mailbox.database).unwrap_or(owner)
 }
 
 /// Mailbox right 0x1, `fsdrightMailboxOwner`.

@@ -97,20 +97,22 @@ impl<'a> SendAsAudit<'a> {
     /// The same with the entry that decides, as owners have them in common.
     pub fn allowed(&mut self, owner: ObjectId) -> People {
         let nobody = || People { allowed: Arc::new([]), shared: false };
-        let Some(descriptor) = self.snapshot.descriptor(owner) else { return nobody() };
+        if self.snapshot.descriptor(owner).is_none() {
+            return nobody();
+        }
         let Some(known) = self.shared(owner) else {
             let Some(object) = self.snapshot.object(owner) else { return nobody() };
             let entries = work_out(self.snapshot, owner);
             // SELF means whoever holds the owner's SID, and so does an entry that names the owner.
             let own = object.sid().map(|own| expand(self.snapshot, &self.snapshot.sid(own)));
-            let allowed = self.work_out_people(descriptor, object.sid(), &entries, own.unwrap_or_default());
+            let allowed = self.work_out_people(owner, object.sid(), &entries, own.unwrap_or_default());
             return People { allowed, shared: false };
         };
         if let Some(people) = &known.people {
             return People { allowed: Arc::clone(people), shared: true };
         }
         let entries = Arc::clone(&known.entries);
-        let people = self.work_out_people(descriptor, None, &entries, Accounts::default());
+        let people = self.work_out_people(owner, None, &entries, Accounts::default());
         if self.kept > MAX_KEPT {
             self.kept = 0;
             self.known.values_mut().for_each(|known| known.people = None);
@@ -151,12 +153,13 @@ impl<'a> SendAsAudit<'a> {
     /// Whom the entries allow, the owner as its own SID says: none where that is in nobody else's token.
     fn work_out_people(
         &mut self,
-        descriptor: &Descriptor,
+        owner: ObjectId,
         own: Option<SidId>,
         entries: &[Deciding],
         mut candidates: Accounts,
     ) -> Arc<[Allowed]> {
         let snapshot = self.snapshot;
+        let Some(descriptor) = snapshot.descriptor(owner) else { return Arc::default() };
         for entry in entries {
             let known = self.accounts.entry(entry.trustee.clone());
             let accounts = known.or_insert_with(|| Arc::new(expand(snapshot, &entry.trustee)));
@@ -166,9 +169,10 @@ impl<'a> SendAsAudit<'a> {
         let owner_sid = descriptor.sd().owner.as_ref().and_then(|sid| snapshot.sid_id(sid));
         let allowed = |account: ObjectId| {
             let token = snapshot.account_token(account).ok()?;
-            let holds = |sid: Option<SidId>| sid.is_some_and(|sid| token.sids.contains(sid));
+            let sids = token.sids_on(snapshot, owner);
+            let holds = |sid: Option<SidId>| sid.is_some_and(|sid| sids.contains(sid));
             let who = Principals { is_self: holds(own), is_owner: holds(owner_sid) };
-            let decision = descriptor.dacl().control_access(&token.sids, who, &RightName::SendAs.guid());
+            let decision = descriptor.dacl().control_access(sids, who, &RightName::SendAs.guid());
             (decision.outcome == Outcome::Allow)
                 .then_some(Allowed { account, ace: decision.ace.and_then(|ace| u32::try_from(ace).ok()) })
         };

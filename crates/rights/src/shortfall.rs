@@ -82,7 +82,7 @@ pub fn shortfall(snapshot: &Snapshot, account: ObjectId, owner: ObjectId) -> Opt
         let words = Obstacle::Unreadable.words(snapshot);
         return Some(plain(Reason::Unreadable, words, Some(owner), String::new()));
     }
-    let sids = snapshot.token_of(account).map(|token| token.sids.clone()).unwrap_or_default();
+    let sids = snapshot.token_of(account).map(|token| token.sids_on(snapshot, owner).clone()).unwrap_or_default();
     if let Some(sid) = object.sid()
         && let Some(Obstacle::Denied { origin, trustee }) = reach::denial(snapshot, owner, &snapshot.sid(sid))
     {

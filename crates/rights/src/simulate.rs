@@ -92,8 +92,8 @@ fn changed_accounts(before: &Snapshot, after: &Snapshot) -> BTreeSet<ObjectId> {
     let changed = |id: &ObjectId| match (before.object(*id), after.object(*id)) {
         (Some(old), Some(new)) if old.enabled() == new.enabled() => {
             memberships
-                && before.account_token(*id).ok().map(|t| t.sids.clone())
-                    != after.account_token(*id).ok().map(|t| t.sids.clone())
+                && before.account_token(*id).ok().map(|t| (t.sids.clone(), t.elsewhere.clone()))
+                    != after.account_token(*id).ok().map(|t| (t.sids.clone(), t.elsewhere.clone()))
         }
         _ => true,
     };

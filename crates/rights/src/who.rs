@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use acl::{AccessMask, AceFlags, Outcome, Principals, Sid, SidSet, well_known};
 use directory::{Class, Descriptor, Holders, HostKind, ObjectId, Snapshot, Time, Token};
 
-use crate::decide::{FULL_MAILBOX_ACCESS, Facts, MAILBOX_SEND_AS, Question, Verdict, decide};
+use crate::decide::{FULL_MAILBOX_ACCESS, Facts, MAILBOX_SEND_AS, Question, Verdict, decide, mailbox_place};
 use crate::sender::{Proof, has_legacy_policy};
 use crate::table::RightName;
 use crate::trace::{DescriptorKind, NoTrace};
@@ -293,7 +293,7 @@ fn ace_rows(
     let row = |trustee: Sid, via: Via, effective: bool| {
         let object = match trustee == well_known::SELF {
             true => Some(target),
-            false => snapshot.by_sid(&trustee),
+            false => snapshot.principal_on(&trustee, target),
         };
         Holding { trustee: Some(trustee), object, target, permission, via, effective }
     };
@@ -357,7 +357,10 @@ fn as_trustee(
     trustee: &Sid,
     check: impl FnOnce(&SidSet, Principals) -> acl::Decision,
 ) -> Option<acl::Decision> {
-    let (sids, is_self) = trustee_sids(snapshot, target, trustee)?;
+    // The descriptor of a mailbox is checked where its database is.
+    let of_mailbox = snapshot.mailbox_descriptor(target).is_some_and(|mailbox| std::ptr::eq(mailbox, descriptor));
+    let place = if of_mailbox { mailbox_place(snapshot, target) } else { target };
+    let (sids, is_self) = trustee_sids_at(snapshot, target, place, trustee)?;
     let owner = descriptor.sd().owner.as_ref().and_then(|owner| snapshot.sid_id(owner));
     let who = Principals { is_self, is_owner: owner.is_some_and(|owner| sids.contains(owner)) };
     Some(check(&sids, who))
@@ -366,24 +369,31 @@ fn as_trustee(
 /// The SIDs of a trustee as if it asked itself, and whether SELF matches; `None` for a trustee that nobody can be: an
 /// orphaned SID, or an account that cannot log on.
 pub(crate) fn trustee_sids(snapshot: &Snapshot, target: ObjectId, trustee: &Sid) -> Option<(SidSet, bool)> {
+    trustee_sids_at(snapshot, target, target, trustee)
+}
+
+/// The same, with the domain-local groups of the domain that `place` is in.
+fn trustee_sids_at(snapshot: &Snapshot, target: ObjectId, place: ObjectId, trustee: &Sid) -> Option<(SidSet, bool)> {
     let object = match *trustee == well_known::SELF {
         true => Some(target),
-        false => snapshot.by_sid(trustee),
+        false => snapshot.principal_on(trustee, place),
     };
+    let domain = snapshot.domain_of(place).map(|domain| domain.object);
     let own = snapshot.object(target).and_then(|object| object.sid());
     let is_self = |sids: &SidSet| own.is_some_and(|own| sids.contains(own));
     if let Some(id) = object
         && is_account(snapshot, id)
     {
         let token = snapshot.account_token(id).ok()?;
-        return Some((token.sids.clone(), is_self(&token.sids)));
+        let sids = token.sids_on(snapshot, place);
+        return Some((sids.clone(), is_self(sids)));
     }
     let everybody = [well_known::EVERYONE, well_known::AUTHENTICATED_USERS, well_known::NETWORK];
     if *trustee == well_known::ANONYMOUS_LOGON {
         return Some((snapshot.anonymous_token().sids.clone(), false));
     }
     let is_everybody = everybody.contains(trustee);
-    if object.is_none() && !is_everybody {
+    if object.is_none() && !is_everybody || object.is_some_and(|group| !snapshot.counts_in(group, domain)) {
         return None;
     }
     let mut ids: BTreeSet<_> = everybody.iter().filter_map(|sid| snapshot.sid_id(sid)).collect();
@@ -393,7 +403,7 @@ pub(crate) fn trustee_sids(snapshot: &Snapshot, target: ObjectId, trustee: &Sid)
         ids.extend(snapshot.object(id).and_then(|object| object.sid()));
         for group in snapshot.member_of(id) {
             let security = snapshot.object(group).is_some_and(|group| group.is_security_group());
-            if security && seen.insert(group) {
+            if security && snapshot.counts_in(group, domain) && seen.insert(group) {
                 waiting.push_back(group);
             }
         }

@@ -1,5 +1,9 @@
 //! `directory.db`: records, their history, credentials and settings.
 
+mod page;
+
+pub use page::Place;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;

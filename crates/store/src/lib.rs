@@ -12,7 +12,7 @@ mod secret;
 
 pub use audit::{AuditEntry, AuditFilter, AuditStore, Retention};
 pub use backup::{Backup, Part, copy};
-pub use directory::{DirectoryStore, HistoryEntry, HistoryFilter};
+pub use directory::{DirectoryStore, HistoryEntry, HistoryFilter, Place};
 pub use error::StoreError;
 pub use failpoint::{FAIL_POINTS, fail_point};
 pub use secret::AppPassword;

@@ -287,3 +287,29 @@ fn a_newer_schema_is_refused() {
     assert!(matches!(DirectoryStore::open(&path), Err(StoreError::NewerSchema { found: 99, .. })));
     drop(dir);
 }
+
+#[test]
+fn records_come_piece_by_piece_as_they_come_all_at_once() {
+    let mut place = Place::new();
+    let links = [2, 3].map(|number| link_value(&guid(number)));
+    let mut added: Vec<ObjectChange> = (2..30).map(|number| ObjectChange::Added(user(number))).collect();
+    added.insert(0, ObjectChange::Added(root()));
+    let attributes = vec![AttributeChange::Links { name: "member".into(), removed: vec![], added: links.into() }];
+    added.push(ObjectChange::Modified { guid: guid(7), attributes });
+    place.commit(1, added).unwrap();
+    let all = place.records();
+    for size in [1, 7, 29, 1_000] {
+        let (mut pieces, mut after) = (Vec::new(), store::Place::default());
+        loop {
+            let (records, end) = place.store.records_after(after, size).unwrap();
+            let last = records.len() < size;
+            pieces.extend(records);
+            after = end;
+            if last {
+                break;
+            }
+        }
+        assert_eq!(pieces, all, "pieces of {size}");
+    }
+    assert_eq!(place.store.count().unwrap(), all.len() as u64);
+}
