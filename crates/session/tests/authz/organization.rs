@@ -92,6 +92,7 @@ impl Organization {
             ["database", name] => self.database(name),
             ["user", name, "in", path, flags @ ..] => self.user(name, path, flags, words),
             ["group", name, "in", path, flags @ ..] => self.group(name, path, flags, words),
+            ["chain", name, count, "in", path] => self.chain(name, count, path),
             ["contact", name, "in", path] => self.contact(name, path, words),
             ["connector", name] => self.new_connector(name, words),
             ["member", member, "of", group] => self.link(group, attributes::MEMBER, member, true),
@@ -242,6 +243,22 @@ impl Organization {
             .with(attributes::GROUP_TYPE, kind.0.to_string())
             .with_all(attributes::PROXY_ADDRESSES, addresses);
         Ok(vec![Change::Add(record)])
+    }
+
+    /// Groups `NAME-1` to `NAME-COUNT`, each a member of the next.
+    fn chain(&mut self, name: &str, count: &str, path: &str) -> Result<Vec<Change>, String> {
+        let count: usize = count.parse().map_err(|_| format!("{count} is no number"))?;
+        let parent = self.guid(self.container(path)?)?;
+        let mut changes = Vec::with_capacity(count);
+        let mut inner = None;
+        for number in 1..=count {
+            let guid = next_guid(&mut self.guids);
+            let kind = GroupType::security(GroupScope::Universal);
+            let record = directory::organization::group(guid, parent, &format!("{name}-{number}"), kind);
+            changes.push(Change::Add(record.with_all(attributes::MEMBER, inner.map(|guid| link_value(&guid)))));
+            inner = Some(guid);
+        }
+        Ok(changes)
     }
 
     fn contact(&mut self, name: &str, path: &str, words: &Words<'_>) -> Result<Vec<Change>, String> {
