@@ -108,7 +108,6 @@ pub fn authorize_undo(
     Ok(())
 }
 
-/// `restored`: new objects come back as they once were, SID and owner included.
 /// What a mailbox takes along when it loses its owner or gets one in a batch: no right is made that was not there, so it
 /// takes what moving the mailbox takes and nothing more.
 struct Mailboxes<'a> {
@@ -162,6 +161,7 @@ impl Mailboxes<'_> {
     }
 }
 
+/// `restored`: new objects come back as they once were, SID and owner included.
 fn authorize_batch(snapshot: &Snapshot, caller: &Caller, changes: &[Change], restored: bool) -> Result<(), Fault> {
     let created: HashSet<Guid> = changes
         .iter()
@@ -170,8 +170,8 @@ fn authorize_batch(snapshot: &Snapshot, caller: &Caller, changes: &[Change], res
             _ => None,
         })
         .collect();
-    // Imports create and change thousands of objects alike; a check depends on the descriptor, not on the object.
     let mailboxes = Mailboxes { snapshot, changes };
+    // Imports create and change thousands of objects alike; a check depends on the descriptor, not on the object.
     let mut known: HashMap<(ObjectId, Guid), bool> = HashMap::new();
     for change in changes {
         match change {
@@ -183,8 +183,8 @@ fn authorize_batch(snapshot: &Snapshot, caller: &Caller, changes: &[Change], res
                 }
                 match record.parent {
                     Some(parent) if created.contains(&parent) => {}
-                    Some(parent) => {
                     Some(_) if mailboxes.is_left_behind(record) => {}
+                    Some(parent) => {
                         let parent = existing(snapshot, &parent)?;
                         let class = class_of(record).schema_guid();
                         let allowed = *known
@@ -263,12 +263,12 @@ fn write(snapshot: &Snapshot, caller: &Caller, on: ObjectId, name: &str) -> Resu
     require(snapshot, caller, on, Action::WriteProperty(&path), &format!("write {name} of"))
 }
 
-/// Mailbox rights live in the store: who may change permissions there (0x40000 on the mailbox), or on the database that
 /// What belongs to the mailbox. The backup copy is written together with what it is a copy of.
 fn is_of_mailbox(name: &str) -> bool {
     OF_MAILBOX.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
+/// Mailbox rights live in the store: who may change permissions there (0x40000 on the mailbox), or on the database that
 /// holds the mailbox, changes them.
 fn mailbox_permissions(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) -> Result<(), Fault> {
     let Some(object) = snapshot.object(owner) else { return Ok(()) };
@@ -276,7 +276,7 @@ fn mailbox_permissions(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) ->
     let sids = caller.token.sids_on(snapshot, place);
     let who = Principals { is_self: object.sid().is_some_and(|sid| sids.contains(sid)), is_owner: false };
     let on_mailbox = snapshot.mailbox_descriptor(owner).is_some_and(|descriptor| {
-        descriptor.dacl().access(&caller.token.sids, who, AccessMask::WRITE_DAC).outcome == Outcome::Allow
+        descriptor.dacl().access(sids, who, AccessMask::WRITE_DAC).outcome == Outcome::Allow
     });
     let store = object.mailbox().and_then(|mailbox| mailbox.database).or_else(|| snapshot.organization());
     let on_store = store.is_some_and(|store| may(snapshot, &caller.token, store, Action::WriteDac));
