@@ -116,7 +116,7 @@ fn envelope(
 }
 
 /// The connector of a name; without one the only enabled one that takes such sessions.
-fn connector(snapshot: &Snapshot, name: Option<&str>, anonymous: bool) -> Result<ObjectId, Fault> {
+pub(crate) fn connector(snapshot: &Snapshot, name: Option<&str>, anonymous: bool) -> Result<ObjectId, Fault> {
     let all: Vec<(ObjectId, &ReceiveConnector)> = snapshot.receive_connectors().collect();
     let names = || all.iter().map(|(_, connector)| connector.name.as_str()).collect::<Vec<_>>().join(", ");
     let found: Vec<ObjectId> = match name {

@@ -92,6 +92,11 @@ pub fn retry(asked: Asked<'_>, retry: &QueueRetry) -> Result<Response, Fault> {
 
 pub fn remove(asked: Asked<'_>, id: &str) -> Result<Response, Fault> {
     require_organization(asked.snapshot, asked.caller, "change the queue of")?;
+    let held = asked.service.queue()?.show(id)?.summary.hold;
+    if held.is_some_and(|hold| rights::pause::Key::parse(&hold.key).is_some()) && asked.service.running().is_some() {
+        return Err(Fault::new(FaultKind::Conflict, format!("message {id} is paused"))
+            .help(format!("`procura pause expire --id {id} --remove` removes it")));
+    }
     asked.service.queue()?.remove(id).wait()?;
     Ok(Response::Done(Done { summary: format!("message {id} removed, without a bounce"), warnings: Vec::new() }))
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use acl::Guid;
 use admin::socket::SocketServer;
-use admin::{Absent, DataDirectory, Running, Service, audit_path, queue_directory};
+use admin::operations::PauseFate;
+use admin::pause::{PauseOutcome, PausedMail};
+use admin::{Absent, DataDirectory, Fault, FaultKind, Running, Service, audit_path, queue_directory};
 use directory::Snapshot;
 use queue::{Queue, QueueOptions};
 use store::{AuditEntry, AuditStore, Retention, StoreError};
@@ -17,6 +19,7 @@ use transport::{
     AuditLog, AuditOptions, Credentials, DeliveryOptions, Server, ServerOptions, Shared, SmartHost, StartError, TlsOptions,
 };
 use transport::certificate::LiveCertificate;
+use transport::pause::{Chosen, Order, Ordered, Pair};
 use web::Web;
 
 use crate::cli::args::{Global, Serve};

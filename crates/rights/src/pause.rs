@@ -3,7 +3,9 @@
 //! Whether an account is set up for it, and for which users, stands in the directory with the account: attributes
 //! `procuraPause…`. What is missing is found out by deciding as if the right were there.
 
-use acl::Outcome;
+use std::fmt;
+
+use acl::{Guid, Outcome};
 use directory::{Object, ObjectId, Snapshot, Token, TokenKind, attributes as a};
 use message::Address;
 
@@ -37,6 +39,41 @@ pub fn event_name(snapshot: &Snapshot, user: ObjectId) -> String {
         .object(user)
         .map(|object| object.sam_account_name().map_or_else(|| object.name(), str::to_owned))
         .unwrap_or_default()
+}
+
+/// The key under which the queue holds mail of a service account for one user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// objectGUID of the service account.
+    pub account: Guid,
+    /// objectGUID of the user.
+    pub user: Guid,
+    /// It needs a person; else it waits for a right.
+    pub aside: bool,
+}
+
+impl Key {
+    /// Keys of mail that waits for a right begin so.
+    pub const PAUSED: &str = "pause:";
+    /// Keys of mail that needs a person begin so.
+    pub const ASIDE: &str = "aside:";
+
+    /// Reads a key of the queue; `None`: it is held for something else.
+    pub fn parse(text: &str) -> Option<Key> {
+        let (pair, aside) = match text.strip_prefix(Key::PAUSED) {
+            Some(pair) => (pair, false),
+            None => (text.strip_prefix(Key::ASIDE)?, true),
+        };
+        let (account, user) = pair.split_once(':')?;
+        Some(Key { account: account.parse().ok()?, user: user.parse().ok()?, aside })
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = if self.aside { Key::ASIDE } else { Key::PAUSED };
+        write!(f, "{prefix}{}:{}", self.account, self.user)
+    }
 }
 
 /// A message that has to wait.
@@ -171,4 +208,16 @@ fn is_within(snapshot: &Snapshot, user: ObjectId, scope: ObjectId) -> bool {
         at = object.parent();
     }
     false
+}
+
+/// A user by objectGUID, as `DOMAIN\name`; the GUID where it is gone.
+pub fn account_name(snapshot: &Snapshot, user: &Guid) -> String {
+    let object = snapshot.by_guid(user).and_then(|id| Some((id, snapshot.object(id)?)));
+    match object {
+        Some((_, object)) if object.sid().is_some() => {
+            object.sid().map(|sid| snapshot.sid_name(&snapshot.sid(sid))).unwrap_or_default()
+        }
+        Some((id, _)) => snapshot.dn(id),
+        None => user.to_string(),
+    }
 }

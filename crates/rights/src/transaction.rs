@@ -360,6 +360,11 @@ impl Transaction {
         }
     }
 
+    /// Whether MAIL FROM carried `AUTH=<>`.
+    pub fn marked_anonymous(&self) -> bool {
+        self.marked_anonymous
+    }
+
     /// Whether a token that is left holds Accept Exch50; without it a blob is dropped.
     pub fn accepts_exch50(&self, snapshot: &Snapshot, authority: &Authority, time: Time) -> bool {
         let facts = authority.facts(time);

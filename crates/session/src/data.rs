@@ -7,7 +7,7 @@ use message::senders::{SenderFault, Senders, senders};
 use rights::{Accepted, DecisionRecord, NoTrace, Question, Refusal, RightName};
 use smtp::{DataReader, Reply};
 
-use crate::host::{Host, LogEntry, Origin, Output, Proven, StoreOutcome, Submission, Wait};
+use crate::host::{Host, LogEntry, Origin, Output, Pair, Pause, Proven, StoreOutcome, Submission, Wait};
 use crate::replies;
 use crate::session::{Context, Phase, Session};
 use crate::stamp;
@@ -41,6 +41,8 @@ struct Draft {
     proven: Proven,
     bypass_anti_spam: bool,
     audit: Option<DecisionRecord>,
+    pair: Option<Pair>,
+    pause: Option<Box<Pause>>,
     /// What the message may measure; `None`: no limit for the token that was chosen.
     limit: Option<u64>,
 }
@@ -146,10 +148,18 @@ impl Session {
             out.log(LogEntry::Information { context: "Would be refused", data: &id });
         }
         let queue_id = cx.host.new_id();
-        let header = &accepted.header;
-        let audit = match header.sent_as().is_empty() && header.on_behalf_of().is_empty() {
-            true => None,
-            false => {
+        let pair = self.pair(cx, accepted);
+        let pause = self.pause(cx, block, accepted, pair);
+        let as_another = !accepted.header.sent_as().is_empty() || !accepted.header.on_behalf_of().is_empty();
+        let audit = match (&accepted.paused, &pause) {
+            (Some(paused), Some(_)) => {
+                let circumstances = self.circumstances(cx, self.asked_with(senders.as_ref().ok()));
+                out.log(LogEntry::Information { context: "Paused", data: &queue_id });
+                Some(DecisionRecord::paused(cx.snapshot, circumstances, paused, &queue_id))
+            }
+            // What it is sent by will be decided, and recorded, when it is released.
+            (_, Some(_)) => None,
+            _ if as_another => {
                 let circumstances = self.circumstances(cx, self.asked_with(senders.as_ref().ok()));
                 DecisionRecord::accepted(cx.snapshot, circumstances, accepted, &queue_id)
             }
@@ -160,7 +170,17 @@ impl Session {
         if let Some(transaction) = &mut self.transaction {
             transaction.body_begun = true;
         }
-        out.body(&header);
+        match pause {
+            None => {
+                let edits = self.edits(cx, block, accepted, &queue_id);
+                out.body(&message::rewrite::rewrite(block, &edits));
+            }
+            Some(_) => {
+                out.body(block.as_bytes());
+                out.body(b"\r\n");
+                out.end_of_held_header();
+            }
+        }
         let facts = rights::Facts { connector: self.authority.connector, logon: self.authority.logon, time: cx.now };
         let bypass = Question::Right(RightName::BypassMessageSizeLimit);
         let bypass = rights::decide::<NoTrace>(cx.snapshot, &accepted.token, &facts, &bypass).reason.is_ok();
@@ -173,6 +193,8 @@ impl Session {
             limit: (!bypass).then_some(cx.connector.max_message_size),
         }))
     }
+            pair,
+            pause,
 
     fn submission(&mut self, cx: &Context<'_>, draft: Draft, size: u64) -> Option<Submission> {
         let transaction = self.transaction.as_mut()?;
@@ -202,9 +224,48 @@ impl Session {
     /// The message is on stable storage, or not; only now the client is told.
     pub(crate) fn stored(&mut self, queue_id: &str, outcome: StoreOutcome, out: &mut dyn Output) -> Wait {
         // What was begun is the queue's now, whatever became of it.
+            pair: draft.pair,
+            pause: draft.pause,
         if let Some(transaction) = &mut self.transaction {
             transaction.body_begun = false;
         }
+    /// For whom a service account that pauses sends the message.
+    fn pair(&self, cx: &Context<'_>, accepted: &Accepted) -> Option<Pair> {
+        let account = accepted.token.account.filter(|_| accepted.token.kind == TokenKind::Account)?;
+        let user = accepted.users().first().copied()?;
+        if accepted.paused.is_none() && !rights::pause::Policy::exists(cx.snapshot, account) {
+            return None;
+        }
+        let guid = |id| cx.snapshot.object(id).map(|object| object.guid());
+        Some(Pair { account: guid(account)?, user: guid(user)? })
+    }
+
+    /// Why the message is to be held: for a right that is missing, or behind mail that waits for one.
+    fn pause(
+        &self,
+        cx: &Context<'_>,
+        block: &HeaderBlock,
+        accepted: &Accepted,
+        pair: Option<Pair>,
+    ) -> Option<Box<Pause>> {
+        let account = pair?.account;
+        let guid = |id| cx.snapshot.object(id).map(|object| object.guid());
+        let user = match &accepted.paused {
+            Some(paused) => guid(paused.user)?,
+            None => {
+                let mut users = accepted.users().into_iter().filter_map(guid);
+                users.find(|user| cx.host.is_paused(&account, user))?
+            }
+        };
+        Some(Box::new(Pause {
+            pair: Pair { account, user },
+            behind: accepted.paused.is_none(),
+            header: block.as_bytes().len() as u64 + 2,
+            way: self.way(cx.now),
+            snapshot: cx.snapshot.version(),
+        }))
+    }
+
         self.reset_transaction(out);
         let reply = match outcome {
             StoreOutcome::Stored => {
@@ -218,6 +279,7 @@ impl Session {
         Wait::Nothing
     }
 }
+            StoreOutcome::PauseFull => replies::pause_full(),
 
 impl Content {
     fn take(&mut self, session: &mut Session, host: &dyn Host, bytes: &[u8], out: &mut dyn Output) {

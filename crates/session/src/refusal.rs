@@ -65,15 +65,19 @@ impl Session {
 
     /// The same, with the senders of the header.
     pub(crate) fn asked_with(&self, senders: Option<&Senders>) -> Asked {
-        let mut asked = self.asked();
-        let Some(senders) = senders else { return asked };
-        let address = |mailbox: &Mailbox| canonical(&mailbox.address);
-        asked.from = senders.from.iter().map(address).collect();
-        asked.sender = senders.sender.as_ref().map(address);
-        let resent = senders.resent.iter().flat_map(|resent| resent.from.iter().chain(&resent.sender));
-        asked.resent = resent.map(address).collect();
-        asked
+        with_senders(self.asked(), senders)
     }
+}
+
+/// Adds the senders of the header to a question.
+pub(crate) fn with_senders(mut asked: Asked, senders: Option<&Senders>) -> Asked {
+    let Some(senders) = senders else { return asked };
+    let address = |mailbox: &Mailbox| canonical(&mailbox.address);
+    asked.from = senders.from.iter().map(address).collect();
+    asked.sender = senders.sender.as_ref().map(address);
+    let resent = senders.resent.iter().flat_map(|resent| resent.from.iter().chain(&resent.sender));
+    asked.resent = resent.map(address).collect();
+    asked
 }
 
 /// A question about an envelope sender.

@@ -2,12 +2,14 @@
 //! organization headers (`authorization.md` §5; F §3.11).
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
-use directory::{HostKind, TokenKind};
+use directory::{HostKind, Snapshot, Time, TokenKind};
+use message::Address;
 use message::header::HeaderBlock;
 use message::rewrite::Edits;
 use message::trace_fields::{self, Received};
-use rights::{Accepted, NoTrace, Question, RightName};
+use rights::{Accepted, Authority, NoTrace, Question, RightName};
 
 use crate::session::{Context, Session};
 
@@ -22,19 +24,52 @@ pub(crate) fn too_many_hops(block: &HeaderBlock, limit: u32) -> bool {
     trace_fields::count_received(block) > limit || trace_fields::hops(block) as usize >= limit
 }
 
-impl Session {
+/// The way that a message came, as trace fields tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// What the client called itself.
+    pub helo: String,
+    /// It said EHLO.
+    pub extended: bool,
+    /// Its address.
+    pub remote: IpAddr,
+    /// Version and cipher, where TLS was on.
+    pub tls: Option<String>,
+    /// An account had logged on.
+    pub authenticated: bool,
+    /// `SMTPUTF8` was given on MAIL FROM.
+    pub smtputf8: bool,
+    /// `AUTH=<>` was given on MAIL FROM.
+    pub marked_anonymous: bool,
+    /// The recipient, where there is one only.
+    pub recipient: Option<Address>,
+    /// When it was received.
+    pub time: Time,
+}
+
+/// What a message is stamped by: the snapshot, and who sent it.
+#[derive(Clone, Copy)]
+pub(crate) struct Stamping<'a> {
+    /// Name of this host.
+    pub(crate) hostname: &'a str,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) authority: &'a Authority,
+    pub(crate) now: Time,
+}
+
+impl Stamping<'_> {
     /// How the header block is to be written. Decided on the block as received; nothing of this is decided here.
-    pub(crate) fn edits(&self, cx: &Context<'_>, block: &HeaderBlock, accepted: &Accepted, queue_id: &str) -> Edits {
-        let mut prepend = vec![(Cow::Borrowed("Received"), self.received(cx, queue_id))];
+    pub(crate) fn edits(&self, way: &Way, block: &HeaderBlock, accepted: &Accepted, queue_id: &str) -> Edits {
+        let mut prepend = vec![(Cow::Borrowed("Received"), self.received(way, queue_id))];
         let mut drop = Vec::new();
         // What an own server says of a message survives; everybody else's word is replaced by ours.
         let own_server = matches!(accepted.token.kind, TokenKind::Host(HostKind::Hub | HostKind::Edge));
         let survives = own_server && accepted.keep.organization && block.named(AUTH_AS).next().is_some();
         if !survives {
             drop.extend([AUTH_AS, AUTH_MECHANISM, AUTH_SOURCE].map(Cow::Borrowed));
-            prepend.push((Cow::Borrowed(AUTH_AS), self.auth_as(cx, accepted).to_owned()));
+            prepend.push((Cow::Borrowed(AUTH_AS), self.auth_as(accepted).to_owned()));
             prepend.push((Cow::Borrowed(AUTH_MECHANISM), auth_mechanism(&accepted.token.kind).to_owned()));
-            prepend.push((Cow::Borrowed(AUTH_SOURCE), self.settings.hostname.clone()));
+            prepend.push((Cow::Borrowed(AUTH_SOURCE), self.hostname.to_owned()));
         }
         Edits {
             keep: accepted.keep,
@@ -43,51 +78,69 @@ impl Session {
             prepend,
             drop,
             hops: Some(trace_fields::hops(block).saturating_add(1)),
-            utf8: self.transaction.as_ref().is_some_and(|transaction| transaction.smtputf8),
+            utf8: way.smtputf8,
         }
     }
 
     /// RFC 5321 §4.4.
-    fn received(&self, cx: &Context<'_>, queue_id: &str) -> String {
-        let transaction = self.transaction.as_ref();
-        let recipient = match transaction.map(|transaction| transaction.recipients.as_slice()) {
-            Some([only]) => Some(&only.address),
-            _ => None,
-        };
-        let greeted = self.greeted.as_ref();
-        let tls = self.tls.as_ref().map(|tls| format!("{} {}", tls.version, tls.cipher));
+    fn received(&self, way: &Way, queue_id: &str) -> String {
         trace_fields::received(&Received {
-            helo: greeted.map_or("", |greeted| greeted.name.as_str()),
-            peer: Some(self.peer.remote.ip()),
-            by: &self.settings.hostname,
-            protocol: trace_fields::protocol(
-                greeted.is_some_and(|greeted| greeted.extended),
-                self.tls.is_some(),
-                self.authority.account.is_some(),
-                transaction.is_some_and(|transaction| transaction.smtputf8),
-            ),
-            tls: tls.as_deref(),
+            helo: &way.helo,
+            peer: Some(way.remote),
+            by: self.hostname,
+            protocol: trace_fields::protocol(way.extended, way.tls.is_some(), way.authenticated, way.smtputf8),
+            tls: way.tls.as_deref(),
             id: queue_id,
-            recipient,
-            time: cx.now.0,
+            recipient: way.recipient.as_ref(),
+            time: way.time.0,
         })
     }
 
     /// AuthAs (F §3.11: Anonymous, Internal, External, Partner). A server's mail is internal where it may say so, and
     /// anonymous where it says that (`AUTH=<>`).
-    fn auth_as(&self, cx: &Context<'_>, accepted: &Accepted) -> &'static str {
+    fn auth_as(&self, accepted: &Accepted) -> &'static str {
         match &accepted.token.kind {
             TokenKind::Anonymous => "Anonymous",
             TokenKind::Account => "Internal",
             TokenKind::Host(HostKind::Partner { .. }) => "Partner",
             TokenKind::Host(_) if accepted.internal => "Internal",
             TokenKind::Host(_) => {
-                let facts =
-                    rights::Facts { connector: self.authority.connector, logon: self.authority.logon, time: cx.now };
+                let (connector, logon) = (self.authority.connector, self.authority.logon);
+                let facts = rights::Facts { connector, logon, time: self.now };
                 let flag = Question::Right(RightName::AcceptAuthenticationFlag);
-                let heard = rights::decide::<NoTrace>(cx.snapshot, &accepted.token, &facts, &flag).reason.is_ok();
+                let heard = rights::decide::<NoTrace>(self.snapshot, &accepted.token, &facts, &flag).reason.is_ok();
                 if heard { "Anonymous" } else { "External" }
             }
+        }
+    }
+}
+
+impl Session {
+    /// As [`Stamping::edits`].
+    pub(crate) fn edits(&self, cx: &Context<'_>, block: &HeaderBlock, accepted: &Accepted, queue_id: &str) -> Edits {
+        let hostname = &self.settings.hostname;
+        let stamping = Stamping { hostname, snapshot: cx.snapshot, authority: &self.authority, now: cx.now };
+        stamping.edits(&self.way(cx.now), block, accepted, queue_id)
+    }
+
+    /// The way that the present message comes.
+    pub(crate) fn way(&self, now: Time) -> Way {
+        let transaction = self.transaction.as_ref();
+        let recipient = match transaction.map(|transaction| transaction.recipients.as_slice()) {
+            Some([only]) => Some(only.address.clone()),
+            _ => None,
+        };
+        let greeted = self.greeted.as_ref();
+        Way {
+            helo: greeted.map(|greeted| greeted.name.clone()).unwrap_or_default(),
+            extended: greeted.is_some_and(|greeted| greeted.extended),
+            remote: self.peer.remote.ip(),
+            tls: self.tls.as_ref().map(|tls| format!("{} {}", tls.version, tls.cipher)),
+            authenticated: self.authority.account.is_some(),
+            smtputf8: transaction.is_some_and(|transaction| transaction.smtputf8),
+            marked_anonymous: transaction.is_some_and(|transaction| transaction.rights.marked_anonymous()),
+            recipient,
+            time: now,
         }
     }
 }

@@ -4,13 +4,17 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use directory::Snapshot;
 use message::Address;
-use queue::{Envelope, Recipient};
+use queue::{Envelope, Hold, Recipient};
+use rights::pause::{Key, event, event_name};
 use serde_json::json;
-use session::{Proven, Submission};
+use session::{Pair, Proven, Submission};
 
 use crate::delivery::SmartHost;
+use crate::pause::pause_parameters;
 use crate::route::{self, Route};
 
 /// Recipients that one message may have after its groups are expanded.
@@ -37,8 +41,8 @@ impl Intake {
             smtputf8: from.smtputf8,
             eight_bit: from.eight_bit,
             parameters: parameters(from),
-            hold: None,
-            lane: None,
+            hold: hold(snapshot, from),
+            lane: from.pair.map(|pair| key(pair).to_string()),
             audit: from.audit.as_ref().map(serde_json::to_vec).transpose()?,
         })
     }
@@ -88,10 +92,21 @@ fn entry(address: &Address, route: &Route, list: Option<&Address>) -> Recipient 
     }
 }
 
+/// The hold of a message that has to wait for a right.
+fn hold(snapshot: &Snapshot, from: &Submission) -> Option<Hold> {
+    let pair = from.pause.as_ref()?.pair;
+    let user = snapshot.by_guid(&pair.user).map(|id| event_name(snapshot, id)).unwrap_or_default();
+    Some(Hold { key: key(pair).to_string(), reason: event(&user) })
+}
+
+fn key(pair: Pair) -> Key {
+    Key { account: pair.account, user: pair.user, aside: false }
+}
+
 /// The facts of the session, for a later decision about the same message.
 fn parameters(from: &Submission) -> String {
     let origin = &from.origin;
-    json!({
+    let mut facts = json!({
         "connector": origin.connector.to_string(),
         "remote": origin.remote.to_string(),
         "helo": origin.helo,
@@ -105,6 +120,12 @@ fn parameters(from: &Submission) -> String {
             Proven::Partner => "partner",
         },
         "bypass_anti_spam": origin.bypass_anti_spam,
-    })
-    .to_string()
+    });
+    if let Some(exch50) = &from.exch50 {
+        facts["exch50"] = STANDARD.encode(exch50).into();
+    }
+    if let Some(pause) = &from.pause {
+        facts["pause"] = pause_parameters(from, pause);
+    }
+    facts.to_string()
 }

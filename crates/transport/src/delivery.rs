@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use queue::Backoff;
 
-mod bounce;
+use crate::certificate::LiveCertificate;
+
+pub(crate) mod bounce;
 mod client;
-mod fate;
+pub(crate) mod fate;
 mod maildir;
 mod outgoing;
 mod pool;

@@ -10,6 +10,9 @@ use tokio::sync::watch;
 
 use crate::audit::AuditLog;
 use crate::credentials::Credentials;
+use crate::figures::Figures;
+use crate::pause::Pauses;
+use crate::rates::SourceRates;
 
 /// Shared by listeners, sessions, delivery and the admin service.
 pub struct Shared {
@@ -18,13 +21,19 @@ pub struct Shared {
     queue: Queue,
     credentials: Credentials,
     audit: AuditLog,
+    rates: SourceRates,
+    figures: Figures,
+    pauses: Arc<Pauses>,
 }
 
 impl Shared {
     /// Puts the parts together.
     pub fn new(snapshot: Arc<Snapshot>, queue: Queue, credentials: Credentials, audit: AuditLog) -> Arc<Shared> {
         let version = watch::Sender::new(snapshot.version());
-        Arc::new(Shared { snapshot: ArcSwap::new(snapshot), version, queue, credentials, audit })
+        let pauses = Pauses::new(queue.clone());
+        let (snapshot, figures) = (ArcSwap::new(snapshot), Figures::default());
+        let rates = SourceRates::default();
+        Arc::new(Shared { snapshot, version, queue, credentials, audit, rates, figures, pauses })
     }
 
     /// The newest snapshot. Ask once for each decision.
@@ -52,6 +61,21 @@ impl Shared {
     /// Password checks; call [`Credentials::forget`] whenever a password changes or an account is disabled.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// Messages by source.
+    pub(crate) fn rates(&self) -> &SourceRates {
+        &self.rates
+    }
+
+    /// What was counted since the process began.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// What waits for a missing right.
+    pub fn pauses(&self) -> &Arc<Pauses> {
+        &self.pauses
     }
 
     /// The audit.

@@ -2,16 +2,19 @@
 
 pub mod apply;
 pub mod args;
+pub mod connectors;
 mod diff;
 pub mod fault;
 mod html;
 pub mod lifecycle;
 pub mod output;
 pub mod pages;
+pub mod pause;
 pub mod report;
 pub mod requests;
 mod rows;
 pub mod run;
 mod separation;
 mod shown;
+pub mod test_send;
 pub mod tools;

@@ -267,7 +267,20 @@ pub fn password_from_stdin() -> Result<op::Secret, Failure> {
 
 /// Asks twice on the terminal, without echo.
 fn ask_password(user: &str) -> Result<op::Secret, Failure> {
-    let ask = |prompt: &str| -> io::Result<Zeroizing<String>> {
+    let first = ask(&format!("New password for {user}: "), "--stdin")?;
+    if first.is_empty() {
+        return Err(Failure::new("the password is empty"));
+    }
+    let second = ask("Once more: ", "--stdin")?;
+    if first != second {
+        return Err(Failure::new("the two differ; nothing was changed"));
+    }
+    Ok(op::Secret(first))
+}
+
+/// Asks for a password on the terminal, without echo. `option` takes it from standard input instead.
+pub fn ask(prompt: &str, option: &str) -> Result<Zeroizing<String>, Failure> {
+    let ask = || -> io::Result<Zeroizing<String>> {
         let terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
         let before = rustix::termios::tcgetattr(&terminal)?;
         let mut silent = before.clone();
@@ -281,17 +294,8 @@ fn ask_password(user: &str) -> Result<op::Secret, Failure> {
         read?;
         Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
     };
-    let failed = |e: io::Error| {
-        Failure::new(format!("no terminal to ask for the password on: {e}"))
-            .help("give it on standard input with --stdin")
-    };
-    let first = ask(&format!("New password for {user}: ")).map_err(failed)?;
-    if first.is_empty() {
-        return Err(Failure::new("the password is empty"));
-    }
-    let second = ask("Once more: ").map_err(failed)?;
-    if first != second {
-        return Err(Failure::new("the two differ; nothing was changed"));
-    }
-    Ok(op::Secret(first))
+    ask().map_err(|error| {
+        Failure::new(format!("no terminal to ask for the password on: {error}"))
+            .help(format!("give it on standard input with {option}"))
+    })
 }

@@ -8,6 +8,8 @@ use admin::operations as op;
 
 use super::args::Cli;
 use super::fault::Failure;
+use super::pause::{PauseCommand, PauseSettings, Watch};
+use super::test_send::TestSend;
 
 /// A permission on a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,6 +54,11 @@ pub enum Tool {
     /// Accounts that send for many users: are they fit for it, and for whom not
     #[command(subcommand)]
     ServiceAccount(ServiceAccountCommand),
+    /// Mail of service accounts that waits for a missing right
+    #[command(subcommand)]
+    Pause(PauseCommand),
+    /// Log on as a service account and really send as a user, step by step; or decide for all its users
+    TestSend(TestSend),
     /// Mailbox databases and servers
     #[command(subcommand)]
     Database(DatabaseCommand),
@@ -236,6 +243,11 @@ pub enum ServiceAccountCommand {
         after_help = "Units that inherit nothing get an entry of their own. Who is not reached is listed.\n\nExamples:\n  procura service-account grant goodadmin --dry-run\n  procura service-account grant goodadmin --under OU=Plant"
     )]
     Grant(ServiceAccount),
+    /// Let its mail wait while a right is missing, instead of refusing it
+    #[command(subcommand)]
+    Pause(PauseSettings),
+    /// Its users as they are now, and as they change: active, paused since when and why
+    Watch(Watch),
 }
 
 #[derive(Debug, Args)]

@@ -22,19 +22,6 @@ pub(crate) fn report(
     failures: &[(u32, Failure)],
     time: i64,
 ) -> Result<Option<NewMessage>, QueueError> {
-    let Some(sender) = delivery.sender.as_deref().and_then(|sender| Address::parse(sender).ok()) else {
-        return Ok(None);
-    };
-    let Some(postmaster) = postmaster(snapshot, hostname) else { return Ok(None) };
-    let original = match Outgoing::open(queue, &delivery.queue_id) {
-        Ok(message) => message.for_report(),
-        // The report is worth more without the header than not at all.
-        Err(error) => {
-            tracing::warn!(queue_id = delivery.queue_id, %error, "a report goes out without the original header");
-            Vec::new()
-        }
-    };
-    let id = Ulid::generate().to_string();
     let addresses: Vec<(Address, &Failure)> = failures
         .iter()
         .filter_map(|(index, failure)| {
@@ -42,6 +29,47 @@ pub(crate) fn report(
             Some((Address::parse(&due.address).ok()?, failure))
         })
         .collect();
+    let original = Original {
+        queue_id: &delivery.queue_id,
+        sender: delivery.sender.as_deref(),
+        received: delivery.received,
+        smtputf8: delivery.smtputf8,
+    };
+    returned(queue, snapshot, intake, hostname, &original, &addresses, time)
+}
+
+/// The message that a report is about.
+pub(crate) struct Original<'a> {
+    pub(crate) queue_id: &'a str,
+    /// Reverse-path; `None` is the null reverse-path.
+    pub(crate) sender: Option<&'a str>,
+    pub(crate) received: i64,
+    pub(crate) smtputf8: bool,
+}
+
+/// As [`report`], of a message in the queue and these of its recipients.
+pub(crate) fn returned(
+    queue: &Queue,
+    snapshot: &Snapshot,
+    intake: &Intake,
+    hostname: &str,
+    about: &Original<'_>,
+    addresses: &[(Address, &Failure)],
+    time: i64,
+) -> Result<Option<NewMessage>, QueueError> {
+    let Some(sender) = about.sender.and_then(|sender| Address::parse(sender).ok()) else {
+        return Ok(None);
+    };
+    let Some(postmaster) = postmaster(snapshot, hostname) else { return Ok(None) };
+    let original = match Outgoing::open(queue, about.queue_id) {
+        Ok(message) => message.for_report(),
+        // The report is worth more without the header than not at all.
+        Err(error) => {
+            tracing::warn!(queue_id = about.queue_id, %error, "a report goes out without the original header");
+            Vec::new()
+        }
+    };
+    let id = Ulid::generate().to_string();
     let text = Report {
         reporting_mta: hostname,
         from: &postmaster,
@@ -49,9 +77,9 @@ pub(crate) fn report(
         message_id: &format!("{id}@{hostname}"),
         boundary: &format!("report{id}"),
         time,
-        arrival: delivery.received,
+        arrival: about.received,
         envelope_id: None,
-        queue_id: Some(&delivery.queue_id),
+        queue_id: Some(about.queue_id),
         recipients: addresses.iter().map(|(address, failure)| of_recipient(address, failure, time)).collect(),
         original_header: &original,
     }
@@ -70,7 +98,7 @@ pub(crate) fn report(
         }],
         received: time,
         expires: intake.expires(time),
-        smtputf8: delivery.smtputf8,
+        smtputf8: about.smtputf8,
         eight_bit: !text.is_ascii(),
         parameters: String::new(),
         hold: None,

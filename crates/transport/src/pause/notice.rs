@@ -1,0 +1,212 @@
+//! Telling the operator of a service account that mail waits: once for each cause, not for each message.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use acl::Guid;
+use directory::Snapshot;
+use message::Address;
+use queue::{Envelope, Millis, Recipient};
+use rights::pause::{Policy, REASON, account_name, event, event_name};
+use rights::shortfall::Shortfall;
+use session::Pair;
+use ulid::Ulid;
+
+use super::{Cause, Pauses};
+use crate::route::Route;
+use crate::shared::{Shared, now};
+
+/// A notice waits so long for others with the same cause, so that it can say how many there are.
+const GATHER: Millis = 2_000;
+/// Users that a notice names.
+const SHOWN: usize = 20;
+
+/// What is to be told, and what was.
+#[derive(Default)]
+pub(crate) struct Notices {
+    causes: BTreeMap<Cause, Told>,
+    /// Messages that need a person, by account: when to tell, and why.
+    aside: BTreeMap<Guid, (Millis, Vec<(Pair, String)>)>,
+}
+
+struct Told {
+    /// When to tell; `None`: it was told.
+    due: Option<Millis>,
+    found: Shortfall,
+}
+
+impl Notices {
+    /// A pair waits for this cause. `restored`: it did so before the process began, and was told then.
+    pub(crate) fn waits(&mut self, cause: Cause, found: Shortfall, restored: bool, time: Millis) {
+        let due = (!restored).then_some(time.saturating_add(GATHER));
+        self.causes.entry(cause).or_insert(Told { due, found });
+    }
+
+    /// A message needs a person.
+    pub(crate) fn aside(&mut self, pair: Pair, reason: &str, time: Millis) {
+        let (_, messages) = self.aside.entry(pair.account).or_insert((time.saturating_add(GATHER), Vec::new()));
+        messages.push((pair, reason.to_owned()));
+    }
+
+    /// How long to wait for the next notice that is due.
+    pub(crate) fn next(&self, time: Millis) -> Option<Duration> {
+        let causes = self.causes.values().filter_map(|told| told.due);
+        let next = causes.chain(self.aside.values().map(|(due, _)| *due)).min()?;
+        Some(Duration::from_millis(u64::try_from(next.saturating_sub(time)).unwrap_or(0).max(1)))
+    }
+
+    /// Tells what is due, and forgets causes that are mended.
+    pub(crate) fn send(&mut self, shared: &Shared) {
+        let time = now().0;
+        if self.causes.is_empty() && self.aside.is_empty() {
+            return;
+        }
+        let snapshot = shared.snapshot();
+        let by_cause = shared.pauses().by_cause();
+        self.causes.retain(|cause, _| by_cause.contains_key(cause));
+        for (cause, told) in &mut self.causes {
+            if told.due.is_some_and(|due| due <= time) {
+                told.due = None;
+                let users = by_cause.get(cause).map(Vec::as_slice).unwrap_or_default();
+                let (subject, text) = paused(&snapshot, *cause, &told.found, users);
+                tell(shared, &snapshot, cause.account, &subject, &text);
+            }
+        }
+        let due: Vec<Guid> =
+            self.aside.iter().filter(|(_, (due, _))| *due <= time).map(|(account, _)| *account).collect();
+        for account in due {
+            if let Some((_, messages)) = self.aside.remove(&account) {
+                let (subject, text) = set_aside(&snapshot, account, &messages);
+                tell(shared, &snapshot, account, &subject, &text);
+            }
+        }
+    }
+}
+
+impl Pauses {
+    /// The pairs of each cause: user, messages, since when.
+    fn by_cause(&self) -> BTreeMap<Cause, Vec<(Guid, u64, Millis)>> {
+        let mut causes: BTreeMap<Cause, Vec<(Guid, u64, Millis)>> = BTreeMap::new();
+        for (pair, waiting) in &self.lock().pairs {
+            if let Some(cause) = waiting.cause {
+                causes.entry(cause).or_default().push((pair.user, waiting.messages, waiting.since));
+            }
+        }
+        causes
+    }
+}
+
+/// Subject and text about users who are paused for one cause.
+fn paused(snapshot: &Snapshot, cause: Cause, found: &Shortfall, users: &[(Guid, u64, Millis)]) -> (String, String) {
+    let service = account_name(snapshot, &cause.account);
+    let messages: u64 = users.iter().map(|(_, messages, _)| messages).sum();
+    let name = |user: &Guid| snapshot.by_guid(user).map(|id| event_name(snapshot, id)).unwrap_or_default();
+    let mut text = users.first().map(|(user, ..)| event(&name(user)) + "\r\n\r\n").unwrap_or_default();
+    text += &format!(
+        "Reason:   {REASON}\r\nAccount:  {service}\r\nPaused:   {} user(s), {messages} message(s)\r\n",
+        users.len()
+    );
+    text += &format!("Missing:  Send As\r\nWhy:      {}\r\n", found.detail);
+    if !found.outlook.is_empty() {
+        text += &format!("Note:     {}\r\n", found.outlook);
+    }
+    if !found.command.is_empty() {
+        text += &format!("\r\nThis mends it:\r\n\r\n    {}\r\n", found.command);
+    }
+    text += "\r\nNothing is lost: the messages wait, and are sent in order within a second of the change.\r\n\r\n";
+    for (user, messages, _) in users.iter().take(SHOWN) {
+        text += &format!("{}: {messages} message(s)\r\n", account_name(snapshot, user));
+    }
+    if users.len() > SHOWN {
+        text += &format!("and {} more\r\n", users.len() - SHOWN);
+    }
+    text += &format!("\r\n`procura pause list '{service}'` shows all.\r\n");
+    (format!("Mail of {service} is paused: {REASON}"), text)
+}
+
+/// Subject and text about messages that need a person.
+fn set_aside(snapshot: &Snapshot, account: Guid, messages: &[(Pair, String)]) -> (String, String) {
+    let service = account_name(snapshot, &account);
+    let mut text = format!(
+        "{} message(s) of {service} were set aside. They are kept until somebody decides:\r\n\r\n",
+        messages.len()
+    );
+    for (pair, reason) in messages.iter().take(SHOWN) {
+        text += &format!("{}: {reason}\r\n", account_name(snapshot, &pair.user));
+    }
+    if messages.len() > SHOWN {
+        text += &format!("and {} more\r\n", messages.len() - SHOWN);
+    }
+    text += &format!(
+        "\r\n    procura pause show '{service}'\r\n    procura pause release '{service}' --set-aside\r\n    \
+         procura pause expire '{service}' --return\r\n    procura pause expire '{service}' --remove\r\n"
+    );
+    (format!("Mail of {service} needs a decision"), text)
+}
+
+/// Tells those whom the account's policy names.
+fn tell(shared: &Shared, snapshot: &Snapshot, account: Guid, subject: &str, text: &str) {
+    let policy = snapshot.by_guid(&account).and_then(|id| Policy::of(snapshot, id));
+    for to in policy.map(|policy| policy.notify).unwrap_or_default() {
+        match Address::parse(&to) {
+            Ok(address) => mail(shared, snapshot, &address, subject, text),
+            Err(error) => tracing::error!(to, %error, "nobody can be told of paused mail there"),
+        }
+    }
+}
+
+/// Queues a notice; with the null reverse-path, so that it never comes back.
+fn mail(shared: &Shared, snapshot: &Snapshot, to: &Address, subject: &str, text: &str) {
+    let Some(ground) = shared.pauses().ground.get() else { return };
+    let hostname = &ground.hostname;
+    let domain = snapshot
+        .accepted_domains()
+        .find(|(_, domain)| domain.default && !domain.wildcard)
+        .map_or(hostname.as_str(), |(_, domain)| domain.name.as_str());
+    let (id, time) = (Ulid::generate().to_string(), now().0);
+    let mut bytes = Vec::new();
+    for (name, value) in [
+        ("Date", message::trace_fields::date(time)),
+        ("From", format!("Procura <postmaster@{domain}>")),
+        ("To", to.as_str().to_owned()),
+        ("Subject", subject.to_owned()),
+        ("Message-ID", format!("<{id}@{hostname}>")),
+        ("Auto-Submitted", "auto-generated".to_owned()),
+        ("MIME-Version", "1.0".to_owned()),
+        ("Content-Type", "text/plain; charset=utf-8".to_owned()),
+        ("Content-Transfer-Encoding", "8bit".to_owned()),
+    ] {
+        message::write_field(&mut bytes, name, &value);
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(text.as_bytes());
+    let mut body = shared.queue().begin();
+    if let Err(error) = body.write(&bytes) {
+        tracing::error!(%error, "a notice of paused mail cannot be written");
+        return;
+    }
+    let canonical = to.canonical();
+    let route = Route::resolve(snapshot, &canonical, bytes.len() as u64, ground.intake.smart_host.as_ref());
+    let envelope = Envelope {
+        queue_id: id,
+        sender: None,
+        recipients: vec![Recipient {
+            address: to.as_str().to_owned(),
+            destination: route.destination(canonical.domain()),
+            parameters: String::new(),
+        }],
+        received: time,
+        expires: ground.intake.expires(time),
+        smtputf8: !to.is_ascii(),
+        eight_bit: !bytes.is_ascii(),
+        parameters: String::new(),
+        hold: None,
+        lane: None,
+        audit: None,
+    };
+    shared.queue().commit(body, envelope, |result| {
+        if let Err(error) = result {
+            tracing::error!(%error, "a notice of paused mail cannot be queued");
+        }
+    });
+}
