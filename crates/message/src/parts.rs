@@ -129,10 +129,11 @@ impl PartFirewall {
 
     /// The end of the body: gives on what was held back.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&[u8])) {
-        match self.place {
-            Place::Head if !self.head.is_empty() => self.judge(sink),
-            Place::Delimiter => sink(&self.head),
-            _ => {}
+        if self.place == Place::Head && !self.head.is_empty() {
+            self.judge(sink);
+        }
+        if self.place == Place::Delimiter {
+            sink(&self.head);
         }
         self.place = Place::Opaque;
     }
@@ -368,9 +369,9 @@ fn may_begin(text: &[u8], prefix: &str) -> bool {
 }
 
 /// The name that a line begins with: what stands before the colon, without what some readers skip before a name (a byte
-/// order mark, white space, control characters).
+/// order mark, white space, control characters, a colon).
 fn field_name(line: &[u8]) -> &[u8] {
-    let start = line.iter().position(u8::is_ascii_graphic).unwrap_or(line.len());
+    let start = line.iter().position(u8::is_ascii_alphanumeric).unwrap_or(line.len());
     let name = &line[start..];
     let end = name.iter().position(|byte| *byte == b':' || !byte.is_ascii_graphic()).unwrap_or(name.len());
     &name[..end]

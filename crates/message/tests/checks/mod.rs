@@ -164,7 +164,7 @@ fn fields_of(part: &MessagePart<'_>, outermost: bool, found: &mut Vec<String>) {
 
 /// A delimiter line with a field behind the boundary, without that field.
 fn is_cut_short(line: &[u8], kept: &[u8]) -> bool {
-    let Some(start) = kept.strip_suffix(b"\r\n") else { return false };
+    let start = kept.strip_suffix(b"\r\n").unwrap_or(kept);
     let gone = line.strip_prefix(start).filter(|_| memchr::memmem::find(start, b"--").is_some());
     gone.is_some_and(|gone| matches!(class(gone), Some(FieldClass::Organization | FieldClass::Forest)))
 }
@@ -175,7 +175,7 @@ fn assert_cut_out(before: &[u8], after: &[u8]) {
     // How many lines of `after` may be accounted for so far, and whether a field was cut out last.
     let mut states = BTreeSet::from([(0, false)]);
     for line in before.split_inclusive(|byte| *byte == b'\n') {
-        let start = line.iter().position(u8::is_ascii_graphic).unwrap_or(line.len());
+        let start = line.iter().position(u8::is_ascii_alphanumeric).unwrap_or(line.len());
         let name = line[start..].split(|byte| *byte == b':' || !byte.is_ascii_graphic()).next().unwrap_or_default();
         let known = matches!(class(name), Some(FieldClass::Organization | FieldClass::Forest));
         let continues = line.starts_with(b" ") || line.starts_with(b"\t");
