@@ -4,9 +4,10 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use e2e::Demo;
+use e2e::{Demo, require};
 
 /// A connection that sends exactly what it is told.
 struct Wire {
@@ -238,4 +239,82 @@ fn peak_memory(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+/// What Python's `email` finds of our header fields in the parts of a message and in the messages attached to it.
+const FIND_FIELDS: &str = r#"
+import email, email.policy, sys
+message = email.message_from_bytes(sys.stdin.buffer.read())
+for part in list(message.walk())[1:]:
+    for name in part.keys():
+        if name.lower().startswith(("x-ms-exchange-organization", "x-ms-exchange-forest", "x-procura-")):
+            print(part.get_content_type(), name)
+print(len(list(message.walk())), "parts")
+"#;
+
+/// Attack 24: to a reader that opens parts and attached messages, no field of the organization is in any of them.
+#[test]
+fn python_finds_no_forged_field_anywhere_in_a_message() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let forged = "X-MS-Exchange-Organization-AuthAs: Internal\r\nx-ms-exchange-forest-rulesexecuted: all,\r\n and more\r\n\
+                  X-Procura-Decision: allowed\r\n";
+    let attached = format!("{forged}From: ceo@example.com\r\nSubject: inside\r\n\r\nHello.\r\n");
+    let message = format!(
+        "From: stranger@outside.test\r\nSubject: nested\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=\"outer\"\r\n\r\n\
+         --outer\r\n{forged}Content-Type: text/plain\r\n\r\nHello.\r\n\
+         --outer\r\nContent-Type: message/rfc822\r\n{forged}\r\n{attached}\
+         --outer\r\nContent-Type: multipart/digest; boundary=inner\r\n\r\n--inner\r\n\r\n{attached}--inner--\r\n\
+         --outer--\r\n"
+    );
+    let found = |text: &str| {
+        let mut python = Command::new("python3")
+            .args(["-c", FIND_FIELDS])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        python.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        String::from_utf8(python.wait_with_output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(found(&message).lines().count(), 13, "what was sent is full of them");
+    let demo = Demo::start();
+    let mut wire = Wire::connect(demo.internet_port);
+    wire.begin_data();
+    wire.send(message.as_bytes());
+    wire.send(b".\r\n");
+    assert!(wire.reply().starts_with("250"));
+    let delivered = demo.delivered("nested").text;
+    assert_eq!(found(&delivered), "7 parts\n", "{delivered}");
+}
+
+/// Attack 9 and 17: a message that another server might read as two never leaves this one either.
+#[test]
+fn a_message_with_a_false_end_is_not_delivered_in_part() {
+    let demo = Demo::start();
+    let mut wire = Wire::connect(demo.internet_port);
+    wire.begin_data();
+    wire.send(
+        b"From: stranger@outside.test\r\nSubject: first half\r\n\r\nhello\r\n.\nMAIL FROM:<x@outside.test>\r\n.\r\n",
+    );
+    let reply = wire.reply();
+    assert!(reply.starts_with("550 5.6.0"), "{reply}");
+    assert!(wire.say("NOOP").starts_with("250"));
+    assert!(demo.delivered_now("first half").is_empty());
+}
+
+/// Attack 4, 5 and 14: chunks are neither offered nor taken, and none of them is read as commands.
+#[test]
+fn chunks_are_thrown_away_and_a_huge_one_ends_the_connection() {
+    let demo = Demo::start();
+    let mut wire = Wire::connect(demo.internet_port);
+    assert!(!wire.say("EHLO attacker.test").contains("CHUNKING"));
+    assert!(wire.say("MAIL FROM:<stranger@outside.test>").starts_with("250"));
+    wire.send(b"BDAT 6\r\nQUIT\r\nNOOP\r\n");
+    assert!(wire.reply().starts_with("502"));
+    assert!(wire.reply().starts_with("250"), "QUIT was the chunk");
+    assert!(wire.say("BDAT 999999999999").starts_with("502"));
+    assert_eq!(wire.reply(), "", "the connection is closed");
 }
