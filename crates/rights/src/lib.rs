@@ -37,7 +37,7 @@ pub use header::HeaderGrant;
 pub use recipient::{RecipientBy, RecipientGrant};
 pub use record::{AceLine, Asked, Circumstances, DecisionRecord, HeldFor, Missing, TraceLine, VerdictKind, Who, lines};
 pub use refusal::{Refusal, ReplyText};
-pub use send::{Receiver, send_headers};
+pub use send::{Receiver, send_exch50, send_headers};
 pub use sender::{Proof, has_legacy_policy};
 pub use separation::{Gap, Missing as MissingSendAs, Search, gaps, separation};
 pub use simulate::{Difference, differences};

@@ -45,6 +45,8 @@ struct Draft {
     pause: Option<Box<Pause>>,
     /// What the message may measure; `None`: no limit for the token that was chosen.
     limit: Option<u64>,
+    /// That token holds Accept Exch50.
+    keeps_exch50: bool,
 }
 
 impl Session {
@@ -163,9 +165,8 @@ impl Session {
                 let circumstances = self.circumstances(cx, self.asked_with(senders.as_ref().ok()));
                 DecisionRecord::accepted(cx.snapshot, circumstances, accepted, &queue_id)
             }
+            _ => None,
         };
-        let edits = self.edits(cx, block, accepted, &queue_id);
-        let header = message::rewrite::rewrite(block, &edits);
         out.begin_body(&queue_id);
         if let Some(transaction) = &mut self.transaction {
             transaction.body_begun = true;
@@ -182,19 +183,23 @@ impl Session {
             }
         }
         let facts = rights::Facts { connector: self.authority.connector, logon: self.authority.logon, time: cx.now };
-        let bypass = Question::Right(RightName::BypassMessageSizeLimit);
-        let bypass = rights::decide::<NoTrace>(cx.snapshot, &accepted.token, &facts, &bypass).reason.is_ok();
+        let holds = |right| {
+            rights::decide::<NoTrace>(cx.snapshot, &accepted.token, &facts, &Question::Right(right)).reason.is_ok()
+        };
+        let bypass = holds(RightName::BypassMessageSizeLimit);
         Stage::Body(Box::new(Draft {
             queue_id,
             parts: PartFirewall::new(accepted.keep, block),
             proven: proven(&accepted.token.kind),
             bypass_anti_spam: accepted.bypass_anti_spam,
             audit,
-            limit: (!bypass).then_some(cx.connector.max_message_size),
-        }))
-    }
             pair,
             pause,
+            limit: (!bypass).then_some(cx.connector.max_message_size),
+            keeps_exch50: self.transaction.as_ref().is_some_and(|transaction| transaction.exch50.is_some())
+                && holds(RightName::AcceptExch50),
+        }))
+    }
 
     fn submission(&mut self, cx: &Context<'_>, draft: Draft, size: u64) -> Option<Submission> {
         let transaction = self.transaction.as_mut()?;
@@ -213,22 +218,17 @@ impl Session {
             sender: transaction.sender.clone(),
             recipients: std::mem::take(&mut transaction.recipients),
             received: cx.now,
+            exch50: transaction.exch50.take().filter(|_| draft.keeps_exch50),
             size,
             smtputf8: transaction.smtputf8,
             eight_bit: transaction.eight_bit,
             origin,
             audit: draft.audit,
+            pair: draft.pair,
+            pause: draft.pause,
         })
     }
 
-    /// The message is on stable storage, or not; only now the client is told.
-    pub(crate) fn stored(&mut self, queue_id: &str, outcome: StoreOutcome, out: &mut dyn Output) -> Wait {
-        // What was begun is the queue's now, whatever became of it.
-            pair: draft.pair,
-            pause: draft.pause,
-        if let Some(transaction) = &mut self.transaction {
-            transaction.body_begun = false;
-        }
     /// For whom a service account that pauses sends the message.
     fn pair(&self, cx: &Context<'_>, accepted: &Accepted) -> Option<Pair> {
         let account = accepted.token.account.filter(|_| accepted.token.kind == TokenKind::Account)?;
@@ -266,6 +266,12 @@ impl Session {
         }))
     }
 
+    /// The message is on stable storage, or not; only now the client is told.
+    pub(crate) fn stored(&mut self, queue_id: &str, outcome: StoreOutcome, out: &mut dyn Output) -> Wait {
+        // What was begun is the queue's now, whatever became of it.
+        if let Some(transaction) = &mut self.transaction {
+            transaction.body_begun = false;
+        }
         self.reset_transaction(out);
         let reply = match outcome {
             StoreOutcome::Stored => {
@@ -273,13 +279,13 @@ impl Session {
                 replies::queued(queue_id)
             }
             StoreOutcome::Full => replies::store_full(),
+            StoreOutcome::PauseFull => replies::pause_full(),
             StoreOutcome::Failed => replies::store_failed(),
         };
         self.reply(reply, out);
         Wait::Nothing
     }
 }
-            StoreOutcome::PauseFull => replies::pause_full(),
 
 impl Content {
     fn take(&mut self, session: &mut Session, host: &dyn Host, bytes: &[u8], out: &mut dyn Output) {

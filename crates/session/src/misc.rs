@@ -9,10 +9,15 @@ use crate::session::{Context, Phase, Session};
 /// The largest XEXCH50 blob that is read. It carries properties of one message, not the message.
 const MAX_BLOB: u64 = 1 << 20;
 
-/// Bytes that belong to a command, read and dropped, and what is answered then.
+/// The largest that is kept with its message.
+const MAX_KEPT: u64 = 64 << 10;
+
+/// Bytes that belong to a command, and what is answered when they have been read.
 pub(crate) struct Blob {
     left: u64,
     reply: Reply,
+    /// Those that are kept; `None`: they are dropped.
+    kept: Option<Vec<u8>>,
 }
 
 impl Session {
@@ -50,7 +55,7 @@ impl Session {
         if size > cx.connector.max_message_size {
             return self.end(replies::not_implemented(), out);
         }
-        self.take_in(Blob { left: size, reply: replies::not_implemented() }, out)
+        self.take_in(Blob { left: size, reply: replies::not_implemented(), kept: None }, out)
     }
 
     pub(crate) fn unrecognized(&mut self, out: &mut dyn Output) -> Wait {
@@ -59,8 +64,8 @@ impl Session {
     }
 
     /// `XEXCH50 size version` after RCPT: properties of a message between servers of the time before 2007. The blob is
-    /// read and dropped, with the right (nothing here could keep it) and without (`authorization.md` §4); the message is
-    /// accepted either way. Not offered in the reply to EHLO.
+    /// kept with the message by a session that holds Accept Exch50, and else read and dropped (`authorization.md` §4); the
+    /// message is accepted either way.
     pub(crate) fn xexch50(&mut self, cx: &Context<'_>, size: u64, out: &mut dyn Output) -> Wait {
         let Some(transaction) = self.transaction.as_ref().filter(|transaction| !transaction.recipients.is_empty())
         else {
@@ -72,15 +77,26 @@ impl Session {
             return Wait::Nothing;
         }
         let held = transaction.rights.accepts_exch50(cx.snapshot, &self.authority, cx.now);
-        let data = if held { "Accept Exch50 is held" } else { "Accept Exch50 is not held" };
-        out.log(LogEntry::Information { context: "XEXCH50 dropped", data });
+        let kept = held && size <= MAX_KEPT;
+        match (kept, held) {
+            (true, _) => {}
+            (false, true) => out.log(LogEntry::Information { context: "XEXCH50 dropped", data: "it is too large" }),
+            (false, false) => {
+                out.log(LogEntry::Information { context: "XEXCH50 dropped", data: "Accept Exch50 is not held" });
+            }
+        }
         self.reply(replies::send_binary(), out);
-        self.take_in(Blob { left: size, reply: replies::blob_taken() }, out)
+        self.take_in(Blob { left: size, reply: replies::blob_taken(), kept: kept.then(Vec::new) }, out)
     }
 
     fn take_in(&mut self, blob: Blob, out: &mut dyn Output) -> Wait {
         match blob.left {
-            0 => self.reply(blob.reply, out),
+            0 => {
+                if let (Some(data), Some(transaction)) = (blob.kept, &mut self.transaction) {
+                    transaction.exch50 = Some(data);
+                }
+                self.reply(blob.reply, out);
+            }
             _ => self.phase = Phase::Blob(blob),
         }
         Wait::Nothing
@@ -92,6 +108,9 @@ impl Session {
         };
         let taken = usize::try_from(blob.left).unwrap_or(usize::MAX).min(input.len());
         blob.left -= taken as u64;
+        if let Some(kept) = &mut blob.kept {
+            kept.extend_from_slice(&input[..taken]);
+        }
         if blob.left > 0 {
             self.phase = Phase::Blob(blob);
             return (taken, Wait::Nothing);

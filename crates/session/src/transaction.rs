@@ -21,6 +21,8 @@ pub(crate) struct Transaction {
     pub(crate) eight_bit: bool,
     /// Text was given to [`Output::body`] and is not stored yet.
     pub(crate) body_begun: bool,
+    /// The data of XEXCH50, where a token that is left may hand it over.
+    pub(crate) exch50: Option<Vec<u8>>,
 }
 
 impl Session {

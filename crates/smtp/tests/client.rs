@@ -361,3 +361,36 @@ proptest! {
         }
     }
 }
+
+fn with_exch50(capabilities: &str) -> ClientTransaction {
+    let envelope = Envelope { exch50: Some(b"RSET\r\n".to_vec()), ..envelope(&["b@x.com", "c@x.com"]) };
+    ClientTransaction::new(Protocol::Smtp, &offers(capabilities), envelope).unwrap()
+}
+
+#[test]
+fn the_data_of_xexch50_goes_between_recipients_and_message() {
+    let mut transaction = with_exch50("PIPELINING\nXEXCH50");
+    let expected = "MAIL FROM:<a@x.com>\r\nRCPT TO:<b@x.com>\r\nRCPT TO:<c@x.com>\r\n";
+    assert_eq!(drive(&mut transaction, &["250 a", "250 b"]), expected);
+    assert_eq!(drive(&mut transaction, &["250 c"]), "XEXCH50 6 2\r\n");
+    assert_eq!(drive(&mut transaction, &["354 send"]), "RSET\r\n");
+    assert_eq!(drive(&mut transaction, &["250 taken", "354 go", "250 done"]), "DATA\r\n(body)");
+    assert_eq!(codes(&transaction.finish("").0), [('+', 250), ('+', 250)]);
+}
+
+#[test]
+fn a_message_is_whole_without_xexch50() {
+    assert!(!drive(&mut with_exch50("PIPELINING"), &["250 a", "250 b", "250 c", "354 d"]).contains("XEXCH50"));
+    let mut refused = with_exch50("XEXCH50");
+    let sent = drive(&mut refused, &["250 a", "250 b", "250 c", "504 not for you", "354 go", "250 done"]);
+    assert!(sent.ends_with("XEXCH50 6 2\r\nDATA\r\n(body)"), "{sent}");
+    assert_eq!(codes(&refused.finish("").0), [('+', 250), ('+', 250)]);
+}
+
+#[test]
+fn no_xexch50_is_sent_when_every_recipient_was_refused() {
+    let mut transaction = with_exch50("PIPELINING\nXEXCH50");
+    let sent = drive(&mut transaction, &["250 a", "550 b", "550 c"]);
+    assert!(!sent.contains("XEXCH50"), "{sent}");
+    assert_eq!(transaction.finish("").1, ConnectionState::NeedsReset);
+}

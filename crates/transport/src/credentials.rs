@@ -236,6 +236,12 @@ impl Credentials {
         Ok(Credentials { core, jobs: Some(jobs), threads })
     }
 
+    /// A password that is not hashed, because it is to be said to somebody else: that of a send connector. Blocks.
+    pub(crate) fn password_to_say(&self, object: &Guid) -> Result<Option<Zeroizing<String>>, SourceUnavailable> {
+        let kept = self.core.source.stored(object)?.password.map(Zeroizing::new);
+        Ok(kept.and_then(|kept| kept.strip_prefix("{CLEAR}").map(|password| Zeroizing::new(password.to_owned()))))
+    }
+
     /// Checks a password, or an app password, that came from `source`.
     pub async fn check(&self, who: Who, password: Zeroizing<Vec<u8>>, source: IpAddr) -> Check {
         let source = network(source);

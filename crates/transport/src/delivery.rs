@@ -1,9 +1,11 @@
 //! Delivery: what is due in the queue goes to local mailboxes, by SMTP to other hosts, or back to its sender.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use queue::Backoff;
+use rustls::RootCertStore;
 
 use crate::certificate::LiveCertificate;
 
@@ -13,8 +15,10 @@ pub(crate) mod fate;
 mod maildir;
 mod outgoing;
 mod pool;
+mod terms;
 mod worker;
 
+pub use terms::Terms;
 pub(crate) use worker::start;
 
 pub use maildir::{CopyError, CopyName, Filed, MailStore, MailStoreError};
@@ -47,6 +51,11 @@ pub struct DeliveryOptions {
     pub max_hops: u32,
     /// Limits of the SMTP client.
     pub timeouts: ClientTimeouts,
+    /// The certificate that own servers and partners are shown. [`Server::start`](crate::Server::start) takes that of the
+    /// listeners where there is none.
+    pub certificate: Option<Arc<LiveCertificate>>,
+    /// Whose certificates prove the domains of partners; likewise.
+    pub partner_roots: Option<Arc<RootCertStore>>,
 }
 
 /// How long the SMTP client waits (RFC 5321 §4.5.3.2).
@@ -88,6 +97,8 @@ impl DeliveryOptions {
             remote: 20,
             max_hops: 30,
             timeouts: ClientTimeouts::default(),
+            certificate: None,
+            partner_roots: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use acl::Guid;
 use directory::{AddressOwner, Class, DomainKind, ObjectId, SendConnector, Snapshot};
 use message::{Address, CanonicalAddress};
 
-use crate::delivery::SmartHost;
+use crate::delivery::{SmartHost, Terms};
 
 /// Where mail for one recipient goes now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct NextHop {
     pub hosts: Vec<SmartHost>,
     /// The name to say in EHLO, if not the node's.
     pub fqdn: Option<String>,
+    /// What the hosts have to agree to.
+    pub terms: Terms,
 }
 
 impl Route {
@@ -132,12 +134,17 @@ fn by_domain(snapshot: &Snapshot, domain: &str, size: u64, smart_host: Option<&S
         .filter(|(_, _, connector)| connector.max_message_size.is_none_or(|limit| size <= limit))
         .min_by(|(rank, _, one), (other_rank, _, other)| (rank, &one.name).cmp(&(other_rank, &other.name)));
     match (best, smart_host) {
-        (Some((_, id, connector)), _) => through(snapshot, *id, connector),
+        (Some((_, id, connector)), _) => through(snapshot, *id, connector, domain),
         (None, _) if !matching.is_empty() => Route::Unknown {
             status: (5, 3, 4),
             reason: format!("no send connector for {domain} takes a message of {size} octets"),
         },
-        (None, Some(host)) => Route::Host(NextHop { connector: None, hosts: vec![host.clone()], fqdn: None }),
+        (None, Some(host)) => Route::Host(NextHop {
+            connector: None,
+            hosts: vec![host.clone()],
+            fqdn: None,
+            terms: Terms::default(),
+        }),
         (None, None) => Route::None { reason: format!("no send connector takes mail for {domain}") },
     }
 }
@@ -147,7 +154,7 @@ fn rank(connector: &SendConnector, domain: &str) -> Option<(std::cmp::Reverse<us
     connector.spaces.iter().filter_map(|space| Some((std::cmp::Reverse(space.matches(domain)?), space.cost))).min()
 }
 
-fn through(snapshot: &Snapshot, id: ObjectId, connector: &SendConnector) -> Route {
+fn through(snapshot: &Snapshot, id: ObjectId, connector: &SendConnector, domain: &str) -> Route {
     let Some(guid) = snapshot.object(id).map(|object| object.guid()) else {
         return Route::None { reason: format!("send connector {} is gone", connector.name) };
     };
@@ -157,7 +164,8 @@ fn through(snapshot: &Snapshot, id: ObjectId, connector: &SendConnector) -> Rout
         let reason = format!("send connector {} names no smart host", connector.name);
         return Route::None { reason };
     }
-    Route::Host(NextHop { connector: Some((id, guid)), hosts, fqdn: connector.fqdn.clone() })
+    let terms = Terms::of(snapshot, connector, domain);
+    Route::Host(NextHop { connector: Some((id, guid)), hosts, fqdn: connector.fqdn.clone(), terms })
 }
 
 fn unknown(recipient: &CanonicalAddress) -> Route {

@@ -134,6 +134,7 @@ impl Server {
         if let Some(certificate) = &options.certificate {
             Tls::new(certificate.current(), &options.tls, false)?;
         }
+        let (certificate, partner_roots) = (options.certificate.clone(), options.tls.partner_roots.clone());
         let stop = Stopper(Arc::new(watch::Sender::new(Stop::No)));
         let bindings = Arc::new(Mutex::new(Vec::new()));
         let mut sockets = Sockets { given: options.listeners, bound: Vec::new() };
@@ -163,8 +164,11 @@ impl Server {
         let intake = Intake { expire: options.delivery.expire, smart_host: options.delivery.smart_host.clone() };
         let (hostname, stopped) = (options.hostname.clone(), server.stopper.0.subscribe());
         server.threads.push(pause::start(hostname, intake, Arc::clone(&shared), stopped)?);
+        let mut outgoing = options.delivery;
+        outgoing.certificate = outgoing.certificate.or(certificate);
+        outgoing.partner_roots = outgoing.partner_roots.or(partner_roots);
         let delivery =
-            delivery::start(options.hostname, options.delivery, shared, server.stopper.0.subscribe(), options.grace)?;
+            delivery::start(options.hostname, outgoing, shared, server.stopper.0.subscribe(), options.grace)?;
         server.threads.push(delivery);
         Ok(server)
     }

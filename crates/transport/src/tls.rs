@@ -141,7 +141,7 @@ impl ClientCertVerifier for Ask {
 }
 
 /// What a client's chain proves: its key, and where it leads to one of the roots, the DNS names of the certificate.
-fn proven(chain: &[CertificateDer<'_>], roots: Option<&RootCertStore>) -> Option<PeerCertificate> {
+pub(crate) fn proven(chain: &[CertificateDer<'_>], roots: Option<&RootCertStore>) -> Option<PeerCertificate> {
     let (leaf, intermediates) = chain.split_first()?;
     let leaf = EndEntityCert::try_from(leaf).ok()?;
     let key = Sha256::digest(leaf.subject_public_key_info().as_ref()).into();

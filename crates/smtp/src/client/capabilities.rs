@@ -23,6 +23,8 @@ pub struct Capabilities {
     pub size: Option<u64>,
     /// `AUTH` mechanisms, in upper case (RFC 4954).
     pub auth: Vec<String>,
+    /// `XEXCH50`: the data of Exchange 2000 and 2003 is taken.
+    pub xexch50: bool,
     /// Every other keyword with its parameters, as written.
     pub other: Vec<String>,
 }
@@ -56,6 +58,7 @@ impl Capabilities {
                     }
                 }
             }
+            "XEXCH50" => self.xexch50 = true,
             "" => {}
             _ => self.other.push(line.to_owned()),
         }

@@ -38,6 +38,8 @@ pub struct Envelope {
     pub ret: Option<ReturnContent>,
     /// `ENVID`, passed on where the server offers DSN.
     pub envid: Option<String>,
+    /// Data of XEXCH50, passed on where the server offers it.
+    pub exch50: Option<Vec<u8>>,
 }
 
 /// One message on its way.
@@ -49,17 +51,22 @@ pub struct Transaction {
     outcomes: Vec<Option<Outcome>>,
     /// Indices of recipients that the server accepts.
     accepted: Vec<usize>,
-    /// Which command is next: 0 MAIL, then each RCPT, then DATA.
+    /// Which command is next: 0 MAIL, then each RCPT, then XEXCH50 where there is data for it, then DATA.
     next: usize,
     awaited: VecDeque<Awaited>,
     phase: Phase,
     data_sent: bool,
+    /// Bytes of the data of XEXCH50; 0: it is not sent.
+    exch50_size: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     Mail,
     Rcpt(usize),
+    Exch50,
+    /// The reply after the data of XEXCH50.
+    Exch50Taken,
     Data,
     /// The reply after the data, for all recipients.
     End,
@@ -71,6 +78,8 @@ enum Awaited {
 enum Phase {
     /// Up to the reply to DATA.
     Commands,
+    /// 354 came in reply to XEXCH50.
+    Exch50,
     /// 354 came.
     Body,
     /// The end of data was sent.
@@ -92,8 +101,10 @@ impl Transaction {
         {
             return Err(Unsendable::TooLarge { size, limit });
         }
+        let exch50 = envelope.exch50.as_ref().filter(|_| capabilities.xexch50 && protocol == Protocol::Smtp);
         Ok(Transaction {
             protocol,
+            exch50_size: exch50.map_or(0, Vec::len),
             capabilities: capabilities.clone(),
             outcomes: vec![None; envelope.recipients.len()],
             envelope,
@@ -111,6 +122,11 @@ impl Transaction {
             Phase::Done(_) => Step::Done,
             _ if !self.awaited.is_empty() => Step::Read,
             Phase::Commands => self.commands(),
+            Phase::Exch50 => {
+                self.phase = Phase::Commands;
+                self.awaited.push_back(Awaited::Exch50Taken);
+                Step::Send(self.envelope.exch50.take().unwrap_or_default())
+            }
             Phase::Body if self.accepted.is_empty() => self.empty_body(),
             Phase::Body => Step::Body,
             Phase::Sent => {
@@ -134,7 +150,9 @@ impl Transaction {
             self.phase = Phase::Done(ConnectionState::Broken);
             return Err(ProtocolError::Unexpected(reply));
         };
-        if reply.is_intermediate() != (awaited == Awaited::Data && !reply.is_transient() && !reply.is_permanent()) {
+        let asks_for_data = matches!(awaited, Awaited::Data | Awaited::Exch50);
+        let is_refused = reply.is_transient() || reply.is_permanent();
+        if reply.is_intermediate() != (asks_for_data && !is_refused) {
             self.phase = Phase::Done(ConnectionState::Broken);
             return Err(ProtocolError::WrongKind(reply));
         }
@@ -144,6 +162,9 @@ impl Transaction {
             Awaited::Rcpt(_) if self.settled() => {}
             Awaited::Rcpt(index) if reply.is_positive() => self.accepted.push(index),
             Awaited::Rcpt(index) => self.outcomes[index] = Some(refused(reply, true)),
+            Awaited::Exch50 if reply.is_intermediate() => self.phase = Phase::Exch50,
+            // What the server does not want it does not get; the message is whole without it.
+            Awaited::Exch50 | Awaited::Exch50Taken => {}
             Awaited::Data if reply.is_intermediate() => self.phase = Phase::Body,
             Awaited::Data => {
                 self.settle_all(&reply);
@@ -186,18 +207,26 @@ impl Transaction {
 
     /// Commands up to the next point where replies must be read.
     fn commands(&mut self) -> Step {
-        let data = self.envelope.recipients.len() + 1;
+        let recipients = self.envelope.recipients.len();
+        let exch50 = self.sends_exch50();
+        let data = recipients + 1 + usize::from(exch50);
         if self.settled() {
             let state = if self.next <= 1 { ConnectionState::Ready } else { ConnectionState::NeedsReset };
             self.phase = Phase::Done(state);
             return Step::Done;
         }
-        let end = if self.capabilities.pipelining { (self.next + WINDOW).min(data + 1) } else { self.next + 1 };
+        let mut end = if self.capabilities.pipelining { (self.next + WINDOW).min(data + 1) } else { self.next + 1 };
+        // XEXCH50 stands alone: its data waits for a reply.
+        if exch50 {
+            let own = recipients + 1;
+            end = if self.next < own { end.min(own) } else { self.next + 1 };
+        }
         let mut out = Vec::new();
         while self.next < end {
             let awaited = match self.next {
                 0 => Awaited::Mail,
                 next if next == data => Awaited::Data,
+                next if next > recipients => Awaited::Exch50,
                 next => Awaited::Rcpt(next - 1),
             };
             self.write(awaited, &mut out);
@@ -205,6 +234,11 @@ impl Transaction {
             self.next += 1;
         }
         Step::Send(out)
+    }
+
+    /// Whether XEXCH50 has its place among the commands.
+    fn sends_exch50(&self) -> bool {
+        self.exch50_size > 0
     }
 
     /// Nobody is left to send to, but the server expects data: RFC 2920 §3.1 lets us send none.
@@ -220,7 +254,7 @@ impl Transaction {
     }
 
     fn write(&self, command: Awaited, out: &mut Vec<u8>) {
-        let Envelope { sender, recipients, size, body, smtputf8, ret, envid } = &self.envelope;
+        let Envelope { sender, recipients, size, body, smtputf8, ret, envid, exch50: _ } = &self.envelope;
         let Capabilities { dsn, eight_bit_mime, size: size_limit, .. } = self.capabilities;
         match command {
             Awaited::Mail => {
@@ -238,8 +272,12 @@ impl Transaction {
                 let (address, params) = &recipients[index];
                 write::rcpt(out, address, if dsn { params } else { const { &RcptParams::NONE } });
             }
+            Awaited::Exch50 => {
+                let size = self.exch50_size;
+                out.extend_from_slice(format!("XEXCH50 {size} 2\r\n").as_bytes());
+            }
             Awaited::Data => out.extend_from_slice(b"DATA\r\n"),
-            Awaited::End | Awaited::EndFor(_) => {}
+            Awaited::Exch50Taken | Awaited::End | Awaited::EndFor(_) => {}
         }
     }
 

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use session::PeerCertificate;
 use smtp::Reply;
 use smtp::client::{
     Capabilities, ClientTransaction, ConnectionState, DotStuffer, Envelope, Outcome, Protocol, ReplyParser, Step,
@@ -21,9 +25,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use zeroize::Zeroizing;
 
 use super::fate::one_line;
 use super::outgoing::Outgoing;
+use super::terms::{Credentials, Terms};
 use super::{ClientTimeouts, SmartHost};
 use crate::certificate::provider;
 
@@ -43,6 +49,8 @@ pub(crate) struct Client {
     capabilities: Capabilities,
     timeouts: ClientTimeouts,
     messages: u32,
+    /// The certificates that the host showed, its own first; none without TLS.
+    chain: Vec<CertificateDer<'static>>,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
@@ -66,6 +74,9 @@ pub(crate) enum ClientError {
     /// The TLS handshake failed; without TLS it might work.
     #[error("the TLS handshake failed: {0}")]
     Tls(String),
+    /// The host does not offer what our terms ask for.
+    #[error("{0}")]
+    Terms(&'static str),
     /// What the host sent is not SMTP.
     #[error("{0}")]
     Protocol(String),
@@ -75,12 +86,15 @@ pub(crate) enum ClientError {
 }
 
 impl Client {
-    /// Connects to a host: address after address, greeting, EHLO, STARTTLS where it is offered and `tls` allows it.
+    /// Connects to a host: address after address, greeting, EHLO, STARTTLS where it is offered and `tls` allows it, AUTH
+    /// where the terms say so.
     pub(crate) async fn connect(
         host: &SmartHost,
         name: &str,
         tls: bool,
         timeouts: ClientTimeouts,
+        terms: &Terms,
+        credentials: &Credentials,
     ) -> Result<Client, ClientError> {
         let stream = timeout(timeouts.connect, dial(host)).await.map_err(|_| ClientError::Timeout("connecting"))??;
         stream.set_nodelay(true)?;
@@ -91,6 +105,7 @@ impl Client {
             capabilities: Capabilities::default(),
             timeouts,
             messages: 0,
+            chain: Vec::new(),
         };
         let greeting = client.read(timeouts.greeting, "greeting").await?;
         if !greeting.is_positive() {
@@ -98,9 +113,53 @@ impl Client {
         }
         client.greet(name).await?;
         if tls && client.capabilities.starttls {
-            client = client.start_tls(host, name).await?;
+            client = client.start_tls(host, name, credentials.certificate.clone()).await?;
+        }
+        if terms.needs_tls() && client.chain.is_empty() {
+            return Err(ClientError::Terms("TLS is required and the host offers none"));
+        }
+        if terms.logs_on() {
+            client.log_on(terms.user.as_deref().unwrap_or_default(), credentials).await?;
         }
         Ok(client)
+    }
+
+    /// AUTH PLAIN, else LOGIN (RFC 4954).
+    async fn log_on(&mut self, user: &str, credentials: &Credentials) -> Result<(), ClientError> {
+        let Some(password) = &credentials.password else {
+            return Err(ClientError::Terms("there is no password to log on with"));
+        };
+        let offers = |mechanism: &str| self.capabilities.auth.iter().any(|offered| offered == mechanism);
+        let reply = if offers("PLAIN") {
+            let mut command = Zeroizing::new(Vec::new());
+            write::auth_plain(&mut command, "", user, password.as_bytes());
+            self.ask(&command, "AUTH").await?
+        } else if offers("LOGIN") {
+            let mut reply = self.ask(b"AUTH LOGIN\r\n", "AUTH").await?;
+            for answer in [user, password.as_str()] {
+                if reply.is_intermediate() {
+                    let line = Zeroizing::new(format!("{}\r\n", STANDARD.encode(answer)));
+                    reply = self.ask(line.as_bytes(), "AUTH").await?;
+                }
+            }
+            reply
+        } else {
+            return Err(ClientError::Terms("we are to log on and the host takes neither PLAIN nor LOGIN"));
+        };
+        match reply.is_positive() {
+            true => Ok(()),
+            false => Err(ClientError::Unwilling(one_line(&reply))),
+        }
+    }
+
+    /// What the host proved by its certificate.
+    pub(crate) fn proven(&self, roots: Option<&RootCertStore>) -> Option<PeerCertificate> {
+        crate::tls::proven(&self.chain, roots)
+    }
+
+    /// Whether the host takes XEXCH50.
+    pub(crate) fn takes_exch50(&self) -> bool {
+        self.capabilities.xexch50
     }
 
     /// EHLO, or HELO where the host does not know it.
@@ -123,7 +182,12 @@ impl Client {
     }
 
     /// Opportunistic TLS (RFC 7435): it protects against listeners, so any certificate will do.
-    async fn start_tls(mut self, host: &SmartHost, name: &str) -> Result<Client, ClientError> {
+    async fn start_tls(
+        mut self,
+        host: &SmartHost,
+        name: &str,
+        certificate: Option<Arc<CertifiedKey>>,
+    ) -> Result<Client, ClientError> {
         let mut command = Vec::new();
         write::starttls(&mut command);
         let reply = self.ask(&command, "STARTTLS").await?;
@@ -133,7 +197,7 @@ impl Client {
         if !self.input.is_empty() || self.parser.has_partial() {
             return Err(ClientError::Protocol("the host sent more before the TLS handshake".into()));
         }
-        let config = opportunistic().map_err(|error| ClientError::Tls(error.to_string()))?;
+        let config = opportunistic(certificate).map_err(|error| ClientError::Tls(error.to_string()))?;
         let server = ServerName::try_from(host.host.clone())
             .or_else(|_| ServerName::try_from("smart-host.invalid"))
             .map_err(|error| ClientError::Tls(error.to_string()))?;
@@ -143,7 +207,9 @@ impl Client {
             Ok(Err(error)) => return Err(ClientError::Tls(error.to_string())),
             Err(_) => return Err(ClientError::Tls("no answer in time".into())),
         };
-        let mut client = Client { stream: Box::new(stream), capabilities: Capabilities::default(), ..self };
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        let mut client = Client { stream: Box::new(stream), capabilities: Capabilities::default(), chain, ..self };
         client.greet(name).await?;
         Ok(client)
     }
@@ -283,18 +349,23 @@ async fn dial(host: &SmartHost) -> Result<TcpStream, ClientError> {
     Err(last)
 }
 
-fn opportunistic() -> Result<ClientConfig, rustls::Error> {
+/// `certificate` is shown to a host that asks for one.
+fn opportunistic(certificate: Option<Arc<CertifiedKey>>) -> Result<ClientConfig, rustls::Error> {
     let provider = provider();
     let verifier = AnyCertificate(Arc::clone(&provider));
-    Ok(ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(match certificate {
+        Some(certificate) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certificate))),
+        None => builder.with_no_client_auth(),
+    })
 }
 
 /// Takes any certificate: encryption without proof of who the host is (RFC 7435). The signatures of the handshake are
-/// verified all the same.
+/// verified all the same, so that the host has the key of what it shows; what that proves is looked at afterwards, by those
+/// whose terms ask for it.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

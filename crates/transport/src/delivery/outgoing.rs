@@ -147,6 +147,7 @@ mod tests {
             eight_bit: false,
             parameters: String::new(),
             hold: None,
+            lane: None,
             audit: None,
         };
         let (done, committed) = mpsc::channel();

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::SmartHost;
 use super::client::Client;
+use super::terms::Station;
 
 /// Messages sent over one connection before a fresh one is made.
 const MESSAGES: u32 = 100;
@@ -17,17 +18,17 @@ const WITHOUT_TLS: Duration = Duration::from_secs(3600);
 /// Hosts of which that is remembered.
 const MOST_WITHOUT_TLS: usize = 1000;
 
-/// Idle connections by host, on the delivery loop's thread.
+/// Idle connections by host and terms, on the delivery loop's thread.
 #[derive(Default)]
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<SmartHost, Vec<(u64, Client)>>>,
+    idle: RefCell<HashMap<Station, Vec<(u64, Client)>>>,
     next: Cell<u64>,
     without_tls: RefCell<HashMap<SmartHost, Instant>>,
 }
 
 impl Pool {
     /// A connection that is ready for a message, if there is one that the host has not closed.
-    pub(crate) fn take(&self, host: &SmartHost) -> Option<Client> {
+    pub(crate) fn take(&self, host: &Station) -> Option<Client> {
         let mut idle = self.idle.borrow_mut();
         let clients = idle.get_mut(host)?;
         while let Some((_, mut client)) = clients.pop() {
@@ -40,7 +41,7 @@ impl Pool {
     }
 
     /// Keeps a connection for `keep`, then closes it.
-    pub(crate) fn put(self: &Rc<Pool>, host: &SmartHost, client: Client, keep: Duration) {
+    pub(crate) fn put(self: &Rc<Pool>, host: &Station, client: Client, keep: Duration) {
         if client.messages() >= MESSAGES || keep.is_zero() {
             tokio::task::spawn_local(client.quit());
             return;
@@ -57,7 +58,7 @@ impl Pool {
         });
     }
 
-    fn remove(&self, host: &SmartHost, number: u64) -> Option<Client> {
+    fn remove(&self, host: &Station, number: u64) -> Option<Client> {
         let mut idle = self.idle.borrow_mut();
         let clients = idle.get_mut(host)?;
         let index = clients.iter().position(|(other, _)| *other == number)?;

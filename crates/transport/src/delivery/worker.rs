@@ -7,10 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use acl::Guid;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use directory::{AcceptedDomain, SendConnector, Snapshot};
 use message::{Address, CanonicalAddress, Keep};
 use queue::{Delivery, DueRecipient, Millis, Outcome, QueueError, fail_point};
-use rights::{Receiver, send_headers};
+use rights::{Receiver, send_exch50, send_headers};
 use serde_json::json;
 use smtp::client::{ConnectionState, Envelope, Outcome as SmtpOutcome};
 use smtp::{BodyType, RcptParams};
@@ -20,13 +22,14 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::sleep;
 use ulid::Ulid;
 
+use super::DeliveryOptions;
 use super::bounce;
 use super::client::Client;
 use super::fate::{Failure, Fate};
 use super::maildir::{CopyError, CopyName, MailStore};
 use super::outgoing::{OpenError, Outgoing};
 use super::pool::Pool;
-use super::{DeliveryOptions, SmartHost};
+use super::terms::{Credentials, Station};
 use crate::accept::Intake;
 use crate::route::{NextHop, Route, UNROUTED};
 use crate::server::Stop;
@@ -269,13 +272,18 @@ impl Courier {
         let all = |fate: Fate| recipients.iter().map(|(index, _)| (*index, fate.clone())).collect::<Vec<_>>();
         let mut reason = "no host was named".to_owned();
         for host in &hop.hosts {
+            let station = Station {
+                host: host.clone(),
+                connector: hop.connector.map(|(_, guid)| guid),
+                terms: hop.terms.clone(),
+            };
             let mut fresh = false;
             loop {
-                let client = match self.pool.take(host).filter(|_| !fresh) {
+                let client = match self.pool.take(&station).filter(|_| !fresh) {
                     Some(client) => client,
                     None => {
                         fresh = true;
-                        match self.connect(host, hop).await {
+                        match self.connect(&station, hop).await {
                             Ok(client) => client,
                             Err(failed) => {
                                 reason = failed;
@@ -289,11 +297,16 @@ impl Courier {
                     Ok(message) => message,
                     Err(error) => return all(cannot_open(&delivery.queue_id, &error)),
                 };
-                let keep = match hop.connector {
-                    Some((connector, _)) => send_headers(snapshot, connector, &Receiver::Anonymous, now()),
-                    None => Keep { routing: true, organization: false, forest: false },
+                let receiver = match self.receiver(snapshot, hop, &client) {
+                    Ok(receiver) => receiver,
+                    Err(unproven) => {
+                        reason = format!("{}: {unproven}", host.host);
+                        tokio::task::spawn_local(client.quit());
+                        break;
+                    }
                 };
-                match self.transmit(client, host, delivery, recipients, message, keep).await {
+                let allowed = Allowed::of(snapshot, hop, &receiver);
+                match self.transmit(client, &station, delivery, recipients, message, allowed).await {
                     // A connection that was open may have been closed by the host at this very moment.
                     None if !fresh => fresh = true,
                     None => {
@@ -307,32 +320,57 @@ impl Courier {
         all(Fate::down(reason))
     }
 
-    async fn connect(&self, host: &SmartHost, hop: &NextHop) -> Result<Client, String> {
+    async fn connect(&self, station: &Station, hop: &NextHop) -> Result<Client, String> {
+        let Station { host, terms, .. } = station;
         let name = hop.fqdn.as_deref().unwrap_or(&self.hostname);
         let timeouts = self.options.timeouts;
-        let tls = self.pool.tls_works(host);
-        let connected = match Client::connect(host, name, tls, timeouts).await {
-            Err(super::client::ClientError::Tls(reason)) => {
+        let credentials = self.credentials(station).await?;
+        let tls = terms.needs_tls() || self.pool.tls_works(host);
+        let connected = match Client::connect(host, name, tls, timeouts, terms, &credentials).await {
+            Err(super::client::ClientError::Tls(reason)) if !terms.needs_tls() => {
                 tracing::warn!(host = host.host, reason, "TLS does not work with this host; going on without");
                 self.pool.tls_failed(host);
-                Client::connect(host, name, false, timeouts).await
+                Client::connect(host, name, false, timeouts, terms, &credentials).await
             }
             other => other,
         };
         connected.map_err(|error| format!("{}: {error}", host.host))
     }
 
+    /// What a host is shown: our certificate, name and password, as far as the terms ask for them.
+    async fn credentials(&self, station: &Station) -> Result<Credentials, String> {
+        let shown = self.options.certificate.as_ref().filter(|_| station.terms.shows_certificate());
+        let mut credentials = Credentials { certificate: shown.map(|live| live.current()), password: None };
+        if let (true, Some(connector)) = (station.terms.logs_on(), station.connector) {
+            let shared = Arc::clone(&self.shared);
+            let read = tokio::task::spawn_blocking(move || shared.credentials().password_to_say(&connector));
+            let kept = read.await.map_err(|error| error.to_string())?;
+            credentials.password = kept.map_err(|error| error.to_string())?;
+        }
+        Ok(credentials)
+    }
+
+    /// What the host is to us, by what it proved.
+    fn receiver(&self, snapshot: &Snapshot, hop: &NextHop, client: &Client) -> Result<Receiver, String> {
+        let certificate = match hop.terms.shows_certificate() {
+            true => client.proven(self.options.partner_roots.as_deref()),
+            false => None,
+        };
+        hop.terms.receiver(snapshot, certificate.as_ref())
+    }
+
     /// One transaction. `None`: the connection broke before the host had answered anything about the message.
     async fn transmit(
         &self,
         mut client: Client,
-        host: &SmartHost,
+        station: &Station,
         delivery: &Delivery,
         recipients: &[(u32, Address)],
         mut message: Outgoing,
-        keep: Keep,
+        allowed: Allowed,
     ) -> Option<Vec<Fate>> {
-        let header = message.for_host(keep);
+        let host = &station.host;
+        let header = message.for_host(allowed.keep);
         let envelope = Envelope {
             sender: delivery.sender.as_deref().and_then(|sender| Address::parse(sender).ok()),
             recipients: recipients.iter().map(|(_, address)| (address.clone(), RcptParams::default())).collect(),
@@ -341,11 +379,12 @@ impl Courier {
             smtputf8: delivery.smtputf8,
             ret: None,
             envid: None,
+            exch50: allowed.exch50.then(|| exch50(delivery)).flatten().filter(|_| client.takes_exch50()),
         };
         let (outcomes, state) = match client.send(envelope, &header, &mut message).await {
             Ok(sent) => sent,
             Err(unsendable) => {
-                self.pool.put(host, client, self.options.timeouts.idle);
+                self.pool.put(station, client, self.options.timeouts.idle);
                 let status = match unsendable {
                     smtp::client::Unsendable::TooLarge { .. } => (5, 3, 4),
                     smtp::client::Unsendable::NeedsSmtputf8 => (5, 6, 7),
@@ -361,7 +400,7 @@ impl Courier {
             ConnectionState::Broken => false,
         };
         if usable {
-            self.pool.put(host, client, self.options.timeouts.idle);
+            self.pool.put(station, client, self.options.timeouts.idle);
         }
         let untouched = |outcome: &SmtpOutcome| matches!(outcome, SmtpOutcome::Interrupted { data_sent: false, .. });
         if state == ConnectionState::Broken && outcomes.iter().all(untouched) {
@@ -543,6 +582,32 @@ impl Filing {
             }
         }
     }
+}
+
+/// What a receiver may be told beside the message itself.
+struct Allowed {
+    keep: Keep,
+    exch50: bool,
+}
+
+impl Allowed {
+    /// By the rights of the receiver on the send connector. The smart host of the node's configuration has no connector:
+    /// it is told where a message came along, and nothing that is ours.
+    fn of(snapshot: &Snapshot, hop: &NextHop, receiver: &Receiver) -> Allowed {
+        match hop.connector {
+            Some((connector, _)) => Allowed {
+                keep: send_headers(snapshot, connector, receiver, now()),
+                exch50: send_exch50(snapshot, connector, receiver, now()),
+            },
+            None => Allowed { keep: Keep { routing: true, organization: false, forest: false }, exch50: false },
+        }
+    }
+}
+
+/// The data of XEXCH50 that came with a message.
+fn exch50(delivery: &Delivery) -> Option<Vec<u8>> {
+    let facts: serde_json::Value = serde_json::from_str(&delivery.parameters).ok()?;
+    STANDARD.decode(facts.get("exch50")?.as_str()?).ok()
 }
 
 impl Routing {
