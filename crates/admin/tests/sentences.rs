@@ -147,20 +147,45 @@ fn under_the_legacy_policy_full_mailbox_access_carries_send_as_again() {
 
 #[test]
 fn every_test_that_the_table_of_sentences_names_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let table = std::fs::read_to_string(root.join("docs/src/s0-s1.md")).unwrap();
+    assert!(tests_named_by("s0-s1.md") > 40);
+}
+
+#[test]
+fn every_test_that_the_table_of_attacks_names_exists_and_every_attack_has_one() {
+    assert!(tests_named_by("attacks.md") > 40);
+    let page = std::fs::read_to_string(root().join("docs/src/attacks.md")).unwrap();
+    for attack in 1..=30 {
+        let row = page.lines().find(|line| line.starts_with(&format!("| {attack} |")));
+        assert!(row.is_some_and(|row| row.contains(".authz`") || row.contains(".rs::")), "attack {attack}");
+    }
+    for script in std::fs::read_dir(root().join("crates/session/tests/scripts")).unwrap() {
+        let name = script.unwrap().file_name().into_string().unwrap();
+        assert!(!name.starts_with("attack-") || page.contains(&format!("`{name}`")), "{name} is not in the table");
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+}
+
+/// How many tests the tables of a page name; all of them exist. They are named by file, below `crates` or from the root,
+/// and function, or by golden script.
+fn tests_named_by(page: &str) -> usize {
+    let table = std::fs::read_to_string(root().join("docs/src").join(page)).unwrap();
     let mut named = 0;
     for cell in table.lines().filter(|line| line.starts_with('|')).flat_map(|line| line.split('`').skip(1).step_by(2)) {
         let Some((file, test)) = cell.split_once("::") else {
             if cell.ends_with(".authz") {
-                assert!(root.join("crates/session/tests/scripts").join(cell).exists(), "{cell}");
+                assert!(root().join("crates/session/tests/scripts").join(cell).exists(), "{cell}");
                 named += 1;
             }
             continue;
         };
-        let source = std::fs::read_to_string(root.join("crates").join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let paths = [root().join("crates").join(file), root().join(file)];
+        let path = paths.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{cell}"));
+        let source = std::fs::read_to_string(path).unwrap();
         assert!(source.contains(&format!("fn {test}(")), "{cell}");
         named += 1;
     }
-    assert!(named > 40, "{named} tests named");
+    named
 }
