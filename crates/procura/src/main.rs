@@ -13,6 +13,7 @@ mod passwords;
 mod sd;
 mod serve;
 mod tls;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -75,7 +76,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
             return sd::run(command, json, &mut |name| descriptor(&global, name));
         }
         Command::Tool(tool) => return cli::run::run(&global, tool),
-        Command::Lifecycle(command) => cli::lifecycle::run(&global, command)?,
+        Command::Lifecycle(command) => return Ok(cli::lifecycle::run(&global, command)?),
         Command::Connectors(command) => return cli::connectors::run(&global, command),
         command => return ask(&global, command),
     }

@@ -16,7 +16,7 @@ use directory::Snapshot;
 use queue::{Queue, QueueOptions};
 use store::{AuditEntry, AuditStore, Retention, StoreError};
 use transport::{
-    AuditLog, AuditOptions, Credentials, DeliveryOptions, Server, ServerOptions, Shared, SmartHost, StartError, TlsOptions,
+    AuditLog, AuditOptions, Credentials, DeliveryOptions, ProtocolLog, ProtocolLogOptions, Server, ServerOptions, Shared, SmartHost, StartError, TlsOptions,
 };
 use transport::certificate::LiveCertificate;
 use transport::pause::{Chosen, Order, Ordered, Pair};
@@ -28,7 +28,7 @@ use crate::demo;
 use crate::node::Node;
 use crate::notify::notify;
 use crate::passwords::{self, Passwords};
-use crate::tls;
+use crate::{tls, tokens};
 
 /// Runs a server until it is asked to stop.
 pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
@@ -140,6 +140,8 @@ fn start(
     let mut options = server_options(node, service, hostname)?;
     options.certificate = Some(Arc::clone(&certificate));
     options.tls = tls_options;
+    options.tokens = tokens::tokens(node)?;
+    options.protocol_log = protocol_log(node, directory)?;
     let server = Server::start(options, Arc::clone(&shared)).map_err(start_failure)?;
     let (path, everybody) = match node.socket() {
         Some(path) => (path, true),
@@ -188,6 +190,22 @@ fn server_options(
         ..options.delivery
     };
     Ok(options)
+}
+
+/// The protocol log of `[log]`.
+fn protocol_log(node: &Node, directory: &Path) -> Result<Option<ProtocolLog>, Failure> {
+    let log = &node.loaded.config.log;
+    let Some(folder) = &log.protocol else { return Ok(None) };
+    let options = ProtocolLogOptions {
+        folder: directory.join(folder),
+        file_size: log.protocol_file_mib << 20,
+        keep: Duration::from_secs(u64::from(log.protocol_days) * 24 * 3600),
+        total_size: log.protocol_mib << 20,
+    };
+    let shown = options.folder.display().to_string();
+    ProtocolLog::start(options)
+        .map(Some)
+        .map_err(|e| Failure::new(format!("{shown}: {e}")).help("check `protocol` under [log] in procura.toml"))
 }
 
 /// The server object of this node: the one with its name, else the only one.

@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_new_day_and_a_full_file_begin_another_file() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = writer(folder.path(), 400, 1 << 20);
+        let mut writer = writer(folder.path(), 500, 1 << 20);
         let line = "x".repeat(200);
         for _ in 0..3 {
             write(&mut writer, NOON, &line);

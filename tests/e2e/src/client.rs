@@ -1,4 +1,4 @@
-//! The clients that people have: swaks, curl and Python's smtplib.
+//! The clients that people have: swaks, curl, msmtp, Python's smtplib and aiosmtplib, nodemailer.
 
 use std::process::Command;
 
@@ -14,6 +14,12 @@ pub enum Tool {
     Curl,
     /// Python's standard library.
     Smtplib,
+    /// <https://marlam.de/msmtp/>
+    Msmtp,
+    /// <https://aiosmtplib.readthedocs.io>
+    Aiosmtplib,
+    /// <https://nodemailer.com>
+    Nodemailer,
 }
 
 /// SASL mechanism.
@@ -23,6 +29,12 @@ pub enum Mechanism {
     Plain,
     /// The two-prompt mechanism.
     Login,
+    /// RFC 7677.
+    ScramSha256,
+    /// RFC 7628; the password is an access token.
+    OauthBearer,
+    /// Its forerunner.
+    Xoauth2,
 }
 
 /// How a session logs on.
@@ -68,6 +80,9 @@ impl Attempt {
             Tool::Swaks => self.swaks(),
             Tool::Curl => self.curl(),
             Tool::Smtplib => self.smtplib(),
+            Tool::Msmtp => self.msmtp(),
+            Tool::Aiosmtplib => self.script("/usr/bin/python3", &["-c", include_str!("aiosmtplib.py")]),
+            Tool::Nodemailer => self.script("node", &["-e", include_str!("nodemailer.js")]),
         }
     }
 
@@ -109,7 +124,15 @@ impl Attempt {
             command.args(["--mail-rcpt", to]);
         }
         if let Logon::Account { login, password, mailbox, mechanism } = &self.logon {
-            command.args(["--ssl-reqd", "--insecure", "--user", &format!("{login}:{password}")]);
+            command.args(["--ssl-reqd", "--insecure"]);
+            match mechanism {
+                Mechanism::OauthBearer | Mechanism::Xoauth2 => {
+                    command.args(["--user", &format!("{login}:"), "--oauth2-bearer", password]);
+                }
+                _ => {
+                    command.args(["--user", &format!("{login}:{password}")]);
+                }
+            }
             command.args(["--login-options", &format!("AUTH={}", mechanism.name())]);
             if let Some(mailbox) = mailbox {
                 command.args(["--sasl-authzid", mailbox]);
@@ -119,6 +142,40 @@ impl Attempt {
         let transcript = finished.err;
         let lines: Vec<&str> = transcript.lines().filter_map(|line| line.strip_prefix("< ")).collect();
         Outcome::from_lines(lines.into_iter(), transcript.clone())
+    }
+
+    fn msmtp(&self) -> Outcome {
+        let mut command = Command::new("msmtp");
+        command.args(["--file=/dev/null", "--debug", "--host=127.0.0.1", "--domain=client.test", "--timeout=60"]);
+        command.args([&format!("--port={}", self.port), &format!("--from={}", self.envelope)]);
+        if let Logon::Account { login, password, mailbox, mechanism } = &self.logon {
+            assert!(mailbox.is_none(), "msmtp has no authorization identity");
+            command.args(["--tls=on", "--tls-starttls=on", "--tls-certcheck=off"]);
+            command.arg(format!("--auth={}", mechanism.name().to_ascii_lowercase()));
+            command.args([&format!("--user={login}"), "--passwordeval=printenv MSMTP_PASSWORD"]);
+            command.env("MSMTP_PASSWORD", password);
+        }
+        command.arg("--").args(&self.to);
+        let transcript = finish(&mut command, &self.message).all();
+        let lines: Vec<&str> = transcript.lines().filter_map(|line| line.strip_prefix("<-- ")).collect();
+        Outcome::from_lines(lines.into_iter(), transcript.clone())
+    }
+
+    /// A program that takes the attempt as JSON and prints what the server said.
+    fn script(&self, program: &str, arguments: &[&str]) -> Outcome {
+        let (login, password, mechanism) = match &self.logon {
+            Logon::Anonymous => (None, None, None),
+            Logon::Account { login, password, mailbox, mechanism } => {
+                assert!(mailbox.is_none(), "{program} has no authorization identity");
+                (Some(login), Some(password), Some(mechanism.name()))
+            }
+        };
+        let order = serde_json::json!({
+            "port": self.port, "envelope": self.envelope, "to": self.to, "message": self.message,
+            "login": login, "password": password, "mechanism": mechanism,
+        });
+        let transcript = finish(Command::new(program).args(arguments), &order.to_string()).all();
+        Outcome::from_lines(transcript.lines(), transcript.clone())
     }
 
     fn smtplib(&self) -> Outcome {
@@ -146,6 +203,9 @@ impl Mechanism {
         match self {
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::ScramSha256 => "SCRAM-SHA-256",
+            Mechanism::OauthBearer => "OAUTHBEARER",
+            Mechanism::Xoauth2 => "XOAUTH2",
         }
     }
 }

@@ -12,17 +12,21 @@
 mod client;
 mod demo;
 mod domain_controller;
+mod issuer;
 mod outcome;
 mod peer;
 mod server;
+mod sink;
 mod table;
 mod talk;
 
 pub use client::{Attempt, Logon, Mechanism, Tool};
 pub use demo::Demo;
 pub use domain_controller::DomainController;
+pub use issuer::Issuer;
 pub use outcome::{Message, Outcome};
 pub use peer::{require, skip_without};
 pub use server::{Finished, Server, free_port, procura, run_procura};
+pub use sink::Sink;
 pub use table::run_table;
 pub use talk::Talk;

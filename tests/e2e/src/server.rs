@@ -149,6 +149,11 @@ impl Server {
         self.child.id()
     }
 
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
     /// Asks it to stop (SIGTERM) and waits for the end; the exit code, -1 after a signal.
     #[track_caller]
     pub fn stop(mut self) -> i32 {

@@ -4,7 +4,9 @@
 //! tool | logon | envelope | fields | to | reply | delivered
 //! ```
 //!
-//! - **tool**: `swaks`, `curl` or `smtplib`, and for sessions that log on the mechanism `PLAIN` or `LOGIN`
+//! - **tool**: `swaks`, `curl`, `smtplib`, `msmtp`, `aiosmtplib` or `nodemailer`, and for sessions that log on the mechanism
+//!   `PLAIN`, `LOGIN`, `SCRAM-SHA-256`, `OAUTHBEARER` or `XOAUTH2`; with the last two, the password is a token for the
+//!   account's address, with `!` one that somebody else signed
 //! - **logon**: `-` is an anonymous session on the Internet connector, `client` one on the connector for clients;
 //!   otherwise a login name of the demo (its password is `<name>-demo`), with `!` a wrong password, and `login > mailbox`
 //!   logs on to another mailbox (authorization identity)
@@ -23,6 +25,7 @@ use std::fmt::Write;
 
 use crate::client::{Attempt, Logon, Mechanism, Tool};
 use crate::demo::Demo;
+use crate::issuer::Issuer;
 use crate::outcome::{Message, Outcome};
 
 const AUTH_AS: &str = "X-MS-Exchange-Organization-AuthAs";
@@ -39,12 +42,16 @@ struct Row<'a> {
 /// Starts a demo, runs all rows of a table against it and reports every row that came out otherwise.
 #[track_caller]
 pub fn run_table(name: &str, table: &str) {
-    let demo = Demo::start();
+    let issuer = table.contains("OAUTH").then(Issuer::start);
+    let demo = match &issuer {
+        Some(issuer) => Demo::start_with(&issuer.configuration()),
+        None => Demo::start(),
+    };
     let rows: Vec<Row> = table
         .lines()
         .enumerate()
         .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
-        .map(|(index, line)| row(&demo, name, index + 1, line))
+        .map(|(index, line)| row(&demo, issuer.as_ref(), name, index + 1, line))
         .collect();
     assert!(!rows.is_empty(), "{name} has no rows");
     let mut wrong = String::new();
@@ -81,7 +88,7 @@ pub fn run_table(name: &str, table: &str) {
 }
 
 #[track_caller]
-fn row<'a>(demo: &Demo, name: &str, line: usize, text: &'a str) -> Row<'a> {
+fn row<'a>(demo: &Demo, issuer: Option<&Issuer>, name: &str, line: usize, text: &'a str) -> Row<'a> {
     let columns: Vec<&str> = text.split(" | ").map(str::trim).collect();
     let [tool, logon, envelope, fields, to, reply, delivered] = columns[..] else {
         panic!("{name}, line {line}: {} columns instead of 7: {text}", columns.len());
@@ -89,6 +96,9 @@ fn row<'a>(demo: &Demo, name: &str, line: usize, text: &'a str) -> Row<'a> {
     let (tool, mechanism) = match tool.split_once(' ') {
         Some((tool, "PLAIN")) => (tool, Mechanism::Plain),
         Some((tool, "LOGIN")) => (tool, Mechanism::Login),
+        Some((tool, "SCRAM-SHA-256")) => (tool, Mechanism::ScramSha256),
+        Some((tool, "OAUTHBEARER")) => (tool, Mechanism::OauthBearer),
+        Some((tool, "XOAUTH2")) => (tool, Mechanism::Xoauth2),
         Some(_) => panic!("{name}, line {line}: unknown mechanism in {tool:?}"),
         None => (tool, Mechanism::Plain),
     };
@@ -96,12 +106,15 @@ fn row<'a>(demo: &Demo, name: &str, line: usize, text: &'a str) -> Row<'a> {
         "swaks" => Tool::Swaks,
         "curl" => Tool::Curl,
         "smtplib" => Tool::Smtplib,
+        "msmtp" => Tool::Msmtp,
+        "aiosmtplib" => Tool::Aiosmtplib,
+        "nodemailer" => Tool::Nodemailer,
         other => panic!("{name}, line {line}: unknown tool {other:?}"),
     };
     let (port, logon) = match logon {
         "-" => (demo.internet_port, Logon::Anonymous),
         "client" => (demo.client_port, Logon::Anonymous),
-        account => (demo.client_port, log_on(account, mechanism)),
+        account => (demo.client_port, log_on(issuer, account, mechanism)),
     };
     let subject = format!("{name} line {line}");
     let mut message = String::new();
@@ -121,7 +134,7 @@ fn row<'a>(demo: &Demo, name: &str, line: usize, text: &'a str) -> Row<'a> {
     Row { line, text, attempt, subject, reply, delivered }
 }
 
-fn log_on(account: &str, mechanism: Mechanism) -> Logon {
+fn log_on(issuer: Option<&Issuer>, account: &str, mechanism: Mechanism) -> Logon {
     let (account, wrong) = match account.strip_suffix('!') {
         Some(account) => (account, true),
         None => (account, false),
@@ -131,7 +144,15 @@ fn log_on(account: &str, mechanism: Mechanism) -> Logon {
         None => (account, None),
     };
     let name = login.rsplit('\\').next().unwrap_or(login).split(['@', '*']).next().unwrap_or(login).to_lowercase();
-    let password = if wrong { "not-the-password".to_owned() } else { format!("{name}-demo") };
+    let password = match (mechanism, issuer) {
+        (Mechanism::OauthBearer | Mechanism::Xoauth2, Some(issuer)) => {
+            let change =
+                if wrong { serde_json::json!({"alg": "ES256", "forged": true}) } else { serde_json::json!({}) };
+            issuer.token(&format!("{name}@example.com"), change)
+        }
+        _ if wrong => "not-the-password".to_owned(),
+        _ => format!("{name}-demo"),
+    };
     Logon::Account { login: login.to_owned(), password, mailbox, mechanism }
 }
 

@@ -9,7 +9,7 @@ macro_rules! tables {
             $(#[doc = $about])+
             #[test]
             fn $test() {
-                if require(&["swaks", "curl", "python3"]) {
+                if require(&["swaks", "curl", "python3", "msmtp", "node"]) {
                     run_table($file, include_str!(concat!("../tables/", $file)));
                 }
             }
@@ -36,4 +36,6 @@ tables! {
     fields_about_trust_are_ours_alone: "firewall.table";
     /// authorization.md §2 and §4, AUTH; attack 26.
     an_account_has_several_names_and_one_password: "passwords.table";
+    /// authorization.md §2: password, SCRAM, OAuth, each with the clients that know it.
+    every_client_logs_on_with_every_mechanism_it_knows: "mechanisms.table";
 }

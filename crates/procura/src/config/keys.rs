@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::provider::Provider;
+
 /// A section of the file, for people.
 #[derive(Debug, Clone, Serialize)]
 pub struct Section {
@@ -129,6 +131,14 @@ configuration! {
         /// Seconds after which one failed logon is forgotten.
         failure_seconds: u32 = 6, "number", "60";
     }
+    /// Access tokens (OAUTHBEARER, XOAUTH2).
+    oauth: Oauth {
+        /// Issuers whose JSON Web Tokens are believed, by a name for the log: `issuer` (exactly as in the token), `audience`
+        /// (one of these), `keys` (a JSON Web Key Set: a path or an https URL), `claim` (`email` when absent) and `as`, what it
+        /// holds (`address` when absent, `login`, `sid`); also `algorithms`, `skew_seconds`, `refresh_seconds`, `roots`.
+        providers: BTreeMap<String, Provider> = BTreeMap::new(), "table",
+            "{ corp = { issuer = \"https://login.example.com\", audience = [\"smtp\"], keys = \"https://login.example.com/keys\" } }";
+    }
     /// What is kept, and how much of it.
     storage: Storage {
         /// Free space, in MiB, below which mail is refused with `452 4.3.1` until there is more.
@@ -170,6 +180,15 @@ configuration! {
     log: Log {
         /// How much: `error`, `warn`, `info`, `debug`, `trace`, or directives as `info,transport=debug`.
         level: String = "info".into(), "text", "\"info,transport=debug\"";
+        /// Folder of the protocol log: every line of every SMTP session, without credentials, in the columns that Exchange
+        /// writes. Relative to the data directory. Without it there is none.
+        protocol: Option<String> = None, "path", "\"protocol\"";
+        /// MiB after which a file of the protocol log is followed by another; a new day begins a new one too.
+        protocol_file_mib: u64 = 10, "number", "100";
+        /// MiB that all its files may have; the oldest go first.
+        protocol_mib: u64 = 250, "number", "1000";
+        /// Days after which its files go.
+        protocol_days: u32 = 30, "number", "7";
     }
 }
 
@@ -196,6 +215,14 @@ impl Config {
         if !["1.2", "1.3"].contains(&self.tls.min_version.as_str()) {
             let message = format!("min_version is `{}`", self.tls.min_version);
             return wrong("tls", "min_version", message, "write \"1.2\" or \"1.3\"");
+        }
+        for (name, provider) in &self.oauth.providers {
+            if let Some((message, help)) = provider.fault() {
+                return wrong("oauth", "providers", format!("{name}: {message}"), help);
+            }
+        }
+        if self.log.protocol_file_mib == 0 || self.log.protocol_mib == 0 || self.log.protocol_days == 0 {
+            return wrong("log", "protocol", "the protocol log must have room".into(), "write 1 or more");
         }
         let authentication = &self.authentication;
         if !(4096..=10_000_000).contains(&authentication.scram_iterations) {

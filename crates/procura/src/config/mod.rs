@@ -6,6 +6,7 @@
 
 mod fault;
 pub mod keys;
+pub mod provider;
 
 use std::path::{Path, PathBuf};
 

@@ -211,3 +211,173 @@ fn repeated_failures_are_answered_later_and_later() {
         .collect();
     assert_eq!(delays, [0, 0, 0, 0, 0, 1, 2, 3]);
 }
+
+/// A clock that a test moves.
+#[derive(Clone)]
+struct Hands(Arc<Mutex<Instant>>);
+
+impl Hands {
+    fn new() -> Hands {
+        Hands(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn clock(&self) -> Clock {
+        let hands = self.clone();
+        Arc::new(move || *lock(&hands.0))
+    }
+
+    fn pass(&self, time: Duration) {
+        *lock(&self.0) += time;
+    }
+}
+
+/// What one guess told: `None`, that it was not listened to.
+fn guess(credentials: &Credentials, who: &Who, password: &str, source: IpAddr) -> Option<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    match runtime.block_on(credentials.check(who.clone(), Zeroizing::new(password.into()), source)) {
+        Check::Correct => Some(true),
+        Check::Wrong { .. } => Some(false),
+        Check::Unavailable => None,
+    }
+}
+
+/// Guesses from as many sources as there are, for so many seconds, and counts what was told.
+fn besiege(who: &Who, sources: u8, seconds: u64, limits: CredentialLimits) -> usize {
+    let hands = Hands::new();
+    let credentials = Credentials::start_by(Accounts::with("right"), limits, hands.clock()).unwrap();
+    let mut told = 0;
+    for _ in 0..seconds {
+        for source in 0..sources {
+            let source = IpAddr::V4(Ipv4Addr::new(203, 0, 113, source));
+            told += usize::from(guess(&credentials, who, "wrong", source).is_some());
+        }
+        hands.pass(Duration::from_secs(1));
+    }
+    told
+}
+
+fn siege_limits() -> CredentialLimits {
+    let per_source = Rate { burst: 3, refill: Duration::from_secs(10) };
+    CredentialLimits { per_source, per_account: Rate { burst: 5, refill: Duration::from_secs(10) }, ..limits() }
+}
+
+#[test]
+fn a_source_is_told_no_more_guesses_than_its_limit_says() {
+    // 3 at once, and one for each 10 seconds that passed before the last one: 3 + 2.
+    assert_eq!(besiege(&who(Some(ALICE)), 1, 30, siege_limits()), 5);
+}
+
+#[test]
+fn many_sources_together_are_told_no_more_guesses_about_an_account_than_its_limit_says() {
+    assert_eq!(besiege(&who(Some(ALICE)), 20, 30, siege_limits()), 7);
+}
+
+#[test]
+fn a_name_that_nobody_has_is_shut_off_after_as_many_guesses_as_one_that_somebody_has() {
+    let nobody = Who { account: None, alike: None, name: "nobody".into() };
+    let disabled = Who { account: None, alike: Some(ALICE), name: "alice".into() };
+    let known = besiege(&who(Some(ALICE)), 20, 30, siege_limits());
+    assert_eq!(besiege(&nobody, 20, 30, siege_limits()), known);
+    assert_eq!(besiege(&disabled, 20, 30, siege_limits()), known);
+}
+
+#[test]
+fn the_right_password_is_not_told_from_a_wrong_one_once_a_limit_is_reached() {
+    let hands = Hands::new();
+    let credentials = Credentials::start_by(Accounts::with("right"), siege_limits(), hands.clock()).unwrap();
+    for _ in 0..3 {
+        guess(&credentials, &who(Some(ALICE)), "wrong", AWAY);
+    }
+    assert_eq!(guess(&credentials, &who(Some(ALICE)), "wrong", AWAY), None);
+    assert_eq!(guess(&credentials, &who(Some(ALICE)), "right", AWAY), None);
+    hands.pass(Duration::from_secs(10));
+    assert_eq!(guess(&credentials, &who(Some(ALICE)), "right", AWAY), Some(true));
+}
+
+#[test]
+fn proofs_of_scram_count_against_the_same_limits_as_passwords() {
+    let credentials = Credentials::start(Accounts::with("right"), siege_limits()).unwrap();
+    let alice = who(Some(ALICE));
+    for _ in 0..2 {
+        assert!(matches!(credentials.count(&alice, false, AWAY), Check::Wrong { .. }));
+    }
+    assert_eq!(guess(&credentials, &alice, "wrong", AWAY), Some(false));
+    // A right proof tells no more than a right password would.
+    assert_eq!(credentials.count(&alice, true, AWAY), Check::Unavailable);
+    assert_eq!(keys(&credentials, &alice, AWAY), None);
+}
+
+fn keys(credentials: &Credentials, who: &Who, source: IpAddr) -> Option<ScramKeys> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    match runtime.block_on(credentials.keys(who.clone(), source)) {
+        Keys::Found { keys, nonce } => {
+            assert!(nonce.len() >= 32, "{nonce}");
+            Some(keys)
+        }
+        Keys::Unavailable => None,
+    }
+}
+
+#[test]
+fn a_name_that_nobody_has_has_a_salt_that_never_changes() {
+    let nobody = |name: &str| Who { account: None, alike: None, name: name.into() };
+    let salt = |who: Who| {
+        // A new server each time.
+        let credentials = Credentials::start(Accounts::default(), limits()).unwrap();
+        keys(&credentials, &who, AWAY).unwrap()
+    };
+    assert_eq!(salt(nobody("nobody")), salt(nobody("nobody")));
+    assert_ne!(salt(nobody("nobody")).salt, salt(nobody("somebody")).salt);
+    assert_eq!(salt(nobody("nobody")).salt.len(), 16);
+    assert_eq!(salt(nobody("nobody")).iterations, limits().scram_iterations);
+}
+
+#[test]
+fn a_disabled_account_keeps_its_salt_and_has_nothing_to_prove() {
+    let credentials = Credentials::start(Accounts::with("right"), limits()).unwrap();
+    let enabled = keys(&credentials, &who(Some(ALICE)), HOME).unwrap();
+    let disabled = Who { account: None, alike: Some(ALICE), name: "alice".into() };
+    let disabled = keys(&credentials, &disabled, HOME).unwrap();
+    assert_eq!((&disabled.salt, disabled.iterations), (&enabled.salt, enabled.iterations));
+    assert_ne!(disabled.stored_key, enabled.stored_key);
+}
+
+/// Alice with an app password, and how often it was used.
+#[derive(Clone)]
+struct WithAppPassword(StoredCredentials, Arc<Mutex<Vec<String>>>);
+
+impl CredentialSource for WithAppPassword {
+    fn stored(&self, account: &Guid) -> Result<StoredCredentials, SourceUnavailable> {
+        Ok(if *account == ALICE { self.0.clone() } else { StoredCredentials::default() })
+    }
+
+    fn used(&self, _: &Guid, app_password: &AppPassword) {
+        lock(&self.1).push(app_password.name.clone());
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        [9; 32]
+    }
+}
+
+#[test]
+fn an_app_password_counts_beside_the_own_one_and_its_use_is_noted() {
+    let secret = AppPassword::from_random([5; AppPassword::LETTERS]);
+    let digest = AppPassword::digest(&ALICE, secret.as_bytes()).unwrap();
+    let phone = AppPassword { name: "phone".into(), digest, created: directory::Time(0), last_used: None };
+    let stored = StoredCredentials {
+        password: Some(password::hash(b"right").unwrap()),
+        scram: None,
+        app_passwords: vec![phone],
+    };
+    let source = WithAppPassword(stored, Arc::default());
+    let used = Arc::clone(&source.1);
+    let credentials = Credentials::start(source, limits()).unwrap();
+    assert_eq!(check(&credentials, Some(ALICE), &secret.to_uppercase(), HOME), Check::Correct);
+    assert_eq!(check(&credentials, Some(ALICE), "right", HOME), Check::Correct);
+    let another = AppPassword::from_random([6; AppPassword::LETTERS]);
+    assert!(matches!(check(&credentials, Some(ALICE), &another, HOME), Check::Wrong { .. }));
+    assert_eq!(*lock(&used), ["phone"]);
+    // It is quick, and an account under attack is as closed to it as to the other.
+    assert_eq!(credentials.counts().hashed, 2);
+}

@@ -1,6 +1,6 @@
 //! Hosts that take mail as a test wants them to.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -42,6 +42,10 @@ pub struct Got {
     pub from: String,
     pub to: Vec<String>,
     pub text: String,
+    /// The data of XEXCH50.
+    pub exch50: Option<Vec<u8>>,
+    /// Lines of AUTH before it, on the same connection.
+    pub auth: Vec<String>,
 }
 
 pub struct Host {
@@ -87,6 +91,7 @@ fn serve(number: usize, mut stream: TcpStream, manners: &Manners, messages: &Sen
         }
     }
     let (mut from, mut to) = (String::new(), Vec::new());
+    let (mut exch50, mut auth) = (None, Vec::new());
     loop {
         let line = read(&mut lines)?;
         let upper = line.to_ascii_uppercase();
@@ -126,8 +131,33 @@ fn serve(number: usize, mut stream: TcpStream, manners: &Manners, messages: &Sen
                     line => text.push_str(&format!("{}\n", line.strip_prefix('.').unwrap_or(line))),
                 }
             }
-            messages.send(Got { connection: number, from: from.clone(), to: to.clone(), text }).ok()?;
+            let got = Got {
+                connection: number,
+                from: from.clone(),
+                to: to.clone(),
+                text,
+                exch50: exch50.take(),
+                auth: auth.clone(),
+            };
+            messages.send(got).ok()?;
             say(manners.taken?)?;
+        } else if let Some(rest) = upper.strip_prefix("XEXCH50 ") {
+            let size = rest.split(' ').next()?.parse().ok()?;
+            say("354 send binary data")?;
+            let mut blob = vec![0; size];
+            lines.read_exact(&mut blob).ok()?;
+            exch50 = Some(blob);
+            say("250 2.0.0 taken")?;
+        } else if upper.starts_with("AUTH LOGIN") {
+            auth.push(line);
+            for question in ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"] {
+                say(question)?;
+                auth.push(read(&mut lines)?);
+            }
+            say("235 2.7.0 welcome")?;
+        } else if upper.starts_with("AUTH") {
+            auth.push(line);
+            say("235 2.7.0 welcome")?;
         } else if upper.starts_with("QUIT") {
             say("221 bye")?;
             return None;

@@ -3,10 +3,12 @@
 // What a test takes for granted may fail it.
 #![allow(clippy::unwrap_used)]
 
+mod certificates;
 mod delivery;
 mod hosts;
 mod memory;
 mod receive;
+mod sending;
 mod shutdown;
 mod site;
 mod tls;

@@ -26,6 +26,9 @@ pub const INTERNET: &str = "127.0.0.1:2525";
 /// The binding of the client connector.
 pub const CLIENT: &str = "127.0.0.1:2587";
 
+/// What send connectors with a user log on with.
+pub const RELAY_PASSWORD: &str = "relay secret";
+
 /// The directory under construction.
 pub struct Directory {
     pub snapshot: Arc<Snapshot>,
@@ -94,6 +97,11 @@ impl Site {
             let password = Some(password::hash(chosen.as_bytes()).unwrap());
             let scram = password::scram_keys(chosen.as_bytes(), 4096).unwrap();
             passwords.0.lock().unwrap().insert(guid, StoredCredentials { password, scram, app_passwords });
+        }
+        for (id, _) in directory.snapshot.send_connectors().filter(|(_, connector)| connector.user.is_some()) {
+            let guid = directory.snapshot.object(id).unwrap().guid();
+            let password = Some(format!("{{CLEAR}}{RELAY_PASSWORD}"));
+            passwords.0.lock().unwrap().insert(guid, StoredCredentials { password, ..StoredCredentials::default() });
         }
         let credentials = Credentials::start(passwords, plan.limits).unwrap();
         let shared = Shared::new(Arc::clone(&directory.snapshot), queue, credentials, audit);
@@ -245,6 +253,21 @@ impl Directory {
             record.set(attribute, vec![value.as_bytes().to_vec()]);
         }
         self.apply(vec![Change::Add(record)]);
+    }
+
+    /// Gives a receive connector the entries of one more permission group.
+    pub fn permit(&mut self, name: &str, group: PermissionGroup) {
+        let (id, _) = self.snapshot.receive_connectors().find(|(_, connector)| connector.name == name).unwrap();
+        let mut descriptor = (*self.snapshot.explicit_descriptor(id).unwrap()).clone();
+        for (trustee, rights) in group.grants(ServerRole::Hub) {
+            let GroupTrustee::WellKnown(sid) = trustee else { continue };
+            for right in rights {
+                let ace = Ace::allow_object(sid.clone(), AccessMask::CONTROL_ACCESS, right.guid());
+                edit::add(descriptor.dacl.get_or_insert_default(), ace);
+            }
+        }
+        let attributes = vec![(attributes::DESCRIPTOR.to_owned(), vec![descriptor.to_bytes()])];
+        self.apply(vec![Change::Modify { guid: self.guid(id), attributes }]);
     }
 
     /// A send connector for an address space.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::site::PATIENCE;
 
@@ -108,6 +108,23 @@ impl Wire {
         self.stream = Stream::Tls(Box::new(StreamOwned::new(connection, stream)));
     }
 
+    /// A handshake that may fail, on either side.
+    pub fn try_handshake(&mut self, config: &Arc<ClientConfig>) -> io::Result<()> {
+        let Stream::Plain(mut stream) = std::mem::replace(&mut self.stream, Stream::Gone) else { panic!("plain") };
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut connection = ClientConnection::new(Arc::clone(config), name).unwrap();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream)?;
+        }
+        Ok(())
+    }
+
+    /// The certificate that the server showed.
+    pub fn server_certificate(&self) -> CertificateDer<'static> {
+        let Stream::Tls(stream) = &self.stream else { panic!("TLS") };
+        stream.conn.peer_certificates().unwrap()[0].clone().into_owned()
+    }
+
     /// Was the TLS session resumed?
     pub fn resumed(&self) -> bool {
         let Stream::Tls(stream) = &self.stream else { panic!("TLS") };
@@ -143,14 +160,28 @@ pub fn text(from: &str, subject: &str) -> String {
 }
 
 pub fn tls_client() -> Arc<ClientConfig> {
+    tls_client_of(rustls::ALL_VERSIONS)
+}
+
+/// A client that speaks these versions.
+pub fn tls_client_of(versions: &[&'static rustls::SupportedProtocolVersion]) -> Arc<ClientConfig> {
+    Arc::new(trusting(versions).with_no_client_auth())
+}
+
+/// A client that shows a certificate when it is asked for one.
+pub fn tls_client_with(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Arc<ClientConfig> {
+    Arc::new(trusting(rustls::ALL_VERSIONS).with_client_auth_cert(chain, key).unwrap())
+}
+
+fn trusting(
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+    ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anything))
-        .with_no_client_auth();
-    Arc::new(config)
 }
 
 fn end_of_reply(input: &[u8]) -> Option<usize> {

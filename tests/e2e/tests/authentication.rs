@@ -1,0 +1,236 @@
+//! Logging on: app passwords, channel binding, access tokens, limits, certificates taken while the server runs, and what the
+//! protocol log says of it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::process::Command;
+
+use e2e::{Attempt, Demo, Issuer, Logon, Mechanism, Talk, Tool, require};
+use serde_json::json;
+
+/// One logon in a session of its own; the reply.
+#[track_caller]
+fn log_on(demo: &Demo, login: &str, password: &str) -> String {
+    Talk::connect(demo.client_port).log_on(login, password, None, Mechanism::Plain)
+}
+
+#[track_caller]
+fn starts(reply: &str, expected: &str) {
+    assert!(reply.starts_with(expected), "{reply:?} instead of {expected:?}");
+}
+
+#[test]
+fn an_app_password_is_shown_once_counts_beside_the_own_one_and_can_be_taken_back() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let demo = Demo::start();
+    let shown = demo.procura(&["account", "app-password", "add", "bob", "phone"]).ok();
+    let secret = shown.lines().map(str::trim).find(|line| line.len() == 31 && line.contains('-')).unwrap().to_owned();
+    starts(&log_on(&demo, "bob", &secret), "235");
+    starts(&log_on(&demo, "bob", "bob-demo"), "235");
+    starts(&log_on(&demo, "alice", &secret), "535");
+    let listed = demo.procura(&["account", "app-password", "list", "bob"]).ok();
+    assert!(listed.contains("phone") && !listed.contains("never") && !listed.contains(&secret), "{listed}");
+    let again = demo.procura(&["account", "app-password", "add", "bob", "phone"]);
+    assert!(again.code != 0 && again.all().contains("phone"), "{}", again.all());
+    demo.procura(&["account", "app-password", "remove", "bob", "phone"]).ok();
+    starts(&log_on(&demo, "bob", &secret), "535");
+    starts(&log_on(&demo, "bob", "bob-demo"), "235");
+}
+
+#[test]
+fn an_app_password_survives_a_restart_and_none_is_made_by_a_trial() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let mut demo = Demo::start();
+    demo.procura(&["--dry-run", "account", "app-password", "add", "bob", "trial"]).ok();
+    let shown = demo.procura(&["account", "app-password", "add", "bob", "printer"]).ok();
+    let secret = shown.lines().map(str::trim).find(|line| line.len() == 31 && line.contains('-')).unwrap().to_owned();
+    demo.stop();
+    demo.start_again();
+    starts(&log_on(&demo, "bob", &secret), "235");
+    let listed = demo.procura(&["account", "app-password", "list", "bob"]).ok();
+    assert!(listed.contains("printer") && !listed.contains("trial"), "{listed}");
+}
+
+/// What gsasl says of a logon by SCRAM over STARTTLS.
+#[track_caller]
+fn gsasl(demo: &Demo, mechanism: &str, password: &str) -> (bool, String) {
+    let output = Command::new("gsasl")
+        .args(["--client", "--smtp", "--connect", &format!("127.0.0.1:{}", demo.client_port)])
+        .args(["--mechanism", mechanism, "--authentication-id", "bob", "--password", password])
+        .arg(format!("--x509-ca-file={}", demo.data().join("certificate.pem").display()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (said.contains("235 2.7.0"), said)
+}
+
+#[test]
+fn scram_is_bound_to_the_tls_connection_with_a_client_that_can() {
+    if !require(&["gsasl"]) {
+        return;
+    }
+    let demo = Demo::start();
+    for mechanism in ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"] {
+        let (accepted, said) = gsasl(&demo, mechanism, "bob-demo");
+        assert!(accepted, "{mechanism}: {said}");
+        let (accepted, said) = gsasl(&demo, mechanism, "wrong");
+        assert!(!accepted && said.contains("535"), "{mechanism}: {said}");
+    }
+}
+
+/// One message from bob with an access token.
+#[track_caller]
+fn with_token(demo: &Demo, mechanism: Mechanism, login: &str, token: &str) -> String {
+    let attempt = Attempt {
+        tool: Tool::Curl,
+        port: demo.client_port,
+        logon: Logon::Account { login: login.to_owned(), password: token.to_owned(), mailbox: None, mechanism },
+        envelope: "bob@example.com".to_owned(),
+        to: vec!["alice@example.com".to_owned()],
+        message: "From: bob@example.com\nSubject: by token\n\nhello\n".to_owned(),
+    };
+    attempt.send().reply
+}
+
+#[test]
+fn a_token_counts_by_issuer_audience_time_and_signature() {
+    if !require(&["curl", "node"]) {
+        return;
+    }
+    let issuer = Issuer::start();
+    let demo = Demo::start_with(&(issuer.configuration() + "[authentication]\nsource_failures = 1000\n"));
+    let bob = "bob@example.com";
+    let mut send = |change| with_token(&demo, Mechanism::OauthBearer, bob, &issuer.token(bob, change));
+    for alg in ["RS256", "ES256", "EdDSA"] {
+        starts(&send(json!({ "alg": alg })), "250");
+    }
+    starts(&send(json!({"aud": ["other", "smtp"]})), "250");
+    for change in [
+        json!({"aud": "other"}),
+        json!({"iss": "https://evil.example.com"}),
+        json!({"exp": 1_700_000_000}),
+        json!({"nbf": 4_000_000_000_u64}),
+        json!({"email_verified": false}),
+        json!({"email": "nobody@example.com"}),
+        json!({"alg": "ES256", "forged": true}),
+    ] {
+        starts(&send(change.clone()), "535");
+    }
+    // Whom the token stands for decides: the ceo's mailbox is not bob's to open.
+    starts(&with_token(&demo, Mechanism::Xoauth2, "ceo@example.com", &issuer.token(bob, json!({}))), "535");
+}
+
+#[test]
+fn without_an_issuer_no_token_is_asked_for() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let demo = Demo::start();
+    let mut talk = Talk::connect(demo.client_port);
+    starts(&talk.command("AUTH XOAUTH2 dXNlcj1ib2IBYXV0aD1CZWFyZXIgeAEB"), "538");
+    let demo = Demo::start_with("[oauth]\n");
+    let mut talk = Talk::connect(demo.client_port);
+    talk.log_on("bob", "wrong", None, Mechanism::Plain);
+    starts(&talk.command("AUTH XOAUTH2 dXNlcj1ib2IBYXV0aD1CZWFyZXIgeAEB"), "504");
+}
+
+#[test]
+fn whoever_guesses_is_put_off_whether_or_not_the_account_exists() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let limits = "[authentication]\nsource_failures = 3\nfailure_seconds = 86400\n";
+    for name in ["bob", "nobody"] {
+        let demo = Demo::start_with(limits);
+        for _ in 0..3 {
+            starts(&log_on(&demo, name, "guess"), "535 5.7.3");
+        }
+        starts(&log_on(&demo, name, "guess"), "454 4.7.0");
+        // The right password is not told from a wrong one now.
+        starts(&log_on(&demo, "bob", "bob-demo"), "454 4.7.0");
+    }
+}
+
+#[test]
+fn failed_logons_are_in_the_log_with_who_and_where_from() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let mut demo = Demo::start();
+    starts(&log_on(&demo, "EXAMPLE\\Bob", "guess"), "535");
+    let log = demo.server().wait_for_output("logon failed");
+    let line = log.lines().find(|line| line.contains("logon failed")).unwrap();
+    assert!(line.contains("127.0.0.1:") && line.contains("name=\"bob\"") && line.contains("Client"), "{line}");
+    assert!(!log.contains("guess"), "{log}");
+}
+
+/// SHA-256 of the certificate that the server shows after STARTTLS.
+fn shown_certificate(port: u16) -> String {
+    let script = "import hashlib, smtplib, ssl, sys
+context = ssl.create_default_context(); context.check_hostname = False; context.verify_mode = ssl.CERT_NONE
+smtp = smtplib.SMTP('127.0.0.1', int(sys.argv[1]), timeout=60); smtp.starttls(context=context)
+print(hashlib.sha256(smtp.sock.getpeercert(True)).hexdigest())";
+    let output = Command::new("python3").args(["-c", script, &port.to_string()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_new_certificate_is_taken_on_sighup_and_a_bad_one_is_not() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let other = Demo::start();
+    let mut demo = Demo::start_with("[tls]\nreload_seconds = 0\n");
+    let port = demo.client_port;
+    let (old, new) = (shown_certificate(port), shown_certificate(other.client_port));
+    assert_ne!(old, new);
+    let copy = |demo: &Demo, name: &str| fs::copy(other.data().join(name), demo.data().join(name)).unwrap();
+
+    copy(&demo, "certificate.pem");
+    demo.server().hang_up();
+    demo.server().wait_for_output("the new certificate cannot be used; the old one stays");
+    assert_eq!(shown_certificate(port), old);
+
+    copy(&demo, "certificate.key");
+    demo.server().hang_up();
+    demo.server().wait_for_output("a new certificate is in use");
+    assert_eq!(shown_certificate(port), new);
+    starts(&log_on(&demo, "bob", "bob-demo"), "235");
+}
+
+#[test]
+fn the_protocol_log_tells_each_line_of_a_session_and_no_credential() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let mut demo = Demo::start_with("[log]\nprotocol = \"protocol\"\n");
+    let mut talk = Talk::connect(demo.internet_port);
+    let message = "From: x@outside.test\nSubject: logged\n\nhello\n";
+    starts(&talk.send("x@outside.test", &["bob@example.com"], message), "250");
+    drop(talk);
+    starts(&log_on(&demo, "bob", "bob-demo"), "235");
+    starts(&log_on(&demo, "bob", "a-wrong-guess"), "535");
+    demo.stop();
+    let files: Vec<_> = fs::read_dir(demo.data().join("protocol")).unwrap().map(|file| file.unwrap().path()).collect();
+    let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let fields = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context";
+    assert!(text.contains(&format!("#Fields: {fields}\r\n")), "{text}");
+    let has = |what: &str| assert!(text.lines().any(|line| line.contains(what)), "{what} is not in\n{text}");
+    has(",*,SMTPSubmit SMTPAcceptAnySender AcceptRoutingHeaders,Set Session Permissions");
+    has(",*,SMTPSubmit SMTPAcceptAnyRecipient BypassAntiSpam,Set Session Permissions");
+    has(",<,MAIL FROM:<x@outside.test>");
+    has(",>,250 2.1.0 Sender OK,");
+    has(",*,TLS1.3 TLS_AES");
+    has(",<,AUTH PLAIN *,");
+    has(",*,EXAMPLE\\bob,Authenticated");
+    has(",*,0.00:00:05,Tarpit");
+    assert_eq!(text.matches(",+,,\r\n").count(), text.matches(",-,,\r\n").count());
+    // AGJvYgBib2ItZGVtbw== is the logon of PLAIN in base64.
+    assert!(!text.contains("bob-demo") && !text.contains("AGJvYg") && !text.contains("a-wrong-guess"), "{text}");
+}
