@@ -122,6 +122,7 @@ fn domain(snapshot: &Snapshot, wanted: &WantedDomain) -> Vec<Request> {
             kind: wanted.kind.unwrap_or(DomainKind::Authoritative),
             alias_of: wanted.alias_of.clone(),
             subaddressing: wanted.subaddressing.unwrap_or(false),
+            recipient_lookup: None,
         })];
     };
     let kind = match found.kind {
@@ -134,6 +135,7 @@ fn domain(snapshot: &Snapshot, wanted: &WantedDomain) -> Vec<Request> {
         kind: wanted.kind.filter(|wanted| *wanted != kind),
         alias_of: wanted.alias_of.clone().filter(|wanted| found.alias_of.as_ref() != Some(wanted)),
         subaddressing: wanted.subaddressing.filter(|wanted| *wanted != found.subaddressing),
+        recipient_lookup: None,
     };
     match (&set.kind, &set.alias_of, &set.subaddressing) {
         (None, None, None) => Vec::new(),

@@ -110,6 +110,17 @@ fn renamed(snapshot: &Snapshot, id: ObjectId, name: &str) -> Result<Change, Faul
     Ok(Change::Move { guid: guid(snapshot, id)?, parent, rdn })
 }
 
+/// Refuses a name that another object has at the same place.
+fn free_name(snapshot: &Snapshot, parent: ObjectId, name: &str) -> Result<(), Fault> {
+    let wanted = dn::folded(name);
+    let taken = snapshot.children(parent).filter_map(|id| snapshot.object(id)).map(|object| object.name());
+    match taken.into_iter().find(|own| dn::folded(own) == wanted) {
+        Some(own) => Err(Fault::new(FaultKind::Conflict, format!("there is a connector {own} already"))
+            .help("change it with `procura connector receive set` or `send set`, or choose another name")),
+        None => Ok(()),
+    }
+}
+
 fn checked_name(name: &str) -> Result<&str, Fault> {
     let name = name.trim();
     if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {

@@ -26,6 +26,9 @@ pub fn add(asked: Asked<'_>, add: &DomainAdd) -> Result<Response, Fault> {
         if let Some(original) = &add.alias_of {
             record.set(a::ALIAS_OF, text(&original_domain(snapshot, original)?));
         }
+        if let Some(on) = add.recipient_lookup {
+            record.set(a::RECIPIENT_LOOKUP, text(if on { "TRUE" } else { "FALSE" }));
+        }
         if add.subaddressing {
             record.set(a::SUBADDRESSING, text("TRUE"));
         }
@@ -48,6 +51,9 @@ pub fn set(asked: Asked<'_>, set: &DomainSet) -> Result<Response, Fault> {
         }
         if let Some(on) = set.subaddressing {
             attributes.push((a::SUBADDRESSING.to_owned(), text(if on { "TRUE" } else { "" })));
+        }
+        if let Some(on) = set.recipient_lookup {
+            attributes.push((a::RECIPIENT_LOOKUP.to_owned(), text(if on { "TRUE" } else { "FALSE" })));
         }
         let guid = guid_of(snapshot, id).ok_or_else(|| Fault::new(FaultKind::NotFound, "the domain is gone"))?;
         let changes = if attributes.is_empty() { Vec::new() } else { vec![Change::Modify { guid, attributes }] };
@@ -82,6 +88,7 @@ pub fn list(asked: Asked<'_>) -> Result<Response, Fault> {
             alias_of: domain.alias_of.clone(),
             subaddressing: domain.subaddressing,
             default: domain.default,
+            recipient_lookup: domain.recipient_lookup,
         })
         .collect();
     rows.sort_by(|x, y| x.domain.cmp(&y.domain));

@@ -27,5 +27,5 @@ pub fn check(before: &Snapshot, after: &Snapshot) -> Result<(), Fault> {
                 .help("give the connector bounded remote IP ranges, and take Submit away from ANONYMOUS LOGON there"));
         }
     }
-    Ok(())
+    crate::connectors::rules::check(before, after)
 }

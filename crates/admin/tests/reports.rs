@@ -251,6 +251,7 @@ fn every_change_can_be_tried_out_and_leaves_no_trace() {
             kind: op::DomainKind::Authoritative,
             alias_of: None,
             subaddressing: false,
+            recipient_lookup: None,
         }),
         full_access("zoe", "max"),
         delegate("zoe", "max"),

@@ -180,7 +180,9 @@ fn units() -> Vec<R> {
 
 fn domains() -> Vec<R> {
     let add = |domain: &str, kind| {
-        R::DomainAdd(op::DomainAdd { domain: domain.to_owned(), kind, alias_of: None, subaddressing: false })
+        let domain = domain.to_owned();
+        let add = op::DomainAdd { domain, kind, alias_of: None, subaddressing: false, recipient_lookup: None };
+        R::DomainAdd(add)
     };
     vec![add("partner.test", op::DomainKind::InternalRelay), add("*.relay.test", op::DomainKind::ExternalRelay)]
 }

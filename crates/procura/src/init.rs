@@ -6,14 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use acl::{Guid, Sid};
+use acl::{Guid, SecurityDescriptor, Sid};
 use admin::random::{new_domain_sid, new_guid};
-use admin::{Absent, DataDirectory, Service};
-use directory::organization::{Names, NewConnector, Usage, new_organization};
-use directory::{Change, attributes as a};
-use rights::{GroupTrustee, PermissionGroup, ServerRole};
+use admin::{Absent, DataDirectory, Service, default_connectors};
+use directory::organization::{Names, NewConnector, Usage, new_edge_organization, new_organization};
+use directory::{Change, Snapshot, attributes as a};
+use rights::{GroupTrustee, PermissionGroup, ServerRole, assign_groups, permission_groups, role_of};
 
-use crate::cli::args::Init;
+use crate::cli::args::{Init, Role};
 use crate::cli::fault::Failure;
 use crate::config::{self, Loaded};
 use crate::node::{self, DEFAULT_DATA, Node};
@@ -41,24 +41,61 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
     let options = node.options(&data, Default::default());
     let service = Service::open(data, options)?;
     let netbios = arguments.netbios.clone().unwrap_or_else(|| netbios_of(&domain));
-    let connectors = [
-        connector("Client", Usage::Client, everywhere(587), PermissionGroup::ExchangeUsers),
-        connector("Internet", Usage::Internet, everywhere(25), PermissionGroup::AnonymousUsers),
-    ];
-    let mut changes = organization(&domain, &netbios, &hostname, &connectors)?;
-    // Nobody's mail is refused for its header before somebody has looked at what would be.
-    set_on_connector(&mut changes, "Internet", a::HEADER_FROM, "observe");
-    service.commit_as_system("procura init", changes)?;
+    let names = names(&domain, &netbios, &hostname);
+    let changes = match arguments.role {
+        Role::Hub => new_organization(&names, &[], &mut new_guid),
+        Role::Edge => new_edge_organization(&names, &mut new_guid),
+    };
+    let snapshot = service.commit_as_system("procura init", changes)?;
+    let snapshot = service.commit_as_system("default connectors", default_connectors(&snapshot)?)?;
+    if arguments.internet || arguments.role == Role::Edge {
+        take_strangers(&service, &snapshot)?;
+    }
 
     println!("created {shown}: organization of {domain}, server {hostname}");
     println!("  configuration  {}", file.display());
-    println!(
-        "  connectors     Client (port 587: STARTTLS, passwords), Internet (port 25: anonymous, header senders observed)"
-    );
+    for (_, connector) in service.snapshot().receive_connectors() {
+        let ports: Vec<String> = connector.bindings.iter().map(|binding| binding.to_string()).collect();
+        println!("  connector      {}: {}", connector.name, ports.join(", "));
+    }
     println!("next:");
-    println!("  procura --data {shown} user add alice --mailbox");
-    println!("  procura --data {shown} password set alice");
+    match arguments.role {
+        Role::Hub => {
+            println!("  procura --data {shown} user add alice --mailbox");
+            println!("  procura --data {shown} password set alice");
+            if !arguments.internet {
+                println!("  # to take mail from the Internet:");
+                println!(
+                    "  procura --data {shown} connector receive set 'Default {}' --add-permission-groups AnonymousUsers",
+                    names.server
+                );
+            }
+        }
+        Role::Edge => println!(
+            "  procura --data {shown} connector send new Inside --usage internal --address-space {domain} --smart-host HUB"
+        ),
+    }
     println!("  procura --data {shown} serve");
+    Ok(())
+}
+
+/// The connector on port 25 takes strangers. Nobody's mail is refused for its header before somebody has looked at what
+/// would be.
+fn take_strangers(service: &Service, snapshot: &Snapshot) -> Result<(), Failure> {
+    let found = snapshot.receive_connectors().find(|(_, connector)| connector.name.starts_with("Default "));
+    let Some((id, guid)) = found.and_then(|(id, _)| Some((id, snapshot.object(id)?.guid()))) else { return Ok(()) };
+    let mut groups = permission_groups(snapshot, id).groups;
+    if !groups.contains(&PermissionGroup::AnonymousUsers) {
+        groups.push(PermissionGroup::AnonymousUsers);
+    }
+    let Some(descriptor) = snapshot.explicit_descriptor(id) else { return Ok(()) };
+    let mut descriptor = SecurityDescriptor::clone(&descriptor);
+    assign_groups(snapshot, id, role_of(snapshot, id), &mut descriptor, &groups);
+    let attributes = vec![
+        (a::DESCRIPTOR.to_owned(), vec![descriptor.to_bytes()]),
+        (a::HEADER_FROM.to_owned(), vec![b"observe".to_vec()]),
+    ];
+    service.commit_as_system("mail from strangers", vec![Change::Modify { guid, attributes }])?;
     Ok(())
 }
 
@@ -69,15 +106,18 @@ pub fn organization(
     hostname: &str,
     connectors: &[NewConnector],
 ) -> Result<Vec<Change>, Failure> {
-    let names = Names {
+    Ok(new_organization(&names(domain, netbios, hostname), connectors, &mut new_guid))
+}
+
+fn names(domain: &str, netbios: &str, hostname: &str) -> Names {
+    Names {
         domain: domain.to_owned(),
         netbios: netbios.to_owned(),
         domain_sid: new_domain_sid(),
         organization: "First Organization".to_owned(),
         server: hostname.split('.').next().unwrap_or(hostname).to_ascii_uppercase(),
         server_fqdn: hostname.to_owned(),
-    };
-    Ok(new_organization(&names, connectors, &mut new_guid))
+    }
 }
 
 /// A connector whose permissions are those of a permission group.

@@ -27,6 +27,11 @@ pub enum SdCommand {
     Show(Show),
     /// Convert descriptors: one line in, one line out
     Convert(Convert),
+    /// Edit the descriptor of any object: in $EDITOR, or with --sddl
+    #[command(
+        after_help = "Only explicit entries are written; inherited ones are changed where they stand. The difference is shown, and undo takes it back.\n\nExamples:\n  procura sd edit 'Default MAIL'\n  procura sd edit 'CN=Configuration\\CN=Services\\CN=Microsoft Exchange' --dry-run\n  procura sd edit OU=Staff --sddl \"$(cat staff.sddl)\""
+    )]
+    Edit(crate::cli::connectors::SdEdit),
     /// AccessCheck on lines of JSON: {"sddl" or "hex", "token": [SID…], "access": MASK, "tree": [GUID…], "self": SID}
     Check(Domain),
     /// What a child inherits, on lines of JSON: {"parent": HEX, "class_guid": GUID or null, "owner": SID, "group": SID}
@@ -136,7 +141,7 @@ pub fn batch(command: &SdCommand, input: impl BufRead, output: &mut impl Write) 
             lines(input, output, |line| check::line(line, &context))
         }
         SdCommand::Inherit => lines(input, output, inherit::line),
-        SdCommand::Show(_) => Ok(true),
+        SdCommand::Show(_) | SdCommand::Edit(_) => Ok(true),
     }
 }
 

@@ -9,7 +9,7 @@ use directory::{
 use rights::{ConnectorUsage, PermissionGroup, ServerRole, assign_groups, permission_groups, role_of};
 
 use super::documents::{ConnectorGet, ReceiveNew, ReceiveRow, ReceiveSet, ReceiveSettings};
-use super::{Attributes, checked, checked_name, connector, flag, guid, many, put, renamed, wanted};
+use super::{Attributes, checked, checked_name, connector, flag, free_name, guid, many, put, renamed, wanted};
 use crate::error::{Fault, FaultKind};
 use crate::permissions::unreadable;
 use crate::random::new_guid;
@@ -63,6 +63,7 @@ pub(super) fn creation(
     let parent = receive_connectors_of(snapshot, server).ok_or_else(|| {
         Fault::new(FaultKind::Unavailable, format!("{} has no place for connectors", snapshot.dn(server)))
     })?;
+    free_name(snapshot, parent, name)?;
     let mut descriptor = SecurityDescriptor::parse(&default_descriptor(snapshot, Class::ReceiveConnector, parent))
         .map_err(|e| Fault::new(FaultKind::Unavailable, e.to_string()))?;
     assign_groups(snapshot, parent, role, &mut descriptor, &groups);

@@ -7,7 +7,7 @@ use rights::{ConnectorUsage, GrantedOn, RIGHTS, trustee_sid};
 use zeroize::Zeroizing;
 
 use super::documents::{ConnectorGet, SendNew, SendRow, SendSet, SendSettings};
-use super::{Attributes, checked, checked_name, connector, flag, guid, many, put, renamed, wanted};
+use super::{Attributes, checked, checked_name, connector, flag, free_name, guid, many, put, renamed, wanted};
 use crate::error::{Fault, FaultKind};
 use crate::operations::Secret;
 use crate::random::new_guid;
@@ -31,6 +31,7 @@ pub fn new(asked: Asked<'_>, new: &SendNew) -> Result<Response, Fault> {
         complete(&mut settings, usage)?;
         let parent = send_connectors_of(snapshot)
             .ok_or_else(|| Fault::new(FaultKind::Unavailable, "the organization has no place for send connectors"))?;
+        free_name(snapshot, parent, name)?;
         let mut descriptor = SecurityDescriptor::parse(&default_descriptor(snapshot, Class::SendConnector, parent))
             .map_err(|e| Fault::new(FaultKind::Unavailable, e.to_string()))?;
         let dacl = descriptor.dacl.get_or_insert_with(|| Acl::new(Vec::new()));
