@@ -7,6 +7,7 @@
 
 mod linked;
 mod links;
+mod unknown;
 mod values;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -85,6 +86,7 @@ pub fn changes(
         importer.object(source, new_guid);
     }
     importer.link_all();
+    importer.tell_unknown();
     for entry in &changes {
         importer.change(entry);
     }
@@ -108,6 +110,7 @@ struct Importer<'a> {
     netbios: HashMap<String, Value>,
     links: Vec<links::Pending>,
     forests: linked::Forests,
+    unknown: unknown::Unknown,
     /// For building objects on trial.
     scratch: Shared,
 }
@@ -127,6 +130,7 @@ impl<'a> Importer<'a> {
             netbios: HashMap::new(),
             links: Vec::new(),
             forests: linked::Forests::default(),
+            unknown: unknown::Unknown::default(),
             scratch: Shared::default(),
         }
     }
@@ -155,6 +159,7 @@ impl<'a> Importer<'a> {
         if self.by_name.contains_key(&own_key) {
             return self.warn(line, &name, "the file has this object twice; the first counts");
         }
+        self.count_unknown(&source);
         self.apply_map(&mut source);
         if source.class == Class::Domain
             && let Some(short) = self.netbios.get(&own_key)
@@ -448,6 +453,7 @@ impl<'a> Importer<'a> {
             }
             EntryChange::Modify(modifications) => {
                 for modification in modifications {
+                    self.tell_copy_written(entry, &modification.attribute);
                     let (attribute, values) = (modification.attribute.clone(), modification.values.clone());
                     self.import.changes.push(match modification.operation {
                         Operation::Replace => Change::Modify { guid, attributes: vec![(attribute, values)] },

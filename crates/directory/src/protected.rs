@@ -74,6 +74,28 @@ pub fn template(snapshot: &Snapshot, domain: &Domain) -> Option<ObjectId> {
     snapshot.by_dn(&format!("CN=AdminSDHolder,CN=System,{}", dn::join(&root)))
 }
 
+/// Why an object is protected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reasons {
+    /// It is protected whatever it is a member of: it is one of the groups, Administrator, krbtgt, ….
+    pub itself: bool,
+    /// The shortest way up to each protected group that it is in: the object, groups between, the protected group.
+    pub through: Vec<Vec<ObjectId>>,
+}
+
+/// Why an object is protected; nothing for one that is not.
+pub fn reasons(snapshot: &Snapshot, id: ObjectId) -> Reasons {
+    if !snapshot.is_protected(id) {
+        return Reasons::default();
+    }
+    let roots = roots(snapshot);
+    let sid = snapshot.object(id).and_then(Object::sid).map(|sid| snapshot.sid(sid));
+    let of_a_domain = |sid: &Sid| snapshot.domains().iter().any(|domain| sid.domain().as_ref() == Some(&domain.sid));
+    let alone = sid.is_some_and(|sid| of_a_domain(&sid) && sid.rid().is_some_and(|rid| ALONE.contains(&rid)));
+    let through = roots.iter().filter(|root| **root != id).filter_map(|root| snapshot.path_into(id, *root)).collect();
+    Reasons { itself: alone || roots.contains(&id), through }
+}
+
 /// All protected objects.
 pub fn objects(snapshot: &Snapshot) -> impl Iterator<Item = ObjectId> + '_ {
     snapshot.protected_set().iter().map(ObjectId)
@@ -114,7 +136,8 @@ pub fn changes(snapshot: &Snapshot) -> Vec<Change> {
     objects(snapshot).filter_map(|id| change(snapshot, id)).collect()
 }
 
-fn change(snapshot: &Snapshot, id: ObjectId) -> Option<Change> {
+/// What the task would change on one object now.
+pub fn change(snapshot: &Snapshot, id: ObjectId) -> Option<Change> {
     let object = snapshot.object(id)?;
     let template = snapshot.object(template(snapshot, snapshot.domain_of(id)?)?)?.explicit.as_ref()?;
     // An unreadable template is no template; one that is not protected is made so, or its copies would inherit.

@@ -320,7 +320,13 @@ impl Snapshot {
 
     /// Whether an object is a member of a group, directly, nested or by primary group, through groups of any type.
     pub fn is_member(&self, object: ObjectId, group: ObjectId) -> bool {
-        self.climb(&[object], |object| object.class() == Class::Group, |id| id == group).is_some()
+        self.path_into(object, group).is_some()
+    }
+
+    /// How an object is a member of a group, directly, nested or by primary group, through groups of any type: the object,
+    /// groups between, the group.
+    pub fn path_into(&self, object: ObjectId, group: ObjectId) -> Option<Vec<ObjectId>> {
+        self.climb(&[object], |object| object.class() == Class::Group, |id| id == group)
     }
 
     /// The shortest way up the memberships from one of `starts`, through objects that `through` lets pass, to one that

@@ -204,3 +204,32 @@ fn another_domain_of_the_same_name_is_refused_in_words() {
     assert_eq!(import.changes, []);
     assert!(import.warnings[0].text.contains("another SID"));
 }
+
+#[test]
+fn objects_of_unknown_classes_are_kept_and_told_with_their_number() {
+    let o = Organization::new();
+    let odd = |name: &str, class: &str| {
+        format!(
+            "\ndn: CN={name},DC=example,DC=com\nobjectClass: top\nobjectClass: {class}\ncn: {name}\nvendorValue: 7\n"
+        )
+    };
+    let text = odd("a", "vendorThing") + &odd("b", "vendorThing") + &odd("c", "dnsZone");
+    let (snapshot, import) = import(&o.snapshot, text.trim_start(), &AttributeMap::default());
+    let [warning] = &import.warnings[..] else { panic!("{:?}", import.warnings) };
+    assert!(warning.text.contains("3 objects") && warning.text.contains("vendorThing 2, dnsZone 1"), "{warning:?}");
+    let kept = snapshot.by_dn("CN=a,DC=example,DC=com").unwrap();
+    assert_eq!(snapshot.attribute(kept, "vendorValue"), [b"7".to_vec()]);
+    assert_eq!(snapshot.attribute(kept, "objectClass"), [b"top".to_vec(), b"vendorThing".to_vec()]);
+}
+
+/// S0: "if the msExchMailboxSecurityDescriptor attribute is modified directly by an administrator, the changes will not
+/// be propagated to the Exchange store, and the changes will not take effect."
+#[test]
+fn writing_the_backup_copy_of_mailbox_rights_directly_is_warned_about() {
+    let mut o = Organization::new();
+    o.user("example.com/Users", "zoe");
+    let text = "dn: CN=zoe,CN=Users,DC=example,DC=com\nchangetype: modify\n\
+        replace: msExchMailboxSecurityDescriptor\nmsExchMailboxSecurityDescriptor:: AAEC\n-\n";
+    let (_, import) = import(&o.snapshot, text, &AttributeMap::default());
+    assert!(import.warnings.iter().any(|warning| warning.text.contains("changes no right")), "{:?}", import.warnings);
+}

@@ -58,6 +58,16 @@ impl DirectoryStore {
         count.map(|count| count as u64).map_err(|error| self.database.fault(error))
     }
 
+    /// Whether there is a record of an object.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn holds(&self, guid: &Guid) -> Result<bool, StoreError> {
+        let found =
+            || self.database.connection.prepare_cached("SELECT 1 FROM object WHERE guid = ?1")?.exists([guid.0]);
+        found().map_err(|error| self.database.fault(error))
+    }
+
     /// Adds the links of an object to its attributes; nothing if one of them cannot be read.
     fn links_of(&self, id: i64, attributes: &mut BTreeMap<String, Vec<Value>>) -> Result<Option<()>, StoreError> {
         let links = || -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
