@@ -146,6 +146,7 @@ pub(crate) fn member_row(snapshot: &Snapshot, id: ObjectId, object: &Object) -> 
         class: object.class().ldap_name().to_owned(),
         dn: snapshot.dn(id),
         via: Vec::new(),
+        until: None,
     }
 }
 

@@ -20,6 +20,7 @@ mod check;
 mod connectors;
 pub mod data;
 mod databases;
+mod delegation;
 mod documents;
 mod domains;
 mod endpoint;

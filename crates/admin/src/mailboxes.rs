@@ -110,7 +110,10 @@ pub fn change_delegates(asked: Asked<'_>, delegates: &Delegates, add: bool) -> R
 pub fn delegates(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
     let id = asked.find(identity)?;
     crate::authorize::require(asked.snapshot, asked.caller, id, rights::admin::Action::Read, "read")?;
-    let row = |delegate| asked.snapshot.object(delegate).map(|object| member_row(asked.snapshot, delegate, object));
+    let row = |delegate| {
+        let row = member_row(asked.snapshot, delegate, asked.snapshot.object(delegate)?);
+        Some(MemberRow { until: crate::delegation::until(asked.snapshot, id, delegate), ..row })
+    };
     let rows: Vec<MemberRow> = asked.snapshot.delegates(id).into_iter().filter_map(row).collect();
     Ok(Response::Delegates(rows.into()))
 }

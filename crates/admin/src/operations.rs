@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::browse::{Browse, TreeRow};
 pub use crate::connectors::documents::*;
+pub use crate::delegation::{Delegation, DelegationRow};
 pub use crate::documents::*;
 pub use crate::ownership::documents::*;
 pub use crate::pause::documents::*;
 pub use crate::response::*;
 pub use crate::sd_edit::{SdSet, SdText};
 pub use crate::sheet::TextFormat;
+pub use crate::usage::UsageRow;
 pub use crate::wanted::*;
 
 /// Version of the documents on the socket; a server refuses another one and says so.
@@ -122,7 +124,7 @@ pub enum Request {
     ProtectedOrphans,
     /// Makes such a one ordinary again.
     ProtectedRepair(Target),
-    /// Grants that nobody used.
+    /// Grants and their use.
     PermissionUnused(PermissionUnused),
     /// A page of the directory as LDIF.
     Export(Export),
@@ -150,6 +152,12 @@ pub enum Request {
     DelegateRemove(Delegates),
     /// Who may send on behalf.
     DelegateGet(Target),
+    /// Add delegates with what they hold beside.
+    DelegationAdd(Delegation),
+    /// Remove delegates with what they hold beside.
+    DelegationRemove(Delegation),
+    /// Delegates with what they hold beside.
+    DelegationGet(Target),
     /// The record of a decision.
     Explain(Explain),
     /// Ask for a decision without sending.
@@ -488,10 +496,16 @@ pub struct Move {
 }
 
 /// Grants that nobody used for so long.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PermissionUnused {
     /// Days.
     pub days: u32,
+    /// Those that were used, too.
+    #[serde(default)]
+    pub all: bool,
+    /// Continue after this object: `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u32>,
 }
 
 /// A page of the directory as LDIF.

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::browse::TreeRow;
 use crate::connectors::documents::{ConnectorTested, ReceiveRow, SendRow};
+use crate::delegation::DelegationRow;
 use crate::documents::{HistoryPage, Holders, SeparationApplied, SeparationPage, ServiceAccountReport, Simulated};
 use crate::ownership::documents::DisconnectedRow;
 use crate::operations::Secret;
 use crate::pause::documents::PauseResponse;
 use crate::sd_edit::SdText;
+use crate::usage::UsageRow;
 
 /// What was answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +48,10 @@ pub enum Response {
     Permissions(Permissions),
     /// Who may send on behalf.
     Delegates(Page<MemberRow>),
+    /// Delegates with what they hold beside.
+    Delegation(Page<DelegationRow>),
+    /// Grants and their use.
+    Usage(Page<UsageRow>),
     /// A recorded decision, or the answer to a check.
     Decision(Box<DecisionRecord>),
     /// Messages that wait.
@@ -284,6 +290,9 @@ pub struct MemberRow {
     /// Groups between, for a recursive list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub via: Vec<String>,
+    /// Of a delegate: when it is one no longer, ISO 8601; none: not by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// An accepted domain.

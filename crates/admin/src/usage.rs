@@ -1,29 +1,79 @@
-//! Grants that nobody has used for some time, by the decisions in the audit.
+//! Which grants were used, and by whom, by the decisions in the audit.
+//!
+//! Grants are the entries that allow Send As where they stand (an owner, a unit, a domain), and delegate links. What is
+//! granted to a group is used when a member uses it; the row says who did. Full Mailbox Access is not among them: the
+//! mailbox itself is opened elsewhere.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 
-use acl::{Sid, names};
+use acl::{Ace, AceFlags, Sid, names, well_known};
 use directory::{ObjectId, Snapshot};
 use rights::admin::{Action, may};
-use rights::{DecisionRecord, DescriptorKind, Holding, Permission, Via};
+use rights::{DecisionRecord, DescriptorKind, Facts, Permission, Question, Step, Steps, decide};
+use serde::{Deserialize, Serialize};
 use store::{AuditFilter, AuditStore};
 
 use crate::authorize::require_organization;
 use crate::error::Fault;
 use crate::operations::PermissionUnused;
-use crate::reports::holder_row;
-use crate::response::Response;
+use crate::reports::{principal, target_name};
+use crate::response::{Page, Response};
 use crate::service::{Asked, audit_path};
+use crate::words;
 
 /// Records that are read at a time.
-const PAGE: usize = 1_000;
+const RECORDS: usize = 1_000;
+/// Rows of a page.
+const PAGE: usize = 5_000;
+/// Names of a row.
+const NAMES: usize = 20;
 const DAY: i64 = 24 * 3_600_000;
 
-/// What decisions rested on: entries by the object on which they stand and the trustee, and delegates of an owner.
+/// A grant and its use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRow {
+    /// Who: `EXAMPLE\bob`, or a SID.
+    pub trustee: String,
+    /// SID of who; empty for a group without one.
+    pub trustee_sid: String,
+    /// Where it stands: a mail address, or the distinguished name.
+    pub target: String,
+    /// Distinguished name of where it stands.
+    pub target_dn: String,
+    /// `send-as`, `send-on-behalf`.
+    pub right: String,
+    /// `ace`, `delegate`.
+    pub via: String,
+    /// The entry in SDDL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ace: Option<String>,
+    /// Messages that were sent by it.
+    pub uses: u64,
+    /// When the last was, ISO 8601.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<String>,
+    /// Who sent them: the trustee itself or members of it, twenty at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub used_by: Vec<String>,
+    /// The command that takes it away; empty where none does: the entry has flags that no command gives.
+    pub command: String,
+}
+
+/// How a grant was used.
 #[derive(Default)]
-struct Used {
-    entries: HashSet<(String, String)>,
-    delegates: HashSet<(ObjectId, ObjectId)>,
+struct Use {
+    count: u64,
+    last: i64,
+    by: BTreeMap<ObjectId, u64>,
+}
+
+/// Where a grant stands and whom it names: the trustee of an entry, or a delegate.
+type Key = (ObjectId, Trustee);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Trustee {
+    Entry(Sid),
+    Delegate(ObjectId),
 }
 
 pub fn unused(asked: Asked<'_>, unused: &PermissionUnused) -> Result<Response, Fault> {
@@ -32,20 +82,86 @@ pub fn unused(asked: Asked<'_>, unused: &PermissionUnused) -> Result<Response, F
     let since = asked.service.now().0.saturating_sub(i64::from(unused.days).saturating_mul(DAY));
     let used = used(asked, since)?;
     let mut rows = Vec::new();
-    for (id, _) in snapshot.objects() {
-        let grants = grants(snapshot, id).into_iter().filter(|grant| !used.has(snapshot, grant)).collect::<Vec<_>>();
-        if !grants.is_empty() && may(snapshot, &asked.caller.token, id, Action::Read) {
-            rows.extend(grants.iter().map(|grant| holder_row(snapshot, grant)));
+    let mut next = None;
+    for (id, _) in snapshot.objects_after(unused.after.map(ObjectId)) {
+        let grants = grants(snapshot, id);
+        if grants.is_empty() || !may(snapshot, &asked.caller.token, id, Action::Read) {
+            continue;
+        }
+        for (trustee, ace) in grants {
+            let found = used.get(&(id, trustee.clone()));
+            if unused.all || found.is_none() {
+                rows.push(row(snapshot, id, &trustee, ace, found));
+            }
+        }
+        if rows.len() >= PAGE {
+            next = Some(id.0);
+            break;
         }
     }
-    Ok(Response::Holders(rows.into()))
+    Ok(Response::Usage(Page { rows, next, skip: None }))
 }
 
-fn used(asked: Asked<'_>, since: i64) -> Result<Used, Fault> {
+/// Grants on an object itself: entries that allow Send As, SELF's left out, and delegates.
+fn grants(snapshot: &Snapshot, id: ObjectId) -> Vec<(Trustee, Option<&Ace>)> {
+    let aces = snapshot.descriptor(id).and_then(|descriptor| descriptor.sd().dacl.as_ref()).map(|dacl| &dacl.aces);
+    let explicit = aces.into_iter().flatten().filter(|ace| {
+        ace.is_allow() && !ace.is_inherited() && ace.object_type == Some(names::SEND_AS) && ace.sid != well_known::SELF
+    });
+    let delegates = snapshot.delegates(id).into_iter().map(|delegate| (Trustee::Delegate(delegate), None));
+    explicit.map(|ace| (Trustee::Entry(ace.sid.clone()), Some(ace))).chain(delegates).collect()
+}
+
+fn row(snapshot: &Snapshot, id: ObjectId, trustee: &Trustee, ace: Option<&Ace>, used: Option<&Use>) -> UsageRow {
+    let (name, sid) = match trustee {
+        Trustee::Entry(sid) => (snapshot.sid_name(sid), sid.to_string()),
+        Trustee::Delegate(delegate) => principal(snapshot, *delegate),
+    };
+    let target_dn = snapshot.dn(id);
+    let (right, via, command) = match (trustee, ace) {
+        (Trustee::Delegate(delegate), _) => {
+            let command = format!("procura send-on-behalf remove '{target_dn}' '{}'", snapshot.dn(*delegate));
+            (Permission::SendOnBehalf, "delegate", command)
+        }
+        (Trustee::Entry(_), ace) => {
+            let scope = ace.and_then(scope).map(|scope| {
+                format!("procura permission remove '{target_dn}' --user '{name}' --right 'Send As'{scope}")
+            });
+            (Permission::SendAs, "ace", scope.unwrap_or_default())
+        }
+    };
+    let by = used.into_iter().flat_map(|used| used.by.keys()).take(NAMES);
+    UsageRow {
+        trustee: name,
+        trustee_sid: sid,
+        target: target_name(snapshot, id),
+        target_dn,
+        right: right.name().to_owned(),
+        via: via.to_owned(),
+        ace: ace.map(|ace| words::sddl(snapshot, ace)),
+        uses: used.map_or(0, |used| used.count),
+        last_used: used.and_then(|used| jiff::Timestamp::from_millisecond(used.last).ok()).map(|time| time.to_string()),
+        used_by: by.map(|id| principal(snapshot, *id).0).collect(),
+        command,
+    }
+}
+
+/// How `permission remove` names an entry's scope; none where it has no name for it.
+fn scope(ace: &Ace) -> Option<String> {
+    let below = AceFlags(AceFlags::CONTAINER_INHERIT.0 | AceFlags::INHERIT_ONLY.0);
+    match (&ace.inherited_object_type, ace.flags) {
+        (None, AceFlags(0)) => Some(String::new()),
+        (Some(_), flags) if flags == below => words::inherited_by(ace).map(|class| format!(" --inherit-to {class}")),
+        _ => None,
+    }
+}
+
+/// The grants that messages since a time were sent by.
+fn used(asked: Asked<'_>, since: i64) -> Result<HashMap<Key, Use>, Fault> {
     let path = audit_path(asked.service.directory());
-    let mut used = Used::default();
+    let mut known = Known { snapshot: asked.snapshot, ways: HashMap::new(), used: HashMap::new() };
     if !path.exists() {
-        return Ok(used);
+        return Ok(known.used);
     }
     let audit = AuditStore::open(&path)?;
     for kind in ["sent-as", "sent-on-behalf"] {
@@ -55,80 +171,91 @@ fn used(asked: Asked<'_>, since: i64) -> Result<Used, Fault> {
                 kind: Some(kind.to_owned()),
                 since: Some(since),
                 before,
-                limit: PAGE,
+                limit: RECORDS,
                 ..AuditFilter::default()
             };
             let page = audit.list(&filter)?;
             for entry in &page {
                 if let Ok(record) = serde_json::from_str::<DecisionRecord>(&entry.json) {
-                    used.note(asked.snapshot, &record);
+                    known.note(&record, kind == "sent-on-behalf");
                 }
             }
             before = page.last().map(|entry| entry.id.clone());
-            if page.len() < PAGE {
+            if page.len() < RECORDS {
                 break;
             }
         }
     }
-    Ok(used)
+    Ok(known.used)
 }
 
-impl Used {
-    fn note(&mut self, snapshot: &Snapshot, record: &DecisionRecord) {
-        let account = record.who.sid.as_ref().and_then(|sid| snapshot.by_sid(&sid.parse::<Sid>().ok()?));
+struct Known<'a> {
+    snapshot: &'a Snapshot,
+    /// The grants by which an account sends as, or on behalf of, an owner now.
+    ways: HashMap<(ObjectId, ObjectId), Vec<Key>>,
+    used: HashMap<Key, Use>,
+}
+
+impl Known<'_> {
+    /// A message that somebody sent. It used the grants that the record names, and those that would carry it now: the
+    /// record has names of its day, and objects are moved and renamed.
+    fn note(&mut self, record: &DecisionRecord, on_behalf: bool) {
+        let snapshot = self.snapshot;
+        let Some(account) = record.who.sid.as_ref().and_then(|sid| snapshot.by_sid(&sid.parse::<Sid>().ok()?)) else {
+            return;
+        };
+        let mut keys: Vec<Key> = Vec::new();
         for line in &record.trace {
-            if let Some(ace) = line.ace.as_ref().filter(|ace| ace.outcome == "allow") {
-                let stands_on = ace.inherited_from.as_ref().or(line.object.as_ref());
-                self.entries.extend(stands_on.map(|dn| (dn.to_lowercase(), ace.sid.clone())));
-            }
-            let owner = line.guid.as_ref().and_then(|guid| snapshot.by_guid(&guid.parse().ok()?));
-            if let (Some(owner), Some(account)) = (owner, account)
-                && let Some(entry) = snapshot.is_delegate(owner, account).and_then(|path| path.last().copied())
+            if let Some(ace) = line.ace.as_ref().filter(|ace| ace.outcome == "allow")
+                && let Some(dn) = ace.inherited_from.as_ref().or(line.object.as_ref())
+                && let (Some(on), Ok(sid)) = (snapshot.by_dn(dn), ace.sid.parse::<Sid>())
             {
-                self.delegates.insert((owner, entry));
+                keys.push((on, Trustee::Entry(sid)));
             }
+            // A delegate's link carries what is sent on behalf, and what a super-delegate sends.
+            let by_link = on_behalf || line.text.starts_with("super-delegate of ");
+            if let Some(owner) = line.guid.as_ref().and_then(|guid| snapshot.by_guid(&guid.parse().ok()?)) {
+                let ways = self.ways(account, owner).iter();
+                keys.extend(ways.filter(|(_, trustee)| matches!(trustee, Trustee::Delegate(_)) == by_link).cloned());
+            }
+        }
+        let mut counted: Vec<Key> = Vec::new();
+        for key in keys {
+            if counted.contains(&key) {
+                continue;
+            }
+            let used = self.used.entry(key.clone()).or_default();
+            used.count += 1;
+            used.last = used.last.max(record.time);
+            *used.by.entry(account).or_default() += 1;
+            counted.push(key);
         }
     }
 
-    fn has(&self, snapshot: &Snapshot, grant: &Holding) -> bool {
-        match (&grant.trustee, grant.object) {
-            (_, Some(delegate)) if grant.permission == Permission::SendOnBehalf => {
-                self.delegates.contains(&(grant.target, delegate))
-            }
-            (Some(trustee), _) => {
-                self.entries.contains(&(snapshot.dn(grant.target).to_lowercase(), trustee.to_string()))
-            }
-            _ => false,
-        }
+    fn ways(&mut self, account: ObjectId, owner: ObjectId) -> &[Key] {
+        let snapshot = self.snapshot;
+        self.ways.entry((account, owner)).or_insert_with(|| ways(snapshot, account, owner))
     }
 }
 
-/// Send As as it is granted on an object itself, and its delegates.
-fn grants(snapshot: &Snapshot, id: ObjectId) -> Vec<Holding> {
-    let row = |trustee: Option<Sid>, object: Option<ObjectId>, permission: Permission, via: Via| Holding {
-        trustee,
-        object,
-        target: id,
-        permission,
-        via,
-        effective: true,
-    };
-    let aces = snapshot.descriptor(id).and_then(|descriptor| descriptor.sd().dacl.as_ref()).map(|dacl| &dacl.aces);
-    let explicit = aces.into_iter().flatten().enumerate().filter(|(_, ace)| {
-        ace.is_allow()
-            && !ace.is_inherited()
-            && ace.object_type == Some(names::SEND_AS)
-            && ace.sid != acl::well_known::SELF
-    });
-    let mut grants: Vec<Holding> = explicit
-        .map(|(index, ace)| {
-            let via = Via::Ace { kind: DescriptorKind::Object, index, deny: false, origin: id, inherited: false };
-            row(Some(ace.sid.clone()), snapshot.by_sid(&ace.sid), Permission::SendAs, via)
-        })
-        .collect();
-    grants.extend(snapshot.delegates(id).into_iter().map(|delegate| {
-        let sid = snapshot.object(delegate).and_then(|object| object.sid()).map(|sid| snapshot.sid(sid));
-        row(sid, Some(delegate), Permission::SendOnBehalf, Via::Delegate)
-    }));
-    grants
+fn ways(snapshot: &Snapshot, account: ObjectId, owner: ObjectId) -> Vec<Key> {
+    let mut keys = Vec::new();
+    if account == owner {
+        return keys;
+    }
+    if let Some(entry) = snapshot.is_delegate(owner, account).and_then(|path| path.last().copied()) {
+        keys.push((owner, Trustee::Delegate(entry)));
+    }
+    let Ok(token) = snapshot.account_token(account) else { return keys };
+    let facts = Facts { connector: owner, logon: None, time: directory::Time(0) };
+    let verdict = decide::<Steps>(snapshot, &token, &facts, &Question::SendAs(owner));
+    for step in &verdict.trace.0 {
+        if let Step::Ace { on, kind: DescriptorKind::Object, index, outcome: acl::Outcome::Allow, .. } = step
+            && let Some(descriptor) = snapshot.descriptor(*on)
+            && let Some(ace) = descriptor.sd().dacl.as_ref().and_then(|dacl| dacl.aces.get(*index))
+        {
+            keys.push((snapshot.ace_origin(*on, *index), Trustee::Entry(ace.sid.clone())));
+        }
+    }
+    keys
 }

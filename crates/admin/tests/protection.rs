@@ -1,12 +1,10 @@
-//! Accounts that AdminSDHolder protects and those it left behind; moves; grants that nobody used.
+//! Accounts that AdminSDHolder protects and those it left behind; moves.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
 use admin::operations::{self as op, Request as R, Response};
-use common::{Site, delegate, request, send_as};
-use serde_json::json;
-use store::{AuditEntry, AuditStore};
+use common::{Site, send_as};
 
 fn names(site: &Site, request: R) -> Vec<String> {
     let Response::Members(page) = site.ask(request) else { panic!() };
@@ -76,42 +74,4 @@ fn what_is_there_already_is_not_moved() {
     let version = site.version();
     assert!(site.done(move_to("zoe", "OU=Staff")).contains("nothing was changed"));
     assert_eq!(site.version(), version);
-}
-
-/// Grants that were not used in the last day: who, on whom.
-fn unused(site: &Site) -> Vec<(String, String)> {
-    let rows = site.holders(request(json!({"op": "permission-unused", "days": 1})));
-    let mut rows: Vec<_> = rows.into_iter().map(|row| (row.trustee, row.right)).collect();
-    rows.sort();
-    rows
-}
-
-/// Puts a decision as it would be made now into the audit, as that of a message.
-fn sent(site: &Site, kind: &str, who: &str, from: &str) {
-    let connector = "Client";
-    let check = json!({"op": "check", "who": who, "from": [from], "connector": connector});
-    let Response::Decision(record) = site.ask(request(check)) else { panic!() };
-    assert!(!record.trace.is_empty(), "{record:?}");
-    let json = serde_json::to_string(&record).unwrap();
-    let mut audit = AuditStore::open(&site.service.directory().join("audit.db")).unwrap();
-    let id = format!("01J{kind}{who}");
-    audit.append(&[AuditEntry { id, time: 500, kind: kind.to_owned(), json }]).unwrap();
-}
-
-#[test]
-fn a_grant_that_no_decision_rests_on_is_unused() {
-    let site = Site::new();
-    site.ask(send_as("zoe", "max"));
-    site.ask(send_as("zoe", "helper"));
-    site.ask(delegate("max", "helper"));
-    let (max, helper) = ("EXAMPLE\\max".to_owned(), "EXAMPLE\\helper".to_owned());
-    let (send_as, on_behalf) = ("send-as".to_owned(), "send-on-behalf".to_owned());
-    let all = unused(&site);
-    assert_eq!(all, [(helper.clone(), send_as.clone()), (helper.clone(), on_behalf.clone()), (max, send_as.clone())]);
-    site.ask(common::grant("Client", "Authenticated Users", "ms-Exch-SMTP-Submit", false, None));
-    sent(&site, "sent-as", "max", "zoe@example.com");
-    let left = unused(&site);
-    assert_eq!(left, [(helper.clone(), send_as.clone()), (helper.clone(), on_behalf)]);
-    sent(&site, "sent-on-behalf", "helper", "max@example.com");
-    assert_eq!(unused(&site), [(helper, send_as)]);
 }

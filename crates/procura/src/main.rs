@@ -22,7 +22,7 @@ use admin::Response;
 use admin::operations::{PermissionGet, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::Parser;
+use clap::FromArgMatches;
 use rights::VerdictKind;
 
 use cli::args::{BenchCommand, Cli, Command, ConfigCommand, Format, Global};
@@ -34,19 +34,22 @@ use sd::SdCommand;
 #[global_allocator]
 static ALLOCATOR: memory::Allocator = memory::Allocator;
 
+/// Exit code of an error; `cli::examples::EXIT_CODES` has all.
+const FAILED: u8 = 2;
+
 fn main() -> ExitCode {
     cli::fault::show_plainly();
     cli::fault::end_with_the_reader();
-    let cli = Cli::parse();
-    // `check` answers with its exit code, so that a failure to ask has one of its own.
-    let answers = matches!(cli.command, Command::Check(_) | Command::Tool(_)) || cli.command.is_connector_test();
-    let failed = if answers { 2 } else { 1 };
+    let cli = match Cli::from_arg_matches(&cli::command().get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     match run(cli) {
         Ok(code) => code,
         Err(report) if cli::fault::is_end_of_the_reader(&report.to_string()) => ExitCode::SUCCESS,
         Err(report) => {
             eprintln!("{report:?}");
-            ExitCode::from(failed)
+            ExitCode::from(FAILED)
         }
     }
 }
@@ -75,6 +78,8 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
             let json = global.format == Format::Json;
             return sd::run(command, json, &mut |name| descriptor(&global, name));
         }
+        Command::Completion(arguments) => cli::shell::completion(&arguments),
+        Command::Man(arguments) => cli::shell::man(&global, &arguments)?,
         Command::Tool(tool) => return cli::run::run(&global, tool),
         Command::Lifecycle(command) => return Ok(cli::lifecycle::run(&global, command)?),
         Command::Connectors(command) => return cli::connectors::run(&global, command),

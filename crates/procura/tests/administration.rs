@@ -170,7 +170,7 @@ fn a_user_who_is_not_listed_may_not_administer() {
     let Some(stranger) = other_user() else { return };
     let (folder, server) = shared_server("");
     let socketed = finish(as_user(stranger, &folder.path().join("procura.toml")).args(["user", "add", "mallory"]), "");
-    socketed.fails(1, &["may not administer", "[admin] accounts"]);
+    socketed.fails(2, &["may not administer", "[admin] accounts"]);
     server.stop();
 }
 
@@ -183,7 +183,7 @@ fn a_listed_user_may_do_what_the_account_may_do() {
     on(&data, &["ou", "add", "Staff"], "").ok();
     on(&data, &["user", "add", "helper"], "").ok();
     let add = |name: &str| finish(as_user(stranger, &config).args(["user", "add", name, "--ou", "OU=Staff"]), "");
-    add("mallory").fails(1, &["EXAMPLE\\helper may not create an object below", "OU=Staff"]);
+    add("mallory").fails(2, &["EXAMPLE\\helper may not create an object below", "OU=Staff"]);
     on(&data, &["permission", "add", "OU=Staff", "--user", "helper", "--right", "create-child"], "").ok();
     add("nick").ok();
     server.stop();

@@ -14,8 +14,8 @@ fn a_syntax_error_in_the_configuration_is_shown_with_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("procura.toml");
     fs::write(&file, "[log]\nlevel = \"info\"\n\n[delivery]\nexpire_hours = = 3\n").unwrap();
-    procura(&["serve", "--config", file.to_str().unwrap()]).fails(1, &["procura.toml:5", "help"]);
-    procura(&["config", "check", file.to_str().unwrap()]).fails(1, &["procura.toml:5", "help"]);
+    procura(&["serve", "--config", file.to_str().unwrap()]).fails(2, &["procura.toml:5", "help"]);
+    procura(&["config", "check", file.to_str().unwrap()]).fails(2, &["procura.toml:5", "help"]);
 }
 
 #[test]
@@ -24,12 +24,12 @@ fn a_misspelt_key_is_shown_with_its_line_and_the_key_that_was_meant() {
     let file = folder.path().join("procura.toml");
     fs::write(&file, "[log]\nlevel = \"info\"\nlevle = \"debug\"\n").unwrap();
     procura(&["serve", "--config", file.to_str().unwrap()])
-        .fails(1, &["procura.toml:3", "levle", "did you mean `level`"]);
+        .fails(2, &["procura.toml:3", "levle", "did you mean `level`"]);
 }
 
 #[test]
 fn a_configuration_that_is_not_there_is_named() {
-    procura(&["serve", "--config", "/nonexistent/procura.toml"]).fails(1, &["/nonexistent/procura.toml", "help"]);
+    procura(&["serve", "--config", "/nonexistent/procura.toml"]).fails(2, &["/nonexistent/procura.toml", "help"]);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_user_of_the_mapping_that_the_machine_does_not_know_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("procura.toml");
     fs::write(&file, "[admin]\naccounts = { nobody-is-called-that = \"EXAMPLE\\\\bob\" }\n").unwrap();
-    procura(&["config", "check", file.to_str().unwrap()]).fails(1, &["nobody-is-called-that", "/etc/passwd"]);
+    procura(&["config", "check", file.to_str().unwrap()]).fails(2, &["nobody-is-called-that", "/etc/passwd"]);
 }
 
 #[test]
@@ -47,14 +47,14 @@ fn listen_flags_without_the_demo_are_refused() {
 
 #[test]
 fn a_data_directory_that_is_not_there_is_named() {
-    procura(&["--data", "/nonexistent/data", "user", "list"]).fails(1, &["/nonexistent/data", "procura init"]);
+    procura(&["--data", "/nonexistent/data", "user", "list"]).fails(2, &["/nonexistent/data", "procura init"]);
 }
 
 #[test]
 fn a_directory_with_something_else_in_it_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("letters.txt"), "dear").unwrap();
-    on(folder.path(), &["serve", "--demo"], "").fails(1, &["is not empty", "--data"]);
+    on(folder.path(), &["serve", "--demo"], "").fails(2, &["is not empty", "--data"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -62,7 +62,7 @@ fn a_directory_with_something_else_in_it_is_left_alone() {
 fn a_second_server_on_the_same_data_is_refused_with_the_first_ones_pid() {
     let demo = Demo::start();
     let pid = demo.server.as_ref().unwrap().pid().to_string();
-    finish(&mut demo.command(), "").fails(1, &[demo.data().to_str().unwrap(), "in use", &pid]);
+    finish(&mut demo.command(), "").fails(2, &[demo.data().to_str().unwrap(), "in use", &pid]);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_port_in_use_is_named() {
     demo.stop();
     let taken = TcpListener::bind(demo.internet).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    finish(&mut demo.command(), "").fails(1, &["Internet", &port, "in use", "help"]);
+    finish(&mut demo.command(), "").fails(2, &["Internet", &port, "in use", "help"]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_corrupt_directory_is_refused_and_left_as_it_is() {
     let mut bytes = fs::read(&database).unwrap();
     bytes.iter_mut().take(200).for_each(|byte| *byte ^= 0x5a);
     fs::write(&database, &bytes).unwrap();
-    finish(&mut demo.command(), "").fails(1, &["directory.db"]);
+    finish(&mut demo.command(), "").fails(2, &["directory.db"]);
     assert_eq!(fs::read(&database).unwrap(), bytes, "the file was changed");
 }
 
@@ -91,7 +91,7 @@ fn malformed_ldif_is_refused_with_file_and_line_and_changes_nothing() {
     let demo = Demo::start();
     let text = "dn: CN=zoe,CN=Users,DC=example,DC=com\nobjectClass: user\ncn: zoe\nthis is no attribute\n";
     let file = demo.file("wrong.ldif", text);
-    demo.run(&["import", file.to_str().unwrap()]).fails(1, &["wrong.ldif", "line 4"]);
+    demo.run(&["import", file.to_str().unwrap()]).fails(2, &["wrong.ldif", "line 4"]);
     assert!(!demo.run(&["user", "list"]).ok().contains("zoe"));
 }
 
@@ -99,21 +99,21 @@ fn malformed_ldif_is_refused_with_file_and_line_and_changes_nothing() {
 fn an_attribute_map_that_is_no_toml_is_refused_with_its_line() {
     let demo = Demo::start();
     let (ldif, map) = (demo.file("empty.ldif", ""), demo.file("map.toml", "mail = \"mail\"\nproxyAddresses mail\n"));
-    demo.run(&["import", ldif.to_str().unwrap(), "--map", map.to_str().unwrap()]).fails(1, &["map.toml:2"]);
+    demo.run(&["import", ldif.to_str().unwrap(), "--map", map.to_str().unwrap()]).fails(2, &["map.toml:2"]);
 }
 
 #[test]
 fn an_unknown_account_is_named() {
     let demo = Demo::start();
-    demo.run_with(&["password", "set", "nobody", "--stdin"], "x\n").fails(1, &["nobody"]);
-    demo.run(&["user", "set", "nobody", "--disable"]).fails(1, &["nobody"]);
+    demo.run_with(&["password", "set", "nobody", "--stdin"], "x\n").fails(2, &["nobody"]);
+    demo.run(&["user", "set", "nobody", "--disable"]).fails(2, &["nobody"]);
     demo.run(&["check", "--as", "nobody", "--from", "ceo@example.com"]).fails(2, &["nobody"]);
 }
 
 #[test]
 fn an_empty_password_is_refused() {
     let demo = Demo::start();
-    demo.run_with(&["password", "set", "bob", "--stdin"], "\n").fails(1, &["password is empty"]);
+    demo.run_with(&["password", "set", "bob", "--stdin"], "\n").fails(2, &["password is empty"]);
 }
 
 #[test]
@@ -135,13 +135,13 @@ fn a_wrong_password_is_answered_with_535() {
 fn an_unknown_right_is_named_with_those_that_are_known() {
     let demo = Demo::start();
     let said = demo.run(&["permission", "add", "ceo", "--user", "bob", "--right", "Sned As"]);
-    said.fails(1, &["Sned As", "Send As"]);
+    said.fails(2, &["Sned As", "Send As"]);
 }
 
 #[test]
 fn a_taken_address_is_refused_with_its_holder() {
     let demo = Demo::start();
-    demo.run(&["user", "add", "zoe", "--address", "bob@example.com"]).fails(1, &["bob@example.com"]);
+    demo.run(&["user", "add", "zoe", "--address", "bob@example.com"]).fails(2, &["bob@example.com"]);
     assert!(!demo.run(&["user", "list"]).ok().contains("zoe"));
 }
 
@@ -150,7 +150,7 @@ fn the_demo_does_not_touch_an_organization_of_ones_own() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("own");
     finish(command().args(["init", "--domain", "example.net"]).arg(&data), "").ok();
-    on(&data, &["serve", "--demo"], "").fails(1, &["not the demo"]);
+    on(&data, &["serve", "--demo"], "").fails(2, &["not the demo"]);
 }
 
 #[test]
@@ -158,5 +158,5 @@ fn init_does_not_overwrite() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("own");
     finish(command().arg("init").arg(&data), "").ok();
-    finish(command().arg("init").arg(&data), "").fails(1, &["already"]);
+    finish(command().arg("init").arg(&data), "").fails(2, &["already"]);
 }

@@ -11,15 +11,19 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use accounts::{
-    AccountCommand, AppPasswordCommand, DomainCommand, DomainKind, GroupCommand, ListArgs, MemberCommand, OuCommand, PasswordCommand,
-    Scope, UserCommand,
+    AccountCommand, AppPasswordCommand, DomainCommand, DomainKind, GroupCommand, ListArgs, MemberCommand, OuCommand,
+    PasswordCommand, Scope, UserCommand,
 };
 pub use load::{BenchCommand, BenchSmtp};
 pub use mailboxes::MailboxCommand;
-pub use rights::{Check, DelegateCommand, Explain, Grant, MailboxGrant, MailboxPermissionCommand, PermissionCommand};
+pub use rights::{
+    Check, DelegateCommand, Delegates, DelegationCommand, Explain, Grant, MailboxGrant, MailboxPermissionCommand,
+    PermissionCommand,
+};
 
 use super::connectors::Connectors;
 use super::lifecycle::Lifecycle;
+use super::shell::{Completion, Man};
 use super::tools::Tool;
 use crate::sd::SdCommand;
 
@@ -107,6 +111,9 @@ pub enum Command {
     /// Delegates: who may send on behalf
     #[command(subcommand, name = "send-on-behalf")]
     SendOnBehalf(DelegateCommand),
+    /// Delegates with all that makes them what they are: Send on Behalf, Full Mailbox Access, Send As
+    #[command(subcommand)]
+    Delegate(DelegationCommand),
     /// May somebody send as somebody? Asks the rules without sending
     Check(Check),
     /// Why a message was refused, or sent as somebody else
@@ -116,6 +123,10 @@ pub enum Command {
     Queue(QueueCommand),
     /// What the server is and how it is
     Status,
+    /// Print a completion script for a shell
+    Completion(Completion),
+    /// Write manual pages, one for each command
+    Man(Man),
     /// Security descriptors: show, convert and check them, compute what is inherited
     #[command(subcommand)]
     Sd(SdCommand),
@@ -174,13 +185,6 @@ pub enum Role {
     Edge,
 }
 
-impl Command {
-    /// Whether it answers with its exit code, as `check` does.
-    pub fn is_connector_test(&self) -> bool {
-        matches!(self, Command::Connectors(Connectors::Connector(super::connectors::ConnectorCommand::Test(_))))
-    }
-}
-
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print the reference of procura.toml
@@ -230,7 +234,6 @@ pub enum QueueCommand {
 mod tests {
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
-        super::Cli::command().debug_assert();
+        crate::cli::command().debug_assert();
     }
 }

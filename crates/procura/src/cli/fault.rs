@@ -5,7 +5,7 @@ use std::path::Path;
 
 use miette::Diagnostic;
 
-/// A failed command. Exit code 2 for `check`, 1 for the others.
+/// A failed command: exit code 2.
 #[derive(Debug)]
 pub struct Failure {
     message: String,

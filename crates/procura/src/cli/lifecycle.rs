@@ -16,7 +16,7 @@ use store::{AuditStore, Backup, DirectoryStore};
 
 use super::args::Global;
 use super::fault::Failure;
-use super::run::{broken, call, named, show, unexpected};
+use super::run::{broken, call, named, show, spinner, unexpected};
 use crate::config::keys;
 use crate::init;
 use crate::node::{DEFAULT_DATA, Node};
@@ -54,7 +54,7 @@ pub enum Lifecycle {
     },
     /// Write directory, history, audit and configuration into one file, also while the server runs
     #[command(
-        after_help = "Messages that wait for delivery, delivered mail, TLS keys and certificates are not in it.\n\nExample:\n  procura backup /var/backups/procura-$(date +%F).backup"
+        after_help = "Messages that wait for delivery, delivered mail, TLS keys and certificates are not in it.\n\nExample:\n  procura backup /var/backups/procura.backup"
     )]
     Backup {
         /// The new file
@@ -106,7 +106,7 @@ pub struct Generate {
 /// Runs a command.
 pub fn run(global: &Global, command: Lifecycle) -> Result<(), Failure> {
     match command {
-        Lifecycle::Generate(arguments) => generate(&arguments),
+        Lifecycle::Generate(arguments) => generate(global, &arguments),
         Lifecycle::Move { object, to } => {
             let asked = Request::Move(op::Move { identity: object, to });
             show(&call(&mut endpoint(global)?, global, asked)?, global.format)
@@ -131,11 +131,26 @@ pub fn run(global: &Global, command: Lifecycle) -> Result<(), Failure> {
         }
         Lifecycle::Backup { file } => {
             let file = std::path::absolute(&file).map_err(|e| named(&file, e))?;
+            if global.dry_run {
+                return would_back_up(&file);
+            }
             let response = call(&mut endpoint(global)?, global, Request::Backup(op::Backup { file }))?;
             show(&response, global.format)
         }
         Lifecycle::Restore { file } => restore(global, &file),
     }
+}
+
+/// What a backup would do, as far as it can be told.
+fn would_back_up(file: &Path) -> Result<(), Failure> {
+    if file.exists() {
+        return Err(Failure::new(format!("{} is there already", file.display())).help("name a new file"));
+    }
+    if !file.parent().is_some_and(Path::is_dir) {
+        return Err(Failure::new(format!("{}: there is no such directory", file.display())));
+    }
+    println!("would write {}", file.display());
+    Ok(())
 }
 
 fn endpoint(global: &Global) -> Result<Endpoint, Failure> {
@@ -147,13 +162,16 @@ fn export(global: &Global, under: Option<String>) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut write = |text: &str| out.write_all(text.as_bytes()).map_err(broken);
     write(&ldif::write([]))?;
+    let bar = spinner("{spinner} {bytes}, {elapsed}");
     let mut after = None;
     loop {
         let asked = Request::Export(op::Export { under: under.clone(), after });
         let Response::Ldif(page) = endpoint.call("", asked)? else { return Err(unexpected()) };
         write(&page.text)?;
+        bar.inc(page.text.len() as u64);
         after = page.next;
         if after.is_none() {
+            bar.finish_and_clear();
             break;
         }
     }
@@ -173,6 +191,11 @@ fn restore(global: &Global, file: &Path) -> Result<(), Failure> {
     let parts = backup.parts().map_err(stored)?;
     if !parts.iter().any(|part| part.name == OURS[0]) {
         return Err(Failure::new(format!("{} holds no directory", file.display())));
+    }
+    if global.dry_run {
+        let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+        println!("would restore {} to {}", names.join(", "), dir.display());
+        return Ok(());
     }
     let data = DataDirectory::open(&dir, Absent::Create)?;
     let place = |name: &str| data.path().join(name);
@@ -206,7 +229,7 @@ fn restore(global: &Global, file: &Path) -> Result<(), Failure> {
 /// Files of a backup, in the data directory.
 const OURS: [&str; 3] = ["directory.db", "audit.db", "procura.toml"];
 
-fn generate(arguments: &Generate) -> Result<(), Failure> {
+fn generate(global: &Global, arguments: &Generate) -> Result<(), Failure> {
     let connectors = [
         ("Client", Usage::Client, 587, PermissionGroup::ExchangeUsers),
         ("Internet", Usage::Internet, 25, PermissionGroup::AnonymousUsers),
@@ -221,6 +244,10 @@ fn generate(arguments: &Generate) -> Result<(), Failure> {
         connectors: connectors.into(),
     };
     let forest = Forest::new(plan).map_err(|e| Failure::new(e.to_string()))?;
+    if global.dry_run {
+        println!("would make {} mailboxes, {} units, {} groups", forest.mailboxes(), forest.units(), forest.groups());
+        return Ok(());
+    }
     let bar = ProgressBar::new(forest.len()).with_style(
         ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod args;
 pub mod connectors;
 mod diff;
+pub mod examples;
 pub mod fault;
 mod html;
 pub mod lifecycle;
@@ -15,6 +16,12 @@ pub mod requests;
 mod rows;
 pub mod run;
 mod separation;
+pub mod shell;
 mod shown;
 pub mod test_send;
 pub mod tools;
+
+/// The whole command line, examples included.
+pub fn command() -> clap::Command {
+    examples::add(<args::Cli as clap::CommandFactory>::command())
+}

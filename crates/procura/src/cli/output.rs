@@ -64,9 +64,43 @@ pub(super) fn text(response: &Response) -> String {
                 vec![row.owner.clone(), row.addresses.join(" "), database, yes(row.enabled), row.dn.clone()]
             }),
         ),
-        Response::Members(page) | Response::Delegates(page) => table(
+        Response::Delegates(page) => table(
+            &["name", "class", "ends", "distinguished name"],
+            page.rows.iter().map(|row| {
+                vec![row.name.clone(), row.class.clone(), row.until.clone().unwrap_or_default(), row.dn.clone()]
+            }),
+        ),
+        Response::Members(page) => table(
             &["name", "class", "through", "distinguished name"],
             page.rows.iter().map(|row| vec![row.name.clone(), row.class.clone(), row.via.join(" > "), row.dn.clone()]),
+        ),
+        Response::Delegation(page) => table(
+            &["delegate", "class", "full access", "send as", "sends", "ends", "distinguished name"],
+            page.rows.iter().map(|row| {
+                vec![
+                    row.delegate.clone(),
+                    row.class.clone(),
+                    yes(row.full_access),
+                    yes(row.send_as),
+                    row.sends.clone(),
+                    row.until.clone().unwrap_or_default(),
+                    row.dn.clone(),
+                ]
+            }),
+        ),
+        Response::Usage(page) => table(
+            &["who", "right", "on", "uses", "last", "by", "takes it away"],
+            page.rows.iter().map(|row| {
+                vec![
+                    row.trustee.clone(),
+                    row.right.clone(),
+                    row.target.clone(),
+                    row.uses.to_string(),
+                    row.last_used.clone().unwrap_or_default(),
+                    row.used_by.join(" "),
+                    row.command.clone(),
+                ]
+            }),
         ),
         Response::Domains(page) => table(
             &["domain", "kind", "alias of", "subaddressing", "recipient lookup", "default"],

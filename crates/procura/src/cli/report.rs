@@ -1,12 +1,11 @@
 //! Reports: rows that the service writes as text, passed on as they come.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use admin::operations::{HolderRow, Request, Response, TextFormat};
 use admin::{AdminError, Endpoint};
-use indicatif::ProgressBar;
 
 use super::args::{Format, Global};
 use super::fault::Failure;
@@ -47,11 +46,7 @@ fn written(
     format: TextFormat,
     mut take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let bar = if io::stderr().is_terminal() {
-        spinner("{spinner} {pos} rows, {per_sec}, {elapsed}")
-    } else {
-        ProgressBar::hidden()
-    };
+    let bar = spinner("{spinner} {pos} rows, {per_sec}, {elapsed}");
     let written = endpoint.write(request, format, &mut |text, rows| {
         bar.set_position(rows);
         take(text)

@@ -6,7 +6,7 @@ use admin::operations as op;
 use zeroize::Zeroizing;
 
 use super::args::{
-    AccountCommand, AppPasswordCommand, Check, Command, DelegateCommand, DomainCommand, DomainKind, Explain, Grant, GroupCommand, ListArgs, MailboxCommand,
+    AccountCommand, AppPasswordCommand, Check, Command, DelegateCommand, Delegates, DelegationCommand, DomainCommand, DomainKind, Explain, Grant, GroupCommand, ListArgs, MailboxCommand,
     MailboxGrant, MailboxPermissionCommand, MemberCommand, OuCommand, PasswordCommand, PermissionCommand, QueueCommand,
     Scope, UserCommand,
 };
@@ -69,7 +69,9 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
                 R::PermissionAdd(op::PermissionChange { until: time(until)?, ..permission(grant) })
             }
             PermissionCommand::Remove(grant) => R::PermissionRemove(permission(grant)),
-            PermissionCommand::Unused { days } => R::PermissionUnused(op::PermissionUnused { days }),
+            PermissionCommand::Unused { days, all } => {
+                R::PermissionUnused(op::PermissionUnused { days, all, after: None })
+            }
             PermissionCommand::Get { object, trustee } => {
                 R::PermissionGet(op::PermissionGet { identity: object, trustee })
             }
@@ -91,6 +93,13 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
             }
             DelegateCommand::Get { owner } => R::DelegateGet(op::Target { identity: owner }),
         },
+        Command::Delegate(command) => match command {
+            DelegationCommand::Add { who, until } => {
+                R::DelegationAdd(op::Delegation { until: time(until)?, ..delegation(who) })
+            }
+            DelegationCommand::Remove(who) => R::DelegationRemove(delegation(who)),
+            DelegationCommand::Get { owner } => R::DelegationGet(op::Target { identity: owner }),
+        },
         Command::Check(Check { who, from, sender, mail_from, logon, connector, to }) => {
             R::Check(op::Check { who, from, sender, mail_from, logon, connector, to })
         }
@@ -107,6 +116,8 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         | Command::Config(_)
         | Command::Import(_)
         | Command::Bench(_)
+        | Command::Completion(_)
+        | Command::Man(_)
         | Command::Tool(_)
         | Command::Lifecycle(_)
         | Command::Connectors(_)
@@ -133,6 +144,7 @@ pub fn only_looks(request: &op::Request) -> bool {
             | R::PermissionUnused(_)
             | R::MailboxPermissionGet(_)
             | R::DelegateGet(_)
+            | R::DelegationGet(_)
             | R::Explain(_)
             | R::Check(_)
             | R::QueueList(_)
@@ -240,6 +252,11 @@ fn permission(grant: Grant) -> op::PermissionChange {
 fn mailbox_permission(grant: MailboxGrant) -> op::MailboxPermissionChange {
     let MailboxGrant { mailbox, trustee, rights, deny } = grant;
     op::MailboxPermissionChange { identity: mailbox, trustee, rights, deny, until: None }
+}
+
+fn delegation(who: Delegates) -> op::Delegation {
+    let Delegates { owner, delegates, full_access, send_as } = who;
+    op::Delegation { identity: owner, delegates, full_access, send_as, until: None }
 }
 
 /// The time of `--until`: milliseconds since the Unix epoch.

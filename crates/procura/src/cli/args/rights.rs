@@ -37,11 +37,15 @@ pub enum PermissionCommand {
     },
     /// Take a grant, or a denial, away
     Remove(Grant),
-    /// Grants of Send As and Send on Behalf that nobody has used, by the decisions in the audit
+    /// Grants of Send As and Send on Behalf that nobody has used, by the decisions in the audit, each with the command
+    /// that takes it away
     Unused {
         /// For so many days
         #[arg(long, default_value_t = 90)]
         days: u32,
+        /// The used ones too: how often, when last, and by whom
+        #[arg(long)]
+        all: bool,
     },
     /// Who has which right on an object
     Get {
@@ -107,6 +111,39 @@ pub enum DelegateCommand {
         delegates: Vec<String>,
     },
     /// List delegates
+    Get {
+        /// The owner
+        owner: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Delegates {
+    /// The owner
+    pub owner: String,
+    /// Who
+    #[arg(required = true)]
+    pub delegates: Vec<String>,
+    /// Full Mailbox Access too: then it also sends as the owner, when logged on to the mailbox
+    #[arg(long)]
+    pub full_access: bool,
+    /// Send As too: then its mail is always sent as the owner, never on behalf
+    #[arg(long)]
+    pub send_as: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DelegationCommand {
+    /// Add delegates, with further rights where they are named, as one change
+    Add {
+        #[command(flatten)]
+        who: Delegates,
+        #[arg(long, value_name = "TIME", help = UNTIL)]
+        until: Option<String>,
+    },
+    /// Remove delegates, with the further rights that are named and stand on the owner itself
+    Remove(Delegates),
+    /// List delegates: what they hold beside, what their mail is, and when it ends
     Get {
         /// The owner
         owner: String,

@@ -1,0 +1,280 @@
+//! Completion, manual pages, formats and trials of every command.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use common::{Demo, Finished, procura};
+
+/// What a command does, and words with which it can be run on the demo.
+enum Kind {
+    /// It prints rows; in every format.
+    Rows(&'static str),
+    /// It changes something; not with --dry-run.
+    Writes(&'static str),
+    /// It is no work on a directory, or has a test of its own.
+    Other,
+}
+use Kind::{Other, Rows, Writes};
+
+const ID: &str = "01J8Z3T5Q4R7N2M6K9V1X0C8BW";
+
+/// All commands.
+const COMMANDS: &[(&str, Kind)] = &[
+    ("account app-password add", Other),
+    ("account app-password list", Rows("bob")),
+    ("account app-password remove", Other),
+    ("apply", Other),
+    ("audit diff", Other),
+    ("audit export", Rows("")),
+    ("audit separation export", Rows("")),
+    ("audit separation import", Other),
+    ("audit separation set-all", Writes("")),
+    ("backup", Writes("backup.procura")),
+    ("bench smtp", Other),
+    ("check", Rows("--as goodadmin --from ceo@example.com")),
+    ("browse", Rows("")),
+    ("completion", Other),
+    ("config check", Other),
+    ("config describe", Other),
+    ("connector receive get", Rows("")),
+    ("connector receive new", Writes("Scanners --usage client --bindings 127.0.0.1:2599 --remote-ranges 127.0.0.0/8")),
+    ("connector receive remove", Writes("Internet")),
+    ("connector receive set", Writes("Internet --header-from off")),
+    ("connector send get", Rows("")),
+    ("connector send new", Writes("Out --usage internet --address-space * --smart-host relay.example.net")),
+    ("connector send remove", Other),
+    ("connector send set", Other),
+    ("connector test", Rows("Client --as alice --from alice@example.com --to bob@example.com")),
+    ("cross-forest enable", Other),
+    ("database set", Writes("Mailbox-Database --legacy-send-as true")),
+    ("delegate add", Writes("ceo bob --full-access --send-as")),
+    ("delegate get", Rows("ceo")),
+    ("delegate remove", Writes("ceo alice")),
+    ("domain add", Writes("example.org")),
+    ("domain list", Rows("")),
+    ("domain remove", Other),
+    ("domain set", Writes("example.com --subaddressing true")),
+    ("explain", Other),
+    ("export", Other),
+    ("generate", Writes("--mailboxes 100 --into generated")),
+    ("group add", Writes("Press --member bob")),
+    ("group list", Rows("")),
+    ("group member add", Writes("Domain-Admins bob")),
+    ("group member list", Rows("Domain-Admins")),
+    ("group member remove", Writes("Domain-Admins admin")),
+    ("group remove", Other),
+    ("group set", Writes("Domain-Admins --display-name x")),
+    ("history", Rows("")),
+    ("import", Other),
+    ("init", Other),
+    ("mailbox add", Other),
+    ("mailbox connect", Other),
+    ("mailbox link", Other),
+    ("mailbox list", Rows("")),
+    ("mailbox purge", Other),
+    ("mailbox set", Other),
+    ("mailbox unlink", Other),
+    ("mailbox remove", Writes("bob")),
+    ("mailbox-permission add", Writes("ceo --user bob")),
+    ("mailbox-permission get", Rows("ceo")),
+    ("mailbox-permission remove", Other),
+    ("man", Writes("--out pages")),
+    ("move", Writes("bob --to OU=Plant")),
+    ("ou add", Writes("New")),
+    ("password set", Other),
+    ("pause expire", Other),
+    ("pause list", Rows("")),
+    ("pause release", Other),
+    ("pause show", Other),
+    ("permission add", Writes("ceo --user bob --right Send-As")),
+    ("permission get", Rows("ceo")),
+    ("permission remove", Other),
+    ("permission unused", Rows("")),
+    ("protected list", Rows("")),
+    ("protected orphans", Rows("")),
+    ("protected repair", Other),
+    ("queue list", Rows("")),
+    ("queue remove", Other),
+    ("queue retry", Writes("")),
+    ("queue show", Other),
+    ("restore", Other),
+    ("sd check", Other),
+    ("sd convert", Other),
+    ("sd edit", Other),
+    ("sd inherit", Other),
+    ("sd show", Other),
+    ("send-on-behalf add", Writes("ceo bob")),
+    ("send-on-behalf get", Rows("ceo")),
+    ("send-on-behalf remove", Writes("ceo alice")),
+    ("serve", Other),
+    ("service-account check", Rows("goodadmin")),
+    ("service-account grant", Writes("bob")),
+    ("service-account pause disable", Other),
+    ("service-account pause enable", Other),
+    ("service-account pause show", Other),
+    ("service-account watch", Other),
+    ("simulate", Other),
+    ("status", Rows("")),
+    ("test-send", Other),
+    ("undo", Other),
+    ("user add", Writes("zoe")),
+    ("user list", Rows("")),
+    ("user remove", Writes("bob")),
+    ("user set", Writes("bob --disable")),
+    ("what-can", Rows("all goodadmin")),
+    ("who-can", Rows("all ceo")),
+];
+
+/// Words of a command; a hyphen between capitals is a space.
+fn words(command: &str, arguments: &str) -> Vec<String> {
+    let plain = |word: &str| match word {
+        "Mailbox-Database" | "Domain-Admins" | "Send-As" => word.replace('-', " "),
+        word => word.to_owned(),
+    };
+    command.split(' ').map(str::to_owned).chain(arguments.split_whitespace().map(plain)).collect()
+}
+
+fn run(demo: &Demo, words: &[String], more: &[&str]) -> Finished {
+    let mut command = common::command();
+    command.current_dir(demo.data().parent().unwrap()).arg("--data").arg(demo.data()).args(words).args(more);
+    common::finish(&mut command, "")
+}
+
+/// Names of the manual pages, as commands.
+fn pages() -> BTreeSet<String> {
+    let folder = tempfile::tempdir().unwrap();
+    procura(&["man", "--out", folder.path().to_str().unwrap()]).ok();
+    let pages = std::fs::read_dir(folder.path()).unwrap().map(|page| page.unwrap().path());
+    pages
+        .map(|page| {
+            let text = std::fs::read_to_string(&page).unwrap();
+            assert!(text.contains(".SH SYNOPSIS"), "{}", page.display());
+            page.file_stem().unwrap().to_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn every_command_is_in_the_table_of_this_test() {
+    let pages = pages();
+    let groups = |page: &&String| !pages.iter().any(|other| other.starts_with(&format!("{page}-")));
+    // Pages that others begin with and that can be run all the same.
+    let known: BTreeSet<String> =
+        COMMANDS.iter().map(|(command, _)| format!("procura-{}", command.replace(' ', "-"))).collect();
+    let unknown: Vec<_> = pages.iter().filter(groups).filter(|page| !known.contains(*page)).collect();
+    assert!(unknown.is_empty(), "say in COMMANDS what these do: {unknown:?}");
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let pages = pages();
+    let missing: Vec<_> = COMMANDS
+        .iter()
+        .map(|(command, _)| command)
+        .filter(|command| !pages.contains(&format!("procura-{}", command.replace(' ', "-"))))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?} of {pages:?}");
+}
+
+#[test]
+fn rows_come_in_every_format() {
+    let mut demo = Demo::start();
+    demo.stop();
+    for (command, arguments) in COMMANDS.iter().filter_map(|(command, kind)| match kind {
+        Rows(arguments) => Some((command, arguments)),
+        _ => None,
+    }) {
+        let words = words(command, arguments);
+        let shown = |format: &str| {
+            let said = run(&demo, &words, &["--format", format]);
+            // 1: something was found.
+            assert!(said.code < 2, "{command} --format {format}: {}", said.err);
+            said.out
+        };
+        assert!(serde_json::from_str::<serde_json::Value>(&shown("json")).is_ok(), "{command}");
+        let lines = shown("jsonl");
+        assert!(
+            lines.lines().all(|line| line.starts_with('{') && serde_json::from_str::<serde_json::Value>(line).is_ok()),
+            "{command}: {lines}"
+        );
+        let csv = shown("csv");
+        let heads = csv.lines().next().unwrap_or_default().to_owned();
+        assert!(!heads.starts_with('{') && csv.ends_with("\r\n") || csv.is_empty(), "{command}: {csv}");
+        for formula in [",=", ",+", ",-", ",@", "\n=", "\n+", "\n-", "\n@"] {
+            assert!(!csv.contains(formula), "{command}: {csv}");
+        }
+        let table = shown("table");
+        assert!(!table.starts_with('{'), "{command}: {table}");
+    }
+}
+
+#[test]
+fn a_trial_of_any_command_changes_nothing() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let version = || run(&demo, &words("status", ""), &["--format", "json"]).json()["directory_version"].clone();
+    let before = version();
+    let files = |demo: &Demo| -> BTreeSet<_> {
+        std::fs::read_dir(demo.data().parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let there = files(&demo);
+    for (command, arguments) in COMMANDS.iter().filter_map(|(command, kind)| match kind {
+        Writes(arguments) => Some((command, arguments)),
+        _ => None,
+    }) {
+        let tried = run(&demo, &words(command, arguments), &["--dry-run"]);
+        // 1: something would be left undone.
+        assert!(tried.code < 2, "{command}: {}", tried.err);
+        assert_eq!((version(), files(&demo)), (before.clone(), there.clone()), "{command}");
+    }
+}
+
+#[test]
+fn an_error_of_any_command_is_2() {
+    for command in [&["status"][..], &["user", "list"], &["explain", ID], &["who-can", "all", "ceo"]] {
+        let arguments: Vec<&str> = ["--data", "/nonexistent/data"].iter().chain(command).copied().collect();
+        procura(&arguments).fails(2, &["/nonexistent"]);
+    }
+    procura(&["user", "lsit"]).fails(2, &["lsit"]);
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    let script = procura(&["completion", "bash"]).ok();
+    let ask = r#"
+        complete_line() {
+            COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+            _procura procura "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+            echo "${COMPREPLY[*]}"
+        }
+        complete_line procura send-
+        complete_line procura who-can send-
+        complete_line procura user list --form
+        complete_line procura user list --format js
+    "#;
+    let said = common::finish(Command::new("bash").arg("--norc"), &format!("{script}\n{ask}")).ok();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[0], "send-on-behalf");
+    assert!(lines[1].contains("send-as") && lines[1].contains("send-on-behalf"), "{said}");
+    assert_eq!((lines[2], lines[3]), ("--format", "json jsonl"));
+}
+
+#[test]
+fn other_shells_have_scripts_too() {
+    for (shell, word) in [("zsh", "#compdef procura"), ("fish", "complete -c procura"), ("elvish", "procura")] {
+        assert!(procura(&["completion", shell]).ok().contains(word), "{shell}");
+    }
+}
+
+#[test]
+fn nothing_but_errors_goes_to_standard_error_where_that_is_no_terminal() {
+    let mut demo = Demo::start();
+    demo.stop();
+    for command in ["user list", "audit export", "what-can all goodadmin", "service-account check goodadmin"] {
+        assert_eq!(run(&demo, &words(command, ""), &[]).err, "", "{command}");
+    }
+}
