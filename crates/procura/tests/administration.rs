@@ -204,22 +204,13 @@ fn shared_server(admin: &str) -> (tempfile::TempDir, Server) {
     fs::write(&config, &text).unwrap();
     // The same for those who name the data directory; and no ports below 1024 that the machine may use.
     fs::write(data.join("procura.toml"), &text).unwrap();
-    for (connector, port) in [("Client", common::free()), ("Internet", common::free())] {
-        let file = folder.path().join(format!("{connector}.ldif"));
-        let dn = connector_dn(&data, connector);
-        let change = format!(
-            "dn: {dn}\nchangetype: modify\nreplace: msExchSmtpReceiveBindings\nmsExchSmtpReceiveBindings: {port}\n-\n"
-        );
-        fs::write(&file, change).unwrap();
-        on(&data, &["import", file.to_str().unwrap()], "").ok();
+    let listed = on(&data, &["--format", "json", "connector", "receive", "get"], "").json();
+    for connector in listed["rows"].as_array().unwrap() {
+        let (name, port) = (connector["name"].as_str().unwrap(), common::free().to_string());
+        on(&data, &["connector", "receive", "set", name, "--bindings", &port], "").ok();
     }
     let server = Server::start(command().args(["serve", "--config"]).arg(&config));
     (folder, server)
-}
-
-fn connector_dn(data: &Path, name: &str) -> String {
-    let listed = on(data, &["--format", "json", "permission", "get", name], "").json();
-    listed["dn"].as_str().unwrap().to_owned()
 }
 
 /// A command of another user. It runs a copy beside the configuration: a checkout below a home directory can be closed to

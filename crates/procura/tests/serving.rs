@@ -136,14 +136,15 @@ fn a_service_manager_is_told_when_it_is_ready() {
 }
 
 #[test]
-fn an_initial_organization_observes_the_headers_of_the_internet() {
+fn an_initial_organization_that_takes_strangers_observes_their_headers() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("own");
-    let said = finish(command().args(["init", "--domain", "example.net", "--netbios", "NET"]).arg(&data), "").ok();
+    let wanted = ["init", "--domain", "example.net", "--netbios", "NET", "--hostname", "mx.example.net", "--internet"];
+    let said = finish(command().args(wanted).arg(&data), "").ok();
     assert!(said.contains("example.net"), "{said}");
     let status = finish(command().args(["--format", "json", "status", "--data"]).arg(&data), "").json();
     let connectors = status["connectors"].as_array().unwrap().clone();
-    let internet = connectors.iter().find(|connector| connector["name"] == "Internet").unwrap();
+    let internet = connectors.iter().find(|connector| connector["name"] == "Default MX").unwrap();
     assert_eq!(internet["header_from"], "observe");
     let checked = finish(command().args(["config", "check"]).arg(data.join("procura.toml")), "").ok();
     assert!(checked.contains("no fault"), "{checked}");
