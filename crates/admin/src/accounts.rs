@@ -17,8 +17,8 @@ use crate::service::{Asked, Plan, find};
 pub(crate) type Attributes = Vec<(String, Vec<directory::Value>)>;
 
 /// userAccountControl of an ordinary account, and the bit of a disabled one.
-const NORMAL_ACCOUNT: u32 = 0x200;
-const DISABLED: u32 = 0x2;
+pub(crate) const NORMAL_ACCOUNT: u32 = 0x200;
+pub(crate) const DISABLED: u32 = 0x2;
 /// Rows of a page when the one who asks does not say.
 const PAGE: usize = 500;
 

@@ -53,6 +53,7 @@ pub mod socket;
 mod status;
 mod trust;
 mod usage;
+mod verify;
 mod wanted;
 mod words;
 

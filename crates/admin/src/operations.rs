@@ -7,6 +7,8 @@ pub use crate::connectors::documents::*;
 pub use crate::delegation::{Delegation, DelegationRow};
 pub use crate::documents::*;
 pub use crate::ownership::documents::*;
+pub use crate::protection::documents::*;
+pub use crate::verify::documents::*;
 pub use crate::pause::documents::*;
 pub use crate::response::*;
 pub use crate::sd_edit::{SdSet, SdText};
@@ -124,6 +126,16 @@ pub enum Request {
     ProtectedOrphans,
     /// Makes such a one ordinary again.
     ProtectedRepair(Target),
+    /// Why an account is protected, and what can be done about it.
+    ProtectedExplain(Target),
+    /// Take the mailbox of a protected account to an ordinary owner.
+    ProtectedSeparate(ProtectedSeparate),
+    /// Take an account out of the groups that protect it.
+    ProtectedEnd(Target),
+    /// Change what all protected accounts carry.
+    ProtectedTemplate(ProtectedTemplate),
+    /// Hold what decisions are made on against what is stored.
+    Verify(Verify),
     /// Grants and their use.
     PermissionUnused(PermissionUnused),
     /// A page of the directory as LDIF.

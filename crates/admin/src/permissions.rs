@@ -83,7 +83,7 @@ fn warn(
     Ok(())
 }
 
-fn entries(change: &PermissionChange, trustee: &Sid) -> Result<Vec<Ace>, Fault> {
+pub(crate) fn entries(change: &PermissionChange, trustee: &Sid) -> Result<Vec<Ace>, Fault> {
     let class = change.inherit_to.as_deref().map(words::class).transpose()?;
     let mut aces: Vec<Ace> = Vec::new();
     for text in &change.rights {
@@ -105,7 +105,7 @@ fn entries(change: &PermissionChange, trustee: &Sid) -> Result<Vec<Ace>, Fault> 
 }
 
 /// Adds or removes entries; whether anything changed.
-fn edit_dacl(descriptor: &mut SecurityDescriptor, aces: &[Ace], add: bool) -> bool {
+pub(crate) fn edit_dacl(descriptor: &mut SecurityDescriptor, aces: &[Ace], add: bool) -> bool {
     descriptor.control.set(Control::DACL_PRESENT, true);
     let dacl = descriptor.dacl.get_or_insert_with(|| Acl::new(Vec::new()));
     let mut changed = false;

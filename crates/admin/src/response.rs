@@ -8,6 +8,8 @@ use crate::connectors::documents::{ConnectorTested, ReceiveRow, SendRow};
 use crate::delegation::DelegationRow;
 use crate::documents::{HistoryPage, Holders, SeparationApplied, SeparationPage, ServiceAccountReport, Simulated};
 use crate::ownership::documents::DisconnectedRow;
+use crate::protection::documents::ProtectedReport;
+use crate::verify::documents::VerifyPage;
 use crate::operations::Secret;
 use crate::pause::documents::PauseResponse;
 use crate::sd_edit::SdText;
@@ -31,6 +33,10 @@ pub enum Response {
     Groups(Page<GroupRow>),
     /// A page of mailboxes.
     Mailboxes(Page<MailboxRow>),
+    /// Why an account is protected.
+    Protected(Box<ProtectedReport>),
+    /// A piece of the comparison of what is held with what is stored.
+    Verified(VerifyPage),
     /// Mailboxes without an owner.
     Disconnected(Page<DisconnectedRow>),
     /// Members of a group.

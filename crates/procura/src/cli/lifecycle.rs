@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use admin::operations::{self as op, Request, Response};
 use admin::{Absent, DataDirectory, Endpoint};
@@ -39,6 +40,9 @@ pub enum Lifecycle {
     /// Administrators' accounts and groups, whose permissions AdminSDHolder replaces
     #[command(subcommand)]
     Protected(Protected),
+    /// Hold what decisions are made on against what is stored
+    #[command(after_help = super::verify::HELP)]
+    CheckDirectory,
     /// Write the directory as LDIF, descriptors included, as `procura import` reads it
     #[command(after_help = "Examples:\n  procura export > forest.ldif\n  procura export --under OU=Staff > staff.ldif")]
     Export {
@@ -79,6 +83,65 @@ pub enum Protected {
         /// Any of its names
         object: String,
     },
+    /// Why an account is protected, and how to give rights on it that stay
+    #[command(after_help = "Example:\n  procura protected explain administrator")]
+    Explain {
+        /// Any of its names
+        object: String,
+    },
+    /// Give its mailbox to an ordinary account, and the protected one access to it (the recommended way)
+    #[command(after_help = "Example:\n  procura protected separate ann.admin --owner ann --dry-run")]
+    Separate {
+        /// The protected account: any of its names
+        object: String,
+        /// An account without a mailbox, or the logon name of a new, disabled one
+        #[arg(long, value_name = "NAME")]
+        owner: String,
+        /// Container of a new account [default: CN=Users]
+        #[arg(long, value_name = "CONTAINER")]
+        ou: Option<String>,
+    },
+    /// Take it out of the groups that protect it, and let it inherit again
+    #[command(after_help = "Example:\n  procura protected end ann --dry-run")]
+    End {
+        /// Any of its names
+        object: String,
+    },
+    /// Grant on the template: the right counts on every protected account of a domain
+    #[command(
+        after_help = "Only after a complete review of what that means: --dry-run lists who gains what.\n\nExample:\n  procura protected template --user besadmin --right 'Send As' --dry-run"
+    )]
+    Template {
+        /// Who
+        #[arg(long, value_name = "NAME")]
+        user: String,
+        /// Which right; several are allowed
+        #[arg(long = "right", value_name = "RIGHT", required = true)]
+        rights: Vec<String>,
+        /// The domain [default: the root domain]
+        #[arg(long, value_name = "DOMAIN")]
+        domain: Option<String>,
+        /// Take the entry away instead
+        #[arg(long)]
+        remove: bool,
+    },
+}
+
+fn protected(command: Protected) -> Request {
+    let target = |object| op::Target { identity: object };
+    match command {
+        Protected::List => Request::ProtectedList,
+        Protected::Orphans => Request::ProtectedOrphans,
+        Protected::Repair { object } => Request::ProtectedRepair(target(object)),
+        Protected::Explain { object } => Request::ProtectedExplain(target(object)),
+        Protected::End { object } => Request::ProtectedEnd(target(object)),
+        Protected::Separate { object, owner, ou } => {
+            Request::ProtectedSeparate(op::ProtectedSeparate { identity: object, owner, ou })
+        }
+        Protected::Template { user, rights, domain, remove } => {
+            Request::ProtectedTemplate(op::ProtectedTemplate { domain, trustee: user, rights, remove })
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -104,22 +167,20 @@ pub struct Generate {
 }
 
 /// Runs a command.
-pub fn run(global: &Global, command: Lifecycle) -> Result<(), Failure> {
-    match command {
+pub fn run(global: &Global, command: Lifecycle) -> Result<ExitCode, Failure> {
+    let done = match command {
+        Lifecycle::CheckDirectory => return super::verify::run(&mut endpoint(global)?, global),
         Lifecycle::Generate(arguments) => generate(global, &arguments),
         Lifecycle::Move { object, to } => {
             let asked = Request::Move(op::Move { identity: object, to });
             show(&call(&mut endpoint(global)?, global, asked)?, global.format)
         }
         Lifecycle::Protected(command) => {
-            let asked = match command {
-                Protected::List => Request::ProtectedList,
-                Protected::Orphans => Request::ProtectedOrphans,
-                Protected::Repair { object } => Request::ProtectedRepair(op::Target { identity: object }),
-            };
-            let response = match asked {
-                Request::ProtectedRepair(_) => call(&mut endpoint(global)?, global, asked)?,
-                _ => endpoint(global)?.call("", asked)?,
+            let looks = matches!(command, Protected::List | Protected::Orphans | Protected::Explain { .. });
+            let asked = protected(command);
+            let response = match looks {
+                true => endpoint(global)?.call("", asked)?,
+                false => call(&mut endpoint(global)?, global, asked)?,
             };
             show(&response, global.format)
         }
@@ -132,13 +193,14 @@ pub fn run(global: &Global, command: Lifecycle) -> Result<(), Failure> {
         Lifecycle::Backup { file } => {
             let file = std::path::absolute(&file).map_err(|e| named(&file, e))?;
             if global.dry_run {
-                return would_back_up(&file);
+                return would_back_up(&file).map(|()| ExitCode::SUCCESS);
             }
             let response = call(&mut endpoint(global)?, global, Request::Backup(op::Backup { file }))?;
             show(&response, global.format)
         }
         Lifecycle::Restore { file } => restore(global, &file),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// What a backup would do, as far as it can be told.

@@ -20,6 +20,7 @@ pub mod shell;
 mod shown;
 pub mod test_send;
 pub mod tools;
+mod verify;
 
 /// The whole command line, examples included.
 pub fn command() -> clap::Command {

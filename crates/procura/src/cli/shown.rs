@@ -1,8 +1,8 @@
 //! The answers of the tools for people.
 
 use admin::operations::{
-    ChangeLine, DifferenceRow, DisconnectedRow, HistoryPage, HolderRow, Response, SeparationApplied, SeparationPage,
-    ServiceAccountReport, Simulated,
+    ChangeLine, DifferenceRow, DisconnectedRow, HistoryPage, HolderRow, ProtectedReport, Response, SeparationApplied,
+    SeparationPage, ServiceAccountReport, Simulated,
 };
 
 use super::output::{iso, table, text as other, yes};
@@ -17,6 +17,7 @@ pub fn text(response: &Response) -> Option<String> {
         Response::ServiceAccount(report) => service_account(report),
         Response::Simulated(simulated) => self::simulated(simulated),
         Response::Pause(response) => super::pause::text(response),
+        Response::Protected(report) => protected(report),
         Response::Disconnected(page) => disconnected(&page.rows),
         other => return super::connectors::text(other),
     })
@@ -58,6 +59,26 @@ pub(super) fn short(dn: &str) -> &str {
         return dn;
     }
     dn.find(",CN=").map_or(dn, |end| &dn[..end])
+}
+
+fn protected(report: &ProtectedReport) -> String {
+    let state = match (report.protected, report.orphan) {
+        (true, _) if report.itself => "protected itself, whatever it is a member of",
+        (true, _) => "protected as an administrator's (AdminSDHolder)",
+        (false, true) => "protected no more, and still does not inherit permissions",
+        (false, false) => "not protected",
+    };
+    let mut text = format!("{}\n{state}\n", report.dn);
+    for path in &report.through {
+        text += &format!("  through {}\n", path.join(" > "));
+    }
+    if report.mailbox {
+        text += "owns a mailbox\n";
+    }
+    for (number, way) in report.ways.iter().enumerate() {
+        text += &format!("\n{}. {}\n   {}\n", number + 1, way.meaning, way.command);
+    }
+    text
 }
 
 fn disconnected(rows: &[DisconnectedRow]) -> String {
