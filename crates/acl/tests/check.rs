@@ -356,6 +356,12 @@ fn a_sid_set_holds_what_was_put_in_and_nothing_else() {
 }
 
 #[test]
+fn a_sid_set_is_printed_as_its_numbers() {
+    let set: SidSet = [SidId(7)].into_iter().collect();
+    assert_eq!(format!("{set:?}"), "{7}");
+}
+
+#[test]
 fn a_sid_set_is_not_fooled_by_hashes_that_meet() {
     let id = |n: u32| SidId((u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 17) as u32 % 1_000_000);
     let set: SidSet = (0..200).map(id).collect();
