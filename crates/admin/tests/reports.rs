@@ -4,9 +4,10 @@
 
 mod common;
 
-use admin::FaultKind;
 use admin::operations::{self as op, HolderRow, Request as R, Response};
+use admin::{FaultKind, random};
 use common::{HELPER, Site, delegate, full_access, grant, moved, send_as, who_can};
+use directory::{Change, Record, attributes as a};
 
 fn of<'a>(rows: &'a [HolderRow], trustee: &str) -> Vec<&'a HolderRow> {
     rows.iter().filter(|row| row.trustee == trustee).collect()
@@ -362,5 +363,91 @@ proptest::proptest! {
         expected.sort_by_key(key);
         exported.sort_by_key(key);
         proptest::prop_assert_eq!(exported, expected);
+
+        let export = R::AuditExport(op::AuditExport { expand, ..Default::default() });
+        let paged = site.holders(export.clone());
+        proptest::prop_assert_eq!(written(&site, export), paged);
     }
+}
+
+/// A report as text, read again.
+fn written(site: &Site, request: R) -> Vec<HolderRow> {
+    let mut text = Vec::new();
+    let mut take = |piece: &[u8], _: u64| {
+        text.extend_from_slice(piece);
+        Ok(())
+    };
+    site.service.write(common::ROOT, &request, op::TextFormat::Jsonl, &mut take).unwrap();
+    String::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_report_as_text_is_the_report_in_pages() {
+    let site = Site::new();
+    site.group("Desk", &["max", "helper"]);
+    for request in [send_as("zoe", "Desk"), delegate("zoe", "max"), full_access("max", "Desk")] {
+        site.ask(request);
+    }
+    for request in [
+        R::WhoCan(who_can("all", "zoe")),
+        R::WhoCan(op::WhoCan { expand: true, could_become: true, ..who_can("all", "zoe") }),
+        R::WhatCan(op::WhatCan { identity: "max".into(), ..op::WhatCan::default() }),
+        R::WhatCan(op::WhatCan { identity: "Desk".into(), ..op::WhatCan::default() }),
+        R::AuditExport(op::AuditExport { all: true, include_self: true, ..Default::default() }),
+    ] {
+        let paged = site.holders(request.clone());
+        assert!(!paged.is_empty());
+        assert_eq!(written(&site, request), paged);
+    }
+}
+
+#[test]
+fn only_reports_are_written_as_text() {
+    let site = Site::new();
+    let written = site.service.write(common::ROOT, &R::Status, op::TextFormat::Csv, &mut |_, _| Ok(()));
+    assert!(written.unwrap_err().to_string().contains("only reports"));
+}
+
+#[test]
+fn a_report_as_text_needs_the_right_to_read_the_object() {
+    let site = Site::new();
+    site.ask(grant("zoe", "Authenticated Users", "read-property", true, None));
+    let request = R::WhoCan(who_can("all", "zoe"));
+    let written = site.service.write(HELPER, &request, op::TextFormat::Csv, &mut |_, _| Ok(()));
+    assert!(written.unwrap_err().to_string().contains("may not read"), "nothing is told");
+}
+
+/// More people than fit on a page: the next pages go on where the last one ended.
+#[test]
+fn a_group_of_more_people_than_a_page_holds_comes_on_several() {
+    let site = Site::new();
+    let snapshot = site.service.snapshot();
+    let max = snapshot.record(snapshot.resolve("max").unwrap()).unwrap();
+    let one = |number: u32| {
+        let (name, mut record) = (format!("p{number}"), Record { guid: random::new_guid(), ..max.clone() });
+        record.rdn = format!("CN={name}");
+        record.attributes.retain(|name, _| [a::OBJECT_CLASS, a::USER_ACCOUNT_CONTROL].contains(&name.as_str()));
+        record.set(a::SAM_ACCOUNT_NAME, vec![name.into_bytes()]);
+        let sid = snapshot.domains()[0].sid.with_rid(100_000 + number).unwrap();
+        record.set(a::OBJECT_SID, vec![sid.to_bytes()]);
+        Change::Add(record)
+    };
+    site.service.commit_as_system("test", (0..9_000).map(one).collect()).unwrap();
+    site.ask(send_as("zoe", "Everyone"));
+    let mut asked = op::AuditExport { rights: vec!["send-as".into()], expand: true, ..Default::default() };
+    let (mut rows, mut pages) = (Vec::new(), 0);
+    loop {
+        let Response::Holders(page) = site.ask(R::AuditExport(asked.clone())) else { panic!() };
+        assert!(page.rows.len() <= 8_010, "{}", page.rows.len());
+        rows.extend(page.rows);
+        pages += 1;
+        (asked.after, asked.skip) = (page.next, page.skip.unwrap_or_default());
+        if page.next.is_none() && page.skip.is_none() {
+            break;
+        }
+    }
+    assert!(pages > 1);
+    let all = op::AuditExport { rights: vec!["send-as".into()], expand: true, ..Default::default() };
+    assert_eq!(rows, written(&site, R::AuditExport(all)));
+    assert!(rows.iter().filter(|row| row.target == "zoe@example.com").count() >= 9_000);
 }
