@@ -150,7 +150,7 @@ impl Server {
     }
 
     /// Sends SIGHUP.
-    pub fn hang_up(&self) {
+    pub fn hang_up(&mut self) {
         self.signal(rustix::process::Signal::HUP);
     }
 
@@ -190,7 +190,7 @@ impl Server {
         Finished { code, out: String::new(), err: self.output() }
     }
 
-    fn signal(&mut self, signal: rustix::process::Signal) {
+    fn signal(&self, signal: rustix::process::Signal) {
         if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32) {
             let _ = rustix::process::kill_process(pid, signal);
         }

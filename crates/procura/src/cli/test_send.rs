@@ -368,12 +368,21 @@ impl ServerCertVerifier for OwnServer {
     }
 }
 
-/// Why a message is held; none where it is not, or gone already.
+/// Why a message is held; none where it is not, or gone already. Behind mail that is being released it is held for a
+/// moment.
 fn held(endpoint: &mut Endpoint, id: &str) -> Option<String> {
-    match endpoint.call("", Request::QueueShow(op::QueueMessage { id: id.to_owned() })) {
-        Ok(Response::QueueMessage(message)) => message.summary.held,
-        _ => None,
+    let mut held = None;
+    for _ in 0..10 {
+        held = match endpoint.call("", Request::QueueShow(op::QueueMessage { id: id.to_owned() })) {
+            Ok(Response::QueueMessage(message)) => message.summary.held,
+            _ => None,
+        };
+        if held.is_none() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(150));
     }
+    held
 }
 
 /// Outcome, permission set and trace.

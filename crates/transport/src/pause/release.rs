@@ -27,7 +27,7 @@ use crate::shared::{Shared, now};
 /// Messages of a pair that are looked at in one turn, and on their way to the disk at a time. New mail that comes
 /// meanwhile shares a commit with no more than these.
 const WINDOW: usize = 32;
-/// The thread looks for mail that has become too old at least this often.
+/// The thread looks around at least this often.
 const IDLE: Duration = Duration::from_secs(30);
 /// After a fault of the queue.
 const RETRY: Duration = Duration::from_secs(5);
@@ -41,16 +41,16 @@ pub(crate) fn start(
 ) -> io::Result<JoinHandle<()>> {
     let _ = shared.pauses().ground.set(Ground { hostname, intake });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let releaser = Releaser { shared, stop, notices: Notices::default(), aged: 0 };
-    std::thread::Builder::new().name("pause".into()).spawn(move || runtime.block_on(releaser.run()))
+    let releaser = Releaser { shared, stop, notices: Notices::default(), next_age: 0 };
+    std::thread::Builder::new().name("pause".into()).spawn(move || releaser.run(&runtime))
 }
 
 struct Releaser {
     shared: Arc<Shared>,
     stop: watch::Receiver<Stop>,
     notices: Notices,
-    /// When it was last looked for mail that has become too old.
-    aged: Millis,
+    /// When a message will be too old.
+    next_age: Millis,
 }
 
 /// A message on its way out of the pause.
@@ -75,19 +75,32 @@ enum Turn {
 }
 
 impl Releaser {
-    async fn run(mut self) {
+    fn run(mut self, runtime: &tokio::runtime::Runtime) {
         let mut versions = self.shared.subscribe();
         let shared = Arc::clone(&self.shared);
         loop {
             let calm = self.round();
-            let wait = if calm { self.notices.next(now().0).unwrap_or(IDLE).min(IDLE) } else { RETRY };
-            tokio::select! {
-                _ = self.stop.wait_for(|stop| *stop > Stop::No) => return,
-                changed = versions.changed() => if changed.is_err() { return },
-                () = shared.pauses().work.notified() => {}
-                () = tokio::time::sleep(wait) => {}
+            let wait = if calm { self.wait() } else { RETRY };
+            // The answers of the queue are waited for outside the runtime, which only tells when there is work.
+            let go_on = runtime.block_on(async {
+                tokio::select! {
+                    _ = self.stop.wait_for(|stop| *stop > Stop::No) => false,
+                    changed = versions.changed() => changed.is_ok(),
+                    () = shared.pauses().work.notified() => true,
+                    () = tokio::time::sleep(wait) => true,
+                }
+            });
+            if !go_on {
+                return;
             }
         }
+    }
+
+    /// How long there is nothing to do, unless something happens.
+    fn wait(&self) -> Duration {
+        let time = now().0;
+        let age = Duration::from_millis(u64::try_from(self.next_age.saturating_sub(time)).unwrap_or(0).max(1));
+        self.notices.next(time).unwrap_or(IDLE).min(age).min(IDLE)
     }
 
     fn stopping(&self) -> bool {
@@ -103,9 +116,9 @@ impl Releaser {
         }
         let snapshot = shared.snapshot();
         let time = now().0;
-        let aging = self.aged.saturating_add(IDLE.as_millis() as Millis) <= time;
+        let aging = self.next_age <= time;
         if aging {
-            self.aged = time;
+            self.next_age = Millis::MAX;
         }
         let mut ages: HashMap<Guid, Millis> = HashMap::new();
         let mut ready: VecDeque<Pair> = VecDeque::new();
@@ -116,6 +129,9 @@ impl Releaser {
             let age = *ages.entry(pair.account).or_insert_with(|| max_age(&snapshot, pair));
             let decided = waiting.decided == snapshot.version();
             let too_old = waiting.since.saturating_add(age) <= time;
+            if !too_old {
+                self.next_age = self.next_age.min(waiting.since.saturating_add(age));
+            }
             if waiting.due || too_old || (!decided && may_be_allowed(&snapshot, pair, &waiting)) {
                 ready.push_back(pair);
             } else if !decided {
@@ -189,6 +205,7 @@ impl Releaser {
                 self.notices.aside(pair, &reason, now().0);
                 continue;
             }
+            self.next_age = self.next_age.min(message.received.saturating_add(max_age));
             let held = match Held::open(queue, &queue_id) {
                 Ok(held) => held,
                 // Removed by hand meanwhile.
