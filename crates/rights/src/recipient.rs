@@ -1,6 +1,7 @@
 //! The stage RCPT TO of `authorization.md` §4.
 
-use directory::{AddressOwner, DomainKind, HostKind, ObjectId, TokenKind};
+use acl::well_known;
+use directory::{AddressOwner, Class, DomainKind, HostKind, ObjectId, TokenKind};
 use message::Address;
 
 use crate::decide::Judge;
@@ -104,8 +105,19 @@ impl<T: Trace> Judge<'_, T> {
     /// Whether a message of this session, with this `AUTH=` parameter, counts as internal: a proven server that holds
     /// Accept Authentication Flag says so, unless it passes on `AUTH=<>`. Never proof of an address.
     pub(crate) fn is_internal(&mut self, marked_anonymous: bool) -> bool {
-        let server =
+        let host =
             matches!(self.token.kind, TokenKind::Host(HostKind::Hub | HostKind::Edge | HostKind::ExternallySecured));
-        server && !marked_anonymous && self.connector_right(RightName::AcceptAuthenticationFlag)
+        (host || self.is_server_account())
+            && !marked_anonymous
+            && self.connector_right(RightName::AcceptAuthenticationFlag)
+    }
+
+    /// Servers that log on with an account: computers, and those of Exchange 2003 (S2: the flag is theirs above all), who
+    /// are members of ExchangeLegacyInterop.
+    fn is_server_account(&self) -> bool {
+        let account = self.token.account.and_then(|account| self.snapshot.object(account));
+        let legacy = self.snapshot.sid_id(&well_known::LEGACY_EXCHANGE_SERVERS);
+        account.is_some_and(|account| account.class() == Class::Computer)
+            || legacy.is_some_and(|legacy| self.token.sids.contains(legacy))
     }
 }

@@ -450,6 +450,9 @@ impl Organization {
             "SELF" => well_known::SELF,
             "Externally Secured servers" => well_known::EXTERNALLY_SECURED_SERVERS,
             "Partner servers" => well_known::PARTNER_SERVERS,
+            "Hub Transport servers" => well_known::HUB_SERVERS,
+            "Edge Transport servers" => well_known::EDGE_SERVERS,
+            "Legacy Exchange servers" => well_known::LEGACY_EXCHANGE_SERVERS,
             _ => {
                 let id = self.principal(name)?;
                 let sid = self.snapshot.object(id).and_then(|object| object.sid());
