@@ -58,6 +58,7 @@ mod wanted;
 mod words;
 
 pub use caller::{Caller, Users};
+pub use words::NO_FOLDERS;
 pub use connectors::default_connectors;
 pub use data::{Absent, DataDirectory, DataError};
 pub use endpoint::Endpoint;

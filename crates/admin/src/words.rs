@@ -61,10 +61,55 @@ pub fn mailbox_right(text: &str) -> Result<AccessMask, Fault> {
     let folded = if folded == "fullaccess" || folded == "full-mailbox-access" { "full-access".into() } else { folded };
     let found = MAILBOX.iter().find(|(name, _)| *name == folded);
     found.map(|(_, mask)| *mask).ok_or_else(|| {
+        if EXTERNAL_ACCOUNT.contains(&folded.as_str()) {
+            // S0: “this is not a permission at all, but a convenient way to control the value of the
+            // msExchMasterAccountSID attribute”.
+            return Fault::new(FaultKind::Invalid, "the Associated External Account is no permission of a mailbox")
+                .help("`procura mailbox link OWNER ACCOUNT` sets it, for one account of another forest");
+        }
+        if FOLDER_RIGHTS.contains(&folded.as_str()) {
+            return Fault::new(FaultKind::Invalid, format!("`{text}` is a right on folders; {NO_FOLDERS}"))
+                .help("give Full Mailbox Access (full-access), or the right in the program that opens the folders");
+        }
         Fault::new(FaultKind::Invalid, format!("there is no mailbox right `{text}`"))
             .help("mailbox rights are: full-access, read-permission, change-permission, change-owner, delete-item")
     })
 }
+
+/// Names of the right that is none.
+const EXTERNAL_ACCOUNT: [&str; 3] = ["external-account", "externalaccount", "associated-external-account"];
+
+/// What Procura has to say about rights on folders (`authorization.md` §6): they do not bear on sending (S0: “the
+/// delegate can use the Send on Behalf Of permission even if you do not grant access to any one of your mailbox
+/// folders”), and what opens folders decides about them.
+pub const NO_FOLDERS: &str =
+    "Procura holds no folders and opens none: it delivers into mailboxes and decides who may send as whom";
+
+/// Roles and rights on MAPI folders (facts §4), as Outlook and the Exchange cmdlets name them.
+const FOLDER_RIGHTS: [&str; 22] = [
+    "owner",
+    "publishing-editor",
+    "publishingeditor",
+    "editor",
+    "publishing-author",
+    "publishingauthor",
+    "author",
+    "non-editing-author",
+    "noneditingauthor",
+    "reviewer",
+    "contributor",
+    "read-items",
+    "readitems",
+    "create-items",
+    "createitems",
+    "edit-all-items",
+    "editallitems",
+    "delete-all-items",
+    "deleteallitems",
+    "create-subfolders",
+    "folder-visible",
+    "foldervisible",
+];
 
 /// What an entry grants or denies, in words.
 pub fn rights(ace: &Ace) -> Vec<String> {

@@ -348,6 +348,16 @@ fn a_user_changes_his_own_delegates_and_nobody_elses() {
     assert!(site.holders(R::WhoCan(common::who_can("send-on-behalf", "helper"))).is_empty());
 }
 
+#[test]
+fn a_user_writes_neither_his_own_addresses_nor_his_external_account() {
+    let site = Site::new();
+    other_forest(&site);
+    let add_addresses = vec!["ceo@example.com".to_owned()];
+    let set = op::UserSet { identity: "helper".into(), add_addresses, ..op::UserSet::default() };
+    assert_eq!(site.fault(HELPER, R::UserSet(set)).0, FaultKind::Denied);
+    assert_eq!(site.fault(HELPER, link("helper", Some("OTHER\\erin"), false)).0, FaultKind::Denied);
+}
+
 /// authorization.md §6: publicDelegates is writable by the owner and by those with WRITE_PROPERTY, not by Full Mailbox
 /// Access.
 #[test]
