@@ -3,68 +3,176 @@
 
 use std::collections::BTreeSet;
 
-use directory::{Change, NameError, ObjectId, Snapshot, Value, attributes as a};
+use directory::{Class, NameError, ObjectId, Snapshot};
 
-use crate::accounts::{addresses, container, guid_of, text};
+use crate::accounts::{addresses, container, guid_of};
 use crate::error::{Fault, FaultKind};
 use crate::operations::{
-    Apply, Delegates, DomainAdd, DomainKind, DomainSet, GroupAdd, GroupSet, Item, MailboxEnable,
-    MailboxPermissionChange, MailboxSet, Members, OuAdd, PermissionChange, Request, UserAdd, UserSet, Wanted,
-    WantedConnector, WantedDelegates, WantedDomain, WantedGroup, WantedUser,
+    Apply, Delegates, DomainAdd, DomainKind, DomainRemove, DomainSet, GroupAdd, GroupSet, Item, MailboxEnable,
+    MailboxPermissionChange, MailboxSet, Members, OuAdd, PermissionChange, ReceiveNew, ReceiveSet, Request, SendNew,
+    SendSet, Target, UserAdd, UserSet, Wanted, WantedDelegates, WantedDomain, WantedGrant, WantedGroup,
+    WantedMailboxGrant, WantedReceive, WantedSend, WantedUser,
 };
 use crate::response::{Done, Response};
 use crate::service::{Asked, Plan, find};
 use crate::simulate::Trial;
 
+/// Setting of the directory: what documents have named, as JSON. Only that is pruned.
+const MANAGED: &str = "apply.managed";
+
 pub fn apply(asked: Asked<'_>, apply: &Apply) -> Result<Response, Fault> {
-    asked.change(|snapshot| {
-        let trial = Trial::on(snapshot);
-        let mut lines = Vec::new();
-        // What is referred to first: grants by name need the accounts, members the groups.
-        for stage in 0..STAGES {
-            for item in &apply.items {
-                let made = step(asked, &trial, item, stage).map_err(|fault| at_line(item, fault))?;
-                lines.extend(made.into_iter().map(|line| format!("line {}: {line}", item.line)));
+    let managed = managed(asked)?;
+    let named: BTreeSet<String> = apply.items.iter().map(|item| item.wanted.key()).collect();
+    let left: Vec<Wanted> = managed.into_iter().filter(|wanted| !named.contains(&wanted.key())).collect();
+    let mut items = apply.items.clone();
+    let mut kept_units = Vec::new();
+    if apply.prune {
+        for wanted in left.iter().cloned() {
+            match wanted.clone().gone() {
+                Some(gone) => items.push(Item { line: 0, wanted: gone }),
+                None => kept_units.push(wanted),
             }
         }
-        let changes = trial.into_changes();
-        let summary = match changes.len() {
-            0 => "everything is as the document says: nothing was changed".to_owned(),
-            count => format!("applied: {count} change(s)"),
-        };
-        Ok(Plan { changes, done: Done { summary, warnings: lines }, authorized: true })
-    })
+    }
+    let response = asked.change(|snapshot| plan(asked, snapshot, &items, &kept_units))?;
+    if asked.trial.is_none() {
+        let stays = if apply.prune { kept_units } else { left };
+        let present = apply.items.iter().map(|item| &item.wanted).filter(|wanted| wanted.is_present()).cloned();
+        let managed: Vec<Wanted> = stays.into_iter().chain(present).collect();
+        let text = serde_json::to_string(&managed).map_err(|e| Fault::new(FaultKind::Invalid, e.to_string()))?;
+        asked.service.set_setting(MANAGED, Some(&text))?;
+    }
+    Ok(response)
 }
 
-/// Objects; what refers to them.
-const STAGES: u8 = 3;
+/// What documents applied before have named.
+fn managed(asked: Asked<'_>) -> Result<Vec<Wanted>, Fault> {
+    let text = asked.service.setting(MANAGED)?;
+    // Written by another version: what it cannot say is not pruned.
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], kept_units: &[Wanted]) -> Result<Plan, Fault> {
+    let trial = Trial::on(snapshot);
+    let mut lines = Vec::new();
+    // What goes makes room first; then what is referred to: grants by name need the accounts, members the groups.
+    for stage in 0..STAGES {
+        for item in items {
+            let made = step(asked, &trial, item, stage).map_err(|fault| at_line(item, fault))?;
+            let place = if item.line == 0 { "no longer named".to_owned() } else { format!("line {}", item.line) };
+            lines.extend(made.into_iter().map(|line| format!("{place}: {line}")));
+        }
+    }
+    for unit in kept_units {
+        if let Wanted::Ou(ou) = unit {
+            lines.push(format!("no longer named: the unit {} stays, it may hold what no document names", ou.name));
+        }
+    }
+    let changes = trial.into_changes();
+    let summary = match changes.len() {
+        0 => "everything is as the document says: nothing was changed".to_owned(),
+        count => format!("applied: {count} change(s)"),
+    };
+    Ok(Plan { changes, done: Done { summary, warnings: lines }, authorized: true })
+}
+
+/// Grants that go, objects that go; objects; members; what refers to them.
+const STAGES: u8 = 5;
 
 /// Does what one part needs; what was done, in words.
 fn step(asked: Asked<'_>, trial: &Trial, item: &Item, stage: u8) -> Result<Vec<String>, Fault> {
     let mut made = Vec::new();
     let now = trial.snapshot();
-    for request in requests(&now, &item.wanted, stage)? {
+    let requests = match (item.wanted.is_present(), stage) {
+        (true, 2..) => requests(&now, &item.wanted, stage - 2)?,
+        (false, 0 | 1) => removal(&now, &item.wanted, stage)?,
+        _ => Vec::new(),
+    };
+    for request in requests {
         let (now, before) = (trial.snapshot(), trial.count());
         let tried = Asked { trial: Some(trial), snapshot: &now, ..asked };
-        let response = tried.dispatch(request)?;
+        let response = match tried.dispatch(request) {
+            // What is to go and is not there is as it should be.
+            Err(fault) if fault.kind == FaultKind::NotFound && !item.wanted.is_present() => continue,
+            answered => answered?,
+        };
         if let (Response::Done(done), true) = (response, trial.count() > before) {
             made.push(done.summary);
             made.extend(done.warnings.into_iter().filter(|warning| !warning.contains("password yet")));
         }
     }
-    if let (Wanted::Connector(connector), 1) = (&item.wanted, stage) {
-        let changes = connector_changes(&now, connector)?;
-        if !changes.is_empty() {
-            let summary = format!("changed the connector {}", connector.name);
-            trial.change(asked, |_| Ok(Plan::new(summary.clone(), changes)))?;
-            made.push(summary);
-        }
-    }
     Ok(made)
 }
 
+/// What takes a part away that is not to be there.
+fn removal(snapshot: &Snapshot, wanted: &Wanted, stage: u8) -> Result<Vec<Request>, Fault> {
+    let target = |name: &String| Target { identity: name.clone() };
+    let there = |name: &str| existing(snapshot, name).map(|found| found.is_some());
+    Ok(match (wanted, stage) {
+        (Wanted::Grant(grant), 0) => vec![Request::PermissionRemove(permission(grant))],
+        (Wanted::MailboxGrant(grant), 0) => vec![Request::MailboxPermissionRemove(mailbox_permission(grant))],
+        (Wanted::Delegates(wanted), 0) if there(&wanted.of)? => delegates(snapshot, wanted)?,
+        (Wanted::User(user), 1) if there(&user.name)? => vec![Request::UserRemove(target(&user.name))],
+        (Wanted::Group(group), 1) if there(&group.name)? => vec![Request::GroupRemove(target(&group.name))],
+        (Wanted::Domain(domain), 1) => vec![Request::DomainRemove(DomainRemove { domain: domain.name.clone() })],
+        (Wanted::ReceiveConnector(connector), 1) => vec![Request::ReceiveConnectorRemove(target(&connector.name))],
+        (Wanted::SendConnector(connector), 1) => vec![Request::SendConnectorRemove(target(&connector.name))],
+        _ => Vec::new(),
+    })
+}
+
+fn permission(grant: &WantedGrant) -> PermissionChange {
+    PermissionChange {
+        identity: grant.on.clone(),
+        trustee: grant.user.clone(),
+        rights: vec![grant.right.clone()],
+        deny: grant.deny,
+        inherit_to: grant.inherit_to.clone(),
+        until: None,
+    }
+}
+
+fn mailbox_permission(grant: &WantedMailboxGrant) -> MailboxPermissionChange {
+    MailboxPermissionChange {
+        identity: grant.on.clone(),
+        trustee: grant.user.clone(),
+        rights: vec![grant.right.clone().unwrap_or_else(|| "full-access".to_owned())],
+        deny: grant.deny,
+        until: None,
+    }
+}
+
+fn receive_connector(snapshot: &Snapshot, wanted: &WantedReceive) -> Request {
+    let WantedReceive { name, usage, server, permission_groups, settings, .. } = wanted.clone();
+    match is_connector(snapshot, Class::ReceiveConnector, &name) {
+        true => Request::ReceiveConnectorSet(ReceiveSet {
+            identity: name,
+            permission_groups,
+            settings,
+            ..ReceiveSet::default()
+        }),
+        false => Request::ReceiveConnectorNew(ReceiveNew { name, usage, server, permission_groups, settings }),
+    }
+}
+
+fn send_connector(snapshot: &Snapshot, wanted: &WantedSend) -> Request {
+    let WantedSend { name, usage, settings, .. } = wanted.clone();
+    match is_connector(snapshot, Class::SendConnector, &name) {
+        true => Request::SendConnectorSet(SendSet { identity: name, settings, ..SendSet::default() }),
+        false => Request::SendConnectorNew(SendNew { name, usage, password: None, settings }),
+    }
+}
+
+fn is_connector(snapshot: &Snapshot, class: Class, name: &str) -> bool {
+    let name = directory::dn::folded(name);
+    snapshot.objects().any(|(_, object)| object.class() == class && directory::dn::folded(&object.name()) == name)
+}
+
 fn at_line(item: &Item, fault: Fault) -> Fault {
-    Fault { message: format!("line {}: {}", item.line, fault.message), ..fault }
+    match item.line {
+        0 => Fault { message: format!("no longer named by the document: {}", fault.message), ..fault },
+        line => Fault { message: format!("line {line}: {}", fault.message), ..fault },
+    }
 }
 
 fn requests(snapshot: &Snapshot, wanted: &Wanted, stage: u8) -> Result<Vec<Request>, Fault> {
@@ -85,21 +193,10 @@ fn requests(snapshot: &Snapshot, wanted: &Wanted, stage: u8) -> Result<Vec<Reque
         (Wanted::Group(group), 0) => self::group(snapshot, group)?,
         (Wanted::User(user), 0) => self::user(snapshot, user)?,
         (Wanted::Group(group), 1) => self::members(snapshot, group)?,
-        (Wanted::Grant(grant), 2) => vec![Request::PermissionAdd(PermissionChange {
-            identity: grant.on.clone(),
-            trustee: grant.user.clone(),
-            rights: vec![grant.right.clone()],
-            deny: grant.deny,
-            inherit_to: grant.inherit_to.clone(),
-            until: None,
-        })],
-        (Wanted::MailboxGrant(grant), 2) => vec![Request::MailboxPermissionAdd(MailboxPermissionChange {
-            identity: grant.on.clone(),
-            trustee: grant.user.clone(),
-            rights: vec![grant.right.clone().unwrap_or_else(|| "full-access".to_owned())],
-            deny: grant.deny,
-            until: None,
-        })],
+        (Wanted::ReceiveConnector(connector), 1) => vec![receive_connector(snapshot, connector)],
+        (Wanted::SendConnector(connector), 1) => vec![send_connector(snapshot, connector)],
+        (Wanted::Grant(grant), 2) => vec![Request::PermissionAdd(permission(grant))],
+        (Wanted::MailboxGrant(grant), 2) => vec![Request::MailboxPermissionAdd(mailbox_permission(grant))],
         (Wanted::Delegates(delegates), 2) => self::delegates(snapshot, delegates)?,
         _ => Vec::new(),
     })
@@ -203,7 +300,9 @@ fn user(snapshot: &Snapshot, wanted: &WantedUser) -> Result<Vec<Request>, Fault>
     }
     let (identity, database) = (wanted.name.clone(), wanted.database.clone());
     match (object.mailbox(), wanted.mailbox) {
-        (None, true) => requests.push(Request::MailboxEnable(MailboxEnable { identity, database, address: None, linked: None })),
+        (None, true) => {
+            requests.push(Request::MailboxEnable(MailboxEnable { identity, database, address: None, linked: None }))
+        }
         (Some(own), _) if is_other_database(snapshot, own, database.as_deref())? => {
             requests.push(Request::MailboxSet(MailboxSet { identity, database }))
         }
@@ -275,33 +374,4 @@ fn delegates(snapshot: &Snapshot, wanted: &WantedDelegates) -> Result<Vec<Reques
         requests.push(Request::DelegateRemove(change(remove)));
     }
     Ok(requests)
-}
-
-fn connector_changes(snapshot: &Snapshot, wanted: &WantedConnector) -> Result<Vec<Change>, Fault> {
-    let named = |id: ObjectId| snapshot.object(id).is_some_and(|o| o.name().eq_ignore_ascii_case(&wanted.name));
-    let found = snapshot.receive_connectors().map(|(id, _)| id).find(|id| named(*id));
-    let Some(id) = found else {
-        let names: Vec<String> = snapshot
-            .receive_connectors()
-            .filter_map(|(id, _)| snapshot.object(id))
-            .map(|object| object.name())
-            .collect();
-        return Err(Fault::new(FaultKind::NotFound, format!("there is no receive connector {}", wanted.name))
-            .help(format!("there are: {}", names.join(", "))));
-    };
-    let mut attributes: Vec<(String, Vec<Value>)> = Vec::new();
-    let mut set = |name: &str, values: Option<Vec<Value>>| {
-        if let Some(values) = values.filter(|values| *values != snapshot.attribute(id, name)) {
-            attributes.push((name.to_owned(), values));
-        }
-    };
-    let bindings = |all: &Vec<std::net::SocketAddr>| all.iter().map(|one| one.to_string().into_bytes()).collect();
-    set(a::RECEIVE_BINDINGS, wanted.bindings.as_ref().map(bindings));
-    let enabled = |on: bool| text(if on { "TRUE" } else { "FALSE" });
-    let is_enabled = snapshot.attribute(id, a::RECEIVE_ENABLED).first().is_none_or(|value| value != b"FALSE");
-    set(a::RECEIVE_ENABLED, wanted.enabled.filter(|wanted| *wanted != is_enabled).map(enabled));
-    set(a::HEADER_FROM, wanted.header_from.as_deref().map(text));
-    set(a::ON_BEHALF, wanted.on_behalf.as_deref().map(text));
-    let guid = guid_of(snapshot, id).filter(|_| !attributes.is_empty());
-    Ok(guid.map(|guid| Change::Modify { guid, attributes }).into_iter().collect())
 }

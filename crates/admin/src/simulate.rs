@@ -54,8 +54,11 @@ impl Trial {
         if !authorized {
             authorize(&current, asked.caller, &changes)?;
         }
-        self.changes.borrow_mut().extend_from_slice(&changes);
-        let (after, mut log) = apply(asked, &current, changes)?;
+        let (after, mut log) = apply(asked, &current, changes.clone())?;
+        if log.changes.is_empty() {
+            return Ok((current, done));
+        }
+        self.changes.borrow_mut().extend(changes);
         let after = Arc::new(after);
         let mut planned = self.planned.borrow_mut();
         let before = match planned.take() {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::connectors::documents::{ReceiveSettings, SendSettings};
 use crate::operations::{DomainKind, GroupScope};
 
 /// An organization as a document says.
@@ -10,6 +11,9 @@ use crate::operations::{DomainKind, GroupScope};
 pub struct Apply {
     /// In the order of the document; containers, groups and users count before what refers to them.
     pub items: Vec<Item>,
+    /// What documents applied before named, and this one does not, goes. Nothing else does.
+    #[serde(default)]
+    pub prune: bool,
 }
 
 /// One part of the document.
@@ -34,7 +38,10 @@ pub enum Wanted {
     /// An account.
     User(WantedUser),
     /// A receive connector.
-    Connector(WantedConnector),
+    #[serde(alias = "connector")]
+    ReceiveConnector(WantedReceive),
+    /// A send connector.
+    SendConnector(WantedSend),
     /// A right on an object.
     Grant(WantedGrant),
     /// A right on a mailbox.
@@ -58,6 +65,9 @@ pub struct WantedDomain {
     /// `user+tag@` is `user@`.
     #[serde(default)]
     pub subaddressing: Option<bool>,
+    /// It is not to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
 }
 
 /// An organizational unit.
@@ -98,6 +108,9 @@ pub struct WantedGroup {
     /// Its members: these, and no others.
     #[serde(default)]
     pub members: Option<Vec<String>>,
+    /// It is not to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
 }
 
 /// An account.
@@ -124,26 +137,47 @@ pub struct WantedUser {
     /// It may log on.
     #[serde(default)]
     pub enabled: Option<bool>,
+    /// It is not to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
 }
 
-/// A receive connector that exists; connectors come with `procura init`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WantedConnector {
+/// A receive connector.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct WantedReceive {
     /// Its name.
     pub name: String,
-    /// Where it listens: these, and no others.
-    #[serde(default)]
-    pub bindings: Option<Vec<std::net::SocketAddr>>,
-    /// It listens.
-    #[serde(default)]
-    pub enabled: Option<bool>,
-    /// `enforce`, `observe` or `off`.
-    #[serde(default)]
-    pub header_from: Option<String>,
-    /// `stamp` or `reject`.
-    #[serde(default)]
-    pub on_behalf: Option<String>,
+    /// Usage type, when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<String>,
+    /// Its server, when it is made; default: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Its permission groups: these, and no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_groups: Option<Vec<String>>,
+    /// The rest; what is not named stays.
+    #[serde(flatten)]
+    pub settings: ReceiveSettings,
+    /// It is not to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
+}
+
+/// A send connector. Its password is no part of a document: `procura connector send set --password-stdin`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct WantedSend {
+    /// Its name.
+    pub name: String,
+    /// Usage type, when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<String>,
+    /// The rest; what is not named stays.
+    #[serde(flatten)]
+    pub settings: SendSettings,
+    /// It is not to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
 }
 
 /// A right on an object.
@@ -162,6 +196,9 @@ pub struct WantedGrant {
     /// Inherit to objects of this class below.
     #[serde(default)]
     pub inherit_to: Option<String>,
+    /// It is not to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
 }
 
 /// A right on a mailbox.
@@ -178,6 +215,9 @@ pub struct WantedMailboxGrant {
     /// Deny instead of allow.
     #[serde(default)]
     pub deny: bool,
+    /// It is not to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
 }
 
 /// Delegates of an owner.
@@ -188,4 +228,59 @@ pub struct WantedDelegates {
     pub of: String,
     /// Who may send on behalf: these, and no others.
     pub users: Vec<String>,
+}
+
+impl Wanted {
+    /// What makes two parts of documents speak of the same.
+    pub(crate) fn key(&self) -> String {
+        let of = |parts: &[&str]| parts.join("\u{0}").to_lowercase();
+        match self {
+            Wanted::Domain(domain) => of(&["domain", &domain.name]),
+            Wanted::Ou(ou) => of(&["ou", &ou.name, ou.under.as_deref().unwrap_or_default()]),
+            Wanted::Group(group) => of(&["group", &group.name]),
+            Wanted::User(user) => of(&["user", &user.name]),
+            Wanted::ReceiveConnector(connector) => of(&["receive", &connector.name]),
+            Wanted::SendConnector(connector) => of(&["send", &connector.name]),
+            Wanted::Grant(grant) => {
+                let (deny, below) = (if grant.deny { "deny" } else { "" }, grant.inherit_to.as_deref());
+                of(&["grant", &grant.on, &grant.user, &grant.right, deny, below.unwrap_or_default()])
+            }
+            Wanted::MailboxGrant(grant) => {
+                let (deny, right) = (if grant.deny { "deny" } else { "" }, grant.right.as_deref());
+                of(&["mailbox", &grant.on, &grant.user, right.unwrap_or("full-access"), deny])
+            }
+            Wanted::Delegates(delegates) => of(&["delegates", &delegates.of]),
+        }
+    }
+
+    /// It is to be there.
+    pub(crate) fn is_present(&self) -> bool {
+        match self {
+            Wanted::Domain(WantedDomain { absent, .. })
+            | Wanted::Group(WantedGroup { absent, .. })
+            | Wanted::User(WantedUser { absent, .. })
+            | Wanted::ReceiveConnector(WantedReceive { absent, .. })
+            | Wanted::SendConnector(WantedSend { absent, .. })
+            | Wanted::Grant(WantedGrant { absent, .. })
+            | Wanted::MailboxGrant(WantedMailboxGrant { absent, .. }) => !absent,
+            Wanted::Ou(_) => true,
+            Wanted::Delegates(delegates) => !delegates.users.is_empty(),
+        }
+    }
+
+    /// The same, gone; none for a unit, which may hold what no document names.
+    pub(crate) fn gone(mut self) -> Option<Wanted> {
+        match &mut self {
+            Wanted::Domain(WantedDomain { absent, .. })
+            | Wanted::Group(WantedGroup { absent, .. })
+            | Wanted::User(WantedUser { absent, .. })
+            | Wanted::ReceiveConnector(WantedReceive { absent, .. })
+            | Wanted::SendConnector(WantedSend { absent, .. })
+            | Wanted::Grant(WantedGrant { absent, .. })
+            | Wanted::MailboxGrant(WantedMailboxGrant { absent, .. }) => *absent = true,
+            Wanted::Ou(_) => return None,
+            Wanted::Delegates(delegates) => delegates.users.clear(),
+        }
+        Some(self)
+    }
 }

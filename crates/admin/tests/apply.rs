@@ -3,7 +3,7 @@
 
 mod common;
 
-use admin::operations::{Request as R, Response};
+use admin::operations::{self as op, Request as R, Response};
 use common::{Site, request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -11,6 +11,13 @@ use serde_json::{Value, json};
 fn apply(items: &[Value]) -> R {
     let numbered = (1..).zip(items).map(|(line, wanted)| json!({"line": line, "wanted": wanted}));
     request(json!({"op": "apply", "items": numbered.collect::<Vec<_>>()}))
+}
+
+fn pruned(items: &[Value]) -> R {
+    match apply(items) {
+        R::Apply(apply) => R::Apply(op::Apply { prune: true, ..apply }),
+        _ => unreachable!(),
+    }
 }
 
 /// One of everything.
@@ -53,6 +60,101 @@ fn a_document_applied_again_changes_nothing() {
     let said = site.done(apply(&all()));
     assert!(said.contains("nothing was changed"), "{said}");
     assert_eq!(site.version(), version);
+}
+
+fn connectors() -> Vec<Value> {
+    vec![
+        json!({"receive-connector": {"name": "Devices", "usage": "Custom", "bindings": ["127.0.0.1:2599"],
+               "remote_ranges": ["127.0.0.0/8"], "permission_groups": ["AnonymousUsers"], "max_recipients": 7}}),
+        json!({"send-connector": {"name": "Provider", "usage": "Internet", "address_spaces": ["*"],
+               "smart_hosts": ["relay.example.net"]}}),
+    ]
+}
+
+fn names_of_connectors(site: &Site) -> Vec<String> {
+    let get = op::ConnectorGet::default();
+    let (Response::ReceiveConnectors(receive), Response::SendConnectors(send)) =
+        (site.ask(R::ReceiveConnectorGet(get.clone())), site.ask(R::SendConnectorGet(get)))
+    else {
+        panic!()
+    };
+    receive.rows.into_iter().map(|row| row.name).chain(send.rows.into_iter().map(|row| row.name)).collect()
+}
+
+#[test]
+fn connectors_are_made_and_applied_again_they_stay() {
+    let site = Site::new();
+    let before = names_of_connectors(&site);
+    site.ask(apply(&connectors()));
+    let made = names_of_connectors(&site);
+    assert_eq!(made.len(), before.len() + 2);
+    let version = site.version();
+    let said = site.done(apply(&connectors()));
+    assert!(said.contains("nothing was changed"), "{said}");
+    assert_eq!((site.version(), names_of_connectors(&site)), (version, made));
+}
+
+#[test]
+fn a_connector_changes_as_the_document_does() {
+    let site = Site::new();
+    site.ask(apply(&connectors()));
+    let mut changed = connectors();
+    changed[0]["receive-connector"]["max_recipients"] = json!(9);
+    let said = site.done(apply(&changed));
+    assert!(said.contains("changed the receive connector Devices") && !said.contains("Provider"), "{said}");
+}
+
+#[test]
+fn what_is_to_be_absent_goes_and_is_not_missed() {
+    let site = Site::new();
+    site.ask(apply(&all()));
+    site.ask(apply(&connectors()));
+    let absent: Vec<Value> = all()
+        .into_iter()
+        .chain(connectors())
+        .filter(|part| part.get("ou").is_none() && part.get("delegates").is_none() && part.get("connector").is_none())
+        .map(|mut part| {
+            part.as_object_mut().unwrap().values_mut().for_each(|wanted| wanted["absent"] = json!(true));
+            part
+        })
+        .collect();
+    site.ask(apply(&absent));
+    let snapshot = site.service.snapshot();
+    assert!(snapshot.resolve("anna").is_err() && snapshot.resolve("helpers").is_err());
+    assert!(!names_of_connectors(&site).iter().any(|name| name == "Provider" || name == "Devices"));
+    let said = site.done(apply(&absent));
+    assert!(said.contains("nothing was changed"), "{said}");
+}
+
+#[test]
+fn pruning_takes_what_documents_named_and_nothing_else() {
+    let site = Site::new();
+    site.user("otto", Some("OU=Staff"));
+    site.ask(common::send_as("otto", "max"));
+    site.ask(apply(&all()));
+    let less: Vec<Value> =
+        all().into_iter().filter(|part| part.get("grant").is_none() && part.get("domain").is_none()).collect();
+    site.ask(apply(&less));
+    assert!(site.may_send_as("helper", "anna"), "without pruning it stays");
+    let said = site.done(pruned(&less));
+    assert!(said.contains("no longer named: "), "{said}");
+    assert!(!site.may_send_as("helper", "anna") && site.may_send_as("max", "otto"));
+    assert!(!site.service.snapshot().accepted_domains().any(|(_, domain)| domain.name == "example.org"));
+    let version = site.version();
+    assert!(site.done(pruned(&less)).contains("nothing was changed"));
+    assert_eq!(site.version(), version);
+}
+
+#[test]
+fn a_trial_of_pruning_changes_nothing_and_forgets_nothing() {
+    let site = Site::new();
+    site.ask(apply(&all()));
+    let before = site.records();
+    site.simulated(pruned(&[]));
+    assert_eq!(site.records(), before);
+    site.ask(pruned(&[]));
+    assert!(site.service.snapshot().resolve("anna").is_err(), "the trial left it to be pruned");
+    assert!(site.service.snapshot().by_dn("OU=Desk,DC=example,DC=com").is_some(), "units stay");
 }
 
 #[test]

@@ -59,11 +59,14 @@ pub enum Lifecycle {
         #[arg(long, value_name = "OBJECT")]
         under: Option<String>,
     },
-    /// Make domains, units, groups, users and grants as a file says; what it does not name stays
+    /// Make domains, connectors, units, groups, users and grants as a file says; what it does not name stays
     #[command(after_help = super::apply::HELP)]
     Apply {
         /// The file
         file: PathBuf,
+        /// What an earlier file named and this one does not goes
+        #[arg(long)]
+        prune: bool,
     },
     /// Write directory, history, audit and configuration into one file, also while the server runs
     #[command(
@@ -200,8 +203,8 @@ pub fn run(global: &Global, command: Lifecycle) -> Result<ExitCode, Failure> {
             show(&response, global.format)
         }
         Lifecycle::Export { under } => export(global, under),
-        Lifecycle::Apply { file } => {
-            let request = super::apply::request(&file)?;
+        Lifecycle::Apply { file, prune } => {
+            let request = super::apply::request(&file, prune)?;
             let response = call(&mut endpoint(global)?, global, request);
             show(&response.map_err(|failure| failure.in_file(&file))?, global.format)
         }
