@@ -151,6 +151,11 @@ fn every_test_that_the_table_of_sentences_names_exists() {
 }
 
 #[test]
+fn every_test_that_the_table_of_transport_permissions_names_exists() {
+    assert!(tests_named_by("s2.md") > 100);
+}
+
+#[test]
 fn every_test_that_the_table_of_attacks_names_exists_and_every_attack_has_one() {
     assert!(tests_named_by("attacks.md") > 40);
     let page = std::fs::read_to_string(root().join("docs/src/attacks.md")).unwrap();
