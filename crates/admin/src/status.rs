@@ -7,6 +7,10 @@ use crate::response::{ConnectorRow, QueueCounts, Response, Status};
 use crate::service::Asked;
 use crate::trust;
 
+/// The longest time until a change counts, in seconds (`authorization.md` §6). A change is published in this process when
+/// it is durable, and a session decides by the newest snapshot from its next command on: there is no cache to wait for.
+const CHANGE_COUNTS_WITHIN: u32 = 1;
+
 pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
     let (snapshot, service) = (asked.snapshot, asked.service);
     let (mut accounts, mut mailboxes) = (0, 0);
@@ -55,8 +59,7 @@ pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
         objects: snapshot.len() as u64,
         accounts,
         mailboxes,
-        // On the directory in the same process a change counts at the next command of a session.
-        change_counts_within_seconds: 0,
+        change_counts_within_seconds: CHANGE_COUNTS_WITHIN,
         problems: service.problems().iter().cloned().chain(disbelieved).collect(),
         connectors: connectors.collect(),
         queue,

@@ -193,14 +193,14 @@ fn status(status: &Status) -> String {
     };
     let mut text = format!(
         "procura {}\nserver      {running}\ndata        {}\ndirectory   version {}: {} objects, {} accounts, {} mailboxes\n\
-         changes     count within {} s\n",
+         changes     count within {} s, in open sessions from their next command on\n",
         status.version,
         status.data,
         status.directory_version,
         status.objects,
         status.accounts,
         status.mailboxes,
-        status.change_counts_within_seconds.max(1)
+        status.change_counts_within_seconds
     );
     if let Some(queue) = &status.queue {
         text += &format!(
