@@ -296,6 +296,11 @@ impl Service {
         lock(&self.store)
     }
 
+    /// What makes of a password what is kept of it.
+    pub fn hasher(&self) -> Hasher {
+        Arc::clone(&self.options.hash)
+    }
+
     pub(crate) fn hash(&self, password: &str) -> Result<Hashed, Fault> {
         (self.options.hash)(password.as_bytes()).map_err(|e| Fault::new(FaultKind::Invalid, e))
     }

@@ -182,6 +182,32 @@ impl Snapshot {
         Ok(token)
     }
 
+    /// The token of the Associated External Account of a disabled mailbox owner, which acts as that owner for mail: the
+    /// external account's own SID, what everybody has who logged on, and the groups that it is in as a foreign principal. None
+    /// of the owner's groups (S0: the link is for mail only).
+    pub fn linked_token(&self, owner: ObjectId) -> Result<Arc<Token>, TokenError> {
+        let object = self.object(owner).ok_or(TokenError::Unknown)?;
+        let user = object.master_account().ok_or(TokenError::NoSid)?;
+        // The link counts only while the owner is disabled (KB 300456).
+        if object.enabled() || self.sid(user) == well_known::SELF {
+            return Err(TokenError::Disabled);
+        }
+        let foreign = |id: &ObjectId| self.object(*id).is_some_and(|o| o.class() == Class::ForeignPrincipal);
+        let principal = self.with_sid(user).into_iter().find(foreign).and_then(|id| Some((id, self.object(id)?)));
+        let in_domain = |domain| match principal {
+            Some((id, object)) => self.account_sids(id, object, user, domain, &mut |group| self.closure(domain, group)),
+            None => std::iter::once(user).chain(AUTHENTICATED.iter().map(|sid| self.shared.sids.intern(sid))).collect(),
+        };
+        let (home, others) = match self.domains() {
+            [home, others @ ..] => (Some(home.object), others),
+            [] => (None, &[][..]),
+        };
+        let sids: SidSet = in_domain(home);
+        let elsewhere = others.iter().map(|domain| (domain.object, in_domain(Some(domain.object))));
+        let elsewhere = elsewhere.filter(|(_, there)| *there != sids).collect();
+        Ok(Arc::new(Token { kind: TokenKind::Account, account: Some(owner), user, sids, elsewhere }))
+    }
+
     /// Changes whenever tokens may have changed: memberships, SIDs, primary groups, group types.
     pub fn membership_version(&self) -> u64 {
         self.tokens.version

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::thread;
 
-use admin::Service;
+use admin::{Hashed, Hasher, Service};
 use admin::operations as op;
 use admin::operations::Request as R;
 use directory::organization::Usage;
@@ -108,28 +108,29 @@ pub fn ensure(service: &Service, client: Option<SocketAddr>, internet: Option<So
             .help("start it without --demo, or name another directory with --data"));
     }
     service.set_setting(MARK, Some(BEGUN)).map_err(admin::Fault::from)?;
+    let hasher = service.hasher();
     let hashes = thread::scope(|scope| {
-        let hashing = scope.spawn(hash_all);
+        let hashing = scope.spawn(|| hash_all(&hasher));
         build(service, client.unwrap_or(CLIENT), internet.unwrap_or(INTERNET))?;
         hashing.join().map_err(|_| Failure::new("hashing the passwords failed"))?
     })?;
     let snapshot = service.snapshot();
-    for (account, phc) in ACCOUNTS.iter().zip(hashes) {
+    for (account, hashed) in ACCOUNTS.iter().zip(hashes) {
         let found = snapshot.resolve_login(account.name).and_then(|id| snapshot.object(id));
         let object = found.ok_or_else(|| Failure::new(format!("the account {} is not there", account.name)))?;
-        service.set_credential(&object.guid(), &phc)?;
+        service.set_password(&object.guid(), &hashed)?;
     }
     service.set_setting(MARK, Some("complete")).map_err(admin::Fault::from)?;
     Ok(true)
 }
 
 /// Hashes all passwords on all cores, with the cost that they have everywhere.
-fn hash_all() -> Result<Vec<String>, Failure> {
+fn hash_all(hasher: &Hasher) -> Result<Vec<Hashed>, Failure> {
     let threads = thread::available_parallelism().map_or(2, |n| n.get().min(4));
     let share = ACCOUNTS.len().div_ceil(threads);
     let hash = |account: &Account| {
         let password = format!("{}-demo", account.name);
-        transport::password::hash(password.as_bytes()).map_err(|e| Failure::new(e.to_string()))
+        hasher(password.as_bytes()).map_err(Failure::new)
     };
     thread::scope(|scope| {
         let parts: Vec<_> = ACCOUNTS

@@ -142,6 +142,10 @@ fn start(
     options.tls = tls_options;
     options.tokens = tokens::tokens(node)?;
     options.protocol_log = protocol_log(node, directory)?;
+    #[cfg(feature = "kerberos")]
+    {
+        options.kerberos = keytab(node)?;
+    }
     let server = Server::start(options, Arc::clone(&shared)).map_err(start_failure)?;
     let (path, everybody) = match node.socket() {
         Some(path) => (path, true),
@@ -190,6 +194,15 @@ fn server_options(
         ..options.delivery
     };
     Ok(options)
+}
+
+/// The keys of `[kerberos]`.
+#[cfg(feature = "kerberos")]
+fn keytab(node: &Node) -> Result<Option<transport::kerberos::Kerberos>, Failure> {
+    let Some(path) = &node.loaded.config.kerberos.keytab else { return Ok(None) };
+    transport::kerberos::Kerberos::open(&node.loaded.path(path))
+        .map(Some)
+        .map_err(|e| Failure::new(e.to_string()).help("check `keytab` under [kerberos] in procura.toml"))
 }
 
 /// The protocol log of `[log]`.

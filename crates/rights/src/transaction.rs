@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use acl::Outcome;
-use directory::{HeaderFrom, HostKind, IpRange, ObjectId, Snapshot, Time, Token};
+use directory::{HeaderFrom, HostKind, IpRange, ObjectId, Snapshot, Time, Token, TokenError};
 use message::Address;
 use message::firewall::Keep;
 use message::senders::{SenderFault, Senders};
@@ -33,12 +33,14 @@ pub struct Authority {
     pub host: Option<HostKind>,
     /// The owner of the mailbox that the session logged on to.
     pub logon: Option<ObjectId>,
+    /// It was the Associated External Account of [`Authority::account`] that logged on, which is a disabled owner.
+    pub linked: bool,
 }
 
 impl Authority {
     /// A session that has proven nothing but where it came from.
     pub fn new(connector: ObjectId, host: Option<HostKind>) -> Authority {
-        Authority { connector, account: None, host, logon: None }
+        Authority { connector, account: None, host, logon: None, linked: false }
     }
 
     /// Whether the session may go on: its connector is in service and its account enabled.
@@ -47,7 +49,7 @@ impl Authority {
             return Err(Refusal::ConnectorEnded);
         }
         match self.account {
-            Some(account) => snapshot.account_token(account).map(|_| ()).map_err(|_| Refusal::AccountEnded),
+            Some(account) => self.token(snapshot, account).map(|_| ()).map_err(|_| Refusal::AccountEnded),
             None => Ok(()),
         }
     }
@@ -57,13 +59,17 @@ impl Authority {
         self.check(snapshot)?;
         let mut tokens = Vec::with_capacity(3);
         if let Some(account) = self.account {
-            tokens.push(snapshot.account_token(account).map_err(|_| Refusal::AccountEnded)?);
+            tokens.push(self.token(snapshot, account).map_err(|_| Refusal::AccountEnded)?);
         }
         if let Some(host) = &self.host {
             tokens.push(snapshot.host_token(host.clone()));
         }
         tokens.push(snapshot.anonymous_token());
         Ok(tokens)
+    }
+
+    fn token(&self, snapshot: &Snapshot, account: ObjectId) -> Result<Arc<Token>, TokenError> {
+        if self.linked { snapshot.linked_token(account) } else { snapshot.account_token(account) }
     }
 
     /// What a peer is by its address alone: an externally secured server, where the connector is ExternalAuthoritative.
@@ -450,7 +456,7 @@ pub fn may_log_on(
 ) -> Result<(), Box<Denied>> {
     let authority = Authority { account: Some(account), logon, ..authority.clone() };
     let facts = authority.facts(time);
-    let Ok(token) = snapshot.account_token(account) else {
+    let Ok(token) = authority.token(snapshot, account) else {
         return Err(Denied::ended(snapshot, Refusal::AuthenticationFailed));
     };
     if decide::<NoTrace>(snapshot, &token, &facts, &Question::Submit).reason.is_ok() {

@@ -1,9 +1,9 @@
 //! AUTH (RFC 4954): who the session acts as, and whose mailbox it logs on to.
 
-use acl::Guid;
+use acl::{Guid, Sid};
 use directory::{AddressOwner, ObjectId, Snapshot};
 use message::CanonicalAddress;
-use rights::Asked;
+use rights::{Asked, Authority};
 use smtp::{AuthResponse, InitialResponse, Reply};
 use zeroize::Zeroizing;
 
@@ -25,6 +25,8 @@ pub(crate) struct PendingLogon {
     mailbox: Named,
     /// What follows when the host says yes.
     then: Then,
+    /// It is the account's Associated External Account that logs on.
+    linked: bool,
 }
 
 /// What follows a yes of the host.
@@ -152,7 +154,8 @@ impl Session {
 
     /// As much work as for a wrong password, and the same answer.
     fn burn(&mut self) -> Wait {
-        self.phase = Phase::Password(PendingLogon { account: None, mailbox: Named::Unknown, then: Then::LogOn });
+        self.phase =
+            Phase::Password(PendingLogon { account: None, mailbox: Named::Unknown, then: Then::LogOn, linked: false });
         let claimant = Claimant { account: None, alike: None, name: String::new() };
         Wait::Password(PasswordCheck { claimant, password: Zeroizing::new(Vec::new()) })
     }
@@ -257,8 +260,8 @@ impl Session {
                 self.reply(replies::authentication_unavailable(), out);
                 Wait::Nothing
             }
-            (PasswordOutcome::Correct, PendingLogon { account, mailbox, then: Then::Prove(ours) }) => {
-                self.proven = Some(PendingLogon { account, mailbox, then: Then::LogOn });
+            (PasswordOutcome::Correct, PendingLogon { account, mailbox, then: Then::Prove(ours), linked }) => {
+                self.proven = Some(PendingLogon { account, mailbox, then: Then::LogOn, linked });
                 self.sasl_step(cx, Exchange::ScramDone.challenge(ours), out)
             }
             (PasswordOutcome::Correct, pending) => self.log_on(cx, pending, out),
@@ -275,13 +278,15 @@ impl Session {
             Named::Owner(owner) => Some(owner),
             Named::Unknown => return self.authentication_failed(cx, out),
         };
-        if let Err(denied) = rights::may_log_on(cx.snapshot, &self.authority, cx.now, account, logon) {
+        let authority = Authority { linked: pending.linked, ..self.authority.clone() };
+        if let Err(denied) = rights::may_log_on(cx.snapshot, &authority, cx.now, account, logon) {
             let id = self.record(cx, &denied, Asked::default(), false, out);
             out.log(LogEntry::Information { context: "Logon refused", data: &id });
             return self.authentication_failed(cx, out);
         }
         self.authority.account = Some(account);
         self.authority.logon = logon;
+        self.authority.linked = pending.linked;
         out.log(LogEntry::Information { context: "Authenticated", data: &account_name(cx.snapshot, account) });
         self.log_permissions(cx, out);
         self.reply(replies::authenticated(), out);
@@ -314,7 +319,7 @@ fn logon(cx: &Context<'_>, name: &str, mailbox: Option<&str>) -> (Claimant, Pend
     let claimant = claimant(cx.snapshot, name);
     let account = claimant.account.map(|(account, _)| account);
     let mailbox = named(cx.snapshot, mailbox, account);
-    (claimant, PendingLogon { account, mailbox, then: Then::LogOn })
+    (claimant, PendingLogon { account, mailbox, then: Then::LogOn, linked: false })
 }
 
 /// Who a name claims to be.
@@ -358,9 +363,20 @@ fn identified(cx: &Context<'_>, identity: &Identity, mailbox: Option<&str>) -> O
         Identity::Address(address) => address_owner(snapshot, address),
         Identity::Sid(sid) => snapshot.account_with_sid(sid),
     };
-    let account = account.filter(|account| snapshot.account_token(*account).is_ok())?;
+    let (account, linked) = match (account, identity) {
+        (None, Identity::Sid(sid)) => (linked_owner(snapshot, sid)?, true),
+        (account, _) => (account.filter(|account| snapshot.account_token(*account).is_ok())?, false),
+    };
     let mailbox = named(snapshot, mailbox, Some(account));
-    Some(PendingLogon { account: Some(account), mailbox, then: Then::LogOn })
+    Some(PendingLogon { account: Some(account), mailbox, then: Then::LogOn, linked })
+}
+
+/// The disabled owner whose Associated External Account has this SID, and which the directory does not hold itself.
+fn linked_owner(snapshot: &Snapshot, sid: &Sid) -> Option<ObjectId> {
+    match snapshot.linked_to(snapshot.sid_id(sid)?)[..] {
+        [owner] if snapshot.linked_token(owner).is_ok() => Some(owner),
+        _ => None,
+    }
 }
 
 fn named(snapshot: &Snapshot, mailbox: Option<&str>, account: Option<ObjectId>) -> Named {

@@ -39,6 +39,9 @@ impl Session {
         ];
         if self.offers_tls(cx) {
             extensions.push("STARTTLS".to_owned());
+            if cx.connector.auth.exchange_server {
+                extensions.push("X-ANONYMOUSTLS".to_owned());
+            }
         }
         let offered: Vec<&str> =
             Mechanism::ALL.into_iter().filter(|mechanism| self.offers(cx, *mechanism)).map(Mechanism::name).collect();
@@ -89,7 +92,8 @@ impl Session {
     pub(crate) fn is_set_up(&self, cx: &Context<'_>, mechanism: Mechanism) -> bool {
         let (auth, there) = (&cx.connector.auth, &self.settings.mechanisms);
         match mechanism {
-            Mechanism::Gssapi | Mechanism::GssSpnego => auth.integrated && there.kerberos,
+            Mechanism::Gssapi => auth.integrated && there.kerberos,
+            Mechanism::GssSpnego => auth.integrated && there.kerberos && there.spnego,
             Mechanism::Plain | Mechanism::Login => auth.basic,
             Mechanism::Scram | Mechanism::ScramPlus => auth.basic && there.scram,
             Mechanism::OauthBearer | Mechanism::Xoauth2 => auth.basic && there.bearer,

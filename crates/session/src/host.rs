@@ -126,6 +126,8 @@ pub struct Mechanisms {
     pub bearer: bool,
     /// There is a keytab.
     pub kerberos: bool,
+    /// ... and the host understands SPNEGO around Kerberos.
+    pub spnego: bool,
 }
 
 /// What all sessions of a node share.

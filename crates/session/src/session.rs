@@ -372,13 +372,14 @@ impl Session {
         // that read our reply, and may be data that somebody else smuggled in.
         let ends_group =
             matches!(command, Command::Ehlo(_) | Command::Helo(_) | Command::Data | Command::XExch50 { .. });
-        if more && (ends_group || command == Command::StartTls) {
+        if more && (ends_group || matches!(command, Command::StartTls | Command::XAnonymousTls)) {
             return self.end(replies::improper_pipelining(), out);
         }
         match command {
             Command::Ehlo(name) => self.hello(cx, name, true, out),
             Command::Helo(name) => self.hello(cx, name, false, out),
             Command::StartTls => self.start_tls(cx, out),
+            Command::XAnonymousTls => self.anonymous_tls(cx, out),
             Command::Auth { mechanism, initial } => self.auth(cx, &mechanism, initial, out),
             Command::Mail { from, params } => self.mail(cx, &from, &params, out),
             Command::Rcpt { to, params } => self.rcpt(cx, &to, &params, out),

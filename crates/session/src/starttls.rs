@@ -23,6 +23,16 @@ impl Session {
         Wait::Nothing
     }
 
+    /// X-ANONYMOUSTLS (F §3.12): STARTTLS by another name, where servers of the organization are known by their keys. What
+    /// the certificates prove is the same by either name.
+    pub(crate) fn anonymous_tls(&mut self, cx: &Context<'_>, out: &mut dyn Output) -> Wait {
+        if cx.connector.auth.exchange_server {
+            return self.start_tls(cx, out);
+        }
+        self.reply(replies::not_implemented(), out);
+        Wait::Nothing
+    }
+
     /// RFC 3207 §4.2: everything that was learned before the handshake may have been changed on the way, and is
     /// forgotten: greeting, logon and transaction (attack 16).
     pub(crate) fn tls_established(&mut self, facts: TlsFacts, out: &mut dyn Output) -> Wait {

@@ -122,7 +122,11 @@ impl Client {
             ids: Cell::new(0),
             store: Cell::new(StoreOutcome::Stored),
         };
-        let settings = Settings { hostname: "mail.example.com".to_owned(), tls_available: true, mechanisms: Mechanisms { scram: true, bearer: true, kerberos: true } };
+        let settings = Settings {
+            hostname: "mail.example.com".to_owned(),
+            tls_available: true,
+            mechanisms: Mechanisms { scram: true, bearer: true, kerberos: true, spnego: true },
+        };
         let peer = Peer { remote: ([192, 0, 2, 1], 49152).into(), local: ([192, 0, 2, 25], 25).into(), tls: None };
         let mut session = Session::new(WORLD.connector, peer, Arc::new(settings), &host);
         let mut heard = Heard::default();

@@ -17,6 +17,8 @@ pub enum Command {
     Lhlo(String),
     /// `STARTTLS` (RFC 3207).
     StartTls,
+    /// `X-ANONYMOUSTLS`: TLS between servers of one organization (facts 3.12).
+    XAnonymousTls,
     /// `AUTH mechanism [initial-response]` (RFC 4954).
     Auth {
         /// The mechanism, in upper case.

@@ -35,6 +35,7 @@ pub fn parse_command_with(line: &[u8], strictness: Strictness) -> Result<Command
         "HELO" => hello(rest).map(Command::Helo),
         "LHLO" => hello(rest).map(Command::Lhlo),
         "STARTTLS" => bare(rest, Command::StartTls),
+        "X-ANONYMOUSTLS" => bare(rest, Command::XAnonymousTls),
         "AUTH" => auth(rest),
         "MAIL" => mail(rest, strictness),
         "RCPT" => rcpt(rest, strictness),

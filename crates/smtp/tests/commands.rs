@@ -56,6 +56,7 @@ fn verbs_are_known_in_any_case() {
         ("NOOP anything at all", Command::Noop),
         ("QUIT", Command::Quit),
         ("STARTTLS", Command::StartTls),
+        ("x-anonymoustls", Command::XAnonymousTls),
         ("HELP MAIL", Command::Help),
         ("VRFY carla", Command::Vrfy("carla".to_owned())),
         ("EXPN staff", Command::Expn("staff".to_owned())),

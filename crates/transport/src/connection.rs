@@ -64,6 +64,9 @@ pub(crate) struct Ground {
     /// Who judges access tokens, where somebody's are believed.
     pub(crate) tokens: Option<Tokens>,
     pub(crate) protocol_log: Option<Arc<ProtocolLog>>,
+    /// The keys for tickets.
+    #[cfg(feature = "kerberos")]
+    pub(crate) kerberos: Option<Arc<crate::kerberos::Kerberos>>,
 }
 
 mod logon;
@@ -76,6 +79,9 @@ pub(crate) struct Connection {
     local: SocketAddr,
     /// TLS comes before the greeting (RFC 8314 §3.3).
     begins_with_tls: bool,
+    /// The exchange of GSSAPI that goes on.
+    #[cfg(feature = "kerberos")]
+    gss: Option<Box<crate::kerberos::Context>>,
     socket: Socket,
     session: Session,
     out: Out,
@@ -131,6 +137,8 @@ impl Connection {
             peer: remote,
             local,
             begins_with_tls,
+            #[cfg(feature = "kerberos")]
+            gss: None,
             socket: Socket::Plain(stream),
             session,
             out,
@@ -387,7 +395,9 @@ impl Connection {
         let snapshot = self.ground.shared.snapshot();
         let settings = snapshot.object(self.connector.id).and_then(|object| object.config());
         match settings {
-            Some(directory::Config::ReceiveConnector(settings)) => settings.domain_secure || settings.auth.exchange_server,
+            Some(directory::Config::ReceiveConnector(settings)) => {
+                settings.domain_secure || settings.auth.exchange_server
+            }
             _ => false,
         }
     }

@@ -9,6 +9,8 @@ mod connection;
 mod credentials;
 pub mod delivery;
 mod figures;
+#[cfg(feature = "kerberos")]
+pub mod kerberos;
 mod listener;
 pub mod pause;
 pub mod oauth;

@@ -23,10 +23,10 @@ use crate::accept::Intake;
 use crate::certificate::LiveCertificate;
 use crate::connection::{Connection, Ground};
 use crate::delivery::{self, DeliveryOptions};
-use crate::pause;
-use crate::oauth::Tokens;
-use crate::protocol_log::ProtocolLog;
 use crate::listener::{self, Connector, connectors_of, normal, select, sockets_for};
+use crate::oauth::Tokens;
+use crate::pause;
+use crate::protocol_log::ProtocolLog;
 use crate::shared::Shared;
 use crate::tls::{Tls, TlsOptions};
 
@@ -42,6 +42,9 @@ pub struct ServerOptions {
     pub tls: TlsOptions,
     /// Who judges access tokens; without it none is taken.
     pub tokens: Option<Tokens>,
+    /// The keys for tickets; without them AUTH GSSAPI is not offered.
+    #[cfg(feature = "kerberos")]
+    pub kerberos: Option<crate::kerberos::Kerberos>,
     /// Where sessions are logged.
     pub protocol_log: Option<ProtocolLog>,
     /// Sockets that listen already (from systemd, from a test), each for the binding of that address.
@@ -63,6 +66,8 @@ impl ServerOptions {
             certificate: None,
             tls: TlsOptions::default(),
             tokens: None,
+            #[cfg(feature = "kerberos")]
+            kerberos: None,
             protocol_log: None,
             listeners: Vec::new(),
             max_sessions: 20_000,
@@ -148,6 +153,8 @@ impl Server {
             certificate: options.certificate,
             tls: options.tls,
             tokens: options.tokens,
+            #[cfg(feature = "kerberos")]
+            kerberos: options.kerberos.map(Arc::new),
             protocol_log: options.protocol_log.map(Arc::new),
             max_sessions: options.max_sessions,
             grace: options.grace,
@@ -299,6 +306,8 @@ struct Reception {
     certificate: Option<Arc<LiveCertificate>>,
     tls: TlsOptions,
     tokens: Option<Tokens>,
+    #[cfg(feature = "kerberos")]
+    kerberos: Option<Arc<crate::kerberos::Kerberos>>,
     protocol_log: Option<Arc<ProtocolLog>>,
     max_sessions: usize,
     grace: Duration,
@@ -327,16 +336,22 @@ impl Reception {
         let settings = Settings {
             hostname: self.hostname.clone(),
             tls_available: self.certificate.is_some(),
-            mechanisms: Mechanisms { scram: true, bearer: self.tokens.is_some(), kerberos: false },
+            mechanisms: Mechanisms {
+                scram: true,
+                bearer: self.tokens.is_some(),
+                kerberos: self.has_keytab(),
+                spnego: false,
+            },
         };
-        let ground =
-            Ground {
-                shared: Arc::clone(&self.shared),
-                settings: Arc::new(settings),
-                intake: self.intake.clone(),
-                tokens: self.tokens.take(),
-                protocol_log: self.protocol_log.take(),
-            };
+        let ground = Ground {
+            shared: Arc::clone(&self.shared),
+            settings: Arc::new(settings),
+            intake: self.intake.clone(),
+            tokens: self.tokens.take(),
+            #[cfg(feature = "kerberos")]
+            kerberos: self.kerberos.clone(),
+            protocol_log: self.protocol_log.take(),
+        };
         let floor = Rc::new(Floor {
             ground: Rc::new(ground),
             server: self.server,
@@ -381,9 +396,7 @@ impl Reception {
             stays
         });
         for (id, guid, connector) in &wanted {
-            connectors
-                .entry(*guid)
-                .or_insert_with(|| Rc::new(self.connector(*id, connector.name.clone())));
+            connectors.entry(*guid).or_insert_with(|| Rc::new(self.connector(*id, connector.name.clone())));
         }
         drop(connectors);
 
@@ -434,6 +447,16 @@ impl Reception {
         bindings.sort_unstable_by_key(|binding| binding.configured);
         *self.bindings.lock().unwrap_or_else(PoisonError::into_inner) = bindings;
         complete
+    }
+
+    #[cfg(feature = "kerberos")]
+    fn has_keytab(&self) -> bool {
+        self.kerberos.is_some()
+    }
+
+    #[cfg(not(feature = "kerberos"))]
+    fn has_keytab(&self) -> bool {
+        false
     }
 
     fn connector(&self, id: ObjectId, name: String) -> Connector {

@@ -17,6 +17,7 @@ async def send(order):
     try:
         if order["login"]:
             await smtp.starttls(validate_certs=False)
+            await smtp.ehlo()
             log_on = smtp.auth_login if order["mechanism"] == "LOGIN" else smtp.auth_plain
             await log_on(order["login"], order["password"])
         message = order["message"].replace("\n", "\r\n").encode()

@@ -75,6 +75,19 @@ impl DomainController {
         self.inside("samba-tool", &all).ok()
     }
 
+    /// Writes the keys of a service principal to a keytab file.
+    #[track_caller]
+    pub fn export_keytab(&self, principal: &str, file: &Path) {
+        let (conf, principal) = (self.conf(), format!("--principal={principal}"));
+        let arguments = ["domain", "exportkeytab", file.to_str().unwrap(), &principal, "-s", conf.to_str().unwrap()];
+        self.inside("samba-tool", &arguments).ok();
+    }
+
+    /// A command that runs where the domain controller can be reached: on 127.0.0.1.
+    pub fn beside(&self, program: &str, arguments: &[&str]) -> Command {
+        self.command(program, arguments)
+    }
+
     /// Changes entries by LDIF.
     #[track_caller]
     pub fn modify(&self, ldif: &str) {

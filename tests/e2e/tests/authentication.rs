@@ -58,11 +58,12 @@ fn an_app_password_survives_a_restart_and_none_is_made_by_a_trial() {
 
 /// What gsasl says of a logon by SCRAM over STARTTLS.
 #[track_caller]
-fn gsasl(demo: &Demo, mechanism: &str, password: &str) -> (bool, String) {
+fn gsasl(demo: &Demo, arguments: &[&str], password: &str) -> (bool, String) {
     let output = Command::new("gsasl")
         .args(["--client", "--smtp", "--connect", &format!("127.0.0.1:{}", demo.client_port)])
-        .args(["--mechanism", mechanism, "--authentication-id", "bob", "--password", password])
+        .args(["--authentication-id", "bob", "--password", password])
         .arg(format!("--x509-ca-file={}", demo.data().join("certificate.pem").display()))
+        .args(arguments)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -75,11 +76,11 @@ fn scram_is_bound_to_the_tls_connection_with_a_client_that_can() {
         return;
     }
     let demo = Demo::start();
-    for mechanism in ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"] {
-        let (accepted, said) = gsasl(&demo, mechanism, "bob-demo");
-        assert!(accepted, "{mechanism}: {said}");
-        let (accepted, said) = gsasl(&demo, mechanism, "wrong");
-        assert!(!accepted && said.contains("535"), "{mechanism}: {said}");
+    for arguments in [&["--mechanism=SCRAM-SHA-256-PLUS"][..], &["--mechanism=SCRAM-SHA-256", "--no-cb"]] {
+        let (accepted, said) = gsasl(&demo, arguments, "bob-demo");
+        assert!(accepted, "{arguments:?}: {said}");
+        let (accepted, said) = gsasl(&demo, arguments, "wrong");
+        assert!(!accepted && said.contains("535"), "{arguments:?}: {said}");
     }
 }
 
@@ -224,12 +225,11 @@ fn the_protocol_log_tells_each_line_of_a_session_and_no_credential() {
     let has = |what: &str| assert!(text.lines().any(|line| line.contains(what)), "{what} is not in\n{text}");
     has(",*,SMTPSubmit SMTPAcceptAnySender AcceptRoutingHeaders,Set Session Permissions");
     has(",*,SMTPSubmit SMTPAcceptAnyRecipient BypassAntiSpam,Set Session Permissions");
-    has(",<,MAIL FROM:<x@outside.test>");
+    has(",<,mail FROM:<x@outside.test>");
     has(",>,250 2.1.0 Sender OK,");
     has(",*,TLS1.3 TLS_AES");
     has(",<,AUTH PLAIN *,");
     has(",*,EXAMPLE\\bob,Authenticated");
-    has(",*,0.00:00:05,Tarpit");
     assert_eq!(text.matches(",+,,\r\n").count(), text.matches(",-,,\r\n").count());
     // AGJvYgBib2ItZGVtbw== is the logon of PLAIN in base64.
     assert!(!text.contains("bob-demo") && !text.contains("AGJvYg") && !text.contains("a-wrong-guess"), "{text}");

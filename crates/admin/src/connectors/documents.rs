@@ -33,6 +33,9 @@ pub struct ReceiveSettings {
     /// No mail but over TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require_tls: Option<bool>,
+    /// TLS begins before the greeting, as on port 465 (RFC 8314).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub implicit_tls: Option<bool>,
     /// Domain Security: certificates of clients prove their domains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain_secure: Option<bool>,

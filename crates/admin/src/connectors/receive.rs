@@ -238,6 +238,7 @@ fn shown(connector: &ReceiveConnector) -> ReceiveSettings {
         fqdn: Some(connector.fqdn.clone().unwrap_or_default()),
         banner: Some(connector.banner.clone().unwrap_or_default()),
         require_tls: Some(connector.require_tls),
+        implicit_tls: Some(connector.implicit_tls),
         domain_secure: Some(connector.domain_secure),
         max_message_size: Some(connector.max_message_size),
         max_header_size: Some(connector.max_header_size),
@@ -309,6 +310,7 @@ fn attributes(settings: &ReceiveSettings) -> Result<Attributes, Fault> {
     put(&mut all, a::RECEIVE_FQDN, settings.fqdn.as_ref());
     put(&mut all, a::RECEIVE_BANNER, settings.banner.as_ref());
     flag(&mut all, a::REQUIRE_TLS, settings.require_tls);
+    flag(&mut all, a::IMPLICIT_TLS, settings.implicit_tls);
     flag(&mut all, a::DOMAIN_SECURE, settings.domain_secure);
     put(&mut all, a::RECEIVE_MAX_MESSAGE, settings.max_message_size);
     put(&mut all, a::RECEIVE_MAX_HEADER, settings.max_header_size);

@@ -72,6 +72,9 @@ fn mechanisms(connector: &ReceiveConnector) -> Option<Wrong> {
     if connector.require_tls && !auth.tls {
         return fault("RequireTLS needs the mechanism Tls", "add Tls to --auth");
     }
+    if connector.implicit_tls && !auth.tls {
+        return fault("TLS before the greeting needs the mechanism Tls", "add Tls to --auth");
+    }
     if connector.domain_secure && !auth.tls {
         return fault("Domain Security needs the mechanism Tls", "add Tls to --auth");
     }

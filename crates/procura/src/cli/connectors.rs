@@ -153,6 +153,9 @@ pub struct ReceiveArgs {
     /// No mail but over TLS
     #[arg(long, value_name = "BOOL")]
     require_tls: Option<bool>,
+    /// TLS begins before the greeting, as on port 465
+    #[arg(long, value_name = "BOOL")]
+    implicit_tls: Option<bool>,
     /// Domain Security: certificates of clients prove their domains
     #[arg(long, value_name = "BOOL")]
     domain_secure: Option<bool>,
@@ -225,6 +228,7 @@ impl ReceiveArgs {
             fqdn: self.fqdn,
             banner: self.banner,
             require_tls: self.require_tls,
+            implicit_tls: self.implicit_tls,
             domain_secure: self.domain_secure,
             max_message_size: self.max_message_size,
             max_header_size: self.max_header_size,

@@ -139,6 +139,12 @@ configuration! {
         providers: BTreeMap<String, Provider> = BTreeMap::new(), "table",
             "{ corp = { issuer = \"https://login.example.com\", audience = [\"smtp\"], keys = \"https://login.example.com/keys\" } }";
     }
+    /// Kerberos (AUTH GSSAPI), on connectors with Integrated authentication.
+    kerberos: Kerberos {
+        /// Keytab with the AES-256 keys of this server's service principals `smtp/host`. Without it Kerberos is not offered.
+        /// The server must have been built with its feature `kerberos`.
+        keytab: Option<String> = None, "path", "\"/etc/procura/smtp.keytab\"";
+    }
     /// What is kept, and how much of it.
     storage: Storage {
         /// Free space, in MiB, below which mail is refused with `452 4.3.1` until there is more.
@@ -223,6 +229,10 @@ impl Config {
         }
         if self.log.protocol_file_mib == 0 || self.log.protocol_mib == 0 || self.log.protocol_days == 0 {
             return wrong("log", "protocol", "the protocol log must have room".into(), "write 1 or more");
+        }
+        if self.kerberos.keytab.is_some() && !cfg!(feature = "kerberos") {
+            let message = "this procura was built without Kerberos".to_owned();
+            return wrong("kerberos", "keytab", message, "build it with `--features kerberos`, or remove the line");
         }
         let authentication = &self.authentication;
         if !(4096..=10_000_000).contains(&authentication.scram_iterations) {

@@ -100,6 +100,7 @@ pub fn accepted(claims: &[String], submission: &Submission, text: &[u8]) -> Resu
             "" => continue,
             "envelope" => (rest.to_owned(), envelope(submission)),
             "proven" => (rest.to_owned(), proven(submission.origin.proven).to_owned()),
+            "paused" => (rest.to_owned(), paused(submission).to_owned()),
             "size" => (rest.to_owned(), submission.size.to_string()),
             "flags" => (rest.to_owned(), flags(submission)),
             "body" => (String::from_utf8_lossy(&crate::script::escaped(rest)?).into_owned(), body(text)),
@@ -141,6 +142,14 @@ fn envelope(submission: &Submission) -> String {
     let recipients: Vec<String> =
         submission.recipients.iter().map(|recipient| format!("<{}>", recipient.address)).collect();
     format!("<{sender}> -> {}", recipients.join(" "))
+}
+
+fn paused(submission: &Submission) -> &'static str {
+    match &submission.pause {
+        None => "no",
+        Some(pause) if pause.behind => "behind others",
+        Some(_) => "yes",
+    }
 }
 
 fn proven(proven: Proven) -> &'static str {

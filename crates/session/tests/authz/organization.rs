@@ -99,6 +99,7 @@ impl Organization {
             ["no-member", member, "of", group] => self.link(group, attributes::MEMBER, member, false),
             ["delegate", delegate, "of", owner] => self.link(owner, attributes::PUBLIC_DELEGATES, delegate, true),
             ["no-delegate", delegate, "of", owner] => self.link(owner, attributes::PUBLIC_DELEGATES, delegate, false),
+            ["pauses", account, "for", scope] => self.link(account, attributes::PAUSE_SCOPE, scope, true),
             ["only-from", sender, "to", recipient] => self.restrict(recipient, sender, true),
             ["never-from", sender, "to", recipient] => self.restrict(recipient, sender, false),
             ["grant", right, "on", object, "to", trustee, rest @ ..] => {

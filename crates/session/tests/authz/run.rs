@@ -28,6 +28,7 @@ pub fn run(script: &Script) -> Result<(), String> {
             ids: Cell::new(0),
             store: Cell::new(StoreOutcome::Stored),
             passwords_away: Cell::new(false),
+            waiting: RefCell::default(),
         },
         sessions: BTreeMap::new(),
         current: None,
@@ -44,6 +45,8 @@ struct ScriptHost {
     ids: Cell<u64>,
     store: Cell<StoreOutcome>,
     passwords_away: Cell<bool>,
+    /// Names of service accounts and of users whose mail waits.
+    waiting: RefCell<Vec<(String, String)>>,
 }
 
 impl Host for ScriptHost {
@@ -58,6 +61,14 @@ impl Host for ScriptHost {
     fn new_id(&self) -> String {
         self.ids.set(self.ids.get() + 1);
         format!("01JGAA0000{:016}", self.ids.get())
+    }
+
+    fn is_paused(&self, account: &acl::Guid, user: &acl::Guid) -> bool {
+        let snapshot = self.snapshot();
+        let is = |name: &str, guid: &acl::Guid| {
+            snapshot.resolve(name).ok().and_then(|id| snapshot.object(id)).is_some_and(|object| object.guid() == *guid)
+        };
+        self.waiting.borrow().iter().any(|(service, owner)| is(service, account) && is(owner, user))
     }
 }
 
@@ -265,6 +276,7 @@ impl World {
             scram: opening.mechanisms.iter().any(|name| name == "scram"),
             bearer: opening.mechanisms.iter().any(|name| name == "bearer"),
             kerberos: opening.mechanisms.iter().any(|name| name == "kerberos"),
+            spnego: opening.mechanisms.iter().any(|name| name == "kerberos"),
         };
         let settings = Settings {
             hostname: "mail.example.com".to_owned(),
@@ -507,6 +519,10 @@ impl World {
 
     fn set_host(&mut self, what: &str, state: &str) -> Result<(), String> {
         match (what, state) {
+            ("waits", pair) => {
+                let (account, user) = pair.split_once(' ').ok_or("write `waits ACCOUNT for USER`")?;
+                self.host.waiting.borrow_mut().push((account.to_owned(), user.to_owned()));
+            }
             ("queue", "full") => self.host.store.set(StoreOutcome::Full),
             ("queue", "fails") => self.host.store.set(StoreOutcome::Failed),
             ("queue", "works") => self.host.store.set(StoreOutcome::Stored),

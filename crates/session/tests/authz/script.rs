@@ -154,6 +154,7 @@ fn statement(current: &str, block: Vec<String>, line: usize) -> Result<Kind, Scr
         }
         ("scram", [_, _, ..]) => Kind::Scram(rest()),
         ("at", [span]) => Kind::Pass(span_of(span).ok_or(()).or_else(|()| wrong(line, "write `at +5m`"))?),
+        ("waits", [account, _, user]) => Kind::Host(words[0].clone(), format!("{account} {user}")),
         ("queue" | "passwords", [state]) => Kind::Host(words[0].clone(), state.clone()),
         ("disconnect", []) => Kind::Disconnect,
         ("shutdown", []) => Kind::Shutdown,

@@ -56,7 +56,7 @@ impl Model {
     pub fn connect(connector: usize, greets: bool) -> Model {
         let connector = WORLD.connectors[connector % CONNECTORS.len()];
         let world = World::new();
-        let mechanisms = Mechanisms { scram: true, bearer: true, kerberos: true };
+        let mechanisms = Mechanisms { scram: true, bearer: true, kerberos: true, spnego: true };
         let settings = Settings { hostname: "mail.example.com".to_owned(), tls_available: true, mechanisms };
         let peer = Peer { remote: ([192, 0, 2, 1], 49152).into(), local: ([192, 0, 2, 25], 25).into(), tls: None };
         let mut session = Session::new(connector, peer, Arc::new(settings), &world);
@@ -293,7 +293,9 @@ impl Model {
             Some(Command::Data) if first == "354" => {
                 assert!(self.mail.as_ref().is_some_and(|mail| !mail.recipients.is_empty()), "a message to nobody");
             }
-            Some(Command::Ehlo(_) | Command::Helo(_) | Command::Rset | Command::StartTls) if first.starts_with('2') => {
+            Some(
+                Command::Ehlo(_) | Command::Helo(_) | Command::Rset | Command::StartTls | Command::XAnonymousTls,
+            ) if first.starts_with('2') => {
                 self.mail = None;
             }
             Some(Command::Bdat { .. }) => self.mail = None,

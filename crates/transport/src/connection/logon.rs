@@ -54,8 +54,33 @@ impl Connection {
         outcome
     }
 
+    #[cfg(not(feature = "kerberos"))]
     pub(super) async fn gss(&mut self, _message: GssMessage) -> GssOutcome {
         GssOutcome::Unavailable
+    }
+
+    /// Tickets count like tokens: nothing to guess, but not without end.
+    #[cfg(feature = "kerberos")]
+    pub(super) async fn gss(&mut self, message: GssMessage) -> GssOutcome {
+        let (Some(kerberos), false) = (&self.ground.kerberos, message.spnego) else { return GssOutcome::Unavailable };
+        let credentials = self.ground.shared.credentials();
+        if credentials.is_shut_out(self.peer.ip()) {
+            return GssOutcome::Unavailable;
+        }
+        if message.first {
+            self.gss = None;
+        }
+        let outcome = self.gss.get_or_insert_with(|| Box::new(kerberos.context())).step(&message.message);
+        if !matches!(outcome, GssOutcome::Continue(_)) {
+            self.gss = None;
+        }
+        if outcome == GssOutcome::Refused {
+            tracing::info!(client = %self.peer, connector = self.connector.name, by = "ticket", "logon failed");
+            if let Check::Wrong { delay } = credentials.count_unnamed(false, self.peer.ip()) {
+                self.hold_back(delay).await;
+            }
+        }
+        outcome
     }
 
     /// An account that was disabled since the session looked is as good as none.
