@@ -80,11 +80,14 @@ fn table() {
     }
     let mut random = data::Random(3);
     let pick: Vec<usize> = (0..100_000).map(|_| random.below(10_000)).collect();
-    let parse = Latencies::of(&pick, |at| SecurityDescriptor::parse(&world.bytes[*at]));
-    println!("| parse | 40-60 ACEs | {:.0} | {:.0} |", parse.percentile(50), parse.percentile(99));
-    let small: Vec<Vec<u8>> = world.bytes_of(12);
-    let parse = Latencies::of(&pick, |at| SecurityDescriptor::parse(&small[*at % small.len()]));
-    println!("| parse | 12 ACEs | {:.0} | {:.0} |\n", parse.percentile(50), parse.percentile(99));
+    let near: Vec<usize> = pick.iter().map(|at| at % 256).collect();
+    for (aces, bytes) in [("40-60", &world.bytes), ("25", &world.bytes_of(25)), ("12", &world.bytes_of(12))] {
+        for (place, pick) in [("bytes in the cache", &near), ("bytes anywhere", &pick)] {
+            let parse = Latencies::of(pick, |at| SecurityDescriptor::parse(&bytes[*at]));
+            println!("| parse, {place} | {aces} ACEs | {:.0} | {:.0} |", parse.percentile(50), parse.percentile(99));
+        }
+    }
+    println!();
 }
 
 /// Samba's C code called from Python, on the plain ACEs of some descriptors.
