@@ -1,5 +1,7 @@
 //! Messages that are held: counted by key, released with another head, set aside, removed; and lanes.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Spool, envelope, read_all};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pause::Paused;
 use crate::refusal::Refusal;
-use crate::shortfall::shortfall;
+use crate::shortfall::{Reason, shortfall};
 use crate::trace::{DescriptorKind, Step, Wanted};
 use crate::transaction::{Accepted, Authority, Denied};
 
@@ -241,7 +241,7 @@ impl DecisionRecord {
             && let Some(missing) = &mut record.missing
         {
             missing.command = found.command;
-            missing.obstacle = Some(found.detail).filter(|detail| !detail.is_empty());
+            missing.obstacle = (found.reason != Reason::NoEntry).then_some(found.detail);
         }
         record
     }

@@ -315,7 +315,7 @@ fn decision(record: &DecisionRecord) -> String {
         if let Some(obstacle) = &missing.obstacle {
             text += &format!("obstacle   {obstacle}\n");
         }
-        let label = if missing.obstacle.is_some() { "take away " } else { "grant it  " };
+        let label = if missing.command.starts_with("procura permission remove") { "take away " } else { "grant it  " };
         text += &format!("{label} {}\n", missing.command);
     }
     text

@@ -26,7 +26,7 @@ use crate::shared::{Shared, now};
 
 /// Messages of a pair that are looked at in one turn, and on their way to the disk at a time. New mail that comes
 /// meanwhile shares a commit with no more than these.
-const WINDOW: usize = 32;
+const WINDOW: usize = 16;
 /// The thread looks around at least this often.
 const IDLE: Duration = Duration::from_secs(30);
 /// After a fault of the queue.
