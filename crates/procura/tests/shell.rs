@@ -37,6 +37,7 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("bench smtp", Other),
     ("check", Rows("--as goodadmin --from ceo@example.com")),
     ("browse", Rows("")),
+    ("check-directory", Rows("")),
     ("completion", Other),
     ("config check", Other),
     ("config describe", Other),
@@ -60,6 +61,7 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("domain set", Writes("example.com --subaddressing true")),
     ("explain", Other),
     ("export", Other),
+    ("folder-permission", Other),
     ("generate", Writes("--mailboxes 100 --into generated")),
     ("group add", Writes("Press --member bob")),
     ("group list", Rows("")),
@@ -94,9 +96,13 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("permission get", Rows("ceo")),
     ("permission remove", Other),
     ("permission unused", Rows("")),
+    ("protected end", Other),
+    ("protected explain", Rows("ceo")),
     ("protected list", Rows("")),
     ("protected orphans", Rows("")),
     ("protected repair", Other),
+    ("protected separate", Other),
+    ("protected template", Other),
     ("queue list", Rows("")),
     ("queue remove", Other),
     ("queue retry", Writes("")),
@@ -276,5 +282,48 @@ fn nothing_but_errors_goes_to_standard_error_where_that_is_no_terminal() {
     demo.stop();
     for command in ["user list", "audit export", "what-can all goodadmin", "service-account check goodadmin"] {
         assert_eq!(run(&demo, &words(command, ""), &[]).err, "", "{command}");
+    }
+}
+
+#[test]
+fn csv_in_a_file_says_that_it_is_utf_8_and_in_a_pipe_it_does_not() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let path = demo.data().parent().unwrap().join("list.csv");
+    for command in ["user list", "audit export", "who-can all ceo"] {
+        let mut saved = common::command();
+        saved.arg("--data").arg(demo.data()).args(command.split(' ')).args(["--format", "csv"]);
+        assert!(saved.stdout(std::fs::File::create(&path).unwrap()).status().unwrap().success());
+        let saved = std::fs::read(&path).unwrap();
+        let piped = run(&demo, &words(command, ""), &["--format", "csv"]).ok();
+        assert_eq!(saved, [b"\xef\xbb\xbf", piped.as_bytes()].concat(), "{command}");
+    }
+}
+
+#[test]
+fn status_says_how_long_a_change_takes_to_count() {
+    let demo = Demo::start();
+    let status = run(&demo, &words("status", ""), &["--format", "json"]).json();
+    assert_eq!(status["change_counts_within_seconds"], 1);
+    assert!(run(&demo, &words("status", ""), &[]).ok().contains("count within 1 s"));
+}
+
+#[test]
+fn one_table_has_all_three_rights_and_says_of_each_row_why() {
+    let mut demo = Demo::start();
+    demo.stop();
+    run(&demo, &words("delegate add", "ceo bob --full-access"), &[]).ok();
+    for command in ["who-can all ceo", "who-can all ceo --expand", "what-can all bob", "audit export"] {
+        let answer = run(&demo, &words(command, ""), &["--format", "json"]).json();
+        let rows = answer["rows"].as_array().unwrap();
+        for row in rows {
+            let texts = ["trustee", "target", "right", "via"].map(|name| row[name].as_str().unwrap_or_default());
+            assert!(texts.iter().all(|text| !text.is_empty()) && row["effective"].is_boolean(), "{command}: {row}");
+        }
+        let ceo = |right: &str, via: &str| {
+            rows.iter().any(|row| row["target"] == "ceo@example.com" && row["right"] == right && row["via"] == via)
+        };
+        assert!(ceo("send-on-behalf", "delegate") && ceo("full-access", "ace"), "{command}: {rows:?}");
+        assert!(ceo("send-as", "super-delegate"), "{command}: {rows:?}");
     }
 }

@@ -84,5 +84,5 @@ fn an_address_that_is_none_is_refused_with_its_place() {
     demo.stop();
     std::fs::write(demo.data().join("procura.toml"), "[http]\nlisten = \"localhost\"\n").unwrap();
     let output = common::finish(&mut demo.command(), "");
-    output.fails(1, &["procura.toml:2", "localhost", "127.0.0.1:8025"]);
+    output.fails(2, &["procura.toml:2", "localhost", "127.0.0.1:8025"]);
 }
