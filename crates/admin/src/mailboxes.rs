@@ -120,8 +120,8 @@ pub fn delegates(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
 
 /// The mailbox database of a name; without one the only database there is.
 pub(crate) fn database(snapshot: &Snapshot, name: Option<&str>) -> Result<Guid, Fault> {
-    let all: Vec<(ObjectId, &Object)> =
-        snapshot.objects().filter(|(_, object)| object.class() == Class::Database).collect();
+    let objects = snapshot.configuration().filter_map(|(id, _)| Some((id, snapshot.object(id)?)));
+    let all: Vec<(ObjectId, &Object)> = objects.filter(|(_, object)| object.class() == Class::Database).collect();
     let names = || all.iter().map(|(_, object)| object.name()).collect::<Vec<_>>().join(", ");
     let found: Vec<_> = match name {
         Some(name) => all

@@ -173,11 +173,7 @@ fn not_separate(snapshot: &Snapshot, service: &Service) -> Vec<String> {
     if service.sid.rid().is_some_and(|rid| rid < FIRST_RID) {
         faults.push("it is a built-in account: create one for the service alone".to_owned());
     }
-    let linked: Vec<ObjectId> = snapshot
-        .objects()
-        .filter(|(_, object)| object.master_account().is_some_and(|sid| snapshot.sid(sid) == service.sid))
-        .map(|(id, _)| id)
-        .collect();
+    let linked: Vec<ObjectId> = snapshot.sid_id(&service.sid).map(|sid| snapshot.linked_to(sid)).unwrap_or_default();
     if !linked.is_empty() {
         faults.push(format!(
             "somebody's own account: it is the external account of {}",

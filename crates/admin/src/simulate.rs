@@ -129,7 +129,7 @@ pub fn simulate(asked: Asked<'_>, request: Request) -> Result<Response, Fault> {
     };
     let Some(planned) = trial.planned.into_inner() else {
         return Ok(match outcome {
-            Response::Done(done) => Response::Simulated(Box::new(nothing(Response::Done(done)))),
+            done @ (Response::Done(_) | Response::SeparationApplied(_)) => Response::Simulated(Box::new(nothing(done))),
             // It only looks: it may as well be done.
             other => other,
         });

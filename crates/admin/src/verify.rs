@@ -15,6 +15,9 @@ use documents::{Verify, VerifyPage, VerifyPlace, VerifyRow};
 /// Records of a piece. The writer waits that long.
 const RECORDS: usize = 500;
 
+/// Characters of a text: all rows of a piece have to fit into a line of the socket.
+const LONGEST: usize = 2_000;
+
 pub fn verify(asked: Asked<'_>, wanted: &Verify) -> Result<Response, Fault> {
     require_organization(asked.snapshot, asked.caller, "check all objects of")?;
     // While the store is held, no change falls between the records and the snapshot.
@@ -50,6 +53,10 @@ pub fn verify(asked: Asked<'_>, wanted: &Verify) -> Result<Response, Fault> {
 
 fn shown(snapshot: &Snapshot, row: Discrepancy) -> VerifyRow {
     let dn = |guid: &acl::Guid| snapshot.by_guid(guid).map(|id| snapshot.dn(id));
+    let short = |text: String| match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    };
     let object = row.object.map(|guid| dn(&guid).unwrap_or_else(|| guid.to_string())).unwrap_or_default();
-    VerifyRow { object, what: row.what.name(), computed: row.computed, held: row.held }
+    VerifyRow { object, what: row.what.name(), computed: short(row.computed), held: short(row.held) }
 }
