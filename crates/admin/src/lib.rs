@@ -45,6 +45,7 @@ mod reports;
 mod response;
 mod sd_edit;
 pub mod separation;
+pub(crate) mod servers;
 mod service;
 mod service_accounts;
 pub mod sheet;

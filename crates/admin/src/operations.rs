@@ -12,6 +12,7 @@ pub use crate::verify::documents::*;
 pub use crate::pause::documents::*;
 pub use crate::response::*;
 pub use crate::sd_edit::{SdSet, SdText};
+pub use crate::servers::{SecureDomains, ServerNew, ServerRow, ServerSet};
 pub use crate::sheet::TextFormat;
 pub use crate::usage::UsageRow;
 pub use crate::wanted::*;
@@ -222,6 +223,16 @@ pub enum Request {
     SendConnectorGet(ConnectorGet),
     /// Delete a send connector.
     SendConnectorRemove(Target),
+    /// Let the directory know a server of the organization.
+    ServerNew(ServerNew),
+    /// Change a server.
+    ServerSet(ServerSet),
+    /// Servers as they are.
+    ServerGet(ConnectorGet),
+    /// Forget a server.
+    ServerRemove(Target),
+    /// Domains whose mail needs their certificate: list, or change.
+    SecureDomains(SecureDomains),
     /// What would happen to a session, stage by stage.
     ConnectorTest(ConnectorTest),
     /// Give the servers of another forest their rights.

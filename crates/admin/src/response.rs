@@ -13,6 +13,7 @@ use crate::verify::documents::VerifyPage;
 use crate::operations::Secret;
 use crate::pause::documents::PauseResponse;
 use crate::sd_edit::SdText;
+use crate::servers::ServerRow;
 use crate::usage::UsageRow;
 
 /// What was answered.
@@ -82,6 +83,13 @@ pub enum Response {
     ReceiveConnectors(Page<ReceiveRow>),
     /// Send connectors.
     SendConnectors(Page<SendRow>),
+    /// Servers.
+    Servers(Page<ServerRow>),
+    /// Domains whose mail needs their certificate.
+    SecureDomains {
+        /// The domains.
+        domains: Vec<String>,
+    },
     /// What would happen to a session.
     ConnectorTested(Box<ConnectorTested>),
     /// A page of the directory's tree.

@@ -302,3 +302,96 @@ fn recipient_lookup_is_switched_by_domain() {
     session.say("QUIT", "221");
     session.0.read_to_string(&mut rest).unwrap();
 }
+
+/// The text of the newest message in the mailbox of somebody with this subject, once it is there.
+fn delivered(demo: &Demo, address: &str, subject: &str) -> String {
+    let folder = demo.data().join("mail").join(address).join("new");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let files = fs::read_dir(&folder).map(|files| files.map(|file| file.unwrap().path()).collect::<Vec<_>>());
+        for file in files.unwrap_or_default() {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            if text.contains(&format!("Subject: {subject}")) {
+                return text;
+            }
+        }
+        assert!(Instant::now() < deadline, "{subject} did not come to {address}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// Two own servers, each of which knows the other's key: what only servers tell each other arrives. With another key
+/// nothing does.
+#[test]
+fn two_own_servers_exchange_mail_with_organization_headers_kept() {
+    let (hub, edge) = (Demo::start(), Demo::start());
+    let certificate = |demo: &Demo| {
+        let listed = fs::read_dir(demo.data()).unwrap().map(|entry| entry.unwrap().path());
+        let nested =
+            listed.chain(fs::read_dir(demo.data().join("tls")).into_iter().flatten().map(|e| e.unwrap().path()));
+        let is_certificate =
+            |path: &std::path::PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains("BEGIN CERTIFICATE"));
+        nested.into_iter().find(is_certificate).unwrap().to_str().unwrap().to_owned()
+    };
+    // The edge takes what the hub says of its messages.
+    let binding = free();
+    new(&edge, "From hub", "internal", binding);
+    edge.run(&["server", "new", "HUB", "--certificate", &certificate(&hub)]).ok();
+    edge.run(&["domain", "add", "edge.test", "--alias-of", "example.com"]).ok();
+    // The hub believes no other than the edge.
+    hub.run(&["server", "new", "EDGE", "--role", "edge", "--certificate", &certificate(&edge)]).ok();
+    let place = ["--usage", "internal", "--address-space", "edge.test", "--smart-host", &binding.to_string()];
+    hub.run(&[&["connector", "send", "new", "To edge"], &place[..]].concat()).ok();
+    hub.run(&[
+        "permission",
+        "add",
+        "Internet",
+        "--user",
+        "ANONYMOUS LOGON",
+        "--right",
+        "Submit Messages to any Recipient",
+    ])
+    .ok();
+    let send = |subject: &str| {
+        let mut session = Client::connect(hub.internet);
+        session.expect("220");
+        session.say("EHLO client.test", "250");
+        session.say("MAIL FROM:<x@outside.test>", "250");
+        session.say("RCPT TO:<bob@edge.test>", "250");
+        session.say("DATA", "354");
+        session.say(&format!("From: x@outside.test\r\nSubject: {subject}\r\n\r\nhello\r\n."), "250");
+    };
+    send("known");
+    let mail = delivered(&edge, "bob@example.com", "known");
+    // The hub stamped it as a stranger's, and the edge, which would call mail of the hub internal, leaves its word.
+    assert!(mail.contains("X-MS-Exchange-Organization-AuthAs: Anonymous"), "{mail}");
+    assert!(mail.contains("X-MS-Exchange-Organization-AuthSource: "), "{mail}");
+
+    let key = hub.run(&["server", "key", &certificate(&edge)]).ok();
+    let other = "ab".repeat(32);
+    hub.run(&["server", "set", "EDGE", "--remove-key", key.trim(), "--add-key", &other]).ok();
+    send("unknown");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let waiting = hub.run(&["--format", "json", "queue", "list"]).json();
+        let rows = waiting["rows"].as_array().unwrap().clone();
+        let shown: String =
+            rows.iter().map(|row| hub.run(&["queue", "show", row["id"].as_str().unwrap()]).out).collect();
+        if shown.contains("Cannot achieve Exchange Server authentication") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{shown}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn secure_domains_are_listed() {
+    let demo = Demo::start();
+    demo.run(&["secure-domain", "add", "partner.test"]).ok();
+    assert_eq!(demo.run(&["secure-domain", "list"]).ok(), "partner.test\n");
+    demo.run(&["secure-domain", "remove", "partner.test"]).ok();
+    demo.run(&["secure-domain", "remove", "partner.test"]).fails(2, &["not in the list"]);
+    let file = demo.file("no.pem", "nothing");
+    demo.run(&["server", "key", file.to_str().unwrap()]).fails(2, &["no.pem", "PEM"]);
+}

@@ -1,6 +1,7 @@
 //! Commands about connectors and about any object of the directory: `connector`, `cross-forest`, `browse`, `sd edit`.
 
 mod edit;
+mod servers;
 mod shown;
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +17,7 @@ use super::run::{call, show, unexpected};
 use crate::node::Node;
 
 pub use edit::{SdEdit, edit};
+pub use servers::{SecureDomainCommand, ServerCommand};
 pub use shown::text;
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +28,12 @@ pub enum Connectors {
     /// Mail between forests
     #[command(subcommand, name = "cross-forest")]
     CrossForest(CrossForestCommand),
+    /// Servers of the organization, known by the keys of their certificates
+    #[command(subcommand)]
+    Server(ServerCommand),
+    /// Domains whose mail comes and goes only with their certificate (Domain Security)
+    #[command(subcommand, name = "secure-domain")]
+    SecureDomain(SecureDomainCommand),
     /// The directory as a tree, with its Configuration partition
     #[command(
         after_help = "Examples:\n  procura browse\n  procura browse OU=Staff --depth 2\n  procura browse 'CN=Configuration\\CN=Services\\CN=Microsoft Exchange' --depth 3"
@@ -401,9 +409,10 @@ pub fn run(global: &Global, command: Connectors) -> miette::Result<ExitCode> {
             ConnectorCommand::Test(_)
                 | ConnectorCommand::Receive(ReceiveCommand::Get { .. })
                 | ConnectorCommand::Send(SendCommand::Get { .. })
-        )
+        ) | Connectors::Server(ServerCommand::Get { .. })
+            | Connectors::SecureDomain(SecureDomainCommand::List)
     );
-    let asked = request(command)?;
+    let Some(asked) = request(command)? else { return Ok(ExitCode::SUCCESS) };
     let mut endpoint = Node::locate(global)?.endpoint()?;
     let response = match only_looks {
         true => endpoint.call("", asked).map_err(Failure::from)?,
@@ -414,8 +423,11 @@ pub fn run(global: &Global, command: Connectors) -> miette::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(refused)))
 }
 
-fn request(command: Connectors) -> Result<Request, Failure> {
-    Ok(match command {
+/// The request of a command; none for one that asks nobody.
+fn request(command: Connectors) -> Result<Option<Request>, Failure> {
+    Ok(Some(match command {
+        Connectors::Server(command) => return servers::server(command),
+        Connectors::SecureDomain(command) => servers::secure_domain(command),
         Connectors::Connector(ConnectorCommand::Receive(command)) => receive(command),
         Connectors::Connector(ConnectorCommand::Send(command)) => send(command)?,
         Connectors::Connector(ConnectorCommand::Test(test)) => Request::ConnectorTest(op::ConnectorTest {
@@ -433,7 +445,7 @@ fn request(command: Connectors) -> Result<Request, Failure> {
         Connectors::Browse { path, depth } => {
             Request::Browse(op::Browse { path, depth: Some(depth), ..op::Browse::default() })
         }
-    })
+    }))
 }
 
 fn receive(command: ReceiveCommand) -> Request {

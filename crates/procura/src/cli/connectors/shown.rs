@@ -1,6 +1,6 @@
 //! Connectors, tests and trees for people.
 
-use admin::operations::{ConnectorTested, ReceiveRow, Response, SdText, SendRow, TreeRow};
+use admin::operations::{ConnectorTested, ReceiveRow, Response, SdText, SendRow, ServerRow, TreeRow};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,6 +17,8 @@ pub fn text(response: &Response) -> Option<String> {
             [row] => details(row),
             rows => send(rows),
         },
+        Response::Servers(page) => servers(&page.rows),
+        Response::SecureDomains { domains } => domains.iter().map(|domain| format!("{domain}\n")).collect(),
         Response::ConnectorTested(tested) => self::tested(tested),
         Response::Tree(page) => tree(&page.rows),
         Response::Sd(sd) => descriptor(sd),
@@ -59,6 +61,13 @@ fn send(rows: &[SendRow]) -> String {
     };
     let heads = ["connector", "enabled", "address spaces", "smart hosts", "authentication", "rights", "note"];
     table(&heads, rows.iter().map(line))
+}
+
+fn servers(rows: &[ServerRow]) -> String {
+    let line = |row: &ServerRow| {
+        vec![row.name.clone(), row.role.clone(), row.names.join(" "), row.connectors.to_string(), row.keys.join(" ")]
+    };
+    table(&["server", "role", "names", "connectors", "keys"], rows.iter().map(line))
 }
 
 /// One connector: its values by name, one on a line.
