@@ -12,7 +12,7 @@ use crate::attributes::number;
 use crate::descriptor::{Descriptor, readable};
 use crate::index::Index;
 use crate::object::{INDEXES, Which};
-use crate::{Class, Object, ObjectId, Record, Snapshot, attributes as a, mailbox};
+use crate::{Class, Object, ObjectId, Record, Snapshot, attributes as a, linked, mailbox};
 
 /// Something that is held and should be something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub enum Part {
     MailboxDescriptor,
     /// The database that the mailbox is in.
     Database,
+    /// The Associated External Account: one that is refused when it is written, stored all the same.
+    ExternalAccount,
     /// The SIDs of an account's token.
     Token,
     /// An index.
@@ -61,6 +63,7 @@ impl Part {
             Part::Descriptor => "descriptor".to_owned(),
             Part::MailboxDescriptor => "mailbox-descriptor".to_owned(),
             Part::Database => "database".to_owned(),
+            Part::ExternalAccount => "external-account".to_owned(),
             Part::Token => "token".to_owned(),
             Part::Index(name) => format!("index {name}"),
             Part::Links => "links".to_owned(),
@@ -132,6 +135,17 @@ impl Snapshot {
         if object.database != database {
             let name = |id: Option<ObjectId>| id.map_or_else(|| "none".to_owned(), |id| self.dn(id));
             report(Part::Database, name(database), name(object.database));
+        }
+        if let Some(account) = object.master_account() {
+            let domain = self.domain_of(id).map(|domain| domain.object);
+            let sid = self.sid(account);
+            match linked::check(self, &sid, domain, Some(id)) {
+                Ok(()) => {}
+                Err(linked::Refusal::Unfit(reason)) => report(Part::ExternalAccount, reason, sid.to_string()),
+                Err(linked::Refusal::Taken(other)) => {
+                    report(Part::ExternalAccount, format!("{sid} is that of {}", self.dn(other)), sid.to_string());
+                }
+            }
         }
         for domain in self.domains() {
             let Ok(token) = self.token_of(id) else { break };
@@ -436,6 +450,16 @@ mod tests {
         view.accepted.insert("elsewhere.test".to_owned(), ObjectId(0));
         bad.view = Arc::new(view);
         assert_eq!(found(&bad, &good), ["configuration"]);
+    }
+
+    #[test]
+    fn an_external_account_that_is_refused_now_and_was_stored_before_is_found() {
+        let mut all = records(&snapshot());
+        let sid = vec![acl::well_known::EVERYONE.to_bytes()];
+        let zoe = all.iter_mut().find(|record| record.rdn == "CN=zoe").unwrap();
+        zoe.set(a::MASTER_ACCOUNT_SID, sid);
+        let loaded = Snapshot::load(all, 1).unwrap().snapshot;
+        assert_eq!(found(&loaded, &loaded), ["external-account"]);
     }
 
     #[test]

@@ -1,20 +1,22 @@
 //! `directory.db`: records, their history, credentials and settings.
 
+mod commit;
 mod page;
 
 pub use page::Place;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::mpsc;
 
-use ::directory::{AttributeChange, ChangeBatch, ChangeLog, ObjectChange, Record, Time, Value, link_value, parse_link};
+use ::directory::{ChangeBatch, ChangeLog, ObjectChange, Record, Time, Value, link_value, parse_link};
 use acl::{Guid, Sid};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use self::commit::Commit;
 use crate::database::{Database, Kind};
-use crate::encoding::{Hash, Reader, Writer, is_link};
+use crate::encoding::{Hash, Reader, is_link};
 use crate::{AppPassword, StoreError, fail_point};
 
 /// More changes than this get more memory for the time of the commit, and a rollback journal: the log would write every
@@ -31,7 +33,8 @@ const KNOWN_DESCRIPTORS: usize = 65_536;
 const KIND: Kind = Kind {
     name: "directory",
     application_id: 0x5072_6F44,
-    migrations: &["CREATE TABLE object (
+    migrations: &[
+        "CREATE TABLE object (
             id INTEGER PRIMARY KEY,
             guid BLOB NOT NULL UNIQUE,
             parent BLOB,
@@ -71,7 +74,8 @@ const KIND: Kind = Kind {
             created INTEGER NOT NULL,
             last_used INTEGER,
             PRIMARY KEY (guid, name)
-        ) STRICT, WITHOUT ROWID;"],
+        ) STRICT, WITHOUT ROWID;",
+    ],
 };
 
 /// Which changes [`DirectoryStore::history`] gives, newest first.
@@ -584,185 +588,5 @@ fn read_link(stored: &[u8]) -> Option<Value> {
         (0, target) => Some(link_value(&Guid(target.try_into().ok()?))),
         (1, value) => Some(value.to_vec()),
         _ => None,
-    }
-}
-
-/// One batch on its way into the tables.
-struct Commit<'a> {
-    transaction: &'a Transaction<'a>,
-    path: &'a Path,
-    descriptors: Vec<(Hash, Vec<u8>)>,
-    stored: &'a mut HashSet<Hash>,
-}
-
-impl Commit<'_> {
-    fn head(&self, version: u64, author: &Sid, time: Time, comment: &str) -> Result<(), StoreError> {
-        self.run(
-            "INSERT INTO batch (version, time, author, comment) VALUES (?1, ?2, ?3, ?4)",
-            params![version as i64, time.0, author.to_bytes(), comment],
-        )
-        .map(|_| ())
-    }
-
-    fn batch(&mut self, version: u64, batch: &ChangeBatch, log: &ChangeLog) -> Result<(), StoreError> {
-        self.head(version, &batch.author, batch.time, &batch.comment)?;
-        fail_point("commit.after_head");
-        for (position, change) in log.changes.iter().enumerate() {
-            let mut writer = Writer { out: Vec::new(), descriptors: &mut self.descriptors };
-            writer.change(change);
-            let body = writer.out;
-            self.run(
-                "INSERT INTO change (version, position, guid, body) VALUES (?1, ?2, ?3, ?4)",
-                params![version as i64, position as i64, change.guid().0, body],
-            )?;
-            fail_point("commit.after_history");
-            self.change(change)?;
-            fail_point("commit.after_object");
-            self.store_descriptors()?;
-        }
-        Ok(())
-    }
-
-    fn change(&mut self, change: &ObjectChange) -> Result<(), StoreError> {
-        match change {
-            ObjectChange::Added(record) => self.add(record),
-            ObjectChange::Deleted(record) => {
-                let id = self.id(&record.guid)?;
-                self.run("DELETE FROM link WHERE object = ?1", [id])?;
-                self.run("DELETE FROM credential WHERE guid = ?1", [record.guid.0])?;
-                self.run("DELETE FROM app_password WHERE guid = ?1", [record.guid.0])?;
-                self.run("DELETE FROM object WHERE id = ?1", [id]).map(|_| ())
-            }
-            ObjectChange::Moved { guid, after: (parent, rdn), .. } => {
-                let id = self.id(guid)?;
-                let parent = parent.map(|parent| parent.0);
-                self.run("UPDATE object SET parent = ?2, rdn = ?3 WHERE id = ?1", params![id, parent, rdn]).map(|_| ())
-            }
-            ObjectChange::Modified { guid, attributes } => self.modify(guid, attributes),
-        }
-    }
-
-    fn add(&mut self, record: &Record) -> Result<(), StoreError> {
-        let attributes = self.encode(&record.attributes);
-        let parent = record.parent.map(|parent| parent.0);
-        self.run(
-            "INSERT INTO object (guid, parent, rdn, attributes) VALUES (?1, ?2, ?3, ?4)",
-            params![record.guid.0, parent, record.rdn, attributes],
-        )?;
-        let id = self.transaction.last_insert_rowid();
-        for (name, values) in record.attributes.iter().filter(|(name, _)| is_link(name)) {
-            self.link(id, name, values)?;
-        }
-        Ok(())
-    }
-
-    fn modify(&mut self, guid: &Guid, attributes: &[AttributeChange]) -> Result<(), StoreError> {
-        let id = self.id(guid)?;
-        let mut plain: Vec<(&String, &Vec<Value>)> = Vec::new();
-        for attribute in attributes {
-            match attribute {
-                AttributeChange::Links { name, removed, added } => {
-                    self.unlink(id, name, removed)?;
-                    self.link(id, name, added)?;
-                }
-                AttributeChange::Replaced { name, before, after } if is_link(name) => {
-                    self.unlink(id, name, before)?;
-                    self.link(id, name, after)?;
-                }
-                AttributeChange::Replaced { name, after, .. } => plain.push((name, after)),
-            }
-        }
-        if plain.is_empty() {
-            return Ok(());
-        }
-        let mut stored = self.attributes(id, guid)?;
-        for (name, values) in plain {
-            match values.is_empty() {
-                true => stored.remove(name),
-                false => stored.insert(name.clone(), values.clone()),
-            };
-        }
-        let attributes = self.encode(&stored);
-        self.run("UPDATE object SET attributes = ?2 WHERE id = ?1", params![id, attributes]).map(|_| ())
-    }
-
-    fn attributes(&self, id: i64, guid: &Guid) -> Result<BTreeMap<String, Vec<Value>>, StoreError> {
-        let octets: Vec<u8> = (self.transaction)
-            .query_row("SELECT attributes FROM object WHERE id = ?1", [id], |row| row.get(0))
-            .map_err(|error| self.fault(error))?;
-        let pending = &self.descriptors;
-        let descriptor = |hash: &Hash| match pending.iter().find(|(pending, _)| pending == hash) {
-            Some((_, octets)) => Some(octets.clone()),
-            None => read_descriptor(self.transaction, hash).ok().flatten(),
-        };
-        Reader { rest: &octets, descriptor: &descriptor }.attributes().ok_or_else(|| StoreError::Corrupt {
-            path: self.path.to_owned(),
-            detail: format!("the attributes of {guid} cannot be read"),
-        })
-    }
-
-    fn encode(&mut self, attributes: &BTreeMap<String, Vec<Value>>) -> Vec<u8> {
-        let mut writer = Writer { out: Vec::new(), descriptors: &mut self.descriptors };
-        writer.attributes(attributes, false);
-        writer.out
-    }
-
-    fn link(&self, id: i64, attribute: &str, values: &[Value]) -> Result<(), StoreError> {
-        for value in values {
-            self.run(
-                "INSERT OR IGNORE INTO link (object, attribute, value) VALUES (?1, ?2, ?3)",
-                params![id, attribute, stored_link(value)],
-            )?;
-            fail_point("commit.after_link");
-        }
-        Ok(())
-    }
-
-    fn unlink(&self, id: i64, attribute: &str, values: &[Value]) -> Result<(), StoreError> {
-        for value in values {
-            self.run(
-                "DELETE FROM link WHERE object = ?1 AND attribute = ?2 AND value = ?3",
-                params![id, attribute, stored_link(value)],
-            )?;
-        }
-        Ok(())
-    }
-
-    fn store_descriptors(&mut self) -> Result<(), StoreError> {
-        for (hash, octets) in std::mem::take(&mut self.descriptors) {
-            if !self.stored.insert(hash) {
-                continue;
-            }
-            self.run("INSERT OR IGNORE INTO descriptor (hash, octets) VALUES (?1, ?2)", params![hash, octets])?;
-            fail_point("commit.after_descriptor");
-        }
-        Ok(())
-    }
-
-    fn id(&self, guid: &Guid) -> Result<i64, StoreError> {
-        let found = (self.transaction)
-            .prepare_cached("SELECT id FROM object WHERE guid = ?1")
-            .and_then(|mut select| select.query_row([guid.0], |row| row.get(0)).optional())
-            .map_err(|error| self.fault(error))?;
-        found.ok_or_else(|| StoreError::Conflict {
-            path: self.path.to_owned(),
-            detail: format!("a change of object {guid}, which is not stored"),
-        })
-    }
-
-    fn run(&self, statement: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
-        (self.transaction)
-            .prepare_cached(statement)
-            .and_then(|mut statement| statement.execute(values))
-            .map_err(|error| self.fault(error))
-    }
-
-    fn fault(&self, error: rusqlite::Error) -> StoreError {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                StoreError::Conflict { path: self.path.to_owned(), detail: error.to_string() }
-            }
-            _ => StoreError::sqlite(self.path, &error),
-        }
     }
 }
