@@ -28,6 +28,7 @@ pub struct Item {
 /// What is to be. What the document does not name stays as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "as many as a file has lines, for one command")]
 pub enum Wanted {
     /// An accepted domain.
     Domain(WantedDomain),

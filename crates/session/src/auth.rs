@@ -74,7 +74,7 @@ impl Session {
             _ if self.transaction.is_some() => replies::bad_sequence("AUTH is not permitted during a mail transaction"),
             _ if self.authority.account.is_some() => replies::bad_sequence("The session is authenticated already"),
             _ if cx.connector.require_tls && self.tls.is_none() => replies::tls_required(),
-            _ if !auth.basic && !(auth.integrated && self.settings.mechanisms.kerberos) => replies::not_implemented(),
+            _ if !(auth.basic || auth.integrated && self.settings.mechanisms.kerberos) => replies::not_implemented(),
             None if self.lacks_tls(cx) => replies::encryption_required(),
             None => replies::unknown_mechanism(),
             Some(mechanism) if !self.offers(cx, mechanism) && self.tls.is_none() => replies::encryption_required(),

@@ -315,7 +315,7 @@ impl Credentials {
                 let _ = answer.send(work(core));
             }
         });
-        if !self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok()) {
+        if self.jobs.as_ref().is_none_or(|jobs| jobs.try_send(job).is_err()) {
             self.core.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }

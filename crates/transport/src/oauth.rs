@@ -118,7 +118,7 @@ impl Tokens {
     /// Judges a token.
     pub async fn judge(&self, token: Zeroizing<String>) -> TokenOutcome {
         let (answer, answered) = oneshot::channel();
-        if !self.jobs.as_ref().is_some_and(|jobs| jobs.try_send((token, answer)).is_ok()) {
+        if self.jobs.as_ref().is_none_or(|jobs| jobs.try_send((token, answer)).is_err()) {
             return TokenOutcome::Unavailable;
         }
         answered.await.unwrap_or(TokenOutcome::Unavailable)

@@ -106,7 +106,7 @@ fn a_token_counts_by_issuer_audience_time_and_signature() {
     let issuer = Issuer::start();
     let demo = Demo::start_with(&(issuer.configuration() + "[authentication]\nsource_failures = 1000\n"));
     let bob = "bob@example.com";
-    let mut send = |change| with_token(&demo, Mechanism::OauthBearer, bob, &issuer.token(bob, change));
+    let send = |change| with_token(&demo, Mechanism::OauthBearer, bob, &issuer.token(bob, change));
     for alg in ["RS256", "ES256", "EdDSA"] {
         starts(&send(json!({ "alg": alg })), "250");
     }

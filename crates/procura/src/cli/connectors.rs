@@ -21,6 +21,7 @@ pub use servers::{SecureDomainCommand, ServerCommand};
 pub use shown::text;
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one lives, for one command")]
 pub enum Connectors {
     /// Receive connectors and send connectors
     #[command(subcommand)]
@@ -48,6 +49,7 @@ pub enum Connectors {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one lives, for one command")]
 pub enum ConnectorCommand {
     /// Where mail comes in
     #[command(subcommand)]

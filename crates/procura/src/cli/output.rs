@@ -348,6 +348,16 @@ pub(super) fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> 
     text
 }
 
+/// An app password, with the word that this is the only time.
+fn app_password(made: &AppPasswordMade) -> String {
+    let mut text = format!("app password {} of {}\n\n    {}\n\n", made.name, made.account, made.password.0.as_str());
+    text += "Write it down now: it is shown this once. It is a password for PLAIN and LOGIN.\n";
+    for warning in &made.warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::table;
@@ -357,14 +367,4 @@ mod tests {
         let rows = [vec!["x".to_owned(), "y".to_owned()], vec!["größer".to_owned(), "z".to_owned()]];
         assert_eq!(table(&["a", "b"], rows.into_iter()), "A       B\nx       y\ngrößer  z\n");
     }
-}
-
-/// An app password, with the word that this is the only time.
-fn app_password(made: &AppPasswordMade) -> String {
-    let mut text = format!("app password {} of {}\n\n    {}\n\n", made.name, made.account, made.password.0.as_str());
-    text += "Write it down now: it is shown this once. It is a password for PLAIN and LOGIN.\n";
-    for warning in &made.warnings {
-        text += &format!("warning: {warning}\n");
-    }
-    text
 }

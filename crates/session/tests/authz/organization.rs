@@ -100,6 +100,10 @@ impl Organization {
             ["delegate", delegate, "of", owner] => self.link(owner, attributes::PUBLIC_DELEGATES, delegate, true),
             ["no-delegate", delegate, "of", owner] => self.link(owner, attributes::PUBLIC_DELEGATES, delegate, false),
             ["pauses", account, "for", scope] => self.link(account, attributes::PAUSE_SCOPE, scope, true),
+            ["external", sid, "of", owner] => {
+                let sid: Sid = sid.parse().map_err(|_| format!("`{sid}` is no SID"))?;
+                self.modify(owner, attributes::MASTER_ACCOUNT_SID, vec![sid.to_bytes()])
+            }
             ["only-from", sender, "to", recipient] => self.restrict(recipient, sender, true),
             ["never-from", sender, "to", recipient] => self.restrict(recipient, sender, false),
             ["grant", right, "on", object, "to", trustee, rest @ ..] => {

@@ -68,7 +68,7 @@ impl Keys {
         if kid.is_some() && !self.held.iter().any(|key| key.kid.as_deref() == kid) {
             self.renew(now, true, fetch);
         }
-        if !self.read.is_some_and(|read| now.saturating_sub(read) <= self.refresh.max(LONGEST_TRUST)) {
+        if self.read.is_none_or(|read| now.saturating_sub(read) > self.refresh.max(LONGEST_TRUST)) {
             return Err(KeysUnavailable(self.trouble.clone()));
         }
         let name = format!("{algorithm:?}");
