@@ -127,7 +127,9 @@ pub fn remove(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
         if let Some(kept) = crate::ownership::keep(asked, snapshot, id) {
             plan.changes.push(kept);
             let mailbox = object.mailbox().map(|mailbox| mailbox.guid.to_string()).unwrap_or_default();
-            plan.done.warnings.push(format!("its mailbox {mailbox} is kept without an owner: `procura mailbox list --disconnected`"));
+            plan.done
+                .warnings
+                .push(format!("its mailbox {mailbox} is kept without an owner: `procura mailbox list --disconnected`"));
         }
         Ok(plan)
     })

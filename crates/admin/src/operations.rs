@@ -7,14 +7,14 @@ pub use crate::connectors::documents::*;
 pub use crate::delegation::{Delegation, DelegationRow};
 pub use crate::documents::*;
 pub use crate::ownership::documents::*;
-pub use crate::protection::documents::*;
-pub use crate::verify::documents::*;
 pub use crate::pause::documents::*;
+pub use crate::protection::documents::*;
 pub use crate::response::*;
 pub use crate::sd_edit::{SdSet, SdText};
 pub use crate::servers::{SecureDomains, ServerNew, ServerRow, ServerSet};
 pub use crate::sheet::TextFormat;
 pub use crate::usage::UsageRow;
+pub use crate::verify::documents::*;
 pub use crate::wanted::*;
 
 /// Version of the documents on the socket; a server refuses another one and says so.

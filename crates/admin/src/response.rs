@@ -7,14 +7,14 @@ use crate::browse::TreeRow;
 use crate::connectors::documents::{ConnectorTested, ReceiveRow, SendRow};
 use crate::delegation::DelegationRow;
 use crate::documents::{HistoryPage, Holders, SeparationApplied, SeparationPage, ServiceAccountReport, Simulated};
-use crate::ownership::documents::DisconnectedRow;
-use crate::protection::documents::ProtectedReport;
-use crate::verify::documents::VerifyPage;
 use crate::operations::Secret;
+use crate::ownership::documents::DisconnectedRow;
 use crate::pause::documents::PauseResponse;
+use crate::protection::documents::ProtectedReport;
 use crate::sd_edit::SdText;
 use crate::servers::ServerRow;
 use crate::usage::UsageRow;
+use crate::verify::documents::VerifyPage;
 
 /// What was answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -15,16 +15,16 @@ use crate::caller::{Caller, Users};
 use crate::data::DataDirectory;
 use crate::error::{AdminError, Fault, FaultKind};
 use crate::import::Uploads;
+use crate::operations::{Call, PROTOCOL, Reply, Request};
 use crate::pause::documents::PauseFate;
 use crate::pause::{PauseOutcome, PausedMail};
-use crate::operations::{Call, PROTOCOL, Reply, Request};
 use crate::response::{Done, Response};
 use crate::sheet::{Taker, TextFormat};
 use crate::simulate::Trial;
 use crate::socket::Answer;
 use crate::{
-    accounts, check, databases, domains, explain, groups, history, mailboxes, ownership, permissions, queued, reports, separation,
-    service_accounts, simulate, status,
+    accounts, check, databases, domains, explain, groups, history, mailboxes, ownership, permissions, queued, reports,
+    separation, service_accounts, simulate, status,
 };
 
 /// What is kept of a password.
@@ -61,13 +61,7 @@ pub trait Running: Send + Sync {
     /// A decision by its id, also when it was made a moment ago.
     fn decision(&self, id: &str) -> Result<Option<AuditEntry>, StoreError>;
     /// Carries out what somebody (`by`, as `DOMAIN\name`) decided about paused mail; or says what would become of it.
-    fn order_paused(
-        &self,
-        mail: &PausedMail,
-        what: PauseFate,
-        by: &str,
-        dry_run: bool,
-    ) -> Result<PauseOutcome, Fault>;
+    fn order_paused(&self, mail: &PausedMail, what: PauseFate, by: &str, dry_run: bool) -> Result<PauseOutcome, Fault>;
 }
 
 /// The service. Share it in an [`Arc`].

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::thread;
 
-use admin::{Hashed, Hasher, Service};
 use admin::operations as op;
 use admin::operations::Request as R;
+use admin::{Hashed, Hasher, Service};
 use directory::organization::Usage;
 use directory::{Change, Snapshot, attributes as a};
 use rights::PermissionGroup;

@@ -8,18 +8,19 @@ use std::thread;
 use std::time::Duration;
 
 use acl::Guid;
-use admin::socket::SocketServer;
 use admin::operations::PauseFate;
 use admin::pause::{PauseOutcome, PausedMail};
+use admin::socket::SocketServer;
 use admin::{Absent, DataDirectory, Fault, FaultKind, Running, Service, audit_path, queue_directory};
 use directory::Snapshot;
 use queue::{Queue, QueueOptions};
 use store::{AuditEntry, AuditStore, Retention, StoreError};
-use transport::{
-    AuditLog, AuditOptions, Credentials, DeliveryOptions, ProtocolLog, ProtocolLogOptions, Server, ServerOptions, Shared, SmartHost, StartError, TlsOptions,
-};
 use transport::certificate::LiveCertificate;
 use transport::pause::{Chosen, Order, Ordered, Pair};
+use transport::{
+    AuditLog, AuditOptions, Credentials, DeliveryOptions, ProtocolLog, ProtocolLogOptions, Server, ServerOptions,
+    Shared, SmartHost, StartError, TlsOptions,
+};
 use web::Web;
 
 use crate::cli::args::{Global, Serve};
@@ -161,8 +162,7 @@ fn start(
     let protector = protect_regularly(Arc::clone(service), u64::from(config.admin.protect_minutes))?;
     let expirer = expire_in_time(Arc::clone(service))?;
     let reload = tls::follow(certificate, config.tls.reload_seconds)?;
-    Ok(Everything {
-        reload, server, socket, shared, queue, web, timers: [protector, expirer] })
+    Ok(Everything { reload, server, socket, shared, queue, web, timers: [protector, expirer] })
 }
 
 /// HTTP, where `[http]` wants it.
@@ -174,11 +174,7 @@ fn start_web(listen: &str, shared: &Arc<Shared>) -> Result<Web, Failure> {
     Ok(web)
 }
 
-fn server_options(
-    node: &Node,
-    service: &Service,
-    hostname: String,
-) -> Result<ServerOptions, Failure> {
+fn server_options(node: &Node, service: &Service, hostname: String) -> Result<ServerOptions, Failure> {
     let config = &node.loaded.config;
     let directory = service.directory();
     let mut options = ServerOptions::new(hostname.clone(), directory.join(&config.delivery.mailboxes));
@@ -416,13 +412,7 @@ impl Running for Around {
         }
     }
 
-    fn order_paused(
-        &self,
-        mail: &PausedMail,
-        what: PauseFate,
-        by: &str,
-        dry_run: bool,
-    ) -> Result<PauseOutcome, Fault> {
+    fn order_paused(&self, mail: &PausedMail, what: PauseFate, by: &str, dry_run: bool) -> Result<PauseOutcome, Fault> {
         let Some(shared) = self.0.upgrade() else {
             return Err(Fault::new(FaultKind::Unavailable, "the server is stopping"));
         };

@@ -26,13 +26,13 @@ mod stamp;
 mod starttls;
 mod transaction;
 
-pub use host::{
-    Answer, Claimant, GssMessage, GssOutcome, Host, Identity, KeysOutcome, LogEntry, Mechanisms, Origin, Output,
-    Pair, PasswordCheck, PasswordOutcome, Pause, Peer, PeerCertificate, Progress, Proven, Recipient, Settings, StoreOutcome, Submission, TlsFacts,
-    TokenCheck, TokenOutcome, Wait,
-};
 pub use held::{HeldMessage, Judgement};
-pub use sasl::scram::{MIN_ITERATIONS, ScramKeys};
+pub use host::{
+    Answer, Claimant, GssMessage, GssOutcome, Host, Identity, KeysOutcome, LogEntry, Mechanisms, Origin, Output, Pair,
+    PasswordCheck, PasswordOutcome, Pause, Peer, PeerCertificate, Progress, Proven, Recipient, Settings, StoreOutcome,
+    Submission, TlsFacts, TokenCheck, TokenOutcome, Wait,
+};
 pub use rates::MessageRate;
+pub use sasl::scram::{MIN_ITERATIONS, ScramKeys};
 pub use session::Session;
 pub use stamp::Way;

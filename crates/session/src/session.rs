@@ -151,7 +151,9 @@ impl Session {
                 Phase::Blob(_) => self.take_blob(host, rest, out),
                 Phase::Closed => (rest.len(), Wait::Close),
                 // The host owes an answer; it should not give input before.
-                Phase::Handshake | Phase::Password(_) | Phase::Question(_) | Phase::Storing(_) | Phase::Held(_) => break,
+                Phase::Handshake | Phase::Password(_) | Phase::Question(_) | Phase::Storing(_) | Phase::Held(_) => {
+                    break;
+                }
             };
             consumed += taken;
             if wait != Wait::Nothing {

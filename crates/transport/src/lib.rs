@@ -12,9 +12,9 @@ mod figures;
 #[cfg(feature = "kerberos")]
 pub mod kerberos;
 mod listener;
-pub mod pause;
 pub mod oauth;
 pub mod password;
+pub mod pause;
 mod protocol_log;
 pub mod rates;
 mod route;

@@ -139,12 +139,9 @@ fn by_domain(snapshot: &Snapshot, domain: &str, size: u64, smart_host: Option<&S
             status: (5, 3, 4),
             reason: format!("no send connector for {domain} takes a message of {size} octets"),
         },
-        (None, Some(host)) => Route::Host(NextHop {
-            connector: None,
-            hosts: vec![host.clone()],
-            fqdn: None,
-            terms: Terms::default(),
-        }),
+        (None, Some(host)) => {
+            Route::Host(NextHop { connector: None, hosts: vec![host.clone()], fqdn: None, terms: Terms::default() })
+        }
         (None, None) => Route::None { reason: format!("no send connector takes mail for {domain}") },
     }
 }

@@ -6,9 +6,9 @@ use admin::operations as op;
 use zeroize::Zeroizing;
 
 use super::args::{
-    AccountCommand, AppPasswordCommand, Check, Command, DelegateCommand, Delegates, DelegationCommand, DomainCommand, DomainKind, Explain, Grant, GroupCommand, ListArgs, MailboxCommand,
-    MailboxGrant, MailboxPermissionCommand, MemberCommand, OuCommand, PasswordCommand, PermissionCommand, QueueCommand,
-    Scope, UserCommand,
+    AccountCommand, AppPasswordCommand, Check, Command, DelegateCommand, Delegates, DelegationCommand, DomainCommand,
+    DomainKind, Explain, Grant, GroupCommand, ListArgs, MailboxCommand, MailboxGrant, MailboxPermissionCommand,
+    MemberCommand, OuCommand, PasswordCommand, PermissionCommand, QueueCommand, Scope, UserCommand,
 };
 use super::fault::Failure;
 
@@ -38,13 +38,15 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
             MailboxCommand::List(args) => R::MailboxList(list(args.list)),
         },
         Command::Domain(command) => match command {
-            DomainCommand::Add { domain, kind, alias_of, subaddressing, recipient_lookup } => R::DomainAdd(op::DomainAdd {
-                domain,
-                kind: domain_kind(kind),
-                alias_of,
-                subaddressing,
-                recipient_lookup,
-            }),
+            DomainCommand::Add { domain, kind, alias_of, subaddressing, recipient_lookup } => {
+                R::DomainAdd(op::DomainAdd {
+                    domain,
+                    kind: domain_kind(kind),
+                    alias_of,
+                    subaddressing,
+                    recipient_lookup,
+                })
+            }
             DomainCommand::Set { domain, kind, alias_of, subaddressing, recipient_lookup } => {
                 let kind = kind.map(domain_kind);
                 R::DomainSet(op::DomainSet { domain, kind, alias_of, subaddressing, recipient_lookup })

@@ -9,7 +9,8 @@ use directory::{Config, Snapshot, Time};
 use rights::DecisionRecord;
 use session::{
     Answer, Claimant, GssMessage, GssOutcome, Host, Identity, KeysOutcome, Mechanisms, Output, PasswordCheck,
-    PasswordOutcome, Peer, PeerCertificate, ScramKeys, Session, Settings, StoreOutcome, Submission, TlsFacts, TokenOutcome, Wait,
+    PasswordOutcome, Peer, PeerCertificate, ScramKeys, Session, Settings, StoreOutcome, Submission, TlsFacts,
+    TokenOutcome, Wait,
 };
 
 use crate::expect::{self, Difference, compare_replies, normal, render_trace};
@@ -278,11 +279,8 @@ impl World {
             kerberos: opening.mechanisms.iter().any(|name| name == "kerberos"),
             spnego: opening.mechanisms.iter().any(|name| name == "kerberos"),
         };
-        let settings = Settings {
-            hostname: "mail.example.com".to_owned(),
-            tls_available: !opening.no_certificate,
-            mechanisms,
-        };
+        let settings =
+            Settings { hostname: "mail.example.com".to_owned(), tls_available: !opening.no_certificate, mechanisms };
         let no_binding = opening.no_binding;
         let certificate = (!opening.certificate.is_empty() || opening.key.is_some()).then(|| PeerCertificate {
             key: opening.key.as_deref().map_or([0; 32], crate::scram::digest),

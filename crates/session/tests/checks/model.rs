@@ -293,9 +293,9 @@ impl Model {
             Some(Command::Data) if first == "354" => {
                 assert!(self.mail.as_ref().is_some_and(|mail| !mail.recipients.is_empty()), "a message to nobody");
             }
-            Some(
-                Command::Ehlo(_) | Command::Helo(_) | Command::Rset | Command::StartTls | Command::XAnonymousTls,
-            ) if first.starts_with('2') => {
+            Some(Command::Ehlo(_) | Command::Helo(_) | Command::Rset | Command::StartTls | Command::XAnonymousTls)
+                if first.starts_with('2') =>
+            {
                 self.mail = None;
             }
             Some(Command::Bdat { .. }) => self.mail = None,
