@@ -216,6 +216,30 @@ fn whoever_may_take_a_mailbox_away_leaves_it_where_it_was() {
     assert_eq!(kind, FaultKind::Denied);
 }
 
+/// What a mailbox takes along is what it had: a file cannot leave one behind that opens to somebody else.
+#[test]
+fn a_mailbox_is_not_left_behind_with_other_permissions_than_it_had() {
+    let site = Site::new();
+    site.ask(grant("zoe", "helper", "full-control", false, None));
+    let snapshot = site.service.snapshot();
+    let (zoe, database) = (snapshot.resolve("zoe").unwrap(), snapshot.resolve("Mailbox Database").unwrap());
+    let kept = directory::disconnected::keep(&snapshot, zoe, "zoe", admin::random::new_guid(), directory::Time(0));
+    let opened = acl::SecurityDescriptor::from_sddl("D:(A;;CC;;;AU)", &acl::SddlContext::default()).unwrap();
+    let kept = kept.unwrap().with(a::MAILBOX_DESCRIPTOR, opened.to_bytes());
+    let dn = format!("{},{}", kept.rdn, snapshot.dn(database));
+    let left = format!("\ndn: {}\nchangetype: modify\ndelete: msExchMailboxGuid\n-\n", snapshot.dn(zoe));
+    let ldif = directory::ldif::write([(dn.as_str(), &kept)]) + &left;
+    let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, ldif);
+    let asked = |request| site.service.call(HELPER, "", request);
+    let Response::Upload { upload } = asked(request(json!({"op": "import-data", "data": data}))).unwrap() else {
+        panic!("no upload")
+    };
+    let fault = asked(request(json!({"op": "import-run", "upload": upload}))).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Denied, "{fault}");
+    assert!(fault.message.contains("create an object below CN=Mailbox Database"), "{fault}");
+    assert!(mailbox(&site, "zoe").is_some() && lost(&site).is_empty());
+}
+
 #[test]
 fn whoever_has_no_right_on_the_database_connects_nothing() {
     let site = Site::new();
