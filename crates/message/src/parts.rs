@@ -19,8 +19,8 @@ use crate::header::HeaderBlock;
 /// Boundaries that are told apart (RFC 2046 §5.1.1 allows 70 octets each). In a message with more, every `--` counts as a
 /// delimiter.
 const MOST_BOUNDARIES: usize = 16;
-/// Octets of a line that are looked at: more than `--` and a boundary, or the longest prefix of the firewall, need.
-const HEAD: usize = 96;
+/// Octets of a header line that are looked at: as many as it may have (RFC 5322 §2.1.1).
+const HEAD: usize = 1000;
 /// Octets of a Content-Type that are read.
 const MOST_TYPE: usize = 1024;
 
@@ -252,7 +252,7 @@ impl PartFirewall {
             }
             [b' ' | b'\t', ..] if self.section.begun => {
                 // What continues a line without a colon begins a field for some readers.
-                self.section.goes |= !self.section.colon && self.goes(field_name(&line));
+                self.section.goes |= !self.section.colon && self.line_goes(&line);
             }
             line => self.begin_field(line),
         }
@@ -269,9 +269,15 @@ impl PartFirewall {
     fn begin_field(&mut self, line: &[u8]) {
         self.end_content_type();
         let name = field_name(line);
-        self.section.goes = self.goes(name);
+        self.section.goes = self.line_goes(line);
         self.section.colon = false;
         self.section.content_type = name.eq_ignore_ascii_case(b"Content-Type").then(Vec::new);
+    }
+
+    /// Whether a header line goes: by its name, or by what stands for it to readers who take the last word before the colon.
+    fn line_goes(&self, line: &[u8]) -> bool {
+        let before = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        self.goes(&field_name(line)) || before.split(|byte| !byte.is_ascii_graphic()).any(|word| self.goes(word))
     }
 
     /// Whether a field of this name goes.
@@ -368,13 +374,12 @@ fn may_begin(text: &[u8], prefix: &str) -> bool {
     begins(text, &prefix[..length])
 }
 
-/// The name that a line begins with: what stands before the colon, without what some readers skip before a name (a byte
-/// order mark, white space, control characters, a colon).
-fn field_name(line: &[u8]) -> &[u8] {
+/// The name that a line begins with: what stands before the colon, without what some readers skip before a name or in it (a
+/// byte order mark, white space, control characters, a colon in front).
+fn field_name(line: &[u8]) -> Vec<u8> {
     let start = line.iter().position(u8::is_ascii_alphanumeric).unwrap_or(line.len());
-    let name = &line[start..];
-    let end = name.iter().position(|byte| *byte == b':' || !byte.is_ascii_graphic()).unwrap_or(name.len());
-    &name[..end]
+    let name = line[start..].iter().take_while(|byte| **byte != b':');
+    name.copied().filter(u8::is_ascii_graphic).collect()
 }
 
 /// What a Content-Type says about the structure.

@@ -90,10 +90,11 @@ fn a_field_goes_in_every_spelling() {
         "\u{feff}X-MS-Exchange-Organization-AuthAs: Internal\n",
         " X-MS-Exchange-Organization-AuthAs: Internal\n",
         " \n X-MS-Exchange-Organization-AuthAs: Internal\n",
+        "X-MS-Exch\u{c}ange-Organization-AuthAs: Internal\n",
     ] {
         let message = with_part(&format!("Content-Type: message/rfc822\n\n{forged}From: a@x.com\n\nHello."));
         assert!(!strange(&message).contains("Internal"), "{forged:?}: {}", strange(&message));
-        assert!(!strange(&message).to_lowercase().contains("organization"), "{forged:?}: {}", strange(&message));
+        assert!(!strange(&message).to_lowercase().contains("authas"), "{forged:?}: {}", strange(&message));
         assert!(strange(&message).contains("From: a@x.com"), "{forged:?}");
     }
 }
@@ -239,7 +240,6 @@ fn line() -> impl Strategy<Value = String> {
         "x-ms-exchange-forest-a: b",
         "X-MS-Exchange-Organization-AuthAs",
         "x-procura-a: b",
-        "--b x-procura-a: b",
         "text --b",
     ];
     prop_oneof![9 => prop::sample::select(&lines[..]).prop_map(str::to_owned), 1 => "[ -~]{0,120}"]

@@ -176,8 +176,12 @@ fn assert_cut_out(before: &[u8], after: &[u8]) {
     let mut states = BTreeSet::from([(0, false)]);
     for line in before.split_inclusive(|byte| *byte == b'\n') {
         let start = line.iter().position(u8::is_ascii_alphanumeric).unwrap_or(line.len());
-        let name = line[start..].split(|byte| *byte == b':' || !byte.is_ascii_graphic()).next().unwrap_or_default();
-        let known = matches!(class(name), Some(FieldClass::Organization | FieldClass::Forest));
+        let name = line[start..].iter().take_while(|byte| **byte != b':');
+        let name: Vec<u8> = name.copied().filter(u8::is_ascii_graphic).collect();
+        let before = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        let words = before.split(|byte| !byte.is_ascii_graphic()).chain([name.as_slice()]);
+        let known =
+            words.into_iter().any(|name| matches!(class(name), Some(FieldClass::Organization | FieldClass::Forest)));
         let continues = line.starts_with(b" ") || line.starts_with(b"\t");
         states = states
             .into_iter()
