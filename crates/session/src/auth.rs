@@ -361,6 +361,12 @@ fn identified(cx: &Context<'_>, identity: &Identity, mailbox: Option<&str>) -> O
     let account = match identity {
         Identity::Login(name) => snapshot.resolve_login(name),
         Identity::Address(address) => address_owner(snapshot, address),
+        // Not by the short name of a domain: a realm that is trusted may be called that.
+        Identity::Principal { name, realm } => snapshot
+            .domains()
+            .iter()
+            .find(|domain| domain.dns_name.eq_ignore_ascii_case(realm))
+            .and_then(|domain| snapshot.resolve_login(&format!("{}\\{name}", domain.dns_name))),
         Identity::Sid(sid) => snapshot.account_with_sid(sid),
     };
     let (account, linked) = match (account, identity) {
@@ -417,6 +423,7 @@ fn tarpit(milliseconds: u64) -> String {
 fn shown(identity: &Identity) -> String {
     match identity {
         Identity::Login(name) | Identity::Address(name) => name.clone(),
+        Identity::Principal { name, realm } => format!("{name}@{realm}"),
         Identity::Sid(sid) => sid.to_string(),
     }
 }

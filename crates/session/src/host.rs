@@ -289,6 +289,13 @@ pub enum Identity {
     Login(String),
     /// A mail address; it stands for the account that owns it.
     Address(String),
+    /// A Kerberos principal `name@REALM`: the account of that name in the domain whose DNS name is the realm.
+    Principal {
+        /// The name, without instance.
+        name: String,
+        /// The realm.
+        realm: String,
+    },
     /// A SID: of an account.
     Sid(Sid),
 }

@@ -219,7 +219,7 @@ fn chosen(context: &mut sspi::Kerberos, principal: Principal, message: &[u8]) ->
         name.eq_ignore_ascii_case(&full) || name.eq_ignore_ascii_case(&principal.name)
     };
     let mailbox = mailbox.filter(|name| !own(name));
-    let identity = Identity::Login(format!("{}\\{}", principal.realm.to_lowercase(), principal.name));
+    let identity = Identity::Principal { name: principal.name, realm: principal.realm };
     Ok(GssOutcome::Done { identity, mailbox })
 }
 

@@ -250,11 +250,20 @@ fn whom(provider: &Provider, claims: &Map<String, Value>) -> Result<Identity, Fa
     let unusable = || Fault::Claim(provider.claim.clone());
     let claim = text(claims, &provider.claim).filter(|text| !text.is_empty()).ok_or_else(unusable)?;
     Ok(match provider.identity {
-        ClaimKind::Address if claims.get("email_verified") == Some(&Value::Bool(false)) => return Err(unusable()),
+        ClaimKind::Address if says_no(claims.get("email_verified")) => return Err(unusable()),
         ClaimKind::Address => Identity::Address(claim.to_owned()),
         ClaimKind::Login => Identity::Login(claim.to_owned()),
         ClaimKind::Sid => Identity::Sid(claim.parse().map_err(|_| unusable())?),
     })
+}
+
+/// `false`, which some issuers write as text.
+fn says_no(claim: Option<&Value>) -> bool {
+    match claim {
+        Some(Value::Bool(value)) => !value,
+        Some(Value::String(text)) => !text.eq_ignore_ascii_case("true"),
+        _ => false,
+    }
 }
 
 /// A JSON object in base64url.

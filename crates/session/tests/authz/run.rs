@@ -133,7 +133,11 @@ impl ScriptHost {
 }
 
 fn done(name: &str, mailbox: Option<String>) -> GssOutcome {
-    GssOutcome::Done { identity: Identity::Login(name.to_owned()), mailbox }
+    let identity = match name.split_once('@') {
+        Some((name, realm)) => Identity::Principal { name: name.to_owned(), realm: realm.to_owned() },
+        None => Identity::Login(name.to_owned()),
+    };
+    GssOutcome::Done { identity, mailbox }
 }
 
 fn identity(kind: &str, name: &str) -> Option<Identity> {

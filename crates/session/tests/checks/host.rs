@@ -113,7 +113,7 @@ impl World {
                 },
                 Err(_) => None,
             },
-            Identity::Sid(_) => None,
+            Identity::Principal { .. } | Identity::Sid(_) => None,
         };
         self.confirmed.replace(account.map(Confirmed));
     }

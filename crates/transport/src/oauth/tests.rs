@@ -182,6 +182,7 @@ fn issuer_audience_and_times_are_checked() {
         ("email", json!("")),
         ("email", json!(["bob@example.com"])),
         ("email_verified", json!(false)),
+        ("email_verified", json!("false")),
     ] {
         assert!(!with(claim, value.clone()), "{claim}: {value}");
     }
