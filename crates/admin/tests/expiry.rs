@@ -177,3 +177,29 @@ fn the_list_of_permissions_says_when_a_grant_ends() {
     let ends: Vec<_> = permissions.rows.iter().map(|row| row.until.as_deref()).collect();
     assert_eq!(ends, [Some("1970-01-02T00:00:00Z")]);
 }
+
+#[test]
+fn a_mailbox_right_ends_in_time_also_while_the_mailbox_has_no_owner() {
+    let (_folder, service) = site();
+    ask(&service, grant("mailbox-permission-add", Some(5_000)));
+    ask(&service, R::MailboxDisable(op::Target { identity: "ceo".into() }));
+    NOW.set(6_000);
+    service.expire().unwrap();
+    let connect = json!({"op": "mailbox-connect", "mailbox": "ceo", "to": "ceo"});
+    ask(&service, serde_json::from_value(connect).unwrap());
+    assert!(!may(&service, Permission::FullAccess));
+    assert!(service.next_expiry().is_none());
+}
+
+#[test]
+fn the_end_of_a_mailbox_right_comes_along_to_the_next_owner() {
+    let (_folder, service) = site();
+    ask(&service, grant("mailbox-permission-add", Some(5_000)));
+    ask(&service, R::MailboxDisable(op::Target { identity: "ceo".into() }));
+    let connect = json!({"op": "mailbox-connect", "mailbox": "ceo", "to": "ceo"});
+    ask(&service, serde_json::from_value(connect).unwrap());
+    assert!(may(&service, Permission::FullAccess));
+    NOW.set(6_000);
+    service.expire().unwrap();
+    assert!(!may(&service, Permission::FullAccess));
+}
