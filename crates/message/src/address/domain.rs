@@ -49,11 +49,27 @@ pub(super) fn canonical(domain: &str) -> Option<String> {
     Some(ascii)
 }
 
-/// Whether this is a domain name of ASCII labels, none of which is an A-label.
+/// Whether this is a domain name of ASCII labels, none of which is an A-label. Asked several times for each message, so in
+/// one pass.
 fn is_plain(domain: &str) -> bool {
-    domain.len() <= 253
-        && domain.split('.').all(|label| is_label(label) && !is_a_label(label))
-        && !domain.rsplit('.').next().unwrap_or_default().bytes().all(|b| b.is_ascii_digit())
+    let bytes = domain.as_bytes();
+    let (mut start, mut numeric) = (0, true);
+    for (position, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => {}
+            b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' => numeric = false,
+            b'.' if is_plain_label(&bytes[start..position]) => (start, numeric) = (position + 1, true),
+            _ => return false,
+        }
+    }
+    bytes.len() <= 253 && is_plain_label(&bytes[start..]) && !numeric
+}
+
+/// Whether these characters of labels are a label, and no A-label.
+fn is_plain_label(label: &[u8]) -> bool {
+    let hyphen = label.first() == Some(&b'-') || label.last() == Some(&b'-');
+    let a_label = label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"xn--"));
+    (1..=63).contains(&label.len()) && !hyphen && !a_label
 }
 
 /// Letters, digits, hyphens inside, and underscores, which some networks use in host names.
