@@ -42,26 +42,29 @@ fn who_can_rows(asked: Asked<'_>, who: &WhoCan, out: &mut impl Rows) -> Result<i
     let target = asked.find(&who.identity)?;
     require(snapshot, asked.caller, target, Action::Read, "read the permissions of")?;
     let permissions = permissions(&who.rights)?;
-    Ok(permissions.into_iter().try_for_each(|permission| {
-        if who.expand {
-            let mut people = who_people(snapshot, target, permission).into_iter();
-            people.try_for_each(|person| out.row(person_row(snapshot, &person)))?;
-            let mut beyond = any_sender(snapshot, target).into_iter().filter(|_| permission == Permission::SendAs);
-            beyond.try_for_each(|holding| out.row(holder_row(snapshot, &holding)))
-        } else {
-            let mut reasons = reasons(snapshot, target, permission).into_iter();
-            reasons.try_for_each(|holding| out.row(holder_row(snapshot, &holding)))
-        }
-    })
-    .and_then(|()| match who.could_become {
-        true => could_become(snapshot, target).into_iter().try_for_each(|row| out.row(row)),
-        false => Ok(()),
-    }))
+    Ok(permissions
+        .into_iter()
+        .try_for_each(|permission| {
+            if who.expand {
+                let mut people = who_people(snapshot, target, permission).into_iter();
+                people.try_for_each(|person| out.row(person_row(snapshot, &person)))?;
+                let mut beyond = any_sender(snapshot, target).into_iter().filter(|_| permission == Permission::SendAs);
+                beyond.try_for_each(|holding| out.row(holder_row(snapshot, &holding)))
+            } else {
+                let mut reasons = reasons(snapshot, target, permission).into_iter();
+                reasons.try_for_each(|holding| out.row(holder_row(snapshot, &holding)))
+            }
+        })
+        .and_then(|()| match who.could_become {
+            true => could_become(snapshot, target).into_iter().try_for_each(|row| out.row(row)),
+            false => Ok(()),
+        }))
 }
 
 pub fn what_can(asked: Asked<'_>, what: &WhatCan) -> Result<Response, Fault> {
     let mut about = about_somebody(asked, what)?;
-    page(asked, what.under.as_deref(), (what.after, what.skip), |target, rows| about(target, rows)).map(Response::Holders)
+    page(asked, what.under.as_deref(), (what.after, what.skip), |target, rows| about(target, rows))
+        .map(Response::Holders)
 }
 
 /// What somebody can to a target, as rows.

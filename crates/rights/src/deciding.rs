@@ -53,6 +53,8 @@ pub struct SendAsAudit<'a> {
     accounts: HashMap<Sid, Arc<Accounts>>,
     /// Number of people in `known`.
     kept: usize,
+    /// Number of accounts in `accounts`.
+    gathered: usize,
 }
 
 /// People that are remembered at most; owners with the same descriptor mostly stand together.
@@ -71,7 +73,7 @@ struct Known {
 impl<'a> SendAsAudit<'a> {
     /// An audit of a snapshot.
     pub fn new(snapshot: &'a Snapshot) -> SendAsAudit<'a> {
-        SendAsAudit { snapshot, known: HashMap::new(), accounts: HashMap::new(), kept: 0 }
+        SendAsAudit { snapshot, known: HashMap::new(), accounts: HashMap::new(), kept: 0, gathered: 0 }
     }
 
     /// Entries of `owner`'s descriptor that allow Send As, effectively, the owner's own (SELF) left out, in the order of
@@ -160,9 +162,18 @@ impl<'a> SendAsAudit<'a> {
     ) -> Arc<[Allowed]> {
         let snapshot = self.snapshot;
         let Some(descriptor) = snapshot.descriptor(owner) else { return Arc::default() };
+        if self.gathered > MAX_KEPT {
+            self.gathered = 0;
+            self.accounts.clear();
+        }
         for entry in entries {
             let known = self.accounts.entry(entry.trustee.clone());
-            let accounts = known.or_insert_with(|| Arc::new(expand(snapshot, &entry.trustee)));
+            let gathered = &mut self.gathered;
+            let accounts = known.or_insert_with(|| {
+                let accounts = Arc::new(expand(snapshot, &entry.trustee));
+                *gathered += accounts.some.len();
+                accounts
+            });
             candidates.all |= accounts.all;
             candidates.some.extend(&accounts.some);
         }

@@ -65,7 +65,8 @@ pub fn export(endpoint: &mut Endpoint, global: &Global, search: SeparationExport
         stamp = Some(now);
         println!("{}: {} accounts with Full Mailbox Access and without Send As", path.display(), rows.len());
     } else {
-        let mut out = Rows::new(BufWriter::new(super::report::stdout(global.format).map_err(broken)?), global.format, &COLUMNS);
+        let mut out =
+            Rows::new(BufWriter::new(super::report::stdout(global.format).map_err(broken)?), global.format, &COLUMNS);
         rows.iter().try_for_each(|row| out.row(row)).and_then(|()| out.finish()).map_err(broken)?;
     }
     report(&errors, stamp)
