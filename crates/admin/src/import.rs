@@ -15,8 +15,10 @@ use crate::random::{new_guid, new_token};
 use crate::response::{Done, Imported, Response};
 use crate::service::{Asked, Plan, lock};
 
-/// Imports up to so many changes count together or not at all; larger ones in batches of that size.
+/// Imports up to so many changes count together or not at all.
 pub const BATCH: usize = if cfg!(feature = "failpoints") { 500 } else { 5_000 };
+/// Larger ones are made durable so many changes at a time: mail that is being accepted waits for the same disk.
+const STEP: usize = if cfg!(feature = "failpoints") { 500 } else { 100 };
 /// Bytes of all files that are being brought.
 const MAX_BYTES: usize = 4 << 30;
 /// Bytes of a file that somebody brings who is no administrator: it is kept in memory before anything is checked.
@@ -145,10 +147,11 @@ fn try_out(asked: Asked<'_>, snapshot: &Snapshot, changes: Vec<Change>) -> Resul
 
 /// Cuts changes into batches; the order holds across them.
 fn batches(changes: Vec<Change>) -> Vec<Vec<Change>> {
-    let mut batches = Vec::with_capacity(changes.len() / BATCH + 1);
+    let size = if changes.len() > BATCH { STEP } else { BATCH };
+    let mut batches = Vec::with_capacity(changes.len() / size + 1);
     let mut rest = changes.into_iter();
     loop {
-        let batch: Vec<Change> = rest.by_ref().take(BATCH).collect();
+        let batch: Vec<Change> = rest.by_ref().take(size).collect();
         if batch.is_empty() {
             return batches;
         }
