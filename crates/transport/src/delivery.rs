@@ -12,6 +12,7 @@ use crate::certificate::LiveCertificate;
 pub(crate) mod bounce;
 mod client;
 pub(crate) mod fate;
+mod filing;
 mod maildir;
 mod outgoing;
 mod pool;

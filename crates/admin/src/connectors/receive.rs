@@ -91,6 +91,8 @@ fn complete(settings: &mut ReceiveSettings, usage: ConnectorUsage) -> Result<(),
     if settings.auth.is_none() {
         settings.auth = Some(mechanism_names(usage.authentication()));
     }
+    // F §3.12.
+    settings.tarpit_ms = settings.tarpit_ms.or(Some(5000));
     if settings.domain_secure.is_none() && usage.is_domain_secure() {
         settings.domain_secure = Some(true);
     }

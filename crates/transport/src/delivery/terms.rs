@@ -6,13 +6,18 @@
 use std::sync::Arc;
 
 use acl::Guid;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use directory::{Config, HostKind, ObjectId, SendAuth, SendConnector, Snapshot};
-use rights::Receiver;
+use message::Keep;
+use queue::Delivery;
+use rights::{Receiver, send_exch50, send_headers};
 use rustls::sign::CertifiedKey;
 use session::PeerCertificate;
 use zeroize::Zeroizing;
 
 use super::SmartHost;
+use crate::shared::now;
 
 /// What a host has to agree to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -96,6 +101,32 @@ impl Terms {
             SendAuth::None | SendAuth::Basic | SendAuth::BasicRequiresTls => Ok(Receiver::Anonymous),
         }
     }
+}
+
+/// What a receiver may be told beside the message itself.
+pub(super) struct Allowed {
+    pub(super) keep: Keep,
+    pub(super) exch50: bool,
+}
+
+impl Allowed {
+    /// By the rights of the receiver on the send connector. The smart host of the node's configuration has no connector:
+    /// it is told where a message came along, and nothing that is ours.
+    pub(super) fn of(snapshot: &Snapshot, connector: Option<ObjectId>, receiver: &Receiver) -> Allowed {
+        match connector {
+            Some(connector) => Allowed {
+                keep: send_headers(snapshot, connector, receiver, now()),
+                exch50: send_exch50(snapshot, connector, receiver, now()),
+            },
+            None => Allowed { keep: Keep { routing: true, organization: false, forest: false }, exch50: false },
+        }
+    }
+}
+
+/// The data of XEXCH50 that came with a message.
+pub(super) fn exch50(delivery: &Delivery) -> Option<Vec<u8>> {
+    let facts: serde_json::Value = serde_json::from_str(&delivery.parameters).ok()?;
+    STANDARD.decode(facts.get("exch50")?.as_str()?).ok()
 }
 
 /// The domain is one of those whose mail goes with their certificate only.

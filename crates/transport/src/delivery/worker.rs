@@ -6,13 +6,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use acl::Guid;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use directory::{AcceptedDomain, SendConnector, Snapshot};
-use message::{Address, CanonicalAddress, Keep};
+use message::{Address, CanonicalAddress};
 use queue::{Delivery, DueRecipient, Millis, Outcome, QueueError, fail_point};
-use rights::{Receiver, send_exch50, send_headers};
+use rights::Receiver;
 use serde_json::json;
 use smtp::client::{ConnectionState, Envelope, Outcome as SmtpOutcome};
 use smtp::{BodyType, RcptParams};
@@ -26,10 +23,11 @@ use super::DeliveryOptions;
 use super::bounce;
 use super::client::Client;
 use super::fate::{Failure, Fate};
-use super::maildir::{CopyError, CopyName, MailStore};
+use super::filing::{Filing, LocalCopy};
+use super::maildir::MailStore;
 use super::outgoing::{OpenError, Outgoing};
 use super::pool::Pool;
-use super::terms::{Credentials, Station};
+use super::terms::{Allowed, Credentials, Station, exch50};
 use crate::accept::Intake;
 use crate::route::{NextHop, Route, UNROUTED};
 use crate::server::Stop;
@@ -305,7 +303,7 @@ impl Courier {
                         break;
                     }
                 };
-                let allowed = Allowed::of(snapshot, hop, &receiver);
+                let allowed = Allowed::of(snapshot, hop.connector.map(|(id, _)| id), &receiver);
                 match self.transmit(client, &station, delivery, recipients, message, allowed).await {
                     // A connection that was open may have been closed by the host at this very moment.
                     None if !fresh => fresh = true,
@@ -562,11 +560,11 @@ fn expired(fate: Fate) -> Fate {
     }
 }
 
-fn looping() -> Fate {
+pub(super) fn looping() -> Fate {
     Fate::failed((5, 4, 6), "the message has passed too many hosts; it is going round in circles")
 }
 
-fn cannot_open(queue_id: &str, error: &OpenError) -> Fate {
+pub(super) fn cannot_open(queue_id: &str, error: &OpenError) -> Fate {
     tracing::error!(queue_id, %error, "a queued message cannot be read");
     Fate::later(format!("the message cannot be read from the queue: {error}"))
 }
