@@ -275,9 +275,9 @@ fn mailbox_permissions(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) ->
     let place = object.mailbox().and_then(|mailbox| mailbox.database).unwrap_or(owner);
     let sids = caller.token.sids_on(snapshot, place);
     let who = Principals { is_self: object.sid().is_some_and(|sid| sids.contains(sid)), is_owner: false };
-    let on_mailbox = snapshot.mailbox_descriptor(owner).is_some_and(|descriptor| {
-        descriptor.dacl().access(sids, who, AccessMask::WRITE_DAC).outcome == Outcome::Allow
-    });
+    let on_mailbox = snapshot
+        .mailbox_descriptor(owner)
+        .is_some_and(|descriptor| descriptor.dacl().access(sids, who, AccessMask::WRITE_DAC).outcome == Outcome::Allow);
     let store = object.mailbox().and_then(|mailbox| mailbox.database).or_else(|| snapshot.organization());
     let on_store = store.is_some_and(|store| may(snapshot, &caller.token, store, Action::WriteDac));
     if on_mailbox || on_store { Ok(()) } else { Err(denied(snapshot, caller, owner, "change mailbox permissions of")) }
