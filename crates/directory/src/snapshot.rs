@@ -336,14 +336,19 @@ impl Snapshot {
             return None;
         }
         let name = message::canonical_domain(domain)?;
-        let exact = self.view.accepted.get(&name).copied();
-        let mut parent = name.as_str();
-        let wildcard = std::iter::from_fn(|| {
-            parent = parent.split_once('.')?.1;
-            Some(parent)
-        })
-        .find_map(|parent| self.view.accepted.get(&format!("*.{parent}")).copied());
-        match self.object(exact.or(wildcard)?)?.config() {
+        let wildcard = || {
+            let mut parent = name.as_str();
+            let mut wildcard = String::with_capacity(name.len() + 1);
+            loop {
+                parent = parent.split_once('.')?.1;
+                wildcard.clear();
+                wildcard.extend(["*.", parent]);
+                if let Some(found) = self.view.accepted.get(&wildcard) {
+                    return Some(*found);
+                }
+            }
+        };
+        match self.object(self.view.accepted.get(&name).copied().or_else(wildcard)?)?.config() {
             Some(Config::AcceptedDomain(domain)) => Some(domain),
             _ => None,
         }
