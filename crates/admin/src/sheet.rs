@@ -1,7 +1,7 @@
 //! Rows about who may what as text: CSV that a spreadsheet opens without harm, JSON, one JSON document on each line.
 //!
 //! Reports write millions of rows. Most of them differ in their target only, so a row is put together of pieces:
-//! who · on whom · why · the end; the first and the third are kept for owners that have them in common ([`Block`]).
+//! who · on whom · why · the end; the first and the third are kept for owners that have them in common.
 
 use std::borrow::Cow;
 use std::io;
