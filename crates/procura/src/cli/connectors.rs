@@ -142,7 +142,7 @@ impl Usage {
 /// Settings of receive connectors.
 #[derive(Debug, Default, Args)]
 pub struct ReceiveArgs {
-    /// Address and port to listen on: 0.0.0.0:25, [::]:25
+    /// Address and port to listen on: `0.0.0.0:25`, `[::]:25`
     #[arg(long, value_name = "ADDR:PORT", value_delimiter = ',')]
     bindings: Option<Vec<SocketAddr>>,
     /// Clients: an address, a range a-b, or CIDR; the most specific connector gets a client
