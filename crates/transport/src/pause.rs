@@ -2,7 +2,7 @@
 //!
 //! What is paused is what the queue holds: a message held under `pause:ACCOUNT:USER` pauses that pair, and later messages
 //! of the pair wait behind it. The state here is a count of it, read when the process starts. A thread of its own
-//! ([`release`]) decides again on each new snapshot.
+//! (`pause::release`) decides again on each new snapshot.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
