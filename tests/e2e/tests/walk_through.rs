@@ -137,7 +137,8 @@ impl Known {
             }
             (None, None) => (pieces(shown), pieces(printed.trim_end())),
         };
-        let same = |((a, kind), (b, other)): (&(&str, Option<Variable>), &(&str, Option<Variable>))| {
+        type Piece<'t> = (&'t str, Option<Variable>);
+        let same = |((a, kind), (b, other)): (&Piece<'_>, &Piece<'_>)| {
             kind == other && (kind.is_some() || a == b || a.trim().is_empty() && b.trim().is_empty())
         };
         if shown.len() != printed.len() || !shown.iter().zip(&printed).all(same) {
