@@ -71,9 +71,11 @@ mod tests {
 
     #[test]
     fn every_commented_key_may_be_uncommented() {
-        let text =
-            keys::commented(&[]).lines().map(|l| l.strip_prefix("#> ").unwrap_or(l)).collect::<Vec<_>>().join("\n");
-        parse(Path::new("p"), &text).unwrap();
+        // A keytab is refused by a program that was built without Kerberos.
+        let usable = |line: &&str| cfg!(feature = "kerberos") || !line.contains("keytab");
+        let text = keys::commented(&[]);
+        let lines: Vec<&str> = text.lines().map(|l| l.strip_prefix("#> ").unwrap_or(l)).filter(usable).collect();
+        parse(Path::new("p"), &lines.join("\n")).unwrap();
     }
 
     #[test]
