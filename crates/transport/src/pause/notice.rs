@@ -27,6 +27,8 @@ pub(crate) struct Notices {
     causes: BTreeMap<Cause, Told>,
     /// Messages that need a person, by account: when to tell, and why.
     aside: BTreeMap<Guid, (Millis, Vec<(Pair, String)>)>,
+    /// Causes may have been mended.
+    stale: bool,
 }
 
 struct Told {
@@ -40,6 +42,11 @@ impl Notices {
     pub(crate) fn waits(&mut self, cause: Cause, found: Shortfall, restored: bool, time: Millis) {
         let due = (!restored).then_some(time.saturating_add(GATHER));
         self.causes.entry(cause).or_insert(Told { due, found });
+    }
+
+    /// A pair waits no more, or for another cause.
+    pub(crate) fn mended(&mut self) {
+        self.stale = true;
     }
 
     /// A message needs a person.
@@ -58,7 +65,9 @@ impl Notices {
     /// Tells what is due, and forgets causes that are mended.
     pub(crate) fn send(&mut self, shared: &Shared) {
         let time = now().0;
-        if self.causes.is_empty() && self.aside.is_empty() {
+        let causes = self.causes.values().filter_map(|told| told.due);
+        let any_due = causes.chain(self.aside.values().map(|(due, _)| *due)).any(|due| due <= time);
+        if !any_due && !std::mem::take(&mut self.stale) {
             return;
         }
         let snapshot = shared.snapshot();

@@ -330,6 +330,7 @@ impl Releaser {
         let user = snapshot.by_guid(&pair.user).map(|id| event_name(&snapshot, id)).unwrap_or_default();
         let service = rights::pause::account_name(&snapshot, &pair.account);
         tracing::info!(user, service, "Resuming user {user}.");
+        self.notices.mended();
     }
 
     /// The first message of a pair has to wait: says so once for each cause.
@@ -347,6 +348,9 @@ impl Releaser {
         let Some((before, waiting)) = self.shared.pauses().waits(pair, snapshot.version(), cause) else { return };
         if before == Some(cause) {
             return;
+        }
+        if before.is_some() {
+            self.notices.mended();
         }
         let restored = before.is_none() && waiting.restored;
         let user = found.as_ref().map(|(user, _)| event_name(snapshot, *user)).unwrap_or_default();
