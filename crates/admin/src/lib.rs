@@ -59,10 +59,10 @@ mod wanted;
 mod words;
 
 pub use caller::{Caller, Users};
-pub use words::NO_FOLDERS;
 pub use connectors::default_connectors;
 pub use data::{Absent, DataDirectory, DataError};
 pub use endpoint::Endpoint;
 pub use error::{AdminError, Fault, FaultKind};
 pub use operations::{Request, Response};
 pub use service::{Hashed, Hasher, Options, Running, Service, audit_path, queue_directory};
+pub use words::NO_FOLDERS;

@@ -152,6 +152,8 @@ fn mechanisms_that_contradict_are_refused() {
     says(fault(&["Tls", "ExternalAuthoritative"], both), "exclude each other");
     let everybody = json!({"permission_groups": ["ExchangeServers"], "remote_ranges": ["0.0.0.0/0"]});
     says(fault(&["ExternalAuthoritative"], everybody), "no bound");
+    let halves = json!({"permission_groups": ["ExchangeServers"], "remote_ranges": ["0.0.0.0/1", "128.0.0.0/1"]});
+    says(fault(&["ExternalAuthoritative"], halves), "no bound");
     let mut good = at(2600, "10.0.0.0/8");
     good["auth"] = json!(["Tls", "ExternalAuthoritative"]);
     good["permission_groups"] = json!(["ExchangeServers"]);

@@ -370,6 +370,24 @@ impl IpRange {
         self.first.is_ipv4() == other.first.is_ipv4() && self.first <= other.last && other.first <= self.last
     }
 
+    /// Whether some ranges together hold every address of a family.
+    pub fn are_unbounded(ranges: &[IpRange]) -> bool {
+        [IpRange::ALL_V4, IpRange::ALL_V6].iter().any(|all| {
+            let mut own: Vec<&IpRange> =
+                ranges.iter().filter(|range| range.first.is_ipv4() == all.first.is_ipv4()).collect();
+            own.sort();
+            // The lowest address that no range so far holds; `None` once there is none left.
+            let mut next = Some(all.first);
+            for range in own {
+                match next {
+                    Some(lowest) if range.first <= lowest && lowest <= range.last => next = successor(range.last),
+                    _ => {}
+                }
+            }
+            next.is_none()
+        })
+    }
+
     /// Whether it holds every address of its family.
     pub fn is_unbounded(&self) -> bool {
         *self == IpRange::ALL_V4 || *self == IpRange::ALL_V6
@@ -447,7 +465,32 @@ impl AddressSpace {
     }
 }
 
+fn successor(address: IpAddr) -> Option<IpAddr> {
+    Some(match address {
+        IpAddr::V4(ip) => IpAddr::V4(ip.to_bits().checked_add(1)?.into()),
+        IpAddr::V6(ip) => IpAddr::V6(ip.to_bits().checked_add(1)?.into()),
+    })
+}
+
 /// Whether a canonical domain is a proper subdomain of another.
 pub(crate) fn is_below(domain: &str, parent: &str) -> bool {
     domain.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_hold_everything_together_have_no_bound() {
+        let are_unbounded = |texts: &[&str]| {
+            let ranges: Vec<IpRange> = texts.iter().map(|text| IpRange::parse(text).unwrap()).collect();
+            IpRange::are_unbounded(&ranges)
+        };
+        assert!(are_unbounded(&["0.0.0.0/0"]) && are_unbounded(&["10.0.0.0/8", "::/0"]));
+        assert!(are_unbounded(&["128.0.0.0/1", "0.0.0.0/1"]));
+        assert!(are_unbounded(&["0.0.0.0-9.255.255.255", "5.0.0.0/8", "10.0.0.0-255.255.255.255"]));
+        assert!(!are_unbounded(&["0.0.0.0/1", "128.0.0.1-255.255.255.255"]));
+        assert!(!are_unbounded(&["0.0.0.1-255.255.255.255"]) && !are_unbounded(&[]));
+    }
 }

@@ -46,8 +46,8 @@ pub use object::{Mailbox, Object, ObjectId};
 pub use record::{Record, Value, link_by_sid, link_value, parse_link};
 pub use resolve::{AddressOwner, NameError};
 pub use snapshot::{Applied, Snapshot};
-pub use verify::{Discrepancy, Part};
 pub use token::{Holders, HostKind, Token, TokenError, TokenKind};
+pub use verify::{Discrepancy, Part};
 
 /// Milliseconds since the Unix epoch, UTC. The directory never reads a clock: whoever makes a batch says when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

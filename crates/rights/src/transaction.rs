@@ -107,7 +107,7 @@ pub fn address_trust(snapshot: &Snapshot, connector: ObjectId) -> AddressTrust {
     if !settings.auth.external_authoritative {
         return AddressTrust::Off;
     }
-    if settings.remote_ranges.iter().any(IpRange::is_unbounded) {
+    if IpRange::are_unbounded(&settings.remote_ranges) {
         return AddressTrust::Unbounded;
     }
     let facts = Facts { connector, logon: None, time: Time(0) };
