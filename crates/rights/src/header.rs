@@ -37,11 +37,6 @@ impl HeaderGrant {
         self.owners(|proof| matches!(proof, Proof::OnBehalf(_)))
     }
 
-    /// Whether every From address is one that was proven to be the session's.
-    pub fn is_proven(&self) -> bool {
-        !self.from.is_empty() && self.from.iter().all(|proof| !matches!(proof, Proof::AnySender))
-    }
-
     fn owners(&self, wanted: impl Fn(&Proof) -> bool) -> Vec<ObjectId> {
         let mut owners = Vec::new();
         for proof in self.from.iter().chain(&self.resent_from).filter(|proof| wanted(proof)) {

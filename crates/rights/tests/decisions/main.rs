@@ -1,0 +1,7 @@
+//! Decisions, refusals, records and reports on small organizations written out by hand: one fact for each test.
+
+#![allow(clippy::unwrap_used)]
+
+mod senders;
+#[allow(dead_code)]
+mod world;

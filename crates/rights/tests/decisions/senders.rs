@@ -1,0 +1,169 @@
+//! Envelope and header senders, recipients, and header fields on the way out: single cases that random worlds rarely meet.
+
+use acl::{Outcome, Sid, well_known};
+use directory::{Class, DomainKind, HostKind, Time, attributes as a};
+use rights::{
+    Grant, Proof, Question, Receiver, RecipientBy, RecipientGrant, Refusal, RightName, Step, has_legacy_policy,
+    send_headers,
+};
+
+use crate::world::{World, address, allow, header};
+
+/// Bob sends on behalf of Carol; Alice opens Bob's mailbox.
+fn chain() -> World {
+    let mut world = World::new();
+    world.user("alice").user("bob").user("carol").link("carol", a::PUBLIC_DELEGATES, &["bob"]);
+    world.text("Receive", a::DELEGATE_CHAIN, "TRUE");
+    world
+}
+
+#[test]
+fn a_delegate_chain_begins_with_send_as_by_an_entry() {
+    let mut world = chain();
+    let ace = world.send_as("alice");
+    let directory = world.acl("bob", &[ace]).load();
+    let senders = header("carol@example.com", Some("bob@example.com"));
+    let verdict = directory.ask(&directory.account("alice"), &Question::Header(Ok(&senders)));
+    let Ok(Grant::Header(grant)) = verdict.reason else { panic!("{:?}", verdict.reason) };
+    assert_eq!(grant.from, [Proof::OnBehalf(directory.id("carol"))]);
+}
+
+#[test]
+fn no_delegate_chain_begins_with_send_as_by_the_legacy_policy() {
+    let mut world = chain();
+    let ace = world.full_access("alice");
+    let directory = world.mailbox_acl("bob", &[ace]).text("Mailboxes", a::LEGACY_POLICY, "TRUE").load();
+    let alice = directory.account("alice");
+    let as_bob = directory.ask(&alice, &Question::SendAs(directory.id("bob")));
+    assert_eq!(as_bob.reason, Ok(Grant::Sender(Proof::Legacy(directory.id("bob")))));
+    let senders = header("carol@example.com", Some("bob@example.com"));
+    let verdict = directory.ask(&alice, &Question::Header(Ok(&senders)));
+    assert_eq!(verdict.reason, Err(Refusal::From(address("carol@example.com"))));
+}
+
+#[test]
+fn an_address_of_several_in_a_domain_without_recipient_lookup_is_accepted_for_none_of_them() {
+    let mut world = World::new();
+    world.add("relay.example", Class::AcceptedDomain, "domain");
+    world.text("relay.example", a::ACCEPTED_DOMAIN_NAME, "relay.example");
+    world.text("relay.example", a::ACCEPTED_DOMAIN_FLAGS, "2");
+    for name in ["alice", "bob"] {
+        world.user(name).text(name, a::PROXY_ADDRESSES, "SMTP:both@relay.example");
+    }
+    let directory = world.load();
+    let to = address("both@relay.example");
+    let question = Question::Recipient { to: &to, sender: None, internal: false };
+    let verdict = directory.ask(&directory.snapshot.anonymous_token(), &question);
+    let by = RecipientBy::AcceptedDomain(DomainKind::InternalRelay);
+    assert_eq!(verdict.reason, Ok(Grant::Recipient(RecipientGrant { object: None, by })));
+}
+
+#[test]
+fn an_address_of_several_in_an_authoritative_domain_is_refused() {
+    let mut world = World::new();
+    for name in ["alice", "bob"] {
+        world.user(name).text(name, a::PROXY_ADDRESSES, "SMTP:both@example.com");
+    }
+    let directory = world.load();
+    let to = address("both@example.com");
+    let question = Question::Recipient { to: &to, sender: None, internal: false };
+    let verdict = directory.ask(&directory.snapshot.anonymous_token(), &question);
+    assert_eq!(verdict.reason, Err(Refusal::AmbiguousRecipient(to.clone())));
+}
+
+/// What a receiver may see where `trustee` holds `right` on the send connector: routing, organization, forest.
+fn kept(trustee: &Sid, right: RightName, receiver: &Receiver) -> [bool; 3] {
+    let mut world = World::new();
+    let directory = world.acl("Send", &[allow(trustee, right)]).load();
+    let keep = send_headers(&directory.snapshot, directory.id("Send"), receiver, Time(0));
+    [keep.routing, keep.organization, keep.forest]
+}
+
+#[test]
+fn a_receiver_sees_the_header_fields_whose_right_it_holds_on_the_send_connector_and_no_others() {
+    let (routing, organization, forest) =
+        (RightName::SendHeadersRouting, RightName::SendHeadersOrganization, RightName::SendHeadersForest);
+    let hub = Receiver::Host(HostKind::Hub);
+    assert_eq!(kept(&well_known::HUB_SERVERS, routing, &hub), [true, false, false]);
+    assert_eq!(kept(&well_known::HUB_SERVERS, organization, &hub), [false, true, false]);
+    assert_eq!(kept(&well_known::HUB_SERVERS, forest, &hub), [false, false, true]);
+    assert_eq!(kept(&well_known::HUB_SERVERS, routing, &Receiver::Anonymous), [false; 3]);
+    assert_eq!(kept(&well_known::ANONYMOUS_LOGON, routing, &Receiver::Anonymous), [true, false, false]);
+}
+
+/// The steps about ownership of `of` when `who` asks to send as it.
+fn ownership(world: &World, who: &str, of: &str) -> Vec<Step> {
+    let directory = world.load();
+    let verdict = directory.ask(&directory.account(who), &Question::SendAs(directory.id(of)));
+    assert_eq!(verdict.reason, Ok(Grant::Sender(Proof::Owner(directory.id(of)))));
+    verdict.trace.0.into_iter().filter(|step| matches!(step, Step::Owner { .. })).collect()
+}
+
+#[test]
+fn the_trace_tells_an_account_from_an_account_that_is_linked_with_the_owner() {
+    let mut world = World::new();
+    world.user("alice").user("bob");
+    let bob = world.sid("bob").to_bytes();
+    world.set("alice", a::MASTER_ACCOUNT_SID, vec![bob]).text("alice", a::USER_ACCOUNT_CONTROL, "514");
+    let directory = world.load();
+    let (alice, bob) = (directory.id("alice"), directory.id("bob"));
+    assert_eq!(ownership(&world, "bob", "bob"), [Step::Owner { of: bob, linked: false }]);
+    assert_eq!(ownership(&world, "bob", "alice"), [Step::Owner { of: alice, linked: true }]);
+}
+
+#[test]
+fn a_partner_sends_with_the_domain_of_its_certificate_and_with_no_other() {
+    let directory = World::new().load();
+    let partner = directory.host(HostKind::Partner { domain: "partner.example".to_owned() });
+    let sender = |text: &str| directory.ask(&partner, &Question::Sender(&address(text))).reason;
+    assert_eq!(sender("x@partner.example"), Ok(Grant::Sender(Proof::Partner)));
+    assert_eq!(sender("x@PARTNER.example"), Ok(Grant::Sender(Proof::Partner)));
+    let other = address("x@elsewhere.example");
+    assert_eq!(sender("x@elsewhere.example"), Err(Refusal::Sender(other)));
+}
+
+#[test]
+fn an_address_that_a_mailbox_claims_with_others_is_ours_in_any_domain() {
+    let right = allow(&well_known::ANONYMOUS_LOGON, RightName::AcceptAnySender);
+    let mut world = World::new();
+    world.acl("Receive", &[right]);
+    world.user("alice").text("alice", a::PROXY_ADDRESSES, "SMTP:both@elsewhere.example");
+    world.account("bob").text("bob", a::PROXY_ADDRESSES, "SMTP:both@elsewhere.example");
+    let directory = world.load();
+    let sender = |text: &str| {
+        let verdict = directory.ask(&directory.snapshot.anonymous_token(), &Question::Sender(&address(text)));
+        (verdict.reason, verdict.outcome)
+    };
+    let both = address("both@elsewhere.example");
+    assert_eq!(sender("both@elsewhere.example"), (Err(Refusal::Sender(both)), Outcome::None));
+    assert_eq!(sender("else@elsewhere.example"), (Ok(Grant::Sender(Proof::AnySender)), Outcome::Allow));
+}
+
+#[test]
+fn an_address_that_several_without_a_mailbox_claim_is_a_strangers() {
+    let right = allow(&well_known::ANONYMOUS_LOGON, RightName::AcceptAnySender);
+    let mut world = World::new();
+    world.acl("Receive", &[right]);
+    for name in ["alice", "bob"] {
+        world.account(name).text(name, a::PROXY_ADDRESSES, "SMTP:both@elsewhere.example");
+    }
+    let directory = world.load();
+    let sender = address("both@elsewhere.example");
+    let verdict = directory.ask(&directory.snapshot.anonymous_token(), &Question::Sender(&sender));
+    assert_eq!(verdict.reason, Ok(Grant::Sender(Proof::AnySender)));
+}
+
+#[test]
+fn the_legacy_policy_of_the_database_or_of_its_server_counts_and_nothing_else() {
+    let policy = |on: Option<&str>| {
+        let mut world = World::new();
+        world.user("alice");
+        if let Some(on) = on {
+            world.text(on, a::LEGACY_POLICY, "TRUE");
+        }
+        let directory = world.load();
+        has_legacy_policy(&directory.snapshot, directory.id("alice"))
+    };
+    assert!(policy(Some("Mailboxes")) && policy(Some("Mail")));
+    assert!(!policy(None));
+}
