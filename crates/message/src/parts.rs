@@ -9,7 +9,7 @@
 //! many boundaries), more is taken for a header than any of them would: every `--` then counts as a delimiter. What is
 //! encoded (base64, quoted-printable) is not opened.
 //!
-//! Memory: the beginning of one line, one Content-Type, and at most [`MOST_BOUNDARIES`] boundaries.
+//! Memory: the beginning of one line, one Content-Type, and at most 16 boundaries.
 
 use memchr::{memchr, memmem};
 
