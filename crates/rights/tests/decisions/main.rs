@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod amounts;
+mod audits;
+mod refusals;
 mod senders;
 #[allow(dead_code)]
 mod world;
