@@ -112,7 +112,7 @@ fn full_access_without_send_as_is_a_gap() {
         access_from: directory.id("alice"),
         missing: MissingSendAs::NoEntry,
     };
-    assert_eq!(of_alice(&directory, &Search::default()), [expected.clone()]);
+    assert_eq!(of_alice(&directory, &Search::default()), std::slice::from_ref(&expected));
     let search = Search::default();
     let all: Vec<Gap> = separation(&directory.snapshot, directory.id("domain"), &search).collect();
     assert_eq!(all, [expected]);
