@@ -17,7 +17,7 @@ use acl::{Guid, SddlContext, SecurityDescriptor, Sid, well_known};
 use crate::attributes::{self, Syntax};
 use crate::descriptor::readable;
 use crate::dn::{self, Rdn};
-use crate::ldif::{self, Entry, EntryChange, LdifError, Operation};
+use crate::ldif::{Entry, EntryChange, LdifError, Operation, Text, Texts};
 use crate::object::{Identity, Which, rdn_key};
 use crate::shared::Shared;
 use crate::{Change, Class, Object, ObjectId, Record, Snapshot, Value};
@@ -70,25 +70,43 @@ pub fn changes(
     snapshot: &Snapshot,
     new_guid: &mut dyn FnMut() -> Guid,
 ) -> Result<Import, LdifError> {
-    let entries = ldif::parse(ldif)?;
+    // A dump is several times as large when all of it is read: what stays is where each record begins.
     let mut importer = Importer::new(snapshot, map);
-    let (contents, changes): (Vec<Entry>, Vec<Entry>) =
-        entries.into_iter().partition(|entry| matches!(entry.change, EntryChange::Add(_)));
-    let mut sources: Vec<values::Source> = Vec::with_capacity(contents.len());
-    for entry in contents {
-        sources.extend(importer.read(entry));
+    let mut places: Vec<(usize, Text<'_>)> = Vec::new();
+    let mut modified: Vec<Text<'_>> = Vec::new();
+    let mut telling: Vec<values::Source> = Vec::new();
+    for text in Texts::of(ldif) {
+        let Some(entry) = text.entry()? else { continue };
+        if !matches!(entry.change, EntryChange::Add(_)) {
+            modified.push(text);
+            continue;
+        }
+        let Some(source) = importer.read(entry) else { continue };
+        places.push((source.rdns.len(), text));
+        telling.extend(importer.telling(source));
     }
     // Parents first; entries of one depth as they came.
-    sources.sort_by_key(|source| source.rdns.len());
-    importer.note_netbios_names(&sources);
-    importer.note_forests(&sources);
-    for source in sources {
-        importer.object(source, new_guid);
+    places.sort_by_key(|(depth, _)| *depth);
+    telling.sort_by_key(|source| source.rdns.len());
+    importer.note_netbios_names(&telling);
+    importer.note_forests(&telling);
+    drop(telling);
+    for (_, text) in places {
+        let Some(entry) = text.entry()? else { continue };
+        // What there is to say about it was said the first time.
+        let said = importer.import.warnings.len();
+        let source = importer.read(entry);
+        importer.import.warnings.truncate(said);
+        if let Some(source) = source {
+            importer.object(source, new_guid);
+        }
     }
     importer.link_all();
     importer.tell_unknown();
-    for entry in &changes {
-        importer.change(entry);
+    for text in modified {
+        if let Some(entry) = text.entry()? {
+            importer.change(&entry);
+        }
     }
     Ok(importer.import)
 }
@@ -137,6 +155,18 @@ impl<'a> Importer<'a> {
 
     fn warn(&mut self, line: usize, dn: &str, text: impl Into<String>) {
         self.import.warnings.push(Warning { line, dn: dn.to_owned(), text: text.into() });
+    }
+
+    /// What has to be known of an entry before any object is made: which SIDs are groups, which are domains, and their
+    /// short names. Nothing of most entries.
+    fn telling(&mut self, mut source: values::Source) -> Option<values::Source> {
+        self.forests.are_wanted |= source.attributes.contains_key(attributes::MASTER_ACCOUNT_SID);
+        if !matches!(source.class, Class::Group | Class::Domain) && !source.attributes.contains_key("nCName") {
+            return None;
+        }
+        let kept = ["nCName", attributes::NETBIOS_NAME, attributes::OBJECT_SID];
+        source.attributes.retain(|name, _| kept.contains(&name.as_str()));
+        Some(source)
     }
 
     /// The short names of domains stand on crossRef objects of the configuration partition.
@@ -204,7 +234,8 @@ impl<'a> Importer<'a> {
             attribute,
             values,
         }));
-        let record = Record { guid, parent, rdn, attributes: source.attributes };
+        // Built at once, a map has full nodes: half the memory of one that grew.
+        let record = Record { guid, parent, rdn, attributes: source.attributes.into_iter().collect() };
         self.import.added += 1;
         self.import.changes.push(Change::Add(record));
     }
@@ -493,7 +524,8 @@ fn descriptor(given: &[u8], context: &SddlContext) -> Result<Value, String> {
         Some(text) => SecurityDescriptor::from_sddl(text.trim(), context).map_err(|error| error.to_string())?,
         None => SecurityDescriptor::parse(given).map_err(|error| error.to_string())?,
     };
-    let bytes = acl::explicit_part(&sd).to_bytes();
+    let mut bytes = acl::explicit_part(&sd).to_bytes();
+    bytes.shrink_to_fit();
     if readable(&bytes).is_none() {
         return Err("it has no DACL".to_owned());
     }

@@ -74,25 +74,82 @@ pub enum Operation {
 
 /// Reads a file.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, LdifError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let lines = unfold(bytes)?;
     let mut entries = Vec::new();
-    let mut groups = lines.split(|line| line.text.is_empty()).filter(|group| !group.is_empty());
-    let mut first = true;
-    for group in &mut groups {
-        let mut group = group;
-        if first {
-            first = false;
-            if group[0].name()?.eq_ignore_ascii_case("version") {
-                version(&group[0])?;
-                group = &group[1..];
-            }
-        }
-        if !group.is_empty() {
-            entries.push(entry(group)?);
-        }
+    for text in Texts::of(bytes) {
+        entries.extend(text.entry()?);
     }
     Ok(entries)
+}
+
+/// The text of one record, not read yet: a large file is read record by record, since all of them together would take
+/// several times the memory of the file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<'a> {
+    /// Line of its beginning, from 1.
+    number: usize,
+    /// May begin with the version line.
+    is_first: bool,
+    bytes: &'a [u8],
+}
+
+impl Text<'_> {
+    /// Reads it; nothing when it has only comments, or is the version line.
+    pub(crate) fn entry(&self) -> Result<Option<Entry>, LdifError> {
+        let lines = unfold(self.bytes, self.number)?;
+        let mut group = &lines[..];
+        if let Some(head) = group.first().filter(|_| self.is_first)
+            && head.name()?.eq_ignore_ascii_case("version")
+        {
+            version(head)?;
+            group = &group[1..];
+        }
+        if group.is_empty() { Ok(None) } else { entry(group).map(Some) }
+    }
+}
+
+/// The texts of a file's records: what stands between empty lines.
+pub(crate) struct Texts<'a> {
+    rest: &'a [u8],
+    /// Of the first line of `rest`.
+    number: usize,
+    before_first: bool,
+}
+
+impl<'a> Texts<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Texts<'a> {
+        Texts { rest: bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes), number: 1, before_first: true }
+    }
+}
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = Text<'a>;
+
+    fn next(&mut self) -> Option<Text<'a>> {
+        // Where the record begins, and its line.
+        let mut begun: Option<(usize, usize)> = None;
+        let (all, mut at) = (self.rest, 0);
+        let mut end = 0;
+        let is_first = self.before_first;
+        while at < all.len() {
+            let left = &all[at..];
+            let length = left.iter().position(|b| *b == b'\n').unwrap_or(left.len());
+            let (line, here) = (&left[..length], at);
+            at = (at + length + 1).min(all.len());
+            self.number += 1;
+            if line.strip_suffix(b"\r").unwrap_or(line).is_empty() {
+                match begun {
+                    Some(_) => break,
+                    None => continue,
+                }
+            }
+            begun = begun.or(Some((here, self.number - 1)));
+            end = at;
+            // Comments alone are no record: the version may follow.
+            self.before_first &= matches!(line.first(), Some(b'#' | b' '));
+        }
+        self.rest = &all[at..];
+        begun.map(|(start, number)| Text { number, is_first, bytes: &all[start..end] })
+    }
 }
 
 /// Writes objects as LDIF content records, each below `dn` given with it, lines folded at 76 columns.
@@ -203,13 +260,14 @@ impl Line {
     }
 }
 
-/// Physical lines to logical ones: continuation joined, comments dropped; blank lines stay, as separators.
-fn unfold(bytes: &[u8]) -> Result<Vec<Line>, LdifError> {
+/// The physical lines of a record to logical ones: continuation joined, comments dropped.
+/// `first` is the number of the first one.
+fn unfold(bytes: &[u8], first: usize) -> Result<Vec<Line>, LdifError> {
     let mut lines: Vec<Line> = Vec::new();
     let mut in_comment = false;
-    for (number, raw) in bytes.split(|b| *b == b'\n').enumerate() {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    for (number, raw) in (first..).zip(bytes.split(|b| *b == b'\n')) {
         let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-        let number = number + 1;
         match raw {
             [b' ', rest @ ..] if in_comment => {
                 let _ = rest;
@@ -379,6 +437,17 @@ mod tests {
         let parent = Some("OU=y".to_owned());
         assert_eq!(entries[2].change, EntryChange::Rename { rdn: "CN=z".into(), delete_old: true, parent });
         assert_eq!(parse(write_entries(&entries).as_bytes()).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_version_may_follow_comments_and_empty_lines() {
+        let entries = parse(b"\n# a dump\n# of a forest\r\n\r\nversion: 1\n\n\ndn: CN=a\ncn: a").unwrap();
+        assert_eq!(entries, [Entry { line: 8, dn: "CN=a".into(), change: add("", &[("cn", b"a")]) }]);
+    }
+
+    #[test]
+    fn a_version_later_in_the_file_is_refused() {
+        assert_eq!(parse(b"dn: CN=a\n\nversion: 1\ndn: CN=b\n").unwrap_err().line, 3);
     }
 
     #[test]

@@ -104,6 +104,15 @@ fn what_is_left_out_is_reported_with_its_line() {
 }
 
 #[test]
+fn a_value_that_is_left_out_is_reported_once() {
+    let o = Organization::new();
+    let text = dump().replace("primaryGroupID: 513", "primaryGroupID: many");
+    let (_, import) = import(&o.snapshot, &text, &map());
+    let told = import.warnings.iter().filter(|warning| warning.text.starts_with("primaryGroupID left out"));
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
 fn the_attribute_map_gives_addresses_and_keeps_those_that_are_there() {
     let o = Organization::new();
     let (snapshot, _) = import(&o.snapshot, &dump(), &map());

@@ -12,6 +12,8 @@ use crate::{Class, ObjectId, dn, linked};
 /// What a file says about the SIDs that a link must not have.
 #[derive(Default)]
 pub(super) struct Forests {
+    /// The file has links at all.
+    pub(super) are_wanted: bool,
     /// The forest root of each domain of the file, by their SIDs.
     roots: HashMap<Sid, Sid>,
     groups: HashSet<Sid>,
@@ -22,7 +24,7 @@ pub(super) struct Forests {
 impl Importer<'_> {
     /// Reads what links are held against, if there are any. `sources` are parents first.
     pub(super) fn note_forests(&mut self, sources: &[values::Source]) {
-        if !sources.iter().any(|source| source.attributes.contains_key(MASTER_ACCOUNT_SID)) {
+        if !self.forests.are_wanted {
             return;
         }
         let mut roots: HashMap<String, Sid> = HashMap::new();

@@ -140,7 +140,9 @@ impl Importer<'_> {
             Some(Syntax::Guid) => guid(&value).map_or(value, |guid| guid.0.to_vec()),
             _ => value,
         };
-        let values = source.attributes.entry(known.map_or(base, |attribute| attribute.name).to_owned()).or_default();
+        let name = known.map_or(base, |attribute| attribute.name);
+        // Most have one value, and all of them are held until the import has ended.
+        let values = source.attributes.entry(name.to_owned()).or_insert_with(|| Vec::with_capacity(1));
         if !values.contains(&value) {
             values.push(value);
         }
