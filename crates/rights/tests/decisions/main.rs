@@ -4,7 +4,7 @@
 
 mod amounts;
 mod audits;
+mod records;
 mod refusals;
 mod senders;
-#[allow(dead_code)]
 mod world;

@@ -29,6 +29,16 @@ fn a_delegate_chain_begins_with_send_as_by_an_entry() {
 }
 
 #[test]
+fn there_is_no_delegate_chain_unless_the_connector_takes_them() {
+    let mut world = chain();
+    let ace = world.send_as("alice");
+    let directory = world.acl("bob", &[ace]).text("Receive", a::DELEGATE_CHAIN, "FALSE").load();
+    let senders = header("carol@example.com", Some("bob@example.com"));
+    let verdict = directory.ask(&directory.account("alice"), &Question::Header(Ok(&senders)));
+    assert_eq!(verdict.reason, Err(Refusal::From(address("carol@example.com"))));
+}
+
+#[test]
 fn no_delegate_chain_begins_with_send_as_by_the_legacy_policy() {
     let mut world = chain();
     let ace = world.full_access("alice");
@@ -42,7 +52,7 @@ fn no_delegate_chain_begins_with_send_as_by_the_legacy_policy() {
 }
 
 #[test]
-fn an_address_of_several_in_a_domain_without_recipient_lookup_is_accepted_for_none_of_them() {
+fn an_address_of_several_or_of_nobody_in_a_domain_without_recipient_lookup_is_accepted_for_nobody() {
     let mut world = World::new();
     world.add("relay.example", Class::AcceptedDomain, "domain");
     world.text("relay.example", a::ACCEPTED_DOMAIN_NAME, "relay.example");
@@ -51,11 +61,12 @@ fn an_address_of_several_in_a_domain_without_recipient_lookup_is_accepted_for_no
         world.user(name).text(name, a::PROXY_ADDRESSES, "SMTP:both@relay.example");
     }
     let directory = world.load();
-    let to = address("both@relay.example");
-    let question = Question::Recipient { to: &to, sender: None, internal: false };
-    let verdict = directory.ask(&directory.snapshot.anonymous_token(), &question);
     let by = RecipientBy::AcceptedDomain(DomainKind::InternalRelay);
-    assert_eq!(verdict.reason, Ok(Grant::Recipient(RecipientGrant { object: None, by })));
+    for to in ["both@relay.example", "nobody@relay.example"] {
+        let question = Question::Recipient { to: &address(to), sender: None, internal: false };
+        let verdict = directory.ask(&directory.snapshot.anonymous_token(), &question);
+        assert_eq!(verdict.reason, Ok(Grant::Recipient(RecipientGrant { object: None, by })), "{to}");
+    }
 }
 
 #[test]

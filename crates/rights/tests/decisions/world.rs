@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use acl::{AccessMask, Ace, Acl, Guid, SecurityDescriptor, Sid, names};
 use directory::{
-    Change, ChangeBatch, Class, GroupScope, GroupType, HostKind, ObjectId, Record, Snapshot, Time, Token, Value,
-    attributes as a, link_value,
+    Class, GroupScope, GroupType, HostKind, ObjectId, Record, Snapshot, Time, Token, Value, attributes as a, link_value,
 };
 use message::Address;
 use message::senders::{Mailbox, Senders};
@@ -166,14 +165,6 @@ impl Directory {
 
     pub fn facts(&self) -> Facts {
         Facts { connector: self.id("Receive"), logon: None, time: Time(0) }
-    }
-
-    /// This directory with one attribute set anew.
-    pub fn with(&self, name: &str, attribute: &str, values: Vec<Value>) -> Directory {
-        let attributes = vec![(attribute.to_owned(), values)];
-        let changes = vec![Change::Modify { guid: self.guid(name), attributes }];
-        let batch = ChangeBatch { author: acl::well_known::SYSTEM, time: Time(0), comment: String::new(), changes };
-        Directory { snapshot: self.snapshot.apply(&batch).unwrap().snapshot, names: self.names.clone() }
     }
 }
 
