@@ -404,12 +404,12 @@ impl ContentType {
         if !kind.bytes().all(|byte| is_token(byte) || byte == b'/') {
             return None;
         }
-        Some(match kind.split_once('/') {
-            Some(("message", _)) => ContentType::Message,
-            _ if kind == "text/rfc822-headers" => ContentType::Message,
-            Some(("multipart", subtype)) => {
-                ContentType::Multipart { boundary: boundary(parameters), digest: subtype == "digest" }
-            }
+        // A type without a subtype is none (RFC 2045 §5.1), but counts for some readers.
+        let (kind, subtype) = kind.split_once('/').unwrap_or((&kind, ""));
+        Some(match kind {
+            "message" => ContentType::Message,
+            "text" if subtype == "rfc822-headers" => ContentType::Message,
+            "multipart" => ContentType::Multipart { boundary: boundary(parameters), digest: subtype == "digest" },
             _ => ContentType::Other,
         })
     }
