@@ -5,6 +5,8 @@ use std::sync::Arc;
 use acl::{Ace, AceFlags, Acl, Outcome, SecurityDescriptor};
 use directory::{Class, HostKind, Time, Token, attributes as a};
 use message::Address;
+use rights::pause::Paused;
+use rights::shortfall::shortfall;
 use rights::{
     Asked, Authority, Circumstances, DecisionRecord, Denied, DescriptorKind, Missing, Question, Refusal, RightName,
     Step, Transaction, VerdictKind, Wanted, lines,
@@ -351,4 +353,30 @@ fn a_message_for_somebody_else_leaves_a_record_and_an_own_one_leaves_none() {
     let for_carol = sent(&directory, "carol@example.com").unwrap();
     assert_eq!((for_carol.verdict, for_carol.queue_id.as_deref()), (VerdictKind::SentOnBehalf, Some("Q1")));
     assert_eq!(sent(&directory, "bob@example.com"), None);
+}
+
+/// What is missing for a message of Bob's that waits for the right to send as Alice.
+fn waits_for(directory: &Directory) -> Missing {
+    let token = directory.account("bob");
+    let authority = Authority { account: token.account, ..Authority::new(directory.id("Receive"), None) };
+    let refusal = Refusal::Sender(address("alice@example.com"));
+    let denied = Box::new(Denied { refusal, outcome: Outcome::None, token, steps: Vec::new() });
+    let paused = Paused { user: directory.id("alice"), denied };
+    let record = DecisionRecord::paused(&directory.snapshot, circumstances(&authority), &paused, "Q1");
+    assert_eq!((record.verdict, record.reply, record.queue_id.as_deref()), (VerdictKind::Paused, None, Some("Q1")));
+    record.missing.unwrap()
+}
+
+#[test]
+fn the_record_of_a_message_that_waits_names_what_stands_in_the_way_of_a_grant_and_nothing_where_nothing_does() {
+    let mut world = people();
+    let open = SecurityDescriptor::with_dacl(Acl::new(Vec::new())).to_bytes();
+    world.set("domain", a::DESCRIPTOR, vec![open.clone()]).set("alice", a::DESCRIPTOR, vec![open]);
+    let found = waits_for(&world.load());
+    assert_eq!((found.right.as_str(), found.on.as_str(), found.obstacle), ("Send-As", ALICE, None));
+    let denial = deny_send_as(&world.sid("bob"));
+    let found = waits_for(&world.acl("alice", &[denial]).load());
+    let directory = world.load();
+    let shortfall = shortfall(&directory.snapshot, directory.id("bob"), directory.id("alice")).unwrap();
+    assert_eq!((found.command, found.obstacle), (shortfall.command, Some(shortfall.detail)));
 }

@@ -32,7 +32,7 @@ impl World {
         let mut world = World { records: Vec::new(), names: Vec::new() };
         let domain = Record::new(id(0), None, "DC=example,DC=com");
         world.push("domain", of_class(domain, Class::Domain).with(a::NETBIOS_NAME, "EXAMPLE"));
-        world.set("domain", a::OBJECT_SID, vec![sid(DOMAIN_SID).to_bytes()]);
+        world.set("domain", a::OBJECT_SID, vec![sid(DOMAIN_SID).to_bytes()]).acl("domain", &[]);
         world.add("example.com", Class::AcceptedDomain, "domain");
         world.set("example.com", a::ACCEPTED_DOMAIN_NAME, vec![b"example.com".to_vec()]);
         world.add("Mail", Class::Server, "domain");
