@@ -26,3 +26,4 @@ pub use report::{Latency, Report};
 pub use run::{run, run_blocking};
 pub use sink::{Sink, SinkCount};
 pub use sizes::Sizes;
+pub use tls::AcceptAny;

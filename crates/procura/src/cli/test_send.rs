@@ -12,10 +12,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use load::AcceptAny;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls_pki_types::ServerName;
 use smtp::Reply;
 use smtp::client::{Capabilities, DotStuffer, ReplyParser};
 use zeroize::Zeroizing;
@@ -291,6 +291,7 @@ impl Client {
         }
     }
 
+    /// Whose the certificate is does not matter: the administration socket has said where the server listens.
     fn start_tls(&mut self) -> io::Result<()> {
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return Err(io::ErrorKind::NotConnected.into());
@@ -300,7 +301,7 @@ impl Client {
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(OwnServer { provider }))
+            .with_custom_certificate_verifier(Arc::new(AcceptAny::new(provider)))
             .with_no_client_auth();
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
         let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
@@ -323,48 +324,6 @@ impl std::ops::Deref for Answer {
 
     fn deref(&self) -> &Reply {
         &self.0
-    }
-}
-
-/// Accepts any certificate: the administration socket has said where the server listens, and its certificate may be one
-/// that it signed itself.
-#[derive(Debug)]
-struct OwnServer {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for OwnServer {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
