@@ -185,6 +185,11 @@ impl PartFirewall {
             if self.place == Place::Cut {
                 continue;
             }
+            if byte == b':' {
+                // It may be a Content-Type, whatever it says.
+                self.section.message = true;
+                self.delimiters.any = true;
+            }
             self.head.push(byte);
             // What may become the beginning of such a name is held back.
             while !self.head.is_empty() && !PREFIXES.iter().any(|(prefix, _)| may_begin(&self.head, prefix)) {
