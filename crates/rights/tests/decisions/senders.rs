@@ -4,7 +4,7 @@ use acl::{Outcome, Sid, well_known};
 use directory::{Class, DomainKind, HostKind, Time, attributes as a};
 use rights::{
     Grant, Proof, Question, Receiver, RecipientBy, RecipientGrant, Refusal, RightName, Step, has_legacy_policy,
-    send_headers,
+    send_exch50, send_headers,
 };
 
 use crate::world::{World, address, allow, header};
@@ -100,6 +100,15 @@ fn a_receiver_sees_the_header_fields_whose_right_it_holds_on_the_send_connector_
     assert_eq!(kept(&well_known::HUB_SERVERS, forest, &hub), [false, false, true]);
     assert_eq!(kept(&well_known::HUB_SERVERS, routing, &Receiver::Anonymous), [false; 3]);
     assert_eq!(kept(&well_known::ANONYMOUS_LOGON, routing, &Receiver::Anonymous), [true, false, false]);
+}
+
+#[test]
+fn the_data_of_xexch50_leave_to_a_receiver_that_holds_their_right_on_the_send_connector() {
+    let mut world = World::new();
+    let directory = world.acl("Send", &[allow(&well_known::HUB_SERVERS, RightName::SendExch50)]).load();
+    let send = |receiver| send_exch50(&directory.snapshot, directory.id("Send"), &receiver, Time(0));
+    assert!(send(Receiver::Host(HostKind::Hub)));
+    assert!(!send(Receiver::Anonymous));
 }
 
 /// The steps about ownership of `of` when `who` asks to send as it.
