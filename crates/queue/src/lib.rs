@@ -28,6 +28,7 @@ mod reader;
 mod schedule;
 mod schema;
 mod segment;
+mod select;
 mod sqlite;
 mod storage;
 
@@ -41,3 +42,4 @@ pub use error::QueueError;
 pub use failpoint::{FAIL_POINTS, fail_point};
 pub use pending::Pending;
 pub use queue::{Queue, QueueOptions, Recovery};
+pub use select::{Measured, Selected, Selection, Standing};

@@ -12,7 +12,8 @@ use crate::reader::Readers;
 use crate::storage::{Effect, Operation};
 use crate::{
     AuditItem, BodyReader, BodyWriter, Counts, Delivery, DestinationState, Envelope, Held, Hold, ListFilter,
-    MessageDetail, MessageSummary, Millis, NewMessage, Outcome, Pending, QueueError, Resolution,
+    Measured, MessageDetail, MessageSummary, Millis, NewMessage, Outcome, Pending, QueueError, Resolution, Selected,
+    Selection,
 };
 
 /// A body with more than this in its segments is synced before the committer gets it.
@@ -278,6 +279,22 @@ impl Queue {
     /// Database faults.
     pub fn list(&self, filter: &ListFilter) -> Result<Vec<MessageSummary>, QueueError> {
         self.0.readers.list(filter)
+    }
+
+    /// Up to `limit` messages of a selection in order of acceptance, after a [`Selected::position`] (0: from the first).
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn select(&self, selection: &Selection, after: i64, limit: usize) -> Result<Vec<Selected>, QueueError> {
+        self.0.readers.select(selection, after, limit)
+    }
+
+    /// How much a selection is now.
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn measure(&self, selection: &Selection) -> Result<Measured, QueueError> {
+        self.0.readers.measure(selection)
     }
 
     /// One message.

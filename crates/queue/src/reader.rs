@@ -12,10 +12,10 @@ use crate::segment::Referenced;
 use crate::sqlite::{DELIVERED, EIGHT_BIT, PENDING, SMTPUTF8, lane};
 use crate::{
     AuditItem, DestinationState, DueRecipient, Held, Hold, ListFilter, MessageDetail, MessageSummary, Millis,
-    QueueError, RecipientDetail, RecipientState, schema,
+    Measured, QueueError, RecipientDetail, RecipientState, Selected, Selection, schema, select,
 };
 
-const SUMMARY: &str = "SELECT m.id, m.queue_id, m.sender, m.received, m.expires, m.size, m.pending, m.recipients,
+pub(crate) const SUMMARY: &str = "SELECT m.id, m.queue_id, m.sender, m.received, m.expires, m.size, m.pending, m.recipients,
     (SELECT min(next_attempt) FROM recipient WHERE message = m.id AND state = 0), m.hold_key, m.hold_reason,
     m.parameters, m.flags FROM message m";
 
@@ -133,6 +133,16 @@ impl Readers {
                 params![after, filter.destination, filter.sender, filter.hold_key, filter.held, limit as i64];
             select.query_map(parameters, summary)?.collect()
         })
+    }
+
+    /// Messages of a selection after a position.
+    pub(crate) fn select(&self, selection: &Selection, after: i64, limit: usize) -> Result<Vec<Selected>, QueueError> {
+        self.with(|connection| select::select(connection, selection, after, limit))
+    }
+
+    /// How much a selection is.
+    pub(crate) fn measure(&self, selection: &Selection) -> Result<Measured, QueueError> {
+        self.with(|connection| select::measure(connection, selection))
     }
 
     /// What is held under keys that begin with `prefix`, by key.
@@ -321,7 +331,7 @@ fn delivery(
     Ok(Some(loaded))
 }
 
-fn summary(row: &Row<'_>) -> rusqlite::Result<MessageSummary> {
+pub(crate) fn summary(row: &Row<'_>) -> rusqlite::Result<MessageSummary> {
     let hold_key: Option<String> = row.get(9)?;
     let reason: Option<String> = row.get(10)?;
     Ok(MessageSummary {
