@@ -10,7 +10,7 @@ mod transaction;
 
 pub mod write;
 
-pub use capabilities::Capabilities;
+pub use capabilities::{Capabilities, Limits};
 pub use reply_parser::{ReplyFault, ReplyParser};
 pub use stuffing::DotStuffer;
 pub use transaction::{

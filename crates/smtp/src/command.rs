@@ -139,7 +139,7 @@ pub enum ForwardPath {
 pub struct MailParams {
     /// `SIZE` (RFC 1870), in bytes.
     pub size: Option<u64>,
-    /// `BODY` (RFC 6152).
+    /// `BODY` (RFC 6152, RFC 3030).
     pub body: Option<BodyType>,
     /// `SMTPUTF8` (RFC 6531).
     pub smtputf8: bool,
@@ -149,6 +149,8 @@ pub struct MailParams {
     pub ret: Option<ReturnContent>,
     /// `ENVID` (RFC 3461 §4.4), decoded: printable ASCII.
     pub envid: Option<String>,
+    /// `REQUIRETLS` (RFC 8689): over verified TLS to the end, or not at all.
+    pub requiretls: bool,
 }
 
 /// ESMTP parameters of RCPT TO.
@@ -172,6 +174,8 @@ pub enum BodyType {
     SevenBit,
     /// `8BITMIME`.
     EightBitMime,
+    /// `BINARYMIME` (RFC 3030): BDAT only.
+    BinaryMime,
 }
 
 /// `AUTH=` on MAIL FROM.

@@ -1,4 +1,4 @@
-//! Message data: the end of data and dot-unstuffing (RFC 5321 §4.5.2), strictly.
+//! Message data: the end of data and dot-unstuffing (RFC 5321 §4.5.2), strictly; and chunks of it (RFC 3030).
 
 use memchr::memchr2;
 
@@ -7,6 +7,8 @@ use memchr::memchr2;
 pub struct DataReader {
     state: State,
     fault: Option<DataFault>,
+    /// Bare LFs are line ends.
+    tolerant: bool,
     /// Length of the line so far, without what is held back.
     line: u64,
     longest_line: u64,
@@ -20,13 +22,23 @@ enum State {
     Cr,
     Dot,
     DotCr,
+    /// Behind a bare LF that is taken for a line end. Data does not end here.
+    BareStart,
+    /// A dot there.
+    BareDot,
     Ended,
 }
 
 impl DataReader {
     /// A reader at the start of data.
     pub fn new() -> DataReader {
-        DataReader { state: State::LineStart, fault: None, line: 0, longest_line: 0 }
+        DataReader { state: State::LineStart, fault: None, tolerant: false, line: 0, longest_line: 0 }
+    }
+
+    /// A reader that takes a bare LF for a line end and gives CRLF instead, as old devices need it. Data still ends by
+    /// `<CRLF>.<CRLF>` alone, so that no other server sees an end of data that we do not (attack 17).
+    pub fn tolerant() -> DataReader {
+        DataReader { tolerant: true, ..DataReader::new() }
     }
 
     /// Takes data and gives it, dot-unstuffed and in pieces of `input`, to `sink`, the final CRLF included. After a fault
@@ -47,6 +59,15 @@ impl DataReader {
                     };
                     position += length + 1;
                     self.line += length as u64 + 1;
+                    if rest[length] == b'\n' && self.tolerant {
+                        self.give(&input[pending..position - 1], sink);
+                        self.give(b"\r\n", sink);
+                        pending = position;
+                        self.line += 1;
+                        self.end_line();
+                        self.state = State::BareStart;
+                        continue;
+                    }
                     if rest[length] == b'\n' {
                         self.fail(DataFault::BareLf, &input[pending..position - 1], sink);
                         continue;
@@ -66,6 +87,21 @@ impl DataReader {
                     self.state = State::Dot;
                 }
                 State::LineStart => self.state = State::Text,
+                State::BareStart if byte == b'.' => {
+                    self.give(&input[pending..position], sink);
+                    position += 1;
+                    pending = position;
+                    self.state = State::BareDot;
+                }
+                State::BareStart => self.state = State::Text,
+                // A stuffed line begins with two dots. One alone was written by a client that does not stuff.
+                State::BareDot => {
+                    if byte != b'.' {
+                        self.give(b".", sink);
+                        self.line += 1;
+                    }
+                    self.state = State::Text;
+                }
                 State::Cr if byte == b'\n' => {
                     position += 1;
                     self.line += 1;
@@ -129,6 +165,95 @@ impl DataReader {
 impl Default for DataReader {
     fn default() -> DataReader {
         DataReader::new()
+    }
+}
+
+/// Reads the chunks of BDAT (RFC 3030): text without dot-stuffing whose end is counted, not found. What is wrong with a
+/// line end in DATA is wrong here too. Holds no data.
+#[derive(Debug, Default)]
+pub struct ChunkReader {
+    /// The last octet was a CR; it was given on.
+    cr: bool,
+    /// The last octets were no line end.
+    in_line: bool,
+    tolerant: bool,
+    fault: Option<DataFault>,
+}
+
+impl ChunkReader {
+    /// A reader at the start of a message.
+    pub fn new() -> ChunkReader {
+        ChunkReader::default()
+    }
+
+    /// As [`DataReader::tolerant`].
+    pub fn tolerant() -> ChunkReader {
+        ChunkReader { tolerant: true, ..ChunkReader::default() }
+    }
+
+    /// Takes the next piece of a chunk, and gives it to `sink`. After a fault nothing more goes there.
+    pub fn push(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8])) {
+        let mut position = 0;
+        // Where what has not been given to the sink begins.
+        let mut pending = 0;
+        while self.fault.is_none() && position < input.len() {
+            if std::mem::take(&mut self.cr) {
+                if input[position] != b'\n' {
+                    return self.fail(DataFault::BareCr, &input[pending..position], sink);
+                }
+                position += 1;
+                self.in_line = false;
+                continue;
+            }
+            let Some(length) = memchr2(b'\r', b'\n', &input[position..]) else {
+                self.in_line = true;
+                position = input.len();
+                break;
+            };
+            position += length + 1;
+            self.in_line = true;
+            match input[position - 1] {
+                b'\r' => self.cr = true,
+                _ if self.tolerant => {
+                    give(&input[pending..position - 1], sink);
+                    sink(b"\r\n");
+                    pending = position;
+                    self.in_line = false;
+                }
+                _ => return self.fail(DataFault::BareLf, &input[pending..position - 1], sink),
+            }
+        }
+        if self.fault.is_none() {
+            give(&input[pending..position], sink);
+        }
+    }
+
+    /// The last chunk has ended. A last line without CRLF gets it: DATA can carry no other (RFC 5321 §4.1.1.4).
+    pub fn finish(&mut self, sink: &mut dyn FnMut(&[u8])) {
+        if self.fault.is_some() {
+            return;
+        }
+        if self.cr {
+            self.fault = Some(DataFault::BareCr);
+        } else if std::mem::take(&mut self.in_line) {
+            sink(b"\r\n");
+        }
+    }
+
+    /// The first fault; the message is to be refused.
+    pub fn fault(&self) -> Option<DataFault> {
+        self.fault
+    }
+
+    fn fail(&mut self, fault: DataFault, before: &[u8], sink: &mut dyn FnMut(&[u8])) {
+        give(before, sink);
+        self.fault = Some(fault);
+    }
+}
+
+fn give(piece: &[u8], sink: &mut dyn FnMut(&[u8])) {
+    if !piece.is_empty() {
+        sink(piece);
     }
 }
 

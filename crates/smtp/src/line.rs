@@ -11,6 +11,8 @@ use crate::error::PeerError;
 pub struct LineReader {
     partial: Vec<u8>,
     limit: usize,
+    /// A LF alone ends a line too.
+    tolerant: bool,
     /// The last line was complete: `partial` is to be cleared.
     ended: bool,
     /// Bytes of a line over the limit that were thrown away.
@@ -27,7 +29,12 @@ impl LineReader {
 
     /// A reader with [`LineReader::COMMAND_LIMIT`].
     pub fn new() -> LineReader {
-        LineReader { partial: Vec::new(), limit: LineReader::COMMAND_LIMIT, ended: false, skipped: 0 }
+        LineReader { partial: Vec::new(), limit: LineReader::COMMAND_LIMIT, tolerant: false, ended: false, skipped: 0 }
+    }
+
+    /// Takes a LF without a CR for a line end too, as old devices write it.
+    pub fn set_tolerant(&mut self, tolerant: bool) {
+        self.tolerant = tolerant;
     }
 
     /// Changes the limit, for the lines to come.
@@ -54,7 +61,8 @@ impl LineReader {
             self.ended = true;
             &self.partial
         };
-        Taken { consumed, line: check(&line[..line.len() - 2]) }
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        Taken { consumed, line: check(line.strip_suffix(b"\r").unwrap_or(line)) }
     }
 
     /// Whether part of a line was taken.
@@ -75,7 +83,7 @@ impl LineReader {
         while let Some(offset) = memchr(b'\n', &input[start..]) {
             let position = start + offset;
             let before = if position == 0 { self.partial.last() } else { input.get(position - 1) };
-            if before == Some(&b'\r') {
+            if self.tolerant || before == Some(&b'\r') {
                 return Some(position + 1);
             }
             start = position + 1;

@@ -105,6 +105,9 @@ fn capabilities_are_those_after_the_greeting() {
     assert_eq!(capabilities.size, Some(1000));
     assert_eq!(capabilities.auth, ["PLAIN", "LOGIN"]);
     assert_eq!(capabilities.other, ["X-EXPS GSSAPI"]);
+    let limits = offers("LIMITS RCPTMAX=20 mailmax=5 RCPTDOMAINMAX=0 FUTURE=1").limits;
+    assert_eq!((limits.recipients, limits.transactions, limits.domains), (Some(20), Some(5), None));
+    assert!(offers("REQUIRETLS").requiretls && !capabilities.requiretls);
     assert_eq!(offers("SIZE").size, Some(0));
     assert_eq!(Capabilities::parse(&Reply::new(250, None, "STARTTLS")), Capabilities::default());
 }
@@ -118,6 +121,7 @@ fn commands_are_written_as_our_own_server_reads_them() {
         auth: Some(AuthParam::Address(address("e=mc+2@x.com"))),
         ret: Some(ReturnContent::Headers),
         envid: Some("a=b +c".to_owned()),
+        requiretls: true,
     };
     let mut out = Vec::new();
     write::mail(&mut out, Some(&address("\"a b\"@x.com")), &params);

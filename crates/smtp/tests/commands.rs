@@ -181,6 +181,7 @@ fn parameters_of_mail_are_read() {
         auth: Some(AuthParam::Address(address("e=mc2@example.com"))),
         ret: Some(ReturnContent::Headers),
         envid: Some("QQ+1".to_owned()),
+        requiretls: false,
     };
     assert_eq!(params, expected);
     assert_eq!(mail_params("BODY=7BIT").body, Some(BodyType::SevenBit));
@@ -229,7 +230,7 @@ fn a_parameter_value_that_is_not_valid_is_refused() {
         "SIZE=99999999999999999999",
         "SIZE=000000000000000000001",
         "BODY",
-        "BODY=BINARYMIME",
+        "BODY=16BITMIME",
         "SMTPUTF8=1",
         "AUTH",
         "AUTH=ceo",

@@ -25,8 +25,23 @@ pub struct Capabilities {
     pub auth: Vec<String>,
     /// `XEXCH50`: the data of Exchange 2000 and 2003 is taken.
     pub xexch50: bool,
+    /// `REQUIRETLS` (RFC 8689).
+    pub requiretls: bool,
+    /// `LIMITS` (RFC 9422).
+    pub limits: Limits,
     /// Every other keyword with its parameters, as written.
     pub other: Vec<String>,
+}
+
+/// What a server says it takes at most (RFC 9422 §4); `None`: it does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `RCPTMAX`: RCPT commands of one transaction.
+    pub recipients: Option<u32>,
+    /// `MAILMAX`: MAIL commands of one session.
+    pub transactions: Option<u32>,
+    /// `RCPTDOMAINMAX`: domains of the recipients of one transaction.
+    pub domains: Option<u32>,
 }
 
 impl Capabilities {
@@ -59,8 +74,27 @@ impl Capabilities {
                 }
             }
             "XEXCH50" => self.xexch50 = true,
+            "REQUIRETLS" => self.requiretls = true,
+            "LIMITS" => self.limits = Limits::parse(parameters),
             "" => {}
             _ => self.other.push(line.to_owned()),
         }
+    }
+}
+
+impl Limits {
+    /// Reads `RCPTMAX=100 MAILMAX=20 …`. What is not known, or is no number from 1 up, says nothing (RFC 9422 §3).
+    fn parse(parameters: &str) -> Limits {
+        let mut limits = Limits::default();
+        for (name, value) in parameters.split_ascii_whitespace().filter_map(|word| word.split_once('=')) {
+            let value = value.parse().ok().filter(|value| *value > 0);
+            match name.to_ascii_uppercase().as_str() {
+                "RCPTMAX" => limits.recipients = value,
+                "MAILMAX" => limits.transactions = value,
+                "RCPTDOMAINMAX" => limits.domains = value,
+                _ => {}
+            }
+        }
+        limits
     }
 }

@@ -38,6 +38,8 @@ pub struct Envelope {
     pub ret: Option<ReturnContent>,
     /// `ENVID`, passed on where the server offers DSN.
     pub envid: Option<String>,
+    /// `REQUIRETLS` (RFC 8689): a server that does not offer it gets nothing.
+    pub requiretls: bool,
     /// Data of XEXCH50, passed on where the server offers it.
     pub exch50: Option<Vec<u8>>,
 }
@@ -95,6 +97,12 @@ impl Transaction {
         }
         if envelope.smtputf8 && !capabilities.smtputf8 {
             return Err(Unsendable::NeedsSmtputf8);
+        }
+        if envelope.requiretls && !capabilities.requiretls {
+            return Err(Unsendable::NeedsRequireTls);
+        }
+        if envelope.body == Some(BodyType::BinaryMime) {
+            return Err(Unsendable::NeedsBinaryMime);
         }
         if let (Some(size), Some(limit)) = (envelope.size, capabilities.size.filter(|limit| *limit > 0))
             && size > limit
@@ -254,7 +262,7 @@ impl Transaction {
     }
 
     fn write(&self, command: Awaited, out: &mut Vec<u8>) {
-        let Envelope { sender, recipients, size, body, smtputf8, ret, envid, exch50: _ } = &self.envelope;
+        let Envelope { sender, recipients, size, body, smtputf8, ret, envid, requiretls, exch50: _ } = &self.envelope;
         let Capabilities { dsn, eight_bit_mime, size: size_limit, .. } = self.capabilities;
         match command {
             Awaited::Mail => {
@@ -265,6 +273,7 @@ impl Transaction {
                     auth: None,
                     ret: ret.filter(|_| dsn),
                     envid: envid.clone().filter(|_| dsn),
+                    requiretls: *requiretls,
                 };
                 write::mail(out, sender.as_ref(), &params);
             }
@@ -343,6 +352,12 @@ pub enum Unsendable {
     /// Address or header need SMTPUTF8, which the server does not offer: `5.6.7`.
     #[error("the message needs SMTPUTF8, which the server does not offer")]
     NeedsSmtputf8,
+    /// The message may only go where REQUIRETLS is offered: `5.7.30`.
+    #[error("the message must be sent with REQUIRETLS, which the server does not offer")]
+    NeedsRequireTls,
+    /// The body is binary, which DATA cannot carry: `5.6.3`.
+    #[error("the message has a binary body, which cannot be sent on")]
+    NeedsBinaryMime,
     /// `5.3.4`.
     #[error("the message has {size} bytes, the server takes {limit}")]
     TooLarge {

@@ -60,10 +60,14 @@ pub fn mail(out: &mut Vec<u8>, sender: Option<&Address>, params: &MailParams) {
     match params.body {
         Some(BodyType::SevenBit) => text += " BODY=7BIT",
         Some(BodyType::EightBitMime) => text += " BODY=8BITMIME",
+        Some(BodyType::BinaryMime) => text += " BODY=BINARYMIME",
         None => {}
     }
     if params.smtputf8 {
         text += " SMTPUTF8";
+    }
+    if params.requiretls {
+        text += " REQUIRETLS";
     }
     match &params.auth {
         Some(AuthParam::Null) => text += " AUTH=<>",

@@ -16,6 +16,9 @@ pub(super) fn mail(text: &str) -> Result<MailParams, PeerError> {
             "SMTPUTF8" if value.is_some() => return Err(PeerError::ParameterValue),
             "SMTPUTF8" if params.smtputf8 => return Err(PeerError::ParameterDuplicate),
             "SMTPUTF8" => params.smtputf8 = true,
+            "REQUIRETLS" if value.is_some() => return Err(PeerError::ParameterValue),
+            "REQUIRETLS" if params.requiretls => return Err(PeerError::ParameterDuplicate),
+            "REQUIRETLS" => params.requiretls = true,
             "AUTH" => set(&mut params.auth, value.and_then(auth))?,
             "RET" => set(&mut params.ret, value.and_then(ret))?,
             "ENVID" => set(&mut params.envid, value.and_then(envid))?,
@@ -75,6 +78,7 @@ fn body(value: &str) -> Option<BodyType> {
     match value.to_ascii_uppercase().as_str() {
         "7BIT" => Some(BodyType::SevenBit),
         "8BITMIME" => Some(BodyType::EightBitMime),
+        "BINARYMIME" => Some(BodyType::BinaryMime),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@
 
 use smtp::client::{DotStuffer, ReplyFault, ReplyParser, write};
 use smtp::{
-    Command, DataFault, DataReader, ForwardPath, Line, LineReader, PeerError, Reply, ReversePath, Strictness,
+    ChunkReader, Command, DataFault, DataReader, ForwardPath, Line, LineReader, PeerError, Reply, ReversePath, Strictness,
     parse_auth_response, parse_command, parse_command_with,
 };
 
@@ -74,6 +74,71 @@ pub fn data_holds(input: &[u8], at: usize, size: usize) {
         if read.ended && read.fault.is_none() {
             assert_eq!(read.message, expected.message);
         }
+    }
+}
+
+/// However a message is cut into chunks, it is what DATA would have made of it, faults included.
+pub fn chunks_hold(input: &[u8], at: usize, size: usize) {
+    let data = read(&[&dotted(input)]);
+    let whole = chunks(&mut std::iter::once(input));
+    let (first, second) = input.split_at(at.min(input.len()));
+    assert_eq!(chunks(&mut [first, second].into_iter()), whole);
+    assert_eq!(chunks(&mut input.chunks(size.max(1))), whole);
+    let (message, fault) = whole;
+    // What follows a lone CR or LF is not DATA's any more: `dotted` cannot know where its lines begin.
+    assert_eq!(fault, data.fault);
+    if fault.is_none() {
+        assert!(data.ended);
+        assert_eq!(message, data.message);
+    }
+}
+
+/// A message by chunks, and the fault.
+pub fn chunks(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<u8>, Option<DataFault>) {
+    let mut reader = ChunkReader::new();
+    let mut message = Vec::new();
+    for piece in pieces {
+        reader.push(piece, &mut |bytes| message.extend_from_slice(bytes));
+    }
+    reader.finish(&mut |bytes| message.extend_from_slice(bytes));
+    (message, reader.fault())
+}
+
+/// A message as DATA carries it: dots doubled behind CRLF, the rest as it is, and the end of data.
+fn dotted(input: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::new();
+    let mut line_start = true;
+    for (index, byte) in input.iter().enumerate() {
+        if line_start && *byte == b'.' {
+            wire.push(b'.');
+        }
+        wire.push(*byte);
+        line_start = *byte == b'\n' && index > 0 && input[index - 1] == b'\r';
+    }
+    if !line_start {
+        // A CR at the end is one of its own.
+        wire.extend_from_slice(b"\r\n");
+    }
+    wire.extend_from_slice(b".\r\n");
+    wire
+}
+
+/// No octets make the parser of PROXY headers panic; more octets change nothing that was said, and what was said is bounded.
+pub fn proxy_holds(input: &[u8]) {
+    let whole = smtp::proxy::parse(input);
+    for end in 0..=input.len().min(300) {
+        match smtp::proxy::parse(&input[..end]) {
+            Ok(None) => assert!(end < smtp::proxy::LONGEST),
+            said => {
+                assert_eq!(said, whole, "more octets change what was said");
+                break;
+            }
+        }
+    }
+    if let Ok(Some(header)) = whole {
+        assert!(header.length <= input.len() && header.length <= smtp::proxy::LONGEST);
+        assert!(smtp::proxy::looks_like_header(input));
+        assert_eq!(smtp::proxy::parse(&input[..header.length]), whole);
     }
 }
 
