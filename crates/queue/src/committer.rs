@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::keeper::Chore;
 use crate::schedule::{Due, Lease, Schedule, lane_number};
 use crate::segment::{Segment, Segments, Space};
-use crate::storage::{Effect, Operation, Resolve, Resolved, Row, Storage};
-use crate::{BodyWriter, Envelope, Millis, NewMessage, Outcome, QueueError, Resolution, fail_point};
+use crate::storage::{Effect, Operation, Resolve, Resolved, Row, Settle, Storage};
+use crate::{Beside, BodyWriter, Envelope, Millis, NewMessage, Outcome, QueueError, Resolution, fail_point};
 
 /// A group ends here, so that the first of it need not wait for thousands.
 const GROUP_REQUESTS: usize = 1024;
@@ -58,7 +58,7 @@ impl<T> Drop for Callback<T> {
 
 /// What the committer is asked for.
 pub(crate) enum Request {
-    Accept { message: Box<NewMessage>, done: Callback<()> },
+    Accept { message: Box<NewMessage>, beside: Option<Box<Beside>>, done: Callback<()> },
     Outcome { settlement: Box<Settlement>, bounces: Vec<NewMessage>, done: Callback<()> },
     Resolve { end: Box<EndOfHold>, bounces: Vec<NewMessage>, done: Callback<()> },
     Operate { operation: Option<Operation>, done: Callback<Effect> },
@@ -72,6 +72,7 @@ pub(crate) struct EndOfHold {
     pub(crate) resolution: Resolution,
     pub(crate) audit: Option<Vec<u8>>,
     pub(crate) now: Millis,
+    pub(crate) beside: Option<Box<Beside>>,
 }
 
 /// The outcome of a delivery without its bounces.
@@ -80,6 +81,7 @@ pub(crate) struct Settlement {
     pub(crate) queue_id: String,
     pub(crate) destination: String,
     pub(crate) outcomes: Vec<(u32, Outcome)>,
+    pub(crate) beside: Option<Box<Beside>>,
 }
 
 /// A request on its way through the group.
@@ -246,18 +248,22 @@ impl Committer {
                 message: self.next_message,
                 envelope: message.envelope.clone(),
                 blocks: message.body.blocks().to_vec(),
+                beside: None,
             };
             self.next_message += 1;
             row
         };
         match &mut work.request {
-            Request::Accept { message, .. } => Some(Operation::Accept(Box::new(row(message)))),
-            Request::Outcome { settlement, bounces, .. } => Some(Operation::Outcome {
+            Request::Accept { message, beside, .. } => {
+                Some(Operation::Accept(Box::new(Row { beside: beside.clone(), ..row(message) })))
+            }
+            Request::Outcome { settlement, bounces, .. } => Some(Operation::Outcome(Box::new(Settle {
                 message: settlement.lease.message,
                 destination: settlement.destination.clone(),
                 outcomes: settlement.outcomes.clone(),
                 bounces: bounces.iter().map(row).collect(),
-            }),
+                beside: settlement.beside.clone(),
+            }))),
             Request::Resolve { end, bounces, .. } => {
                 let how = match &end.resolution {
                     Resolution::Release { head, replaces, expires } => Resolved::Release {
@@ -275,6 +281,8 @@ impl Committer {
                     how,
                     bounces: bounces.iter().map(row).collect(),
                     audit: end.audit.clone(),
+                    beside: end.beside.clone(),
+                    now: end.now,
                 })))
             }
             Request::Operate { operation, .. } => operation.take(),
@@ -361,11 +369,11 @@ fn finish(shared: &Shared, parked: &Mutex<Vec<Request>>, works: Vec<(Work, Resul
             None => answer,
         };
         match (request, answer) {
-            (Request::Accept { message, done }, Ok(_)) => {
+            (Request::Accept { message, done, .. }, Ok(_)) => {
                 keep(shared, first, *message, &mut due);
                 tell.push(Box::new(move || done.call(Ok(()))));
             }
-            (Request::Accept { message, done }, Err(error)) => {
+            (Request::Accept { message, done, .. }, Err(error)) => {
                 drop(message);
                 tell.push(Box::new(move || done.call(Err(error))));
             }

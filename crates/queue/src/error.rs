@@ -60,6 +60,9 @@ pub enum QueueError {
         /// The id.
         queue_id: String,
     },
+    /// A message with the same [`crate::Ticket::key`] was accepted before.
+    #[error("a submission with the same key was accepted before")]
+    DuplicateKey,
     /// The body of a message is not what was accepted. It is never delivered.
     #[error("the body of message {queue_id} is damaged: {detail}")]
     Damaged {

@@ -7,13 +7,14 @@
 //!
 //! ```text
 //! QUEUE/queue.lock          exclusive lock
-//! QUEUE/queue.db            envelopes, recipients, destinations, audit outbox
+//! QUEUE/queue.db            envelopes, recipients, destinations, audit outbox, tickets, events
 //! QUEUE/segments/00000001.seg …   bodies
 //! ```
 //!
 //! The crate knows nothing of SMTP: addresses and destinations are text to it. It reads no clock.
 
 mod backoff;
+mod beside;
 mod block;
 mod body;
 mod committer;
@@ -31,8 +32,12 @@ mod segment;
 mod select;
 mod sqlite;
 mod storage;
+mod ticket;
 
 pub use backoff::Backoff;
+pub use beside::{
+    Beside, Event, EventCounts, KeptEvent, KeptTicket, Ticket, TicketFate, TicketRecipient, Told,
+};
 pub use body::{BodyReader, BodyWriter};
 pub use envelope::{
     AuditItem, Counts, Delivery, DestinationState, DueRecipient, Envelope, Held, Hold, ListFilter, MessageDetail,

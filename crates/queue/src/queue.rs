@@ -11,9 +11,9 @@ use crate::keeper::Chore;
 use crate::reader::Readers;
 use crate::storage::{Effect, Operation};
 use crate::{
-    AuditItem, BodyReader, BodyWriter, Counts, Delivery, DestinationState, Envelope, Held, Hold, ListFilter,
-    Measured, MessageDetail, MessageSummary, Millis, NewMessage, Outcome, Pending, QueueError, Resolution, Selected,
-    Selection,
+    AuditItem, Beside, BodyReader, BodyWriter, Counts, Delivery, DestinationState, Envelope, Event, EventCounts, Held,
+    Hold, KeptEvent, KeptTicket, ListFilter, Measured, MessageDetail, MessageSummary, Millis, NewMessage, Outcome,
+    Pending, QueueError, Resolution, Selected, Selection, Told, ticket,
 };
 
 /// A body with more than this in its segments is synced before the committer gets it.
@@ -113,9 +113,21 @@ impl Queue {
         envelope: Envelope,
         done: impl FnOnce(Result<(), QueueError>) + Send + 'static,
     ) {
+        self.commit_with(body, envelope, None, done);
+    }
+
+    /// The same, together with something else; with [`QueueError::DuplicateKey`] where its ticket has a key that counts
+    /// already.
+    pub fn commit_with(
+        &self,
+        body: BodyWriter,
+        envelope: Envelope,
+        beside: Option<Box<Beside>>,
+        done: impl FnOnce(Result<(), QueueError>) + Send + 'static,
+    ) {
         let large = body.spilled() > LARGE;
         let message = Box::new(NewMessage { body, envelope });
-        let request = Request::Accept { message, done: Callback::new(done) };
+        let request = Request::Accept { message, beside, done: Callback::new(done) };
         if large {
             let _ = self.0.shared.chores.send(Chore::Presync(Box::new(request)));
         } else {
@@ -182,9 +194,20 @@ impl Queue {
     /// it fails with [`QueueError::UnknownMessage`] and queues no bounce. After any other fault the delivery is due
     /// again a minute later.
     pub fn outcome(&self, delivery: Delivery, outcomes: Vec<(u32, Outcome)>, bounces: Vec<NewMessage>) -> Pending<()> {
+        self.outcome_with(delivery, outcomes, bounces, None)
+    }
+
+    /// The same, together with events; the time is that of the outcome.
+    pub fn outcome_with(
+        &self,
+        delivery: Delivery,
+        outcomes: Vec<(u32, Outcome)>,
+        bounces: Vec<NewMessage>,
+        beside: Option<Box<Beside>>,
+    ) -> Pending<()> {
         let Delivery { queue_id, destination, mut lease, .. } = delivery;
         lease.wait_after_fault(UNSETTLED_WAIT);
-        let settlement = Box::new(Settlement { lease, queue_id, destination, outcomes });
+        let settlement = Box::new(Settlement { lease, queue_id, destination, outcomes, beside });
         let (sender, pending) = Pending::new();
         let done = Callback::new(move |answer| drop(sender.send(answer)));
         self.request(Request::Outcome { settlement, bounces, done });
@@ -247,8 +270,21 @@ impl Queue {
         (bounces, audit): (Vec<NewMessage>, Option<Vec<u8>>),
         now: Millis,
     ) -> Pending<()> {
+        self.resolve_with(queue_id, key, resolution, (bounces, audit, Vec::new()), now)
+    }
+
+    /// The same, together with events.
+    pub fn resolve_with(
+        &self,
+        queue_id: &str,
+        key: &str,
+        resolution: Resolution,
+        (bounces, audit, events): (Vec<NewMessage>, Option<Vec<u8>>, Vec<Event>),
+        now: Millis,
+    ) -> Pending<()> {
         let (queue_id, key) = (queue_id.to_owned(), key.to_owned());
-        let end = Box::new(EndOfHold { queue_id, key, resolution, audit, now });
+        let beside = (!events.is_empty()).then(|| Box::new(Beside { time: now, ticket: None, events }));
+        let end = Box::new(EndOfHold { queue_id, key, resolution, audit, now, beside });
         let (sender, pending) = Pending::new();
         let done = Callback::new(move |answer| drop(sender.send(answer)));
         self.request(Request::Resolve { end, bounces, done });
@@ -337,6 +373,76 @@ impl Queue {
     /// Forgets audit records that are safe elsewhere.
     pub fn ack_audit(&self, ids: &[i64]) -> Pending<()> {
         self.operate(Operation::AcknowledgeAudit { ids: ids.to_vec() }, |_| ())
+    }
+
+    /// The ticket of a message, also of one that is gone.
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn ticket(&self, queue_id: &str) -> Result<Option<KeptTicket>, QueueError> {
+        self.0.readers.with(|connection| ticket::ticket(connection, queue_id))
+    }
+
+    /// The ticket with this key, unless it is from before `since`.
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn ticket_of_key(&self, key: &[u8], since: Millis) -> Result<Option<KeptTicket>, QueueError> {
+        self.0.readers.with(|connection| ticket::ticket_of_key(connection, key, since))
+    }
+
+    /// Notes events at `now` that belong to no change.
+    pub fn note_events(&self, events: Vec<Event>, now: Millis) -> Pending<()> {
+        self.operate(Operation::Note { events, now }, |_| ())
+    }
+
+    /// Up to `limit` events of a target that are due at `now`, oldest first. They come again until it is said what became
+    /// of them.
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn events_due(&self, target: &str, now: Millis, limit: usize) -> Result<Vec<KeptEvent>, QueueError> {
+        self.0.readers.with(|connection| ticket::events(connection, target, false, Some(now), limit))
+    }
+
+    /// Up to `limit` events of a target that wait, or were given up, oldest first.
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn events(&self, target: &str, given_up: bool, limit: usize) -> Result<Vec<KeptEvent>, QueueError> {
+        self.0.readers.with(|connection| ticket::events(connection, target, given_up, None, limit))
+    }
+
+    /// When the next event of a target is due; `None`: none waits.
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn next_event(&self, target: &str) -> Result<Option<Millis>, QueueError> {
+        self.0.readers.with(|connection| ticket::next_event(connection, target))
+    }
+
+    /// How many events there are for each target.
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn event_counts(&self) -> Result<Vec<EventCounts>, QueueError> {
+        self.0.readers.with(ticket::event_counts)
+    }
+
+    /// Says what became of an event, by [`KeptEvent::number`].
+    pub fn event_told(&self, number: i64, told: Told) -> Pending<()> {
+        self.operate(Operation::Told { number, told }, |_| ())
+    }
+
+    /// Forgets all events of a target.
+    pub fn forget_events(&self, target: &str) -> Pending<()> {
+        self.operate(Operation::ForgetEvents { target: target.to_owned() }, |_| ())
+    }
+
+    /// Forgets tickets of messages that left the queue before `tickets`, and events that were given up and noted before
+    /// `events`; at most a thousand of each.
+    pub fn tidy(&self, tickets: Millis, events: Millis) -> Pending<()> {
+        self.operate(Operation::Tidy { tickets, events }, |_| ())
     }
 
     /// Finishes what was asked for, checkpoints the database and closes it; later calls that change something fail with

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use crate::QueueError;
+use crate::{QueueError, ticket};
 
 /// "PrQu": tells SQLite's header what the file is.
 const APPLICATION: i64 = 0x5072_5175;
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// What each version brought: applied in order to an older queue.
-const UPGRADES: [&str; 1] = ["ALTER TABLE message ADD COLUMN lane TEXT;"];
+const UPGRADES: [&str; 2] = ["ALTER TABLE message ADD COLUMN lane TEXT;", ticket::TABLES];
 /// Above this size the whole file is only checked after a crash.
 const CHECK_ALWAYS_BELOW: u64 = 32 << 20;
 
@@ -158,7 +158,8 @@ fn prepare(connection: &Connection, path: &Path, unclean: bool) -> Result<(), Fa
     connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
     if first.is_none() {
         connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+            "BEGIN IMMEDIATE; {TABLES} {} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;",
+            ticket::TABLES
         ))?;
     } else if unclean || number("page_count")? as u64 * 4096 < CHECK_ALWAYS_BELOW {
         let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;

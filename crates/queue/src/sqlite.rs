@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::block::{self, Block};
 use crate::schedule::{Due, lane_number};
 use crate::schema;
-use crate::storage::{Answered, Effect, Operation, Resolve, Resolved, Row, Storage};
-use crate::{DestinationState, Hold, Millis, Outcome, QueueError, fail_point};
+use crate::storage::{Answered, Effect, Operation, Resolve, Resolved, Row, Settle, Storage};
+use crate::{DestinationState, Hold, Millis, Outcome, QueueError, fail_point, ticket};
 
 pub(crate) const PENDING: i64 = 0;
 pub(crate) const DELIVERED: i64 = 1;
@@ -19,6 +19,8 @@ pub(crate) const FAILED: i64 = 2;
 /// [`crate::Envelope::smtputf8`] and [`crate::Envelope::eight_bit`] in `message.flags`.
 pub(crate) const SMTPUTF8: i64 = 1;
 pub(crate) const EIGHT_BIT: i64 = 2;
+/// It has a ticket.
+pub(crate) const TICKET: i64 = 4;
 
 /// The writing connection. The committer's thread owns it.
 pub(crate) struct Sqlite {
@@ -97,7 +99,7 @@ impl Sqlite {
                 Err(Fault::Batch(error)) => return Err(error),
             }
         }
-        let outcomes = batch.iter().any(|operation| matches!(operation, Operation::Outcome { .. }));
+        let outcomes = batch.iter().any(|operation| matches!(operation, Operation::Outcome(_)));
         fail_point("schedule.before_commit");
         if outcomes {
             fail_point("outcome.before_commit");
@@ -137,23 +139,29 @@ impl Storage for Sqlite {
 
 fn apply(connection: &Transaction<'_>, operation: &Operation, node: i64, epoch: i64) -> Result<Effect, Fault> {
     match operation {
-        Operation::Accept(row) => {
+        Operation::Accept(row) if row.beside.is_none() => {
             insert(connection, row, node, epoch)?;
             Ok(Effect::Done)
         }
-        Operation::Outcome { message, destination, outcomes, bounces } => {
-            if bounces.is_empty() {
-                return settle(connection, *message, destination, outcomes);
+        Operation::Accept(row) => together(connection, || {
+            insert(connection, row, node, epoch)?;
+            Ok(Effect::Done)
+        }),
+        Operation::Outcome(outcome) => {
+            if outcome.bounces.is_empty() && outcome.beside.as_ref().is_none_or(|beside| beside.events.is_empty()) {
+                return settle(connection, outcome);
             }
             together(connection, || {
-                let effect = settle(connection, *message, destination, outcomes)?;
-                bounces.iter().try_for_each(|bounce| insert(connection, bounce, node, epoch))?;
+                let effect = settle(connection, outcome)?;
+                outcome.bounces.iter().try_for_each(|bounce| insert(connection, bounce, node, epoch))?;
+                ticket::note_beside(connection, outcome.beside.as_deref())?;
                 Ok(effect)
             })
         }
         Operation::Resolve(resolve) => together(connection, || {
             let effect = self::resolve(connection, resolve)?;
             resolve.bounces.iter().try_for_each(|bounce| insert(connection, bounce, node, epoch))?;
+            ticket::note_beside(connection, resolve.beside.as_deref())?;
             Ok(effect)
         }),
         Operation::Hold { queue_id, hold } => set_hold(connection, queue_id, hold),
@@ -172,7 +180,7 @@ fn apply(connection: &Transaction<'_>, operation: &Operation, node: i64, epoch: 
         }
         Operation::Remove { queue_id } => {
             let message = find(connection, queue_id)?;
-            let blocks = delete(connection, message)?;
+            let blocks = delete(connection, message, 0)?;
             Ok(Effect::Removed { message, blocks })
         }
         Operation::Destination { state } => set_destination(connection, state),
@@ -183,7 +191,15 @@ fn apply(connection: &Transaction<'_>, operation: &Operation, node: i64, epoch: 
             }
             Ok(Effect::Done)
         }
+        Operation::Note { events, now } => done(ticket::note(connection, events, *now)),
+        Operation::Told { number, told } => done(ticket::told(connection, *number, told)),
+        Operation::ForgetEvents { target } => done(ticket::forget(connection, target)),
+        Operation::Tidy { tickets, events } => done(ticket::tidy(connection, *tickets, *events)),
     }
+}
+
+fn done(noted: rusqlite::Result<()>) -> Result<Effect, Fault> {
+    noted.map(|()| Effect::Done).map_err(Fault::Batch)
 }
 
 /// Does all of something, or nothing where it does not fit.
@@ -199,7 +215,11 @@ fn together(connection: &Transaction<'_>, act: impl FnOnce() -> Result<Effect, F
 
 fn insert(connection: &Transaction<'_>, row: &Row, node: i64, epoch: i64) -> Result<(), Fault> {
     let envelope = &row.envelope;
-    let flags = if envelope.smtputf8 { SMTPUTF8 } else { 0 } | if envelope.eight_bit { EIGHT_BIT } else { 0 };
+    let beside = row.beside.as_deref();
+    let ticket = beside.and_then(|beside| Some((beside.ticket.as_ref()?, beside.time)));
+    let flags = if envelope.smtputf8 { SMTPUTF8 } else { 0 }
+        | if envelope.eight_bit { EIGHT_BIT } else { 0 }
+        | if ticket.is_some() { TICKET } else { 0 };
     let size: u64 = row.blocks.iter().map(|block| u64::from(block.length)).sum();
     let count = envelope.recipients.len() as i64;
     let hold = envelope.hold.as_ref();
@@ -245,6 +265,12 @@ fn insert(connection: &Transaction<'_>, row: &Row, node: i64, epoch: i64) -> Res
         ])?;
     }
     note(connection, &envelope.queue_id, envelope.audit.as_ref())?;
+    if let Some((ticket, time)) = ticket
+        && ticket::issue(connection, &envelope.queue_id, ticket, time)?.is_err()
+    {
+        return Err(Fault::Operation(QueueError::DuplicateKey));
+    }
+    ticket::note_beside(connection, beside)?;
     Ok(())
 }
 
@@ -272,7 +298,7 @@ fn resolve(connection: &Transaction<'_>, resolve: &Resolve) -> Result<Effect, Fa
     note(connection, &resolve.queue_id, resolve.audit.as_ref())?;
     match &resolve.how {
         Resolved::Hold(hold) => set_hold(connection, &resolve.queue_id, hold),
-        Resolved::Remove => Ok(Effect::Removed { message, blocks: delete(connection, message)? }),
+        Resolved::Remove => Ok(Effect::Removed { message, blocks: delete(connection, message, resolve.now)? }),
         Resolved::Release { head, replaces, expires, now } => {
             let blocks = block::decode(&blocks).unwrap_or_default();
             let Some((freed, body)) = split(&blocks, *replaces) else {
@@ -305,22 +331,26 @@ fn split(blocks: &[Block], octets: u64) -> Option<(&[Block], &[Block])> {
 }
 
 /// Notes outcomes; removes the message when nothing of it is pending.
-fn settle(
-    connection: &Transaction<'_>,
-    message: i64,
-    destination: &str,
-    outcomes: &[(u32, Outcome)],
-) -> Result<Effect, Fault> {
-    let found: Option<(i64, i64, bool)> = connection
-        .prepare_cached("SELECT pending, recipients, hold_key IS NOT NULL FROM message WHERE id = ?1")?
-        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+fn settle(connection: &Transaction<'_>, outcome: &Settle) -> Result<Effect, Fault> {
+    let Settle { message, destination, outcomes, .. } = outcome;
+    let (message, outcomes) = (*message, &outcomes[..]);
+    let time = outcome.beside.as_ref().map_or(0, |beside| beside.time);
+    let found: Option<(i64, i64, bool, i64)> = connection
+        .prepare_cached("SELECT pending, recipients, hold_key IS NOT NULL, flags FROM message WHERE id = ?1")?
+        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;
-    let Some((pending, recipients, held)) = found else {
+    let Some((pending, recipients, held, flags)) = found else {
         return Err(Fault::Operation(QueueError::UnknownMessage { queue_id: format!("(row {message})") }));
     };
+    if flags & TICKET != 0 {
+        let queue_id: String = connection
+            .prepare_cached("SELECT queue_id FROM message WHERE id = ?1")?
+            .query_row([message], |row| row.get(0))?;
+        ticket::note_outcomes(connection, &queue_id, outcomes, time)?;
+    }
     let done = |outcome: &Outcome| !matches!(outcome, Outcome::Deferred { .. });
     if recipients == 1 && matches!(outcomes, [(0, outcome)] if done(outcome)) {
-        return Ok(Effect::Settled { next: None, freed: Some(delete(connection, message)?) });
+        return Ok(Effect::Settled { next: None, freed: Some(delete(connection, message, time)?) });
     }
     let mut update = connection.prepare_cached(
         "UPDATE recipient SET state = ?3, next_attempt = ?4, attempts = attempts + ?5, reason = ?6
@@ -339,7 +369,7 @@ fn settle(
         }
     }
     if settled == pending {
-        return Ok(Effect::Settled { next: None, freed: Some(delete(connection, message)?) });
+        return Ok(Effect::Settled { next: None, freed: Some(delete(connection, message, time)?) });
     }
     if settled > 0 {
         connection
@@ -365,10 +395,13 @@ fn find(connection: &Transaction<'_>, queue_id: &str) -> Result<i64, Fault> {
         .ok_or_else(|| Fault::Operation(QueueError::UnknownMessage { queue_id: queue_id.to_owned() }))
 }
 
-fn delete(connection: &Transaction<'_>, message: i64) -> Result<Vec<Block>, Fault> {
-    let blocks: Vec<u8> = connection
-        .prepare_cached("DELETE FROM message WHERE id = ?1 RETURNING blocks")?
-        .query_row([message], |row| row.get(0))?;
+fn delete(connection: &Transaction<'_>, message: i64, time: Millis) -> Result<Vec<Block>, Fault> {
+    let (blocks, flags, queue_id): (Vec<u8>, i64, String) = connection
+        .prepare_cached("DELETE FROM message WHERE id = ?1 RETURNING blocks, flags, queue_id")?
+        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    if flags & TICKET != 0 {
+        ticket::end(connection, &queue_id, time)?;
+    }
     connection.prepare_cached("DELETE FROM recipient WHERE message = ?1")?.execute([message])?;
     Ok(block::decode(&blocks).unwrap_or_default())
 }

@@ -6,7 +6,7 @@
 
 use crate::block::Block;
 use crate::schedule::Due;
-use crate::{DestinationState, Envelope, Hold, Millis, Outcome, QueueError};
+use crate::{Beside, DestinationState, Envelope, Event, Hold, Millis, Outcome, QueueError, Told};
 
 /// A message as a row: its envelope and where its body lies.
 #[derive(Debug, Clone)]
@@ -15,6 +15,7 @@ pub(crate) struct Row {
     pub(crate) message: i64,
     pub(crate) envelope: Envelope,
     pub(crate) blocks: Vec<Block>,
+    pub(crate) beside: Option<Box<Beside>>,
 }
 
 /// One change of the database. A batch is durable as a whole or not at all, but an operation that does not fit (an
@@ -22,7 +23,7 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) enum Operation {
     Accept(Box<Row>),
-    Outcome { message: i64, destination: String, outcomes: Vec<(u32, Outcome)>, bounces: Vec<Row> },
+    Outcome(Box<Settle>),
     Hold { queue_id: String, hold: Hold },
     Release { queue_id: String, now: Millis },
     ReleaseKey { key: String, now: Millis },
@@ -31,6 +32,20 @@ pub(crate) enum Operation {
     Remove { queue_id: String },
     Destination { state: DestinationState },
     AcknowledgeAudit { ids: Vec<i64> },
+    Note { events: Vec<Event>, now: Millis },
+    Told { number: i64, told: Told },
+    ForgetEvents { target: String },
+    Tidy { tickets: Millis, events: Millis },
+}
+
+/// The outcome of a delivery, with new messages.
+#[derive(Debug)]
+pub(crate) struct Settle {
+    pub(crate) message: i64,
+    pub(crate) destination: String,
+    pub(crate) outcomes: Vec<(u32, Outcome)>,
+    pub(crate) bounces: Vec<Row>,
+    pub(crate) beside: Option<Box<Beside>>,
 }
 
 /// The end of a hold, if the message is still held under `key`; together with new messages and an audit record.
@@ -41,6 +56,8 @@ pub(crate) struct Resolve {
     pub(crate) how: Resolved,
     pub(crate) bounces: Vec<Row>,
     pub(crate) audit: Option<Vec<u8>>,
+    pub(crate) beside: Option<Box<Beside>>,
+    pub(crate) now: Millis,
 }
 
 /// [`crate::Resolution`], written.

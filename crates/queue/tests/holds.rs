@@ -160,7 +160,11 @@ fn a_queue_of_the_version_before_is_read() {
     spool.accept("A", &["bob@example.com"], b"hello").unwrap();
     spool.close();
     let old = rusqlite::Connection::open(spool.dir.path().join("queue.db")).unwrap();
-    old.execute_batch("ALTER TABLE message DROP COLUMN lane; PRAGMA user_version = 1;").unwrap();
+    old.execute_batch(
+        "DROP TABLE ticket; DROP TABLE ticket_recipient; DROP TABLE event; \
+         ALTER TABLE message DROP COLUMN lane; PRAGMA user_version = 1;",
+    )
+    .unwrap();
     drop(old);
     spool.reopen();
     assert_eq!(read_all(&spool.queue, "A").unwrap(), b"hello");
