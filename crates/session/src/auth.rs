@@ -20,17 +20,17 @@ use crate::session::{Context, Phase, Session, later};
 /// A logon that the host is asked about.
 pub(crate) struct PendingLogon {
     /// The account; `None`: there is none that the name means.
-    account: Option<ObjectId>,
+    pub(crate) account: Option<ObjectId>,
     /// The mailbox that was named besides it.
-    mailbox: Named,
+    pub(crate) mailbox: Named,
     /// What follows when the host says yes.
-    then: Then,
+    pub(crate) then: Then,
     /// It is the account's Associated External Account that logs on.
-    linked: bool,
+    pub(crate) linked: bool,
 }
 
 /// What follows a yes of the host.
-enum Then {
+pub(crate) enum Then {
     /// The session is logged on.
     LogOn,
     /// Our own proof of SCRAM is sent, not encoded; the client answers it with nothing.
@@ -48,7 +48,7 @@ pub(crate) enum Question {
 }
 
 /// The mailbox to log on to.
-enum Named {
+pub(crate) enum Named {
     /// None was named: the account's own.
     Own,
     /// The one of this owner.
@@ -271,7 +271,7 @@ impl Session {
 
     /// Logs on, or says 535: to an unknown account, an unknown or closed mailbox and an account that may not submit alike
     /// (`authorization.md` §4, §6). Never a fall-back to the account's own mailbox.
-    fn log_on(&mut self, cx: &Context<'_>, pending: PendingLogon, out: &mut dyn Output) -> Wait {
+    pub(crate) fn log_on(&mut self, cx: &Context<'_>, pending: PendingLogon, out: &mut dyn Output) -> Wait {
         let Some(account) = pending.account else { return self.authentication_failed(cx, out) };
         let logon = match pending.mailbox {
             Named::Own => None,
@@ -293,7 +293,7 @@ impl Session {
         Wait::Nothing
     }
 
-    fn authentication_failed(&mut self, cx: &Context<'_>, out: &mut dyn Output) -> Wait {
+    pub(crate) fn authentication_failed(&mut self, cx: &Context<'_>, out: &mut dyn Output) -> Wait {
         self.failed_logons = self.failed_logons.saturating_add(1);
         self.reply_slowly(cx, replies::authentication_failed(), out)
     }
@@ -356,7 +356,7 @@ fn simple_name(snapshot: &Snapshot, name: &str) -> String {
 }
 
 /// A logon by what another authority says of somebody; `None`: of nobody that may log on here.
-fn identified(cx: &Context<'_>, identity: &Identity, mailbox: Option<&str>) -> Option<PendingLogon> {
+pub(crate) fn identified(cx: &Context<'_>, identity: &Identity, mailbox: Option<&str>) -> Option<PendingLogon> {
     let snapshot = cx.snapshot;
     let account = match identity {
         Identity::Login(name) => snapshot.resolve_login(name),
@@ -385,7 +385,7 @@ fn linked_owner(snapshot: &Snapshot, sid: &Sid) -> Option<ObjectId> {
     }
 }
 
-fn named(snapshot: &Snapshot, mailbox: Option<&str>, account: Option<ObjectId>) -> Named {
+pub(crate) fn named(snapshot: &Snapshot, mailbox: Option<&str>, account: Option<ObjectId>) -> Named {
     match mailbox {
         None => Named::Own,
         Some(name) => match mailbox_owner(snapshot, name) {

@@ -13,6 +13,7 @@ mod data;
 mod ehlo;
 mod held;
 mod host;
+mod http;
 mod mail;
 mod misc;
 mod permissions;
@@ -32,6 +33,7 @@ pub use host::{
     PasswordCheck, PasswordOutcome, Pause, Peer, PeerCertificate, Progress, Proven, Recipient, Settings, StoreOutcome,
     Submission, TlsFacts, TokenCheck, TokenOutcome, Wait,
 };
+pub use http::Submitter;
 pub use rates::MessageRate;
 pub use sasl::scram::{MIN_ITERATIONS, ScramKeys};
 pub use session::Session;

@@ -31,7 +31,8 @@ impl Session {
             self.reply(replies::unsupported_parameter(), out);
             return Wait::Nothing;
         }
-        if cx.connector.require_tls && self.tls.is_none() {
+        // HTTP has rules of its own about where it may be plain.
+        if cx.connector.require_tls && self.tls.is_none() && !self.http {
             self.reply(replies::tls_required(), out);
             return Wait::Nothing;
         }

@@ -51,6 +51,8 @@ pub struct Session {
     /// When the session has lasted too long.
     expiry: Option<Time>,
     stopping: bool,
+    /// It is no SMTP connection: [`Session::submit_by_http`].
+    pub(crate) http: bool,
 }
 
 /// What the next bytes of the client are, or what the session waits for.
@@ -123,6 +125,7 @@ impl Session {
             data_timeout_ms: 0,
             expiry: None,
             stopping: false,
+            http: false,
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Way {
     pub recipient: Option<Address>,
     /// When it was received.
     pub time: Time,
+    /// It came by HTTP.
+    pub http: bool,
 }
 
 /// What a message is stamped by: the snapshot, and who sent it.
@@ -84,11 +86,15 @@ impl Stamping<'_> {
 
     /// RFC 5321 §4.4.
     fn received(&self, way: &Way, queue_id: &str) -> String {
+        let protocol = match way.http {
+            true => "HTTP",
+            false => trace_fields::protocol(way.extended, way.tls.is_some(), way.authenticated, way.smtputf8),
+        };
         trace_fields::received(&Received {
             helo: &way.helo,
             peer: Some(way.remote),
             by: self.hostname,
-            protocol: trace_fields::protocol(way.extended, way.tls.is_some(), way.authenticated, way.smtputf8),
+            protocol,
             tls: way.tls.as_deref(),
             id: queue_id,
             recipient: way.recipient.as_ref(),
@@ -141,6 +147,7 @@ impl Session {
             marked_anonymous: transaction.is_some_and(|transaction| transaction.rights.marked_anonymous()),
             recipient,
             time: now,
+            http: self.http,
         }
     }
 }
