@@ -17,6 +17,7 @@ pub mod password;
 pub mod pause;
 mod protocol_log;
 pub mod rates;
+mod reception;
 mod route;
 mod server;
 mod shared;

@@ -33,6 +33,7 @@ pub(crate) fn pause_parameters(from: &Submission, pause: &Pause) -> Value {
         "authenticated": way.authenticated,
         "marked_anonymous": way.marked_anonymous,
         "time": way.time.0,
+        "http": way.http,
     })
 }
 
@@ -101,6 +102,7 @@ impl Held {
                     _ => None,
                 },
                 time: Time(time),
+                http: flag("http"),
             },
             recipients,
             decision: text("decision").unwrap_or_default(),
