@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A GUID as it lies in an ACE: the first three fields little-endian, the last eight bytes as printed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Guid(pub [u8; 16]);
 
 /// A [`Guid`] constant from its text: `guid!("ab721a54-1e2f-11d0-9819-00aa0040529b")`. A bad text does not compile.

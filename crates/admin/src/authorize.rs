@@ -67,7 +67,27 @@ pub fn require_organization(snapshot: &Snapshot, caller: &Caller, what: &str) ->
 
 /// Checks every change of a batch on the snapshot before it. What the batch itself creates is the creator's.
 pub fn authorize(snapshot: &Snapshot, caller: &Caller, changes: &[Change]) -> Result<(), Fault> {
-    authorize_batch(snapshot, caller, changes, false)
+    authorize_batch(snapshot, caller, changes, &created_by(changes), false)
+}
+
+/// Checks changes that follow one another, part after part, on the snapshot before all of them.
+#[derive(Default)]
+pub struct Created(HashSet<Guid>);
+
+impl Created {
+    /// Checks the next part.
+    pub fn authorize(&mut self, snapshot: &Snapshot, caller: &Caller, changes: &[Change]) -> Result<(), Fault> {
+        self.0.extend(created_by(changes));
+        authorize_batch(snapshot, caller, changes, &self.0, false)
+    }
+}
+
+fn created_by(changes: &[Change]) -> HashSet<Guid> {
+    let created = changes.iter().filter_map(|change| match change {
+        Change::Add(record) => Some(record.guid),
+        _ => None,
+    });
+    created.collect()
 }
 
 /// Taking changes back needs, now, the rights that making them needed (`authorization.md` §8), and those that the way
@@ -79,7 +99,7 @@ pub fn authorize_undo(
     inverse: &[Change],
     after: &Snapshot,
 ) -> Result<(), Fault> {
-    authorize_batch(snapshot, caller, inverse, true)?;
+    authorize_batch(snapshot, caller, inverse, &created_by(inverse), true)?;
     for change in &log.changes {
         match change {
             ObjectChange::Added(record) => {
@@ -162,14 +182,13 @@ impl Mailboxes<'_> {
 }
 
 /// `restored`: new objects come back as they once were, SID and owner included.
-fn authorize_batch(snapshot: &Snapshot, caller: &Caller, changes: &[Change], restored: bool) -> Result<(), Fault> {
-    let created: HashSet<Guid> = changes
-        .iter()
-        .filter_map(|change| match change {
-            Change::Add(record) => Some(record.guid),
-            _ => None,
-        })
-        .collect();
+fn authorize_batch(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    changes: &[Change],
+    created: &HashSet<Guid>,
+    restored: bool,
+) -> Result<(), Fault> {
     let mailboxes = Mailboxes { snapshot, changes };
     // Imports create and change thousands of objects alike; a check depends on the descriptor, not on the object.
     let mut known: HashMap<(ObjectId, Guid), bool> = HashMap::new();

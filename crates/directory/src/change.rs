@@ -20,7 +20,7 @@ pub struct ChangeBatch {
 }
 
 /// One change. Objects are named by objectGUID.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Change {
     /// A new object. A security principal without `objectSid` gets the next RID of its domain, an object without
     /// `nTSecurityDescriptor` the default of its class, a link may be a DN, `<GUID=…>` or `<SID=…>`.

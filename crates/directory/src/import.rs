@@ -11,13 +11,15 @@ mod unknown;
 mod values;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 
 use acl::{Guid, SddlContext, SecurityDescriptor, Sid, well_known};
 
 use crate::attributes::{self, Syntax};
 use crate::descriptor::readable;
 use crate::dn::{self, Rdn};
-use crate::ldif::{Entry, EntryChange, LdifError, Operation, Text, Texts};
+pub use crate::ldif::{Dump, DumpError};
+use crate::ldif::{Entry, EntryChange, LdifError, Modification, Operation, Place, Texts};
 use crate::object::{Identity, Which, rdn_key};
 use crate::shared::Shared;
 use crate::{Change, Class, Object, ObjectId, Record, Snapshot, Value};
@@ -63,6 +65,17 @@ pub struct Warning {
     pub text: String,
 }
 
+/// What a plan amounts to, besides its changes.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Number of new objects.
+    pub added: usize,
+    /// Number of changed objects.
+    pub modified: usize,
+    /// What was left out, and why, in words, with the line of the entry.
+    pub warnings: Vec<Warning>,
+}
+
 /// Turns LDIF into changes of `snapshot`. `new_guid` gives GUIDs to entries without one.
 pub fn changes(
     ldif: &[u8],
@@ -70,19 +83,45 @@ pub fn changes(
     snapshot: &Snapshot,
     new_guid: &mut dyn FnMut() -> Guid,
 ) -> Result<Import, LdifError> {
-    // A dump is several times as large when all of it is read: what stays is where each record begins.
+    let mut changes = Vec::new();
+    let mut take = |change| {
+        changes.push(change);
+        Ok(())
+    };
+    let mut ldif = ldif;
+    match plan(&mut ldif, map, snapshot, new_guid, &mut take) {
+        Ok(Summary { added, modified, warnings }) => Ok(Import { changes, added, modified, warnings }),
+        Err(DumpError::Ldif(error)) => Err(error),
+        // Memory can always be read.
+        Err(DumpError::Io(error)) => Err(LdifError { line: 0, message: error.to_string() }),
+    }
+}
+
+/// The same for a file of any size, whose changes are handed to `take` as they are found, in their order: neither the file
+/// nor the changes are held in memory.
+///
+/// # Errors
+/// What is wrong with the file, what its medium says, what `take` returns.
+pub fn plan(
+    dump: &mut dyn Dump,
+    map: &AttributeMap,
+    snapshot: &Snapshot,
+    new_guid: &mut dyn FnMut() -> Guid,
+    take: &mut dyn FnMut(Change) -> io::Result<()>,
+) -> Result<Summary, DumpError> {
     let mut importer = Importer::new(snapshot, map);
-    let mut places: Vec<(usize, Text<'_>)> = Vec::new();
-    let mut modified: Vec<Text<'_>> = Vec::new();
+    let mut places: Vec<(usize, Place)> = Vec::new();
+    let mut modified: Vec<Place> = Vec::new();
     let mut telling: Vec<values::Source> = Vec::new();
-    for text in Texts::of(ldif) {
-        let Some(entry) = text.entry()? else { continue };
+    let mut texts = Texts::of(dump);
+    while let Some(place) = texts.next()? {
+        let Some(entry) = place.entry(texts.bytes())? else { continue };
         if !matches!(entry.change, EntryChange::Add(_)) {
-            modified.push(text);
+            modified.push(place);
             continue;
         }
         let Some(source) = importer.read(entry) else { continue };
-        places.push((source.rdns.len(), text));
+        places.push((source.rdns.len(), place));
         telling.extend(importer.telling(source));
     }
     // Parents first; entries of one depth as they came.
@@ -91,30 +130,48 @@ pub fn changes(
     importer.note_netbios_names(&telling);
     importer.note_forests(&telling);
     drop(telling);
-    for (_, text) in places {
-        let Some(entry) = text.entry()? else { continue };
-        // What there is to say about it was said the first time.
-        let said = importer.import.warnings.len();
-        let source = importer.read(entry);
-        importer.import.warnings.truncate(said);
-        if let Some(source) = source {
-            importer.object(source, new_guid);
+    let mut buffer = Vec::new();
+    // The objects of the file with links, and which of them the directory had.
+    let mut linking: Vec<(Place, Guid, Option<ObjectId>)> = Vec::new();
+    for (_, place) in places {
+        let Some(source) = importer.read_again(place.read(dump, &mut buffer)?) else { continue };
+        let Some(Planned { guid, existing, has_links, change }) = importer.object(source, new_guid) else { continue };
+        change.map_or(Ok(()), &mut *take)?;
+        if has_links {
+            linking.push((place, guid, existing));
         }
     }
-    importer.link_all();
+    // Links when all objects are known.
+    for (place, guid, existing) in linking {
+        let Some(mut source) = importer.read_again(place.read(dump, &mut buffer)?) else { continue };
+        importer.apply_map(&mut source);
+        for (attribute, values) in source.take_links() {
+            let links = links::Links { line: source.line, dn: &source.dn, guid, existing, attribute, values };
+            importer.link(links).map_or(Ok(()), &mut *take)?;
+        }
+    }
     importer.tell_unknown();
-    for text in modified {
-        if let Some(entry) = text.entry()? {
-            importer.change(&entry);
+    for place in modified {
+        if let Some(entry) = place.read(dump, &mut buffer)? {
+            importer.change(&entry).into_iter().try_for_each(&mut *take)?;
         }
     }
-    Ok(importer.import)
+    Ok(importer.summary)
+}
+
+/// What becomes of an object of the file, its links apart.
+struct Planned {
+    guid: Guid,
+    /// Its row, when the directory had it before.
+    existing: Option<ObjectId>,
+    has_links: bool,
+    change: Option<Change>,
 }
 
 struct Importer<'a> {
     snapshot: &'a Snapshot,
     map: &'a AttributeMap,
-    import: Import,
+    summary: Summary,
     /// Objects of the file by the key of their DN.
     by_name: HashMap<String, Guid>,
     by_guid: HashMap<Guid, Class>,
@@ -126,7 +183,6 @@ struct Importer<'a> {
     /// The forest root of each domain of the file, by their SIDs: what EA and SA stand for in SDDL.
     roots: HashMap<Sid, Sid>,
     netbios: HashMap<String, Value>,
-    links: Vec<links::Pending>,
     forests: linked::Forests,
     unknown: unknown::Unknown,
     /// For building objects on trial.
@@ -138,7 +194,7 @@ impl<'a> Importer<'a> {
         Importer {
             snapshot,
             map,
-            import: Import::default(),
+            summary: Summary::default(),
             by_name: HashMap::new(),
             by_guid: HashMap::new(),
             by_sid: HashMap::new(),
@@ -146,7 +202,6 @@ impl<'a> Importer<'a> {
             domains: HashMap::new(),
             roots: HashMap::new(),
             netbios: HashMap::new(),
-            links: Vec::new(),
             forests: linked::Forests::default(),
             unknown: unknown::Unknown::default(),
             scratch: Shared::default(),
@@ -154,7 +209,15 @@ impl<'a> Importer<'a> {
     }
 
     fn warn(&mut self, line: usize, dn: &str, text: impl Into<String>) {
-        self.import.warnings.push(Warning { line, dn: dn.to_owned(), text: text.into() });
+        self.summary.warnings.push(Warning { line, dn: dn.to_owned(), text: text.into() });
+    }
+
+    /// Reads an entry once more: what there is to say about it was said the first time.
+    fn read_again(&mut self, entry: Option<Entry>) -> Option<values::Source> {
+        let said = self.summary.warnings.len();
+        let source = entry.and_then(|entry| self.read(entry));
+        self.summary.warnings.truncate(said);
+        source
     }
 
     /// What has to be known of an entry before any object is made: which SIDs are groups, which are domains, and their
@@ -182,12 +245,13 @@ impl<'a> Importer<'a> {
     }
 
     /// One object of the file.
-    fn object(&mut self, mut source: values::Source, new_guid: &mut dyn FnMut() -> Guid) {
+    fn object(&mut self, mut source: values::Source, new_guid: &mut dyn FnMut() -> Guid) -> Option<Planned> {
         let (line, name) = (source.line, source.dn.clone());
         let known = source.guid.and_then(|guid| self.snapshot.by_guid(&guid)).or_else(|| self.snapshot.by_dn(&name));
         let own_key = key(&source.rdns);
         if self.by_name.contains_key(&own_key) {
-            return self.warn(line, &name, "the file has this object twice; the first counts");
+            self.warn(line, &name, "the file has this object twice; the first counts");
+            return None;
         }
         self.count_unknown(&source);
         self.apply_map(&mut source);
@@ -202,7 +266,12 @@ impl<'a> Importer<'a> {
         }
     }
 
-    fn new_object(&mut self, mut source: values::Source, own_key: String, new_guid: &mut dyn FnMut() -> Guid) {
+    fn new_object(
+        &mut self,
+        mut source: values::Source,
+        own_key: String,
+        new_guid: &mut dyn FnMut() -> Guid,
+    ) -> Option<Planned> {
         let (line, name) = (source.line, source.dn.clone());
         let above = &source.rdns[1..];
         let parent =
@@ -212,12 +281,13 @@ impl<'a> Importer<'a> {
             && source.class != Class::Domain
         {
             let text = format!("left out: its parent {} is neither in the file nor in the directory", dn::join(above));
-            return self.warn(line, &name, text);
+            self.warn(line, &name, text);
+            return None;
         }
         let guid = source.guid.filter(|guid| !self.by_guid.contains_key(guid)).unwrap_or_else(new_guid);
         let domain = self.domain_above(parent);
         if !self.free_sid(&mut source, guid, domain) {
-            return;
+            return None;
         }
         self.drop_taken(&mut source, domain, None);
         self.drop_refused_link(&mut source, guid, domain, None);
@@ -225,24 +295,15 @@ impl<'a> Importer<'a> {
         let rdn = if parent.is_some() { source.rdns[0].to_string() } else { dn::join(&source.rdns) };
         self.drop_unreadable_configuration(&mut source, guid, &rdn);
         self.register(&source, guid, own_key, domain);
-        let links = source.take_links();
-        self.links.extend(links.into_iter().map(|(attribute, values)| links::Pending {
-            line,
-            dn: name.clone(),
-            guid,
-            existing: None,
-            attribute,
-            values,
-        }));
-        // Built at once, a map has full nodes: half the memory of one that grew.
-        let record = Record { guid, parent, rdn, attributes: source.attributes.into_iter().collect() };
-        self.import.added += 1;
-        self.import.changes.push(Change::Add(record));
+        let has_links = !source.take_links().is_empty();
+        let record = Record { guid, parent, rdn, attributes: source.attributes };
+        self.summary.added += 1;
+        Some(Planned { guid, existing: None, has_links, change: Some(Change::Add(record)) })
     }
 
     /// An object that the directory has: attributes of the file replace its own.
-    fn existing(&mut self, id: ObjectId, mut source: values::Source, own_key: String) {
-        let Some(guid) = self.guid_of(id) else { return };
+    fn existing(&mut self, id: ObjectId, mut source: values::Source, own_key: String) -> Option<Planned> {
+        let guid = self.guid_of(id)?;
         let (line, name) = (source.line, source.dn.clone());
         let domain = self.snapshot.domain_of(id).and_then(|domain| self.guid_of(domain.object));
         let now = self.snapshot.record(id).map(|record| record.attributes).unwrap_or_default();
@@ -252,7 +313,8 @@ impl<'a> Importer<'a> {
         {
             let text = "the directory has another object of this name, with another SID; left out (start from an \
                 organization without that domain, or rename it)";
-            return self.warn(line, &name, text);
+            self.warn(line, &name, text);
+            return None;
         }
         self.register(&source, guid, own_key, domain);
         self.drop_taken(&mut source, domain, Some(id));
@@ -263,15 +325,12 @@ impl<'a> Importer<'a> {
         source.attributes.remove(attributes::OBJECT_CLASS);
         let rdn = self.snapshot.object(id).map_or(String::new(), |object| object.rdn().to_owned());
         self.drop_unreadable_configuration(&mut source, guid, &rdn);
-        for (attribute, values) in source.take_links() {
-            self.links.push(links::Pending { line, dn: name.clone(), guid, existing: Some(id), attribute, values });
-        }
+        let has_links = !source.take_links().is_empty();
         let changed: Vec<(String, Vec<Value>)> =
             source.attributes.into_iter().filter(|(name, values)| now.get(name) != Some(values)).collect();
-        if !changed.is_empty() {
-            self.import.modified += 1;
-            self.import.changes.push(Change::Modify { guid, attributes: changed });
-        }
+        let change = (!changed.is_empty()).then_some(Change::Modify { guid, attributes: changed });
+        self.summary.modified += usize::from(change.is_some());
+        Some(Planned { guid, existing: Some(id), has_links, change })
     }
 
     fn register(&mut self, source: &values::Source, guid: Guid, own_key: String, domain: Option<Guid>) {
@@ -463,41 +522,34 @@ impl<'a> Importer<'a> {
     }
 
     /// `modify`, `delete` and `modrdn` records.
-    fn change(&mut self, entry: &Entry) {
+    fn change(&mut self, entry: &Entry) -> Vec<Change> {
         let rdns = dn::parse(&entry.dn).unwrap_or_default();
         let Some(guid) =
             self.locate(&key(&rdns)).or_else(|| self.snapshot.by_dn(&entry.dn).and_then(|id| self.guid_of(id)))
         else {
-            return self.warn(entry.line, &entry.dn, "left out: there is no such object");
+            self.warn(entry.line, &entry.dn, "left out: there is no such object");
+            return Vec::new();
         };
-        match &entry.change {
-            EntryChange::Add(_) => {}
-            EntryChange::Delete => self.import.changes.push(Change::Delete { guid }),
+        let changes = match &entry.change {
+            EntryChange::Add(_) => Vec::new(),
+            EntryChange::Delete => vec![Change::Delete { guid }],
             EntryChange::Rename { rdn, parent, .. } => {
                 let above = parent.clone().unwrap_or_else(|| dn::join(rdns.get(1..).unwrap_or_default()));
                 let found = dn::parse(&above).ok().and_then(|rdns| self.locate(&key(&rdns)));
                 let found = found.or_else(|| self.snapshot.by_dn(&above).and_then(|id| self.guid_of(id)));
-                match found {
-                    Some(parent) => self.import.changes.push(Change::Move { guid, parent, rdn: rdn.clone() }),
-                    None => return self.warn(entry.line, &entry.dn, format!("left out: there is no {above}")),
-                }
+                let Some(parent) = found else {
+                    self.warn(entry.line, &entry.dn, format!("left out: there is no {above}"));
+                    return Vec::new();
+                };
+                vec![Change::Move { guid, parent, rdn: rdn.clone() }]
             }
             EntryChange::Modify(modifications) => {
-                for modification in modifications {
-                    self.tell_copy_written(entry, &modification.attribute);
-                    let (attribute, values) = (modification.attribute.clone(), modification.values.clone());
-                    self.import.changes.push(match modification.operation {
-                        Operation::Replace => Change::Modify { guid, attributes: vec![(attribute, values)] },
-                        Operation::Delete if values.is_empty() => {
-                            Change::Modify { guid, attributes: vec![(attribute, values)] }
-                        }
-                        Operation::Delete => Change::Values { guid, attribute, add: Vec::new(), remove: values },
-                        Operation::Add => Change::Values { guid, attribute, add: values, remove: Vec::new() },
-                    });
-                }
+                modifications.iter().for_each(|modification| self.tell_copy_written(entry, &modification.attribute));
+                modifications.iter().map(|modification| modified(guid, modification)).collect()
             }
-        }
-        self.import.modified += 1;
+        };
+        self.summary.modified += 1;
+        changes
     }
 
     fn locate(&self, key: &str) -> Option<Guid> {
@@ -506,6 +558,16 @@ impl<'a> Importer<'a> {
 
     fn guid_of(&self, id: ObjectId) -> Option<Guid> {
         self.snapshot.object(id).map(Object::guid)
+    }
+}
+
+fn modified(guid: Guid, modification: &Modification) -> Change {
+    let (attribute, values) = (modification.attribute.clone(), modification.values.clone());
+    match modification.operation {
+        Operation::Replace => Change::Modify { guid, attributes: vec![(attribute, values)] },
+        Operation::Delete if values.is_empty() => Change::Modify { guid, attributes: vec![(attribute, values)] },
+        Operation::Delete => Change::Values { guid, attribute, add: Vec::new(), remove: values },
+        Operation::Add => Change::Values { guid, attribute, add: values, remove: Vec::new() },
     }
 }
 

@@ -3,6 +3,9 @@
 //! Read strictly, with these liberties that real files need: lines may end in LF, attribute values may hold UTF-8
 //! without base64, the version line may be missing. URLs (`:<`) are refused: the directory opens no files.
 
+use std::io;
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
@@ -72,30 +75,63 @@ pub enum Operation {
     Replace,
 }
 
+/// A file that is read piece by piece, more than once: it may be larger than memory.
+pub trait Dump {
+    /// Reads octets from `offset` on into `buffer`; how many there were, 0 at the end only.
+    ///
+    /// # Errors
+    /// What the file's medium says.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+impl Dump for &[u8] {
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
+        let length = left.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&left[..length]);
+        Ok(length)
+    }
+}
+
+/// Why a dump was not read.
+#[derive(Debug, Error)]
+pub enum DumpError {
+    /// It is not LDIF.
+    #[error(transparent)]
+    Ldif(#[from] LdifError),
+    /// It cannot be read, or what becomes of it cannot be kept.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
 /// Reads a file.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, LdifError> {
     let mut entries = Vec::new();
-    for text in Texts::of(bytes) {
-        entries.extend(text.entry()?);
+    let mut bytes = bytes;
+    let mut texts = Texts::of(&mut bytes);
+    // Memory can always be read.
+    while let Ok(Some(place)) = texts.next() {
+        entries.extend(place.entry(texts.bytes())?);
     }
     Ok(entries)
 }
 
-/// The text of one record, not read yet: a large file is read record by record, since all of them together would take
-/// several times the memory of the file.
+/// Where a record of a file lies. A large file is read record by record, since all of them together would take several
+/// times the memory of the file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Text<'a> {
+pub(crate) struct Place {
     /// Line of its beginning, from 1.
     number: usize,
     /// May begin with the version line.
     is_first: bool,
-    bytes: &'a [u8],
+    offset: u64,
+    length: usize,
 }
 
-impl Text<'_> {
-    /// Reads it; nothing when it has only comments, or is the version line.
-    pub(crate) fn entry(&self) -> Result<Option<Entry>, LdifError> {
-        let lines = unfold(self.bytes, self.number)?;
+impl Place {
+    /// Reads a record from its octets; nothing when it has only comments, or is the version line.
+    pub(crate) fn entry(&self, bytes: &[u8]) -> Result<Option<Entry>, LdifError> {
+        let lines = unfold(bytes, self.number)?;
         let mut group = &lines[..];
         if let Some(head) = group.first().filter(|_| self.is_first)
             && head.name()?.eq_ignore_ascii_case("version")
@@ -105,52 +141,130 @@ impl Text<'_> {
         }
         if group.is_empty() { Ok(None) } else { entry(group).map(Some) }
     }
+
+    /// Reads the record again.
+    pub(crate) fn read(&self, dump: &mut dyn Dump, buffer: &mut Vec<u8>) -> Result<Option<Entry>, DumpError> {
+        buffer.resize(self.length, 0);
+        let mut at = 0;
+        while at < self.length {
+            match dump.read_at(self.offset + at as u64, &mut buffer[at..])? {
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                read => at += read,
+            }
+        }
+        Ok(self.entry(buffer)?)
+    }
 }
+
+/// Octets that are read at a time.
+const PIECE: usize = 256 << 10;
 
 /// The texts of a file's records: what stands between empty lines.
 pub(crate) struct Texts<'a> {
-    rest: &'a [u8],
-    /// Of the first line of `rest`.
+    dump: &'a mut dyn Dump,
+    /// What was read and is not past yet.
+    buffer: Vec<u8>,
+    /// Where `buffer` begins in the file.
+    offset: u64,
+    /// The record that was found last, and where the next one is looked for: places in `buffer`.
+    found: Range<usize>,
+    next: usize,
+    /// All of the file is read.
+    is_whole: bool,
+    /// Of the line at `next`.
     number: usize,
     before_first: bool,
 }
 
 impl<'a> Texts<'a> {
-    pub(crate) fn of(bytes: &'a [u8]) -> Texts<'a> {
-        Texts { rest: bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes), number: 1, before_first: true }
+    pub(crate) fn of(dump: &'a mut dyn Dump) -> Texts<'a> {
+        Texts {
+            dump,
+            buffer: Vec::new(),
+            offset: 0,
+            found: 0..0,
+            next: 0,
+            is_whole: false,
+            number: 1,
+            before_first: true,
+        }
     }
-}
 
-impl<'a> Iterator for Texts<'a> {
-    type Item = Text<'a>;
+    /// The octets of the record that [`Texts::next`] found.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.buffer[self.found.clone()]
+    }
 
-    fn next(&mut self) -> Option<Text<'a>> {
+    /// Goes to the next record.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Place>> {
+        if self.next >= PIECE {
+            self.buffer.drain(..self.next);
+            self.offset += self.next as u64;
+            self.next = 0;
+        } else if self.next == 0 {
+            while self.buffer.len() < BYTE_ORDER_MARK.len() && !self.is_whole {
+                self.fill()?;
+            }
+            self.next = if self.buffer.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        }
         // Where the record begins, and its line.
         let mut begun: Option<(usize, usize)> = None;
-        let (all, mut at) = (self.rest, 0);
         let mut end = 0;
         let is_first = self.before_first;
-        while at < all.len() {
-            let left = &all[at..];
-            let length = left.iter().position(|b| *b == b'\n').unwrap_or(left.len());
-            let (line, here) = (&left[..length], at);
-            at = (at + length + 1).min(all.len());
-            self.number += 1;
-            if line.strip_suffix(b"\r").unwrap_or(line).is_empty() {
+        while let Some(line) = self.line()? {
+            let text = &self.buffer[line.clone()];
+            if text.strip_suffix(b"\r").unwrap_or(text).is_empty() {
                 match begun {
                     Some(_) => break,
                     None => continue,
                 }
             }
-            begun = begun.or(Some((here, self.number - 1)));
-            end = at;
+            begun = begun.or(Some((line.start, self.number - 1)));
+            end = self.next;
             // Comments alone are no record: the version may follow.
-            self.before_first &= matches!(line.first(), Some(b'#' | b' '));
+            self.before_first &= matches!(text.first(), Some(b'#' | b' '));
         }
-        self.rest = &all[at..];
-        begun.map(|(start, number)| Text { number, is_first, bytes: &all[start..end] })
+        Ok(begun.map(|(start, number)| {
+            self.found = start..end;
+            Place { number, is_first, offset: self.offset + start as u64, length: end - start }
+        }))
+    }
+
+    /// Goes past one line, and says where it is, without its end.
+    fn line(&mut self) -> io::Result<Option<Range<usize>>> {
+        let start = self.next;
+        let mut looked = start;
+        loop {
+            if let Some(at) = memchr::memchr(b'\n', &self.buffer[looked..]) {
+                self.next = looked + at + 1;
+                break;
+            }
+            looked = self.buffer.len();
+            if self.is_whole {
+                self.next = looked;
+                break;
+            }
+            self.fill()?;
+        }
+        if start == self.next {
+            return Ok(None);
+        }
+        self.number += 1;
+        let line = &self.buffer[start..self.next];
+        Ok(Some(start..start + line.strip_suffix(b"\n").unwrap_or(line).len()))
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let had = self.buffer.len();
+        self.buffer.resize(had + PIECE, 0);
+        let read = self.dump.read_at(self.offset + had as u64, &mut self.buffer[had..])?;
+        self.buffer.truncate(had + read);
+        self.is_whole = read == 0;
+        Ok(())
     }
 }
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Writes objects as LDIF content records, each below `dn` given with it, lines folded at 76 columns.
 pub fn write<'a>(objects: impl IntoIterator<Item = (&'a str, &'a Record)>) -> String {

@@ -16,7 +16,7 @@ pub type Value = Vec<u8>;
 /// `nTSecurityDescriptor` holds the explicit part only (everything, when the DACL is protected); a single empty value
 /// means "could not be read". Naming attributes (`cn`, `ou`, `name`, `distinguishedName`), `objectGUID` and
 /// back links are derived and never stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Record {
     /// objectGUID.
     pub guid: Guid,

@@ -9,9 +9,9 @@ use crate::record::{link_value, parse_link};
 use crate::{Change, Class, Object, ObjectId, Value};
 
 /// Links of one attribute of one object, as they stand in the file.
-pub(super) struct Pending {
+pub(super) struct Links<'a> {
     pub(super) line: usize,
-    pub(super) dn: String,
+    pub(super) dn: &'a str,
     pub(super) guid: Guid,
     /// Its row, when the directory had it before.
     pub(super) existing: Option<ObjectId>,
@@ -20,17 +20,12 @@ pub(super) struct Pending {
 }
 
 impl Importer<'_> {
-    /// Sets all links, when all objects are known.
-    pub(super) fn link_all(&mut self) {
-        for pending in std::mem::take(&mut self.links) {
-            self.link(pending);
-        }
-    }
-
-    fn link(&mut self, pending: Pending) {
-        let Pending { line, dn, guid, existing, attribute, values } = pending;
+    /// Resolves links; nothing when that changes nothing.
+    pub(super) fn link(&mut self, links: Links<'_>) -> Option<Change> {
+        let Links { line, dn, guid, existing, attribute, values } = links;
         if attribute == attributes::MEMBER && self.class_of(guid) != Some(Class::Group) {
-            return self.warn(line, &dn, "member left out: the object is not a group");
+            self.warn(line, dn, "member left out: the object is not a group");
+            return None;
         }
         let mut add: Vec<Value> = Vec::with_capacity(values.len());
         for value in &values {
@@ -40,7 +35,7 @@ impl Importer<'_> {
                     let target = String::from_utf8_lossy(value);
                     self.warn(
                         line,
-                        &dn,
+                        dn,
                         format!("{attribute}: “{target}” left out: there is no such object to link to"),
                     );
                 }
@@ -57,9 +52,7 @@ impl Importer<'_> {
             remove = now.iter().filter(|value| !add.contains(value)).cloned().collect();
             add.retain(|value| !now.contains(value));
         }
-        if !add.is_empty() || !remove.is_empty() {
-            self.import.changes.push(Change::Values { guid, attribute, add, remove });
-        }
+        (!add.is_empty() || !remove.is_empty()).then_some(Change::Values { guid, attribute, add, remove })
     }
 
     /// Mailboxes are in databases.

@@ -51,14 +51,14 @@ impl Importer<'_> {
                  permissions are inherited through them: {}{more}",
                 named.join(", ")
             );
-            self.import.warnings.push(Warning { line, dn, text });
+            self.summary.warnings.push(Warning { line, dn, text });
         }
         if let Some((line, dn)) = first_copy {
             let text = format!(
                 "{copies} objects, this one the first, come with {MAILBOX_DESCRIPTOR_COPY}: a backup copy of mailbox \
                  rights, kept and never read; `procura mailbox-permission add` gives mailbox rights"
             );
-            self.import.warnings.push(Warning { line, dn, text });
+            self.summary.warnings.push(Warning { line, dn, text });
         }
     }
 

@@ -141,7 +141,7 @@ impl Importer<'_> {
             _ => value,
         };
         let name = known.map_or(base, |attribute| attribute.name);
-        // Most have one value, and all of them are held until the import has ended.
+        // Most have one value.
         let values = source.attributes.entry(name.to_owned()).or_insert_with(|| Vec::with_capacity(1));
         if !values.contains(&value) {
             values.push(value);
