@@ -3,13 +3,12 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::mailboxes;
 use crate::outcome::Message;
-use crate::server::{Finished, PATIENCE, Server, free_port, run_procura};
+use crate::server::{Finished, Server, free_port, run_procura};
 
 /// `procura serve --demo` with its data in a temporary folder.
 #[derive(Debug)]
@@ -108,47 +107,16 @@ impl Demo {
     /// Waits for the message with this subject in any local mailbox.
     #[track_caller]
     pub fn delivered(&self, subject: &str) -> Message {
-        let begin = Instant::now();
-        while begin.elapsed() < PATIENCE {
-            if let Some(message) = self.delivered_now(subject).into_iter().next() {
-                return message;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        panic!("no message with the subject {subject:?} came below {}", self.data().display());
+        mailboxes::delivered(&self.data(), subject)
     }
 
     /// The messages with this subject that lie in local mailboxes now.
     pub fn delivered_now(&self, subject: &str) -> Vec<Message> {
-        let wanted = format!("Subject: {subject}");
-        let mut found = Vec::new();
-        visit(&self.data(), &mut |file| {
-            let Ok(bytes) = fs::read(file) else { return };
-            let message = Message::parse(&bytes);
-            if message.text.lines().take_while(|line| !line.is_empty()).any(|line| line == wanted) {
-                found.push(message);
-            }
-        });
-        found
+        mailboxes::delivered_now(&self.data(), subject)
     }
 
     /// All messages that lie in local mailboxes now.
     pub fn mailboxes(&self) -> Vec<Message> {
-        let mut found = Vec::new();
-        visit(&self.data(), &mut |file| found.extend(fs::read(file).ok().map(|bytes| Message::parse(&bytes))));
-        found
-    }
-}
-
-/// Calls `each` with every file of every Maildir folder `new` below `folder`. Links are not followed.
-fn visit(folder: &Path, each: &mut dyn FnMut(&Path)) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
-        if kind.is_dir() {
-            visit(&path, each);
-        } else if kind.is_file() && folder.ends_with("new") {
-            each(&path);
-        }
+        mailboxes::all(&self.data())
     }
 }

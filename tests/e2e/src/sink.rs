@@ -1,31 +1,38 @@
 //! A mail server that takes everything and remembers in which order it came.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
+use crate::outcome::Message;
 use crate::server::PATIENCE;
 
-/// An SMTP server on a free port of the loopback interface. It lives as long as the process.
+/// An SMTP server. It lives as long as the process.
 #[derive(Debug, Clone)]
 pub struct Sink {
     /// Its port.
     pub port: u16,
-    subjects: Arc<Mutex<Vec<String>>>,
+    messages: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Sink {
-    /// Starts it.
+    /// Starts it on a free port of the loopback interface.
     pub fn start() -> Sink {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let sink = Sink { port: listener.local_addr().unwrap().port(), subjects: Arc::default() };
-        let subjects = Arc::clone(&sink.subjects);
+        Sink::start_on(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// Starts it on this address.
+    #[track_caller]
+    pub fn start_on(address: SocketAddr) -> Sink {
+        let listener = TcpListener::bind(address).unwrap();
+        let sink = Sink { port: listener.local_addr().unwrap().port(), messages: Arc::default() };
+        let messages = Arc::clone(&sink.messages);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let subjects = Arc::clone(&subjects);
-                thread::spawn(move || drop(serve(&stream, &subjects)));
+                let messages = Arc::clone(&messages);
+                thread::spawn(move || drop(serve(&stream, &messages)));
             }
         });
         sink
@@ -33,7 +40,22 @@ impl Sink {
 
     /// The subjects of what came, in the order in which it was taken.
     pub fn subjects(&self) -> Vec<String> {
-        self.subjects.lock().unwrap().clone()
+        let subject = |message: &Message| message.values("Subject").first().map(|subject| (*subject).to_owned());
+        self.messages.lock().unwrap().iter().map(|message| subject(message).unwrap_or_default()).collect()
+    }
+
+    /// Waits for the message with this subject.
+    #[track_caller]
+    pub fn message(&self, subject: &str) -> Message {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            let found = |message: &&Message| message.values("Subject").contains(&subject);
+            if let Some(message) = self.messages.lock().unwrap().iter().find(found) {
+                return message.clone();
+            }
+            thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("no message with the subject {subject:?} came");
     }
 
     /// Waits until so many messages have come; their subjects in order.
@@ -51,7 +73,7 @@ impl Sink {
     }
 }
 
-fn serve(stream: &TcpStream, subjects: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn serve(stream: &TcpStream, messages: &Mutex<Vec<Message>>) -> std::io::Result<()> {
     let mut out = stream.try_clone()?;
     let mut lines = BufReader::new(stream.try_clone()?);
     out.write_all(b"220 sink.test\r\n")?;
@@ -65,8 +87,8 @@ fn serve(stream: &TcpStream, subjects: &Mutex<Vec<String>>) -> std::io::Result<(
             "EHLO" => out.write_all(b"250-sink.test\r\n250 8BITMIME\r\n")?,
             "DATA" => {
                 out.write_all(b"354 go on\r\n")?;
-                let subject = read_message(&mut lines)?;
-                subjects.lock().unwrap().push(subject);
+                let message = read_message(&mut lines)?;
+                messages.lock().unwrap().push(message);
                 out.write_all(b"250 taken\r\n")?;
             }
             "QUIT" => return out.write_all(b"221 bye\r\n"),
@@ -75,22 +97,17 @@ fn serve(stream: &TcpStream, subjects: &Mutex<Vec<String>>) -> std::io::Result<(
     }
 }
 
-/// Reads to the end of data; the subject.
-fn read_message(lines: &mut impl BufRead) -> std::io::Result<String> {
-    let mut subject = String::new();
+/// Reads to the end of data.
+fn read_message(lines: &mut impl BufRead) -> std::io::Result<Message> {
+    let mut message = Vec::new();
     loop {
-        let mut line = Vec::new();
-        if lines.read_until(b'\n', &mut line)? == 0 {
+        let begin = message.len();
+        if lines.read_until(b'\n', &mut message)? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        let text = String::from_utf8_lossy(&line);
-        if text == ".\r\n" {
-            return Ok(subject);
-        }
-        if subject.is_empty()
-            && let Some(found) = text.strip_prefix("Subject: ")
-        {
-            subject = found.trim_end().to_owned();
+        if &message[begin..] == b".\r\n" {
+            message.truncate(begin);
+            return Ok(Message::parse(&message));
         }
     }
 }

@@ -61,7 +61,7 @@ def main():
             match order["do"]:
                 case "connect":
                     # It raises an error for any greeting but 220.
-                    smtp = smtplib.SMTP("127.0.0.1", order["port"], local_hostname="client.test", timeout=60)
+                    smtp = smtplib.SMTP(order["host"], order["port"], local_hostname="client.test", timeout=60)
                     smtp.ehlo()
                     reply = "220"
                 case "log on":

@@ -1,6 +1,7 @@
 //! A session that stays open while other things happen: Python's smtplib, one order at a time.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -20,6 +21,12 @@ impl Talk {
     /// Connects to a port on 127.0.0.1 and says EHLO.
     #[track_caller]
     pub fn connect(port: u16) -> Talk {
+        Talk::connect_to(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    /// Connects to an address and says EHLO.
+    #[track_caller]
+    pub fn connect_to(address: SocketAddr) -> Talk {
         let mut child = Command::new("python3")
             .args(["-c", include_str!("talk.py")])
             .stdin(Stdio::piped())
@@ -29,7 +36,7 @@ impl Talk {
         let orders = child.stdin.take();
         let replies = BufReader::new(child.stdout.take().unwrap());
         let mut talk = Talk { child, orders, replies, transcript: String::new() };
-        let reply = talk.order(json!({"do": "connect", "port": port}));
+        let reply = talk.order(json!({"do": "connect", "host": address.ip().to_string(), "port": address.port()}));
         assert!(reply.starts_with("220"), "{reply}");
         talk
     }
