@@ -1,5 +1,6 @@
 //! `directory.db`: records, their history, credentials and settings.
 
+mod access;
 mod commit;
 mod page;
 
@@ -75,6 +76,8 @@ const KIND: Kind = Kind {
             last_used INTEGER,
             PRIMARY KEY (guid, name)
         ) STRICT, WITHOUT ROWID;",
+        // Tokens for HTTP, and webhooks.
+        access::TABLES,
     ],
 };
 
@@ -512,6 +515,7 @@ impl DirectoryStore {
     /// [`StoreError::Database`].
     pub fn remove_credential(&mut self, account: &Guid) -> Result<bool, StoreError> {
         self.execute("DELETE FROM app_password WHERE guid = ?1", params![account.0])?;
+        self.execute("DELETE FROM api_token WHERE guid = ?1", params![account.0])?;
         self.execute("DELETE FROM credential WHERE guid = ?1", params![account.0]).map(|removed| removed > 0)
     }
 

@@ -55,6 +55,8 @@ impl Commit<'_> {
                 self.run("DELETE FROM link WHERE object = ?1", [id])?;
                 self.run("DELETE FROM credential WHERE guid = ?1", [record.guid.0])?;
                 self.run("DELETE FROM app_password WHERE guid = ?1", [record.guid.0])?;
+                self.run("DELETE FROM api_token WHERE guid = ?1", [record.guid.0])?;
+                self.run("DELETE FROM webhook WHERE guid = ?1", [record.guid.0])?;
                 self.run("DELETE FROM object WHERE id = ?1", [id]).map(|_| ())
             }
             ObjectChange::Moved { guid, after: (parent, rdn), .. } => {
