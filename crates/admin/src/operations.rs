@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::access::documents::*;
 pub use crate::browse::{Browse, TreeRow};
 pub use crate::connectors::documents::*;
 pub use crate::delegation::{Delegation, DelegationRow};
@@ -9,6 +10,7 @@ pub use crate::documents::*;
 pub use crate::ownership::documents::*;
 pub use crate::pause::documents::*;
 pub use crate::protection::documents::*;
+pub use crate::queued::documents::*;
 pub use crate::response::*;
 pub use crate::sd_edit::{SdSet, SdText};
 pub use crate::servers::{SecureDomains, ServerNew, ServerRow, ServerSet};
@@ -179,10 +181,10 @@ pub enum Request {
     QueueList(QueueList),
     /// One message that waits.
     QueueShow(QueueMessage),
-    /// Try again now.
-    QueueRetry(QueueRetry),
-    /// Drop a message.
-    QueueRemove(QueueMessage),
+    /// How much of what waits is meant.
+    QueueAmount(QueueFilter),
+    /// Hold, release, try again or drop messages.
+    QueueOrder(QueueOrder),
     /// Who holds a permission on an object, and why.
     WhoCan(WhoCan),
     /// On whom somebody holds a permission, and why.
@@ -203,6 +205,8 @@ pub enum Request {
     ServiceAccountCheck(ServiceAccountCheck),
     /// Let a service account send for users.
     ServiceAccountGrant(ServiceAccountGrant),
+    /// Tokens and webhooks.
+    Access(AccessRequest),
     /// Service accounts whose mail waits for a missing right.
     Pause(PauseRequest),
     /// Change a mailbox database or server.
@@ -427,6 +431,9 @@ pub struct MailboxSet {
     /// Move to this database.
     #[serde(default)]
     pub database: Option<String>,
+    /// What the account may send, as `100 messages/hour`; `none`: no limit; empty: what the node says.
+    #[serde(default)]
+    pub sending_limits: Option<Vec<String>>,
 }
 
 /// How mail for a domain is treated.
@@ -679,27 +686,4 @@ pub struct Check {
     /// Recipients.
     #[serde(default)]
     pub to: Vec<String>,
-}
-
-/// What waits for delivery.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct QueueList {
-    /// At most so many.
-    #[serde(default)]
-    pub limit: Option<u32>,
-}
-
-/// A message of the queue.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct QueueMessage {
-    /// Queue id.
-    pub id: String,
-}
-
-/// Try again now.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct QueueRetry {
-    /// One message; none: all.
-    #[serde(default)]
-    pub id: Option<String>,
 }

@@ -1,34 +1,57 @@
 //! Messages that wait for delivery.
 
+pub(crate) mod documents;
+
 use jiff::Timestamp;
-use queue::{ListFilter, MessageDetail, MessageSummary, Queue, QueueError, RecipientDetail, RecipientState};
+use queue::{
+    Hold, MessageDetail, MessageSummary, Pending, Queue, QueueError, RecipientDetail, RecipientState, Selected,
+    Selection, Standing,
+};
+use rights::pause::Key;
 use store::{AuditEntry, AuditStore};
 
 use crate::authorize::require_organization;
 use crate::error::{Fault, FaultKind};
-use crate::operations::{QueueList, QueueRetry};
-use crate::response::{Done, Page, QueueDetail, QueueRecipient, QueueRow, Response};
+use crate::response::Response;
 use crate::service::Asked;
+use documents::{
+    QueueAmount, QueueDetail, QueueFate, QueueFilter, QueueList, QueueOrder, QueueOrdered, QueuePage, QueueRecipient,
+    QueueRow, QueueState,
+};
 
 const PAGE: usize = 1000;
 /// Recipients of a message that a list shows.
 const SHOWN: usize = 3;
+/// Queue ids that one request may name.
+const MOST_IDS: usize = 1000;
+
+/// Messages that a person holds are held under this key.
+pub const OPERATOR: &str = "operator";
+/// Messages that a content filter wants kept are held under keys that begin so.
+pub const QUARANTINE: &str = "quarantine:";
 
 pub fn list(asked: Asked<'_>, list: &QueueList) -> Result<Response, Fault> {
     require_organization(asked.snapshot, asked.caller, "see the queue of")?;
     let limit = list.limit.map_or(PAGE, |limit| (limit as usize).clamp(1, PAGE));
-    let queue = asked.service.queue()?;
-    let mut rows = Vec::new();
-    for message in queue.list(&ListFilter { limit, ..ListFilter::default() })? {
-        let to = match queue.show(&message.queue_id) {
-            Ok(detail) => first_recipients(&detail),
-            // Delivered meanwhile.
-            Err(QueueError::UnknownMessage { .. }) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        rows.push(row(&message, to));
-    }
-    Ok(Response::Queue(Page::from(rows)))
+    let selected = asked.service.queue()?.select(&selection(&list.filter)?, list.after.unwrap_or(0), limit)?;
+    let next = selected.last().filter(|_| selected.len() == limit).map(|last| last.position);
+    let rows = selected.into_iter().map(|Selected { summary, recipients, reason, attempts, .. }| QueueRow {
+        attempts,
+        reason,
+        ..row(&summary, attempts, recipients)
+    });
+    Ok(Response::Queue(QueuePage { rows: rows.collect(), next }))
+}
+
+/// How much a filter means.
+pub fn amount(asked: Asked<'_>, filter: &QueueFilter) -> Result<Response, Fault> {
+    require_organization(asked.snapshot, asked.caller, "see the queue of")?;
+    let measured = asked.service.queue()?.measure(&selection(filter)?)?;
+    Ok(Response::QueueAmount(QueueAmount {
+        messages: measured.messages,
+        bytes: measured.bytes,
+        oldest: measured.oldest.map(iso),
+    }))
 }
 
 pub fn show(asked: Asked<'_>, id: &str) -> Result<Response, Fault> {
@@ -47,58 +70,142 @@ pub fn show(asked: Asked<'_>, id: &str) -> Result<Response, Fault> {
         next_attempt: (recipient.state == RecipientState::Pending).then(|| iso(recipient.next_attempt)),
         reason: recipient.reason.clone(),
     });
+    let pending = detail.recipients.iter().filter(|recipient| recipient.state == RecipientState::Pending);
+    let worst = pending.max_by_key(|recipient| recipient.attempts);
+    let (attempts, reason) = worst.map(|worst| (worst.attempts, worst.reason.clone())).unwrap_or_default();
     Ok(Response::QueueMessage(Box::new(QueueDetail {
-        summary: row(&detail.summary, first_recipients(&detail)),
+        summary: QueueRow { reason, ..row(&detail.summary, attempts, first_recipients(&detail)) },
         expires: iso(detail.summary.expires),
         recipients: recipients.collect(),
     })))
 }
 
-pub fn retry(asked: Asked<'_>, retry: &QueueRetry) -> Result<Response, Fault> {
+/// Does something to a page of messages.
+pub fn order(asked: Asked<'_>, order: &QueueOrder) -> Result<Response, Fault> {
     require_organization(asked.snapshot, asked.caller, "change the queue of")?;
-    let (queue, now) = (asked.service.queue()?, asked.service.now().0);
-    let mut count = 0u64;
-    match &retry.id {
-        Some(id) => {
-            queue.retry(id, now).wait()?;
-            count = 1;
-        }
-        None => {
-            let mut after = None;
-            loop {
-                let filter = ListFilter { held: Some(false), after, limit: PAGE, ..ListFilter::default() };
-                let page = queue.list(&filter)?;
-                for message in &page {
-                    match queue.retry(&message.queue_id, now).wait() {
-                        Ok(()) => count += 1,
-                        // Delivered meanwhile.
-                        Err(QueueError::UnknownMessage { .. }) => {}
-                        Err(error) => return Err(error.into()),
-                    }
+    if order.filter.is_empty() && (!order.all || order.what == QueueFate::Remove) {
+        return Err(match order.what {
+            QueueFate::Remove => Fault::new(FaultKind::Invalid, "nothing says which messages are to be removed")
+                .help("name queue ids, or a filter: --from, --to, --domain, --reason, --older-than, --state"),
+            _ => Fault::new(FaultKind::Invalid, "nothing says which messages are meant")
+                .help("name queue ids, a filter (--from, --to, --domain, --reason, --older-than, --state), or --all"),
+        });
+    }
+    let queue = asked.service.queue()?;
+    let selected = queue.select(&selection(&order.filter)?, order.after.unwrap_or(0), PAGE)?;
+    let mut ordered = QueueOrdered {
+        next: selected.last().filter(|_| selected.len() == PAGE).map(|last| last.position),
+        ..QueueOrdered::default()
+    };
+    let dry_run = order.dry_run || asked.trial.is_some();
+    let now = asked.service.now().0;
+    // Asked for all together, so that they become durable in groups.
+    let mut asked_for = Vec::new();
+    for message in &selected {
+        match objection(&message.summary, &order.what, asked.service.running().is_some()) {
+            Some(why) => {
+                ordered.left += 1;
+                if ordered.why.len() < 10 && !ordered.why.contains(&why) {
+                    ordered.why.push(why);
                 }
-                match page.last() {
-                    Some(last) if page.len() == PAGE => after = Some(last.queue_id.clone()),
-                    _ => break,
-                }
+            }
+            None if dry_run => ordered.done += 1,
+            None => {
+                asked_for.push((&message.summary.queue_id, begin(queue, &message.summary.queue_id, &order.what, now)))
             }
         }
     }
-    let mut done = Done { summary: format!("{count} message(s) will be tried again"), warnings: Vec::new() };
-    if asked.service.running().is_none() {
-        done.warnings.push("no server runs: they are tried when one starts".into());
+    for (id, pending) in asked_for {
+        match pending.wait() {
+            Ok(()) => {
+                ordered.done += 1;
+                tracing::info!(queue_id = id, by = asked.caller.name, "{}", done_to(&order.what));
+                asked.service.message_ordered(id, done_to(&order.what), &asked.caller.name);
+            }
+            // Delivered meanwhile.
+            Err(QueueError::UnknownMessage { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(Response::Done(done))
+    let would = if dry_run { "would be " } else { "" };
+    ordered.summary = format!("{} message(s) {would}{}", ordered.done, done_to(&order.what));
+    if ordered.left > 0 {
+        ordered.summary += &format!(", {} left as they are", ordered.left);
+    }
+    if !dry_run && ordered.done > 0 && order.what == QueueFate::Retry && asked.service.running().is_none() {
+        ordered.why.push("no server runs: they are tried when one starts".into());
+    }
+    Ok(Response::QueueOrdered(ordered))
 }
 
-pub fn remove(asked: Asked<'_>, id: &str) -> Result<Response, Fault> {
-    require_organization(asked.snapshot, asked.caller, "change the queue of")?;
-    let held = asked.service.queue()?.show(id)?.summary.hold;
-    if held.is_some_and(|hold| rights::pause::Key::parse(&hold.key).is_some()) && asked.service.running().is_some() {
-        return Err(Fault::new(FaultKind::Conflict, format!("message {id} is paused"))
-            .help(format!("`procura pause expire --id {id} --remove` removes it")));
+fn done_to(what: &QueueFate) -> &'static str {
+    match what {
+        QueueFate::Hold { .. } => "held",
+        QueueFate::Release => "released",
+        QueueFate::Retry => "tried again",
+        QueueFate::Remove => "removed",
     }
-    asked.service.queue()?.remove(id).wait()?;
-    Ok(Response::Done(Done { summary: format!("message {id} removed, without a bounce"), warnings: Vec::new() }))
+}
+
+fn begin(queue: &Queue, id: &str, what: &QueueFate, now: i64) -> Pending<()> {
+    match what {
+        QueueFate::Hold { reason } => queue.hold(id, Hold { key: OPERATOR.to_owned(), reason: reason.clone() }),
+        QueueFate::Release => queue.release(id, now),
+        QueueFate::Retry => queue.retry(id, now),
+        QueueFate::Remove => queue.remove(id),
+    }
+}
+
+/// Why something is not done to a message.
+fn objection(message: &MessageSummary, what: &QueueFate, runs: bool) -> Option<String> {
+    let id = &message.queue_id;
+    let key = message.hold.as_ref().map(|hold| hold.key.as_str());
+    let paused = key.is_some_and(|key| Key::parse(key).is_some());
+    match (what, key) {
+        (QueueFate::Remove, Some(_)) if paused && runs => {
+            Some(format!("{id} is paused: `procura pause expire --id {id} --remove` removes it"))
+        }
+        (QueueFate::Release, Some(_)) if paused => {
+            Some(format!("{id} is paused: `procura pause release --id {id}` decides about it again"))
+        }
+        (QueueFate::Release, Some("damaged")) => Some(format!("the body of {id} is damaged: it cannot be delivered")),
+        (QueueFate::Release, None) => Some(format!("{id} is not held")),
+        (QueueFate::Hold { .. } | QueueFate::Retry, Some(_)) => Some(format!("{id} is held")),
+        _ => None,
+    }
+}
+
+fn selection(filter: &QueueFilter) -> Result<Selection, Fault> {
+    if filter.ids.len() > MOST_IDS {
+        let message = format!("{} queue ids are more than one request may name", filter.ids.len());
+        return Err(Fault::new(FaultKind::Invalid, message).help(format!("name at most {MOST_IDS} at a time")));
+    }
+    let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+    Ok(Selection {
+        ids: filter.ids.clone(),
+        sender: filter.sender.clone(),
+        recipient: filter.recipient.clone(),
+        reason: filter.reason.clone(),
+        before: filter.before,
+        since: filter.since,
+        standing: filter.state.map(|state| match state {
+            QueueState::Waiting => Standing::Waiting,
+            QueueState::Deferred => Standing::Deferred,
+            QueueState::Held => Standing::HeldOtherwise(keys(&[Key::PAUSED, Key::ASIDE])),
+            QueueState::Paused => Standing::Held(keys(&[Key::PAUSED, Key::ASIDE])),
+            QueueState::Quarantined => Standing::Held(keys(&[QUARANTINE])),
+        }),
+    })
+}
+
+fn state(message: &MessageSummary, attempts: u32) -> QueueState {
+    match message.hold.as_ref().map(|hold| hold.key.as_str()) {
+        Some(key) if Key::parse(key).is_some() => QueueState::Paused,
+        Some(key) if key.starts_with(QUARANTINE) => QueueState::Quarantined,
+        Some(_) => QueueState::Held,
+        None if attempts > 0 => QueueState::Deferred,
+        None => QueueState::Waiting,
+    }
 }
 
 /// The recipients that a list shows: those that wait first.
@@ -108,9 +215,11 @@ fn first_recipients(detail: &MessageDetail) -> Vec<String> {
     pending.into_iter().chain(others).take(SHOWN).map(|recipient| recipient.address.clone()).collect()
 }
 
-fn row(message: &MessageSummary, to: Vec<String>) -> QueueRow {
+fn row(message: &MessageSummary, attempts: u32, to: Vec<String>) -> QueueRow {
     QueueRow {
         to,
+        state: state(message, attempts).name().to_owned(),
+        attempts,
         id: message.queue_id.clone(),
         sender: message.sender.clone().unwrap_or_default(),
         received: iso(message.received),
@@ -119,6 +228,7 @@ fn row(message: &MessageSummary, to: Vec<String>) -> QueueRow {
         recipients: message.recipients,
         next_attempt: message.next_attempt.map(iso),
         held: message.hold.as_ref().map(|hold| hold.reason.clone()),
+        reason: String::new(),
     }
 }
 

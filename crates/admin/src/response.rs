@@ -9,9 +9,11 @@ use crate::delegation::DelegationRow;
 use crate::documents::{HistoryPage, Holders, SeparationApplied, SeparationPage, ServiceAccountReport, Simulated};
 use crate::operations::Secret;
 use crate::ownership::documents::DisconnectedRow;
+use crate::access::documents::AccessResponse;
 use crate::pause::documents::PauseResponse;
 use crate::protection::documents::ProtectedReport;
 use crate::sd_edit::SdText;
+use crate::queued::documents::{QueueAmount, QueueDetail, QueueOrdered, QueuePage};
 use crate::servers::ServerRow;
 use crate::usage::UsageRow;
 use crate::verify::documents::VerifyPage;
@@ -62,7 +64,11 @@ pub enum Response {
     /// A recorded decision, or the answer to a check.
     Decision(Box<DecisionRecord>),
     /// Messages that wait.
-    Queue(Page<QueueRow>),
+    Queue(QueuePage),
+    /// How much of what waits is meant.
+    QueueAmount(QueueAmount),
+    /// What was done to messages that wait.
+    QueueOrdered(QueueOrdered),
     /// One message that waits.
     QueueMessage(Box<QueueDetail>),
     /// Who holds which permission on whom.
@@ -77,6 +83,8 @@ pub enum Response {
     ServiceAccount(ServiceAccountReport),
     /// Mail that waits for a missing right.
     Pause(PauseResponse),
+    /// About tokens and webhooks.
+    Access(AccessResponse),
     /// A page of the directory.
     Ldif(Ldif),
     /// Receive connectors.
@@ -287,6 +295,9 @@ pub struct MailboxRow {
     pub dn: String,
     /// msExchMailboxGuid.
     pub guid: String,
+    /// What its owner may send, where it was said for the account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sending_limits: Vec<String>,
     /// The Associated External Account; it counts only while the owner is disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linked: Option<String>,
@@ -387,58 +398,4 @@ pub struct PermissionRow {
     /// When it ends, ISO 8601; none: not by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-}
-
-/// A message that waits.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct QueueRow {
-    /// Queue id.
-    pub id: String,
-    /// Reverse-path; empty: the null one.
-    pub sender: String,
-    /// When it was accepted, ISO 8601.
-    pub received: String,
-    /// Octets.
-    pub size: u64,
-    /// The first of the recipients.
-    pub to: Vec<String>,
-    /// Recipients that wait.
-    pub pending: u32,
-    /// All recipients.
-    pub recipients: u32,
-    /// Next attempt, ISO 8601.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_attempt: Option<String>,
-    /// Held, and why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<String>,
-}
-
-/// One message that waits.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct QueueDetail {
-    /// As in the list.
-    pub summary: QueueRow,
-    /// When it is given up, ISO 8601.
-    pub expires: String,
-    /// Its recipients.
-    pub recipients: Vec<QueueRecipient>,
-}
-
-/// A recipient of a message.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct QueueRecipient {
-    /// Forward-path.
-    pub address: String,
-    /// Where it goes.
-    pub destination: String,
-    /// `pending`, `delivered`, `failed`.
-    pub state: String,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// Next attempt, ISO 8601.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_attempt: Option<String>,
-    /// What the destination said last.
-    pub reason: String,
 }

@@ -8,8 +8,9 @@ use acl::{Guid, Sid, well_known};
 use arc_swap::ArcSwap;
 use directory::{Change, ChangeBatch, ChangeError, NameError, ObjectId, Snapshot, Time};
 use queue::Queue;
-use store::{AppPassword, AuditEntry, AuditStore, DirectoryStore, StoreError, fail_point};
+use store::{AppPassword, AuditEntry, AuditStore, DirectoryStore, StoreError, Webhook, fail_point};
 
+use crate::access::Access;
 use crate::authorize::authorize;
 use crate::caller::{Caller, Users};
 use crate::data::DataDirectory;
@@ -62,6 +63,19 @@ pub trait Running: Send + Sync {
     fn decision(&self, id: &str) -> Result<Option<AuditEntry>, StoreError>;
     /// Carries out what somebody (`by`, as `DOMAIN\name`) decided about paused mail; or says what would become of it.
     fn order_paused(&self, mail: &PausedMail, what: PauseFate, by: &str, dry_run: bool) -> Result<PauseOutcome, Fault>;
+    /// Somebody (`by`) held, released or removed a message of the queue.
+    fn message_ordered(&self, queue_id: &str, what: &str, by: &str) {
+        let _ = (queue_id, what, by);
+    }
+    /// Webhooks were added or removed.
+    fn webhooks_changed(&self, webhooks: &Arc<Vec<Webhook>>) {
+        let _ = webhooks;
+    }
+    /// Posts a test to a webhook; what was answered.
+    fn test_webhook(&self, webhook: &Webhook) -> Result<String, Fault> {
+        let _ = webhook;
+        Err(Fault::new(FaultKind::Unsupported, "this server posts nothing"))
+    }
 }
 
 /// The service. Share it in an [`Arc`].
@@ -70,6 +84,7 @@ pub struct Service {
     options: Options,
     snapshot: ArcSwap<Snapshot>,
     store: Mutex<DirectoryStore>,
+    pub(crate) access: ArcSwap<Access>,
     queue: OnceLock<Queue>,
     running: OnceLock<Arc<dyn Running>>,
     problems: Vec<String>,
@@ -107,6 +122,7 @@ impl Service {
         Ok(Service {
             snapshot: ArcSwap::from_pointee(loaded.snapshot),
             problems: loaded.problems.iter().map(ToString::to_string).collect(),
+            access: ArcSwap::from_pointee(Access::read(&store).map_err(Fault::from)?),
             store: Mutex::new(store),
             queue: OnceLock::new(),
             running: OnceLock::new(),
@@ -147,6 +163,13 @@ impl Service {
     /// The server around this service; none where a command is alone.
     pub(crate) fn running(&self) -> Option<&Arc<dyn Running>> {
         self.running.get()
+    }
+
+    /// Tells the server around what was done to a message of the queue.
+    pub(crate) fn message_ordered(&self, queue_id: &str, what: &str, by: &str) {
+        if let Some(running) = self.running() {
+            running.message_ordered(queue_id, what, by);
+        }
     }
 
     /// The queue; a command that is alone opens it when it needs it.
@@ -330,9 +353,14 @@ impl Service {
             .collect();
         let comment = if comment.is_empty() { &done.summary } else { comment };
         let after = self.commit_locked(&mut store, &caller.sid, comment, changes)?;
+        let mut had_access = false;
         for guid in deleted {
             store.remove_credential(&guid)?;
             self.credential_changed(&guid);
+            had_access = true;
+        }
+        if had_access {
+            self.access_changed(&store)?;
         }
         Ok((after, done))
     }
@@ -470,8 +498,8 @@ impl Asked<'_> {
             R::Check(check) => check::check(self, &check),
             R::QueueList(list) => queued::list(self, &list),
             R::QueueShow(message) => queued::show(self, &message.id),
-            R::QueueRetry(retry) => queued::retry(self, &retry),
-            R::QueueRemove(message) => queued::remove(self, &message.id),
+            R::QueueAmount(filter) => queued::amount(self, &filter),
+            R::QueueOrder(order) => queued::order(self, &order),
             R::WhoCan(who) => reports::who_can(self, &who),
             R::WhatCan(what) => reports::what_can(self, &what),
             R::AuditExport(export) => reports::export(self, &export),
@@ -482,6 +510,7 @@ impl Asked<'_> {
             R::Undo(undo) => history::undo(self, undo.version),
             R::ServiceAccountCheck(check) => service_accounts::check(self, &check),
             R::ServiceAccountGrant(grant) => service_accounts::grant(self, &grant),
+            R::Access(request) => crate::access::answer(self, &request),
             R::Pause(request) => crate::pause::answer(self, request),
             R::DatabaseSet(set) => databases::set(self, &set),
             R::ReceiveConnectorNew(new) => crate::connectors::new_receive(self, &new),

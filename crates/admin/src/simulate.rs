@@ -14,7 +14,7 @@ use crate::operations::Request;
 use crate::reports::{could_become, person_via, principal, target_name};
 use crate::response::{Done, Response};
 use crate::service::{Asked, Plan};
-use crate::{history, queued};
+use crate::history;
 
 /// Rows of each list at most; the rest is counted.
 const MAX_ROWS: usize = 5_000;
@@ -110,18 +110,6 @@ pub fn simulate(asked: Asked<'_>, request: Request) -> Result<Response, Fault> {
     let tried = Asked { trial: Some(&trial), ..asked };
     let outcome = match request {
         Request::Simulate(inner) => return simulate(asked, *inner.request),
-        // These change no directory object; what can be checked is checked.
-        Request::QueueRemove(message) => {
-            queued::show(asked, &message.id)?;
-            would(format!("message {} would be dropped", message.id))
-        }
-        Request::QueueRetry(retry) => match &retry.id {
-            Some(id) => {
-                queued::show(asked, id)?;
-                would(format!("message {id} would be tried again now"))
-            }
-            None => would("all messages would be tried again now".to_owned()),
-        },
         Request::ImportRun(run) => {
             tried.dispatch(Request::ImportRun(crate::operations::ImportRun { dry_run: true, ..run }))?
         }
@@ -135,10 +123,6 @@ pub fn simulate(asked: Asked<'_>, request: Request) -> Result<Response, Fault> {
         });
     };
     Ok(Response::Simulated(Box::new(report(asked, planned, outcome)?)))
-}
-
-fn would(summary: String) -> Response {
-    Response::Done(Done { summary, warnings: Vec::new() })
 }
 
 fn nothing(outcome: Response) -> Simulated {

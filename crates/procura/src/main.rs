@@ -73,6 +73,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::Import(arguments) => import::import(&global, &arguments)?,
         Command::Bench(BenchCommand::Smtp(arguments)) => bench::smtp(&global, &arguments)?,
+        Command::Bench(BenchCommand::Sink { listen }) => bench::sink(listen)?,
         Command::Sd(SdCommand::Edit(edit)) => cli::connectors::edit(&global, &edit)?,
         Command::Sd(command) => {
             let json = global.format == Format::Json;
@@ -80,6 +81,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::Completion(arguments) => cli::shell::completion(&arguments),
         Command::Man(arguments) => cli::shell::man(&global, &arguments)?,
+        Command::Queue(command) => return cli::queue::run(&global, &command),
         Command::Tool(tool) => return cli::run::run(&global, tool),
         Command::Lifecycle(command) => return Ok(cli::lifecycle::run(&global, command)?),
         Command::Connectors(command) => return cli::connectors::run(&global, command),

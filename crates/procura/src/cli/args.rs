@@ -23,6 +23,7 @@ pub use rights::{
 
 use super::connectors::Connectors;
 use super::lifecycle::Lifecycle;
+use super::queue::QueueCommand;
 use super::shell::{Completion, Man};
 use super::tools::Tool;
 use crate::sd::SdCommand;
@@ -203,31 +204,6 @@ pub struct Import {
     /// Attribute map: which attributes of the file are which here
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum QueueCommand {
-    /// List messages
-    List {
-        /// At most so many
-        #[arg(long)]
-        limit: Option<u32>,
-    },
-    /// Show one message
-    Show {
-        /// Queue id
-        id: String,
-    },
-    /// Try to deliver again now
-    Retry {
-        /// Queue id; without one: all messages
-        id: Option<String>,
-    },
-    /// Drop a message, without a bounce
-    Remove {
-        /// Queue id
-        id: String,
-    },
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use clap::Command;
 pub const EXIT_CODES: &str = "Exit codes, of all commands:
   0  done; allowed; nothing found
   1  the answer is no, or something was found or left undone: `check`, `audit diff`, `audit separation`,
-     `service-account check`, `connector test`, `check-directory`, a bad line given to `sd convert`, `sd check` or `sd inherit`
+     `service-account check`, `connector test`, `queue`, `check-directory`, a bad line given to `sd convert`, `sd check` or `sd inherit`
   2  an error: nothing was changed, except by commands that say how far they came
 
 Each command has --help with examples. `procura completion bash` prints a completion script, `procura man` writes
@@ -30,7 +30,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("group member remove", &["group member remove Press bob"]),
     ("group member list", &["group member list Press --recursive"]),
     ("mailbox add", &["mailbox add alice", "mailbox add alice --database 'Mailbox Database'"]),
-    ("mailbox set", &["mailbox set alice --database 'Second Database'"]),
+    (
+        "mailbox set",
+        &[
+            "mailbox set alice --database 'Second Database'",
+            "mailbox set alice --sending-limit '100 messages/hour' --sending-limit '500 recipients/day'",
+        ],
+    ),
     ("mailbox remove", &["mailbox remove alice"]),
     ("mailbox list", &["mailbox list --under OU=Staff --format csv"]),
     ("mailbox purge", &["mailbox purge 3f1c2a7e-5d0b-4b62-9d2f-2f4f6c1d8e90 --dry-run"]),
@@ -41,7 +47,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("connector receive get", &["connector receive get", "connector receive get Internet --format json"]),
     ("connector receive remove", &["connector receive remove Scanners"]),
     ("connector send get", &["connector send get"]),
-    ("connector send set", &["connector send set Internet --smart-host relay.example.net"]),
+    ("connector send set", &["connector send set Internet --smart-host relay.example.net", "connector send set Internet --by-mx --tls mta-sts"]),
     ("connector send remove", &["connector send remove Provider"]),
     ("server set", &["server set EDGE --add-certificate edge-2027.pem"]),
     ("server get", &["server get", "server get EDGE --format json"]),
@@ -85,10 +91,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("service-account pause show", &["service-account pause show goodadmin"]),
     ("pause show", &["pause show goodadmin --user johndoe@example.com"]),
     ("explain", &["explain 01J8Z3T5Q4R7N2M6K9V1X0C8BW"]),
-    ("queue list", &["queue list --limit 20", "queue list --format json"]),
     ("queue show", &["queue show 01J8Z3T5Q4R7N2M6K9V1X0C8BW"]),
-    ("queue retry", &["queue retry", "queue retry 01J8Z3T5Q4R7N2M6K9V1X0C8BW"]),
-    ("queue remove", &["queue remove 01J8Z3T5Q4R7N2M6K9V1X0C8BW"]),
     ("status", &["status", "status --format json"]),
     ("completion", &["completion bash > /etc/bash_completion.d/procura", "completion zsh > _procura"]),
     ("man", &["man --out /usr/local/share/man/man1"]),

@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod output;
 pub mod pages;
 pub mod pause;
+pub mod queue;
 pub mod report;
 pub mod requests;
 mod rows;

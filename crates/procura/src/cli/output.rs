@@ -25,7 +25,7 @@ pub fn show(response: &Response, format: Format) -> io::Result<()> {
 
 /// A response in words.
 pub(super) fn text(response: &Response) -> String {
-    if let Some(text) = super::shown::text(response) {
+    if let Some(text) = super::shown::text(response).or_else(|| super::queue::text(response)) {
         return text;
     }
     match response {
@@ -131,47 +131,6 @@ pub(super) fn text(response: &Response) -> String {
             text + &table(&["", "who", "what", "on objects", "inherited from"], permissions.rows.iter().map(permission))
         }
         Response::Decision(record) => decision(record),
-        Response::Queue(page) => table(
-            &["id", "from", "to", "accepted", "size", "waiting", "next attempt", "held"],
-            page.rows.iter().map(|row| {
-                let more = (row.recipients as usize).saturating_sub(row.to.len());
-                let others = if more > 0 { format!(" and {more} more") } else { String::new() };
-                vec![
-                    row.id.clone(),
-                    format!("<{}>", row.sender),
-                    row.to.join(" ") + &others,
-                    row.received.clone(),
-                    row.size.to_string(),
-                    format!("{}/{}", row.pending, row.recipients),
-                    row.next_attempt.clone().unwrap_or_default(),
-                    row.held.clone().unwrap_or_default(),
-                ]
-            }),
-        ),
-        Response::QueueMessage(message) => {
-            let summary = &message.summary;
-            let mut text = format!(
-                "{}\nfrom     <{}>\naccepted {}\nexpires  {}\nsize     {}\n",
-                summary.id, summary.sender, summary.received, message.expires, summary.size
-            );
-            if let Some(reason) = &summary.held {
-                text += &format!("held     {reason}\n");
-            }
-            text += "\n";
-            text + &table(
-                &["to", "destination", "state", "attempts", "next attempt", "last answer"],
-                message.recipients.iter().map(|row| {
-                    vec![
-                        row.address.clone(),
-                        row.destination.clone(),
-                        row.state.clone(),
-                        row.attempts.to_string(),
-                        row.next_attempt.clone().unwrap_or_default(),
-                        row.reason.clone(),
-                    ]
-                }),
-            )
-        }
         // Shown above.
         _ => String::new(),
     }

@@ -398,7 +398,7 @@ fn detail(row: &PauseRow) -> String {
 }
 
 /// How long ago: milliseconds since the Unix epoch.
-fn ago(text: &str) -> Result<i64, Failure> {
+pub(super) fn ago(text: &str) -> Result<i64, Failure> {
     let ago = i64::try_from(seconds(text)?).unwrap_or(i64::MAX).saturating_mul(1_000);
     Ok(jiff::Timestamp::now().as_millisecond().saturating_sub(ago))
 }

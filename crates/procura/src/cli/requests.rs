@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::args::{
     AccountCommand, AppPasswordCommand, Check, Command, DelegateCommand, Delegates, DelegationCommand, DomainCommand,
     DomainKind, Explain, Grant, GroupCommand, ListArgs, MailboxCommand, MailboxGrant, MailboxPermissionCommand,
-    MemberCommand, OuCommand, PasswordCommand, PermissionCommand, QueueCommand, Scope, UserCommand,
+    MemberCommand, OuCommand, PasswordCommand, PermissionCommand, Scope, UserCommand,
 };
 use super::fault::Failure;
 
@@ -22,7 +22,11 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
             MailboxCommand::Add { user, database, address, linked } => {
                 R::MailboxEnable(op::MailboxEnable { identity: user, database, address, linked })
             }
-            MailboxCommand::Set { user, database } => R::MailboxSet(op::MailboxSet { identity: user, database }),
+            MailboxCommand::Set { user, database, sending_limits } => R::MailboxSet(op::MailboxSet {
+                identity: user,
+                database,
+                sending_limits: sending_limits.map(|all| all.into_iter().filter(|one| !one.is_empty()).collect()),
+            }),
             MailboxCommand::Remove { user } => R::MailboxDisable(op::Target { identity: user }),
             MailboxCommand::Connect { mailbox, to, address, former_addresses } => {
                 R::MailboxConnect(op::MailboxConnect { mailbox, to, address, former_addresses })
@@ -106,12 +110,6 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
             R::Check(op::Check { who, from, sender, mail_from, logon, connector, to })
         }
         Command::Explain(Explain { id }) => R::Explain(op::Explain { id }),
-        Command::Queue(command) => match command {
-            QueueCommand::List { limit } => R::QueueList(op::QueueList { limit }),
-            QueueCommand::Show { id } => R::QueueShow(op::QueueMessage { id }),
-            QueueCommand::Retry { id } => R::QueueRetry(op::QueueRetry { id }),
-            QueueCommand::Remove { id } => R::QueueRemove(op::QueueMessage { id }),
-        },
         Command::Status => R::Status,
         Command::Serve(_)
         | Command::Init(_)
@@ -123,6 +121,7 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         | Command::Tool(_)
         | Command::Lifecycle(_)
         | Command::Connectors(_)
+        | Command::Queue(_)
         | Command::Sd(_) => {
             return Err(Failure::new("this command is no request to the service"));
         }
@@ -149,8 +148,6 @@ pub fn only_looks(request: &op::Request) -> bool {
             | R::DelegationGet(_)
             | R::Explain(_)
             | R::Check(_)
-            | R::QueueList(_)
-            | R::QueueShow(_)
     )
 }
 
