@@ -379,7 +379,10 @@ fn finish(shared: &Shared, parked: &Mutex<Vec<Request>>, works: Vec<(Work, Resul
             }
             (Request::Outcome { settlement, bounces, done }, Ok(effect)) => {
                 if let Effect::Settled { next, freed } = effect {
-                    settlement.lease.settle(next);
+                    let done = |outcome: &Outcome| !matches!(outcome, Outcome::Deferred { .. });
+                    let done: Vec<u32> =
+                        settlement.outcomes.iter().filter(|(_, of)| done(of)).map(|(index, _)| *index).collect();
+                    settlement.lease.settle(next, &done);
                     free(shared, &freed.unwrap_or_default());
                 }
                 for (number, bounce) in bounces.into_iter().enumerate() {
@@ -393,7 +396,7 @@ fn finish(shared: &Shared, parked: &Mutex<Vec<Request>>, works: Vec<(Work, Resul
             (Request::Outcome { settlement, done, .. }, Err(error)) => {
                 let error = match error {
                     QueueError::UnknownMessage { .. } => {
-                        settlement.lease.settle(None);
+                        settlement.lease.settle(None, &[]);
                         QueueError::UnknownMessage { queue_id: settlement.queue_id }
                     }
                     other => other,
@@ -438,17 +441,22 @@ fn keep(shared: &Shared, row: i64, message: NewMessage, due: &mut Vec<Due>) {
         return;
     }
     let Envelope { recipients, received, expires, lane, .. } = envelope;
-    let lane = lane.as_deref().map(lane_number);
-    let mut destinations: Vec<String> = recipients.into_iter().map(|recipient| recipient.destination).collect();
-    destinations.sort_unstable();
-    destinations.dedup();
-    due.extend(destinations.into_iter().map(|destination| Due {
-        message: row,
-        destination,
-        when: received,
-        expires,
-        lane,
-    }));
+    let mut to: Vec<(String, u32, String)> = recipients
+        .into_iter()
+        .enumerate()
+        .map(|(index, recipient)| (recipient.destination, index as u32, recipient.address))
+        .collect();
+    to.sort_unstable();
+    for recipients in to.chunk_by(|(one, ..), (other, ..)| one == other) {
+        let of_lane = |lane: &String| recipients.iter().map(|(_, index, to)| (*index, lane_number(lane, to))).collect();
+        due.push(Due {
+            message: row,
+            destination: recipients[0].0.clone(),
+            when: received,
+            expires,
+            lanes: lane.as_ref().map(of_lane).unwrap_or_default(),
+        });
+    }
 }
 
 fn take_effect(shared: &Shared, effect: &Effect) {

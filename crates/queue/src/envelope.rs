@@ -26,8 +26,8 @@ pub struct Envelope {
     pub parameters: String,
     /// Accepted but not to be delivered until released.
     pub hold: Option<Hold>,
-    /// Messages of one lane go to one destination one at a time, in order of acceptance; one that was deferred may be
-    /// overtaken. `None`: in no order.
+    /// Messages of one lane go to each recipient one at a time, in order of acceptance: one that is deferred for a
+    /// recipient holds up what comes later for the same one, and for nobody else. `None`: in no order.
     pub lane: Option<String>,
     /// Audit record that commits with the message; read it with `Queue::take_audit`.
     pub audit: Option<Vec<u8>>,

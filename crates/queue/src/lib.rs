@@ -23,6 +23,7 @@ mod error;
 mod failpoint;
 mod keeper;
 mod open;
+mod pace;
 mod pending;
 mod queue;
 mod reader;
@@ -45,6 +46,7 @@ pub use envelope::{
 };
 pub use error::QueueError;
 pub use failpoint::{FAIL_POINTS, fail_point};
+pub use pace::Limits;
 pub use pending::Pending;
 pub use queue::{Queue, QueueOptions, Recovery};
 pub use select::{Measured, Selected, Selection, Standing};

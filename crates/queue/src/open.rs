@@ -38,7 +38,7 @@ pub(crate) fn open(dir: &Path, options: &QueueOptions) -> Result<(Inner, Recover
     let (segments, found) =
         Segments::open(dir, options.segment_size, options.spare_segments, options.capacity, &all.referenced)?;
     let damaged = hold_damaged(&mut storage, &all.damaged);
-    let schedule = Arc::new(Schedule::new(options.per_destination));
+    let schedule = Arc::new(Schedule::new(crate::pace::Shares::of(options)));
     let deliveries: Vec<_> = all.deliveries.into_iter().filter(|due| !damaged.contains(&due.message)).collect();
     let waiting: HashSet<String> = deliveries.iter().map(|due| due.destination.clone()).collect();
     let recovery = Recovery {

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use crate::committer::{Callback, EndOfHold, Request, Settlement, Shared};
 use crate::keeper::Chore;
+use crate::pace::Limits;
 use crate::reader::Readers;
 use crate::storage::{Effect, Operation};
 use crate::{
@@ -39,6 +40,13 @@ pub struct QueueOptions {
     pub wal_size: u64,
     /// Deliveries leased at the same time for one destination (default 20).
     pub per_destination: u32,
+    /// ... for a destination of which nothing is known (default 20). Each answer allows one more.
+    pub first: u32,
+    /// Deliveries leased at the same time for all destinations that may stall (default 1000). When many have leases, each
+    /// has fewer; a quarter is kept for destinations that are known to answer.
+    pub far: u32,
+    /// How the names of destinations begin that do not stall, such as local mailboxes; none.
+    pub near: Vec<String>,
 }
 
 impl Default for QueueOptions {
@@ -51,6 +59,9 @@ impl Default for QueueOptions {
             capacity: None,
             wal_size: 8 << 20,
             per_destination: 20,
+            first: 20,
+            far: 1000,
+            near: Vec::new(),
         }
     }
 }
@@ -169,7 +180,7 @@ impl Queue {
                             lease: taken.lease,
                         });
                     }
-                    other => taken.lease.settle(other.and_then(|loaded| loaded.later)),
+                    other => taken.lease.settle(other.and_then(|loaded| loaded.later), &[]),
                 }
             }
         }
@@ -226,6 +237,25 @@ impl Queue {
         if self.0.shared.schedule.up(destination) {
             self.note_destination(destination, 0, None, "");
         }
+    }
+
+    /// The destination takes no more connections at a time than it has now: it gets no more for a while. False where the
+    /// delivery that met this was the only one, so that the destination is rather down.
+    pub fn destination_crowded(&self, destination: &str) -> bool {
+        self.0.shared.schedule.crowded(destination)
+    }
+
+    /// Limits of destinations, by the beginning of their names up to a colon; they replace those set before.
+    pub fn set_limits(&self, limits: Vec<(String, Limits)>) {
+        self.0.shared.schedule.set_limits(limits);
+    }
+
+    /// The clock was set: by so much it shows more than it would have. What was planned keeps its distance to now: next
+    /// attempts, waiting times and expiry of messages that were there when deliveries were last leased.
+    pub fn clock_moved(&self, by: Millis) -> Pending<()> {
+        let newest = self.0.shared.schedule.mark();
+        let schedule = Arc::clone(&self.0.shared.schedule);
+        self.operate(Operation::Clock { by, newest }, move |_| schedule.shift(by, newest))
     }
 
     /// Failures and waiting time of destinations that are down (`None`), or of one destination.

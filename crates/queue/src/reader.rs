@@ -9,13 +9,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::block::{self, Block};
 use crate::schedule::Due;
 use crate::segment::Referenced;
-use crate::sqlite::{DELIVERED, EIGHT_BIT, PENDING, SMTPUTF8, lane};
+use crate::sqlite::{DELIVERED, EIGHT_BIT, PENDING, SMTPUTF8, lanes};
 use crate::{
-    AuditItem, DestinationState, DueRecipient, Held, Hold, ListFilter, MessageDetail, MessageSummary, Millis,
-    Measured, QueueError, RecipientDetail, RecipientState, Selected, Selection, schema, select,
+    AuditItem, DestinationState, DueRecipient, Held, Hold, ListFilter, Measured, MessageDetail, MessageSummary, Millis,
+    QueueError, RecipientDetail, RecipientState, Selected, Selection, schema, select,
 };
 
-pub(crate) const SUMMARY: &str = "SELECT m.id, m.queue_id, m.sender, m.received, m.expires, m.size, m.pending, m.recipients,
+pub(crate) const SUMMARY: &str =
+    "SELECT m.id, m.queue_id, m.sender, m.received, m.expires, m.size, m.pending, m.recipients,
     (SELECT min(next_attempt) FROM recipient WHERE message = m.id AND state = 0), m.hold_key, m.hold_reason,
     m.parameters, m.flags FROM message m";
 
@@ -250,15 +251,16 @@ pub(crate) fn everything(
             }
         }
         let mut select = connection.prepare(
-            "SELECT r.message, r.destination, min(r.next_attempt), m.expires, m.lane, max(r.attempts)
+            "SELECT r.message, r.destination, min(r.next_attempt), m.expires, m.lane,
+                 CASE WHEN m.lane IS NULL THEN '' ELSE group_concat(r.number || ' ' || r.address, char(10)) END
              FROM recipient r JOIN message m ON m.id = r.message
              WHERE r.state = 0 AND m.hold_key IS NULL GROUP BY r.message, r.destination",
         )?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let (message, destination) = (row.get(0)?, row.get(1)?);
-            let lane = lane(row.get_ref(4)?.as_str_or_null().map_err(rusqlite::Error::from)?, row.get(5)?);
-            all.deliveries.push(Due { message, destination, when: row.get(2)?, expires: row.get(3)?, lane });
+            let lanes = lanes(row, 4)?;
+            all.deliveries.push(Due { message, destination, when: row.get(2)?, expires: row.get(3)?, lanes });
         }
         let mut select = connection.prepare("SELECT name, failures, not_before, reason FROM destination")?;
         let mut rows = select.query([])?;

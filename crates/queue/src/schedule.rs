@@ -3,13 +3,13 @@
 //! A delivery is a pair of message and destination. It waits, or it is leased. Leases live in memory only: when the
 //! process dies, everything waits again.
 
-use std::collections::hash_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::pace::{Limits, Pace, Shares};
 use crate::{DestinationState, Millis};
 
 /// A pair of message and destination, as the database has it.
@@ -20,14 +20,16 @@ pub(crate) struct Due {
     /// Earliest next attempt.
     pub(crate) when: Millis,
     pub(crate) expires: Millis,
-    /// Number of [`crate::Envelope::lane`]; none once a delivery was deferred.
-    pub(crate) lane: Option<u64>,
+    /// The lane of each recipient, by its index; empty where the message has no [`crate::Envelope::lane`].
+    pub(crate) lanes: Vec<(u32, u64)>,
 }
 
-/// The number of a lane. Two lanes of one number would only wait for each other.
-pub(crate) fn lane_number(lane: &str) -> u64 {
+/// The number of a lane: of messages that keep their order, to one recipient. Two lanes of one number would only wait for
+/// each other.
+pub(crate) fn lane_number(lane: &str, recipient: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     lane.hash(&mut hasher);
+    recipient.to_lowercase().hash(&mut hasher);
     hasher.finish()
 }
 
@@ -64,36 +66,52 @@ struct Index {
     numbers: HashMap<Arc<str>, u32>,
     destinations: Vec<Option<Destination>>,
     free: Vec<u32>,
-    /// Destinations that may have a delivery, by the time from which they may.
-    ready: BTreeSet<(Millis, u32)>,
+    /// Destinations that may have a delivery, by the time from which they may; by [`Kind`].
+    ready: [BTreeSet<(Millis, u32)>; 3],
     /// Waiting deliveries by the time at which their message expires.
     expiry: BTreeSet<(Millis, i64, u32)>,
     /// By destination and lane.
     lanes: HashMap<(u32, u64), Lane>,
     leased: u64,
-    per_destination: u32,
+    /// ... of destinations that may stall.
+    leased_far: u64,
+    /// Destinations that have a lease, by [`Kind`].
+    busy: [u32; 3],
+    shares: Shares,
+    /// The newest message that there was when the time was last looked at.
+    newest: (i64, i64),
+}
+
+/// Who goes first when leases are scarce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Does not stall.
+    Near,
+    /// Has lately taken a message.
+    Proven,
+    /// Nothing is known of it, or nothing good.
+    Unknown,
 }
 
 #[derive(Debug)]
 struct Entry {
     when: Millis,
     expires: Millis,
-    lane: Option<u64>,
+    lanes: Vec<(u32, u64)>,
     state: EntryState,
 }
 
-/// Deliveries of one lane to one destination.
+/// The messages of one lane that go to one destination: it is the turn of the first. Most lanes have one.
 #[derive(Debug)]
-struct Lane {
-    /// The message whose turn it is.
-    turn: i64,
-    parked: BTreeSet<i64>,
+enum Lane {
+    One(i64),
+    Several(BTreeSet<i64>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EntryState {
     Waiting,
-    /// Waiting for its turn in its lane.
+    /// Waiting for its turn in its lanes.
     Parked,
     Leased,
     /// Leased, and held or removed meanwhile: forgotten when the lease ends.
@@ -108,13 +126,17 @@ struct Destination {
     failures: u32,
     not_before: Millis,
     reason: String,
+    near: bool,
+    pace: Pace,
     /// Its key in [`Index::ready`].
-    ready: Option<Millis>,
+    ready: Option<(Kind, Millis)>,
+    /// Where in [`Index::busy`] it counts.
+    busy: Option<Kind>,
 }
 
 impl Schedule {
-    pub(crate) fn new(per_destination: u32) -> Schedule {
-        let index = Index { per_destination: per_destination.max(1), ..Index::default() };
+    pub(crate) fn new(shares: Shares) -> Schedule {
+        let index = Index { shares, ..Index::default() };
         Schedule { index: Mutex::new(index), changed: Notify::new() }
     }
 
@@ -123,7 +145,7 @@ impl Schedule {
         let mut index = self.lock();
         for due in deliveries {
             let destination = index.number(&due.destination);
-            index.insert(due.message, destination, (due.when, due.expires), due.lane);
+            index.insert(due.message, destination, (due.when, due.expires), due.lanes);
         }
         drop(index);
         self.changed.notify_one();
@@ -142,10 +164,11 @@ impl Schedule {
     /// Leases up to `limit` deliveries that are due at `now`.
     pub(crate) fn take(self: &Arc<Schedule>, now: Millis, limit: usize) -> Vec<Taken> {
         let mut index = self.lock();
+        index.newest.1 = index.newest.0;
         let mut taken = Vec::new();
         while taken.len() < limit {
             let Some((message, destination, expired)) = index.next(now) else { break };
-            index.lease(message, destination);
+            index.lease(message, destination, now);
             let Some(state) = index.destination(destination) else { break };
             let lease = Lease { schedule: self.clone(), message, destination, back_at: None, settled: false };
             taken.push(Taken { lease, destination: state.name.clone(), failures: state.failures, expired });
@@ -156,7 +179,7 @@ impl Schedule {
     /// When the next delivery is due.
     pub(crate) fn next_due(&self) -> Option<Millis> {
         let index = self.lock();
-        let ready = index.ready.first().map(|(when, _)| *when);
+        let ready = index.open().filter_map(|set| set.first()).map(|(when, _)| *when).min();
         let expiry = index.expiry.first().map(|(when, _, _)| *when);
         match (ready, expiry) {
             (Some(ready), Some(expiry)) => Some(ready.min(expiry)),
@@ -176,10 +199,77 @@ impl Schedule {
         let Some(destination) = index.destination(number) else { return 0 };
         destination.failures = destination.failures.saturating_add(1);
         destination.not_before = until;
+        destination.pace.failed();
         reason.clone_into(&mut destination.reason);
         let failures = destination.failures;
         index.settle_destination(number);
         failures
+    }
+
+    /// The destination takes no more at a time than it has now; false where this was the only one.
+    pub(crate) fn crowded(&self, name: &str) -> bool {
+        let mut index = self.lock();
+        let Some(number) = index.numbers.get(name).copied() else { return false };
+        let Some(destination) = index.destination(number) else { return false };
+        let others = destination.leased.saturating_sub(1);
+        if others > 0 {
+            destination.pace.crowded(others);
+        }
+        index.settle_destination(number);
+        others > 0
+    }
+
+    /// Sets the limits of destinations, by their name or its beginning up to a colon.
+    pub(crate) fn set_limits(&self, limits: Vec<(String, Limits)>) {
+        let mut index = self.lock();
+        index.shares.limits = limits;
+        for number in 0..index.destinations.len() as u32 {
+            let Some(name) = index.destination(number).map(|destination| destination.name.clone()) else { continue };
+            let limits = index.shares.limits_of(&name);
+            if let Some(destination) = index.destination(number) {
+                destination.pace.limits = limits;
+            }
+            index.settle_destination(number);
+        }
+        drop(index);
+        self.changed.notify_one();
+    }
+
+    /// The newest message when deliveries were last leased.
+    pub(crate) fn mark(&self) -> i64 {
+        self.lock().newest.1
+    }
+
+    /// The clock was set by so much: what was planned for messages up to `newest` keeps its distance to now.
+    pub(crate) fn shift(&self, by: Millis, newest: i64) {
+        let mut index = self.lock();
+        let index = &mut *index;
+        index.expiry.clear();
+        for destination in index.destinations.iter_mut().flatten() {
+            destination.waiting.clear();
+            destination.pace.shift(by);
+            if destination.not_before != Millis::MIN {
+                destination.not_before = destination.not_before.saturating_add(by);
+            }
+        }
+        for ((message, number), entry) in &mut index.entries {
+            if *message <= newest {
+                entry.when = entry.when.saturating_add(by);
+                entry.expires = entry.expires.saturating_add(by);
+            }
+            if matches!(entry.state, EntryState::Waiting | EntryState::Parked) {
+                index.expiry.insert((entry.expires, *message, *number));
+            }
+            if entry.state == EntryState::Waiting
+                && let Some(destination) = index.destinations[*number as usize].as_mut()
+            {
+                destination.waiting.insert((entry.when, *message));
+            }
+        }
+        for number in 0..index.destinations.len() as u32 {
+            index.settle_destination(number);
+        }
+        self.changed.notify_one();
     }
 
     /// What the database says about a destination, when the queue is opened.
@@ -271,7 +361,10 @@ impl Index {
             return *number;
         }
         let name: Arc<str> = name.into();
+        let pace = self.shares.pace(&name);
         let destination = Destination {
+            near: self.shares.is_near(&name),
+            pace,
             name: name.clone(),
             waiting: BTreeSet::new(),
             leased: 0,
@@ -279,6 +372,7 @@ impl Index {
             not_before: Millis::MIN,
             reason: String::new(),
             ready: None,
+            busy: None,
         };
         let number = match self.free.pop() {
             Some(number) => {
@@ -298,73 +392,77 @@ impl Index {
         self.destinations.get_mut(number as usize).and_then(Option::as_mut)
     }
 
-    fn insert(&mut self, message: i64, number: u32, (when, expires): (Millis, Millis), lane: Option<u64>) {
+    fn insert(&mut self, message: i64, number: u32, (when, expires): (Millis, Millis), lanes: Vec<(u32, u64)>) {
+        self.newest.0 = self.newest.0.max(message);
         match self.entries.get_mut(&(message, number)) {
             Some(entry) if matches!(entry.state, EntryState::Leased | EntryState::LeasedAndGone) => {
                 // Released while a delivery is still under way: its outcome says when the next is due.
-                *entry = Entry { when, expires, lane: entry.lane, state: EntryState::Leased };
+                (entry.when, entry.expires, entry.state) = (when, expires, EntryState::Leased);
                 return;
             }
             Some(_) => self.stop_waiting(message, number),
             None => {}
         }
         self.expiry.insert((expires, message, number));
-        let turn = lane.is_none_or(|lane| self.enter_lane(number, lane, message));
+        for (_, lane) in &lanes {
+            self.enter_lane(number, *lane, message);
+        }
+        let turn = self.has_turn(number, &lanes, message);
         let state = if turn { EntryState::Waiting } else { EntryState::Parked };
-        self.entries.insert((message, number), Entry { when, expires, lane, state });
+        self.entries.insert((message, number), Entry { when, expires, lanes, state });
         if turn && let Some(destination) = self.destination(number) {
             destination.waiting.insert((when, message));
         }
         self.settle_destination(number);
     }
 
-    /// Whether it is the message's turn in a lane. One that was accepted earlier goes before those that wait.
-    fn enter_lane(&mut self, number: u32, lane: u64, message: i64) -> bool {
-        let turn = match self.lanes.entry((number, lane)) {
-            Place::Vacant(place) => {
-                place.insert(Lane { turn: message, parked: BTreeSet::new() });
-                return true;
-            }
-            Place::Occupied(place) => place.get().turn,
+    /// Takes a place in a lane. Who was accepted later, and has not begun, waits.
+    fn enter_lane(&mut self, number: u32, lane: u64, message: i64) {
+        let Some(place) = self.lanes.get_mut(&(number, lane)) else {
+            self.lanes.insert((number, lane), Lane::One(message));
+            return;
         };
-        let waits = self.entries.get_mut(&(turn, number)).filter(|entry| entry.state == EntryState::Waiting);
-        let (earlier, when) = match waits {
-            Some(entry) if message < turn => {
-                entry.state = EntryState::Parked;
-                (true, entry.when)
-            }
-            _ => (false, 0),
-        };
-        if earlier && let Some(destination) = self.destination(number) {
-            destination.waiting.remove(&(when, turn));
+        let before = place.first();
+        place.insert(message);
+        if let Some(later) = before.filter(|before| *before > message) {
+            self.park(later, number);
         }
-        if let Some(lane) = self.lanes.get_mut(&(number, lane)) {
-            if turn == message {
-                return true;
-            }
-            lane.parked.insert(if earlier { turn } else { message });
-            if earlier {
-                lane.turn = message;
-            }
-        }
-        earlier
     }
 
-    /// The message is delivered, deferred, held or gone: the next one's turn.
-    fn leave_lane(&mut self, number: u32, lane: u64, message: i64) {
-        let Some(state) = self.lanes.get_mut(&(number, lane)) else { return };
-        if state.turn != message {
-            state.parked.remove(&message);
+    /// Whether it is the message's turn in all of these lanes.
+    fn has_turn(&self, number: u32, lanes: &[(u32, u64)], message: i64) -> bool {
+        let is_first = |lane: &u64| self.lanes.get(&(number, *lane)).and_then(Lane::first) == Some(message);
+        lanes.iter().all(|(_, lane)| is_first(lane))
+    }
+
+    /// It is not the message's turn any more.
+    fn park(&mut self, message: i64, number: u32) {
+        let Some(entry) = self.entries.get_mut(&(message, number)) else { return };
+        if entry.state != EntryState::Waiting {
             return;
         }
-        let Some(next) = state.parked.pop_first() else {
+        entry.state = EntryState::Parked;
+        let when = entry.when;
+        if let Some(destination) = self.destination(number) {
+            destination.waiting.remove(&(when, message));
+        }
+    }
+
+    /// A recipient has the message, or never will: the next one's turn.
+    fn leave_lane(&mut self, number: u32, lane: u64, message: i64) {
+        let Some(place) = self.lanes.get_mut(&(number, lane)) else { return };
+        let Some(next) = place.remove(message) else {
             self.lanes.remove(&(number, lane));
             return;
         };
-        state.turn = next;
-        let Some(entry) = self.entries.get_mut(&(next, number)) else { return };
-        entry.state = EntryState::Waiting;
+        let Some(entry) = self.entries.get(&(next, number)) else { return };
+        if entry.state != EntryState::Parked || !self.has_turn(number, &entry.lanes, next) {
+            return;
+        }
         let when = entry.when;
+        if let Some(entry) = self.entries.get_mut(&(next, number)) {
+            entry.state = EntryState::Waiting;
+        }
         if let Some(destination) = self.destination(number) {
             destination.waiting.insert((when, next));
         }
@@ -372,13 +470,13 @@ impl Index {
 
     /// Takes a delivery that waits out of every set but the entries.
     fn stop_waiting(&mut self, message: i64, number: u32) {
-        let Some(entry) = self.entries.get(&(message, number)) else { return };
-        let (when, expires, lane) = (entry.when, entry.expires, entry.lane);
+        let Some(entry) = self.entries.get_mut(&(message, number)) else { return };
+        let (when, expires, lanes) = (entry.when, entry.expires, std::mem::take(&mut entry.lanes));
         self.expiry.remove(&(expires, message, number));
         if let Some(destination) = self.destination(number) {
             destination.waiting.remove(&(when, message));
         }
-        if let Some(lane) = lane {
+        for (_, lane) in lanes {
             self.leave_lane(number, lane, message);
         }
     }
@@ -395,74 +493,161 @@ impl Index {
     }
 
     /// The delivery to lease next: expired ones first, whatever their destination waits for.
-    fn next(&self, now: Millis) -> Option<(i64, u32, bool)> {
+    fn next(&mut self, now: Millis) -> Option<(i64, u32, bool)> {
         if let Some((_, message, number)) = self.expiry.first().filter(|(expires, _, _)| *expires <= now) {
             return Some((*message, *number, true));
         }
-        let (_, number) = self.ready.first().filter(|(when, _)| *when <= now)?;
-        let (_, message) = self.destinations.get(*number as usize)?.as_ref()?.waiting.first()?;
-        Some((*message, *number, false))
+        loop {
+            let first = self.open().filter_map(|set| set.first()).min().filter(|(when, _)| *when <= now);
+            let (_, number) = *first?;
+            let before = self.destination(number)?.ready;
+            // More destinations are busy than when its turn was found: it may have enough.
+            self.settle_destination(number);
+            let destination = self.destination(number)?;
+            if destination.ready == before {
+                let (_, message) = destination.waiting.first()?;
+                return Some((*message, number, false));
+            }
+        }
     }
 
-    fn lease(&mut self, message: i64, number: u32) {
+    /// The sets of [`Index::ready`] that may be leased from, by how many leases are out.
+    fn open(&self) -> impl Iterator<Item = &BTreeSet<(Millis, u32)>> {
+        let far = u64::from(self.shares.far);
+        let proven = self.leased_far < far;
+        // A quarter is kept for those that are known to answer.
+        let unknown = self.leased_far < far - far / 4;
+        self.ready.iter().zip([true, proven, unknown]).filter(|(_, open)| *open).map(|(set, _)| set)
+    }
+
+    fn lease(&mut self, message: i64, number: u32, now: Millis) {
         let Some(entry) = self.entries.get_mut(&(message, number)) else { return };
         // One that has expired is not kept waiting for its turn.
-        let parked_in = entry.lane.take_if(|_| entry.state == EntryState::Parked);
+        let parked = entry.state == EntryState::Parked;
+        let parked_in = if parked { std::mem::take(&mut entry.lanes) } else { Vec::new() };
         entry.state = EntryState::Leased;
         let (when, expires) = (entry.when, entry.expires);
         self.expiry.remove(&(expires, message, number));
-        if let Some(lane) = parked_in {
+        for (_, lane) in parked_in {
             self.leave_lane(number, lane, message);
         }
         self.leased += 1;
         if let Some(destination) = self.destination(number) {
             destination.waiting.remove(&(when, message));
             destination.leased += 1;
+            destination.pace.leased(now);
+            if !destination.near {
+                self.leased_far += 1;
+            }
         }
         self.settle_destination(number);
     }
 
-    /// The lease is over; the delivery waits for `when`, or (`None`) is done. `untouched`: nothing was tried, so it keeps
-    /// its turn.
-    fn settle(&mut self, message: i64, number: u32, when: Option<Millis>, untouched: bool) {
+    /// The lease is over; the delivery waits for `when`, or (`None`) is done. What waits keeps its turn: of a message that
+    /// was put off, those who are not `done` get nothing later before it.
+    fn settle(&mut self, message: i64, number: u32, when: Option<Millis>, done: &[u32]) {
         let Some(entry) = self.entries.remove(&(message, number)) else { return };
         self.leased -= 1;
         if let Some(destination) = self.destination(number) {
             destination.leased -= 1;
+            if when.is_none() {
+                destination.pace.answered();
+            }
+            if !destination.near {
+                self.leased_far -= 1;
+            }
         }
         let when = when.filter(|_| entry.state == EntryState::Leased);
-        let lane = entry.lane.filter(|_| untouched && when.is_some());
-        if let Some(left) = entry.lane.filter(|_| lane.is_none()) {
-            self.leave_lane(number, left, message);
+        let stays = |index: &u32| when.is_some() && !done.contains(index);
+        let (keeps, leaves): (Vec<_>, Vec<_>) = entry.lanes.into_iter().partition(|(index, _)| stays(index));
+        for (_, lane) in leaves.iter().filter(|(_, lane)| !keeps.iter().any(|(_, kept)| kept == lane)) {
+            self.leave_lane(number, *lane, message);
         }
         match when {
-            Some(when) => self.insert(message, number, (when, entry.expires), lane),
+            Some(when) => self.insert(message, number, (when, entry.expires), keeps),
             None => self.settle_destination(number),
         }
     }
 
     /// Brings a destination's place in `ready` up to date; forgets it if there is nothing to remember.
     fn settle_destination(&mut self, number: u32) {
-        let per_destination = self.per_destination;
-        let Some(destination) = self.destination(number) else { return };
-        let allowed = if destination.failures > 0 { 1 } else { per_destination };
+        let (far, per_destination) = (self.shares.far, self.shares.per_destination);
+        let Some(destination) = self.destinations.get_mut(number as usize).and_then(Option::as_mut) else { return };
+        let kind = destination.kind();
+        let busy = (destination.leased > 0).then_some(kind);
+        let counted = std::mem::replace(&mut destination.busy, busy);
+        if counted != busy {
+            counted.into_iter().for_each(|kind| self.busy[kind as usize] -= 1);
+            busy.into_iter().for_each(|kind| self.busy[kind as usize] += 1);
+        }
+        let of_its_kind = (self.busy[kind as usize] + u32::from(busy.is_none())).max(1);
+        let allowed = match kind {
+            _ if destination.failures > 0 => 1,
+            Kind::Near => per_destination,
+            // A share is divided among those that have leases; what is left is for those that come.
+            Kind::Proven => destination.pace.at_a_time(per_destination).min(far / 2 / of_its_kind).max(1),
+            Kind::Unknown => destination.pace.at_a_time(per_destination).min(far / 4 / of_its_kind).max(1),
+        };
         let ready = match destination.waiting.first() {
-            Some((when, _)) if destination.leased < allowed => Some((*when).max(destination.not_before)),
+            Some((when, _)) if destination.leased < allowed => {
+                Some((kind, (*when).max(destination.not_before).max(destination.pace.not_before)))
+            }
             _ => None,
         };
         let before = std::mem::replace(&mut destination.ready, ready);
         let idle = destination.waiting.is_empty() && destination.leased == 0 && destination.failures == 0;
         if before != ready {
-            if let Some(before) = before {
-                self.ready.remove(&(before, number));
+            if let Some((kind, before)) = before {
+                self.ready[kind as usize].remove(&(before, number));
             }
-            if let Some(ready) = ready {
-                self.ready.insert((ready, number));
+            if let Some((kind, ready)) = ready {
+                self.ready[kind as usize].insert((ready, number));
             }
         }
         if idle && let Some(destination) = self.destinations[number as usize].take() {
             self.numbers.remove(&destination.name);
             self.free.push(number);
+            self.shares.remember(&destination.name, &destination.pace);
+        }
+    }
+}
+
+impl Lane {
+    fn first(&self) -> Option<i64> {
+        match self {
+            Lane::One(message) => Some(*message),
+            Lane::Several(messages) => messages.first().copied(),
+        }
+    }
+
+    fn insert(&mut self, message: i64) {
+        match self {
+            Lane::One(only) if *only == message => {}
+            Lane::One(only) => *self = Lane::Several(BTreeSet::from([*only, message])),
+            Lane::Several(messages) => {
+                messages.insert(message);
+            }
+        }
+    }
+
+    /// Without this message, the first; `None`: nobody is left.
+    fn remove(&mut self, message: i64) -> Option<i64> {
+        match self {
+            Lane::One(only) => (*only != message).then_some(*only),
+            Lane::Several(messages) => {
+                messages.remove(&message);
+                messages.first().copied()
+            }
+        }
+    }
+}
+
+impl Destination {
+    fn kind(&self) -> Kind {
+        match (self.near, self.pace.is_proven()) {
+            (true, _) => Kind::Near,
+            (false, true) => Kind::Proven,
+            (false, false) => Kind::Unknown,
         }
     }
 }
@@ -478,10 +663,10 @@ impl Lease {
         self.back_at = self.back_at.map(|when| when.saturating_add(wait));
     }
 
-    /// Ends the lease: the delivery waits for `when`, or (`None`) is done.
-    pub(crate) fn settle(mut self, when: Option<Millis>) {
+    /// Ends the lease: the delivery waits for `when`, or (`None`) is done. `done`: recipients, by index, that wait no more.
+    pub(crate) fn settle(mut self, when: Option<Millis>, done: &[u32]) {
         self.settled = true;
-        self.schedule.lock().settle(self.message, self.destination, when, false);
+        self.schedule.lock().settle(self.message, self.destination, when, done);
         self.schedule.changed.notify_one();
     }
 }
@@ -494,167 +679,11 @@ impl Drop for Lease {
         let mut index = self.schedule.lock();
         let when =
             self.back_at.or_else(|| index.entries.get(&(self.message, self.destination)).map(|entry| entry.when));
-        index.settle(self.message, self.destination, when, true);
+        index.settle(self.message, self.destination, when, &[]);
         drop(index);
         self.schedule.changed.notify_one();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn due(message: i64, destination: &str, when: Millis) -> Due {
-        Due { message, destination: destination.to_owned(), when, expires: when + 1000, lane: None }
-    }
-
-    fn taken(schedule: &Arc<Schedule>, now: Millis, limit: usize) -> Vec<(i64, Taken)> {
-        schedule.take(now, limit).into_iter().map(|taken| (taken.lease.message, taken)).collect()
-    }
-
-    #[test]
-    fn a_destination_never_has_more_leases_than_allowed() {
-        let schedule = Arc::new(Schedule::new(2));
-        schedule.insert((1..=5).map(|message| due(message, "a", 0)));
-        let first = taken(&schedule, 0, 10);
-        assert_eq!(first.iter().map(|(message, _)| *message).collect::<Vec<_>>(), [1, 2]);
-        assert!(taken(&schedule, 0, 10).is_empty());
-        for (_, taken) in first {
-            taken.lease.settle(None);
-        }
-        assert_eq!(taken(&schedule, 0, 10).len(), 2);
-    }
-
-    #[test]
-    fn a_failed_destination_gets_one_delivery_after_its_wait_and_the_rest_when_it_answers() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert((1..=3).map(|message| due(message, "a", 0)));
-        assert_eq!(schedule.down("a", 100, "refused"), 1);
-        assert!(taken(&schedule, 99, 10).is_empty());
-        let probe = taken(&schedule, 100, 10);
-        assert_eq!(probe.len(), 1);
-        assert!(schedule.up("a"));
-        assert_eq!(taken(&schedule, 100, 10).len(), 2);
-    }
-
-    #[test]
-    fn expired_messages_are_due_although_their_destination_is_down() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert((1..=3).map(|message| due(message, "a", 0)));
-        schedule.down("a", 1_000_000, "refused");
-        let expired = taken(&schedule, 1000, 10);
-        assert_eq!(expired.len(), 3);
-        assert!(expired.iter().all(|(_, taken)| taken.expired));
-    }
-
-    #[test]
-    fn a_dropped_lease_is_due_again() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert([due(1, "a", 0)]);
-        drop(taken(&schedule, 0, 10));
-        assert_eq!(taken(&schedule, 0, 10).len(), 1);
-    }
-
-    #[test]
-    fn a_message_held_while_leased_does_not_come_back() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert([due(1, "a", 0)]);
-        let lease = taken(&schedule, 0, 10);
-        schedule.forget(1);
-        drop(lease);
-        assert_eq!(schedule.next_due(), None);
-        assert_eq!(schedule.figures(), (0, 0, 0, 0));
-    }
-
-    #[test]
-    fn a_message_released_while_leased_is_not_leased_twice() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert([due(1, "a", 0)]);
-        let lease = taken(&schedule, 0, 10);
-        schedule.forget(1);
-        schedule.insert([due(1, "a", 5)]);
-        assert!(taken(&schedule, 10, 10).is_empty());
-        drop(lease);
-        assert_eq!(taken(&schedule, 10, 10).len(), 1);
-    }
-
-    fn in_lane(message: i64, destination: &str) -> Due {
-        Due { lane: Some(7), ..due(message, destination, 0) }
-    }
-
-    fn messages(taken: &[(i64, Taken)]) -> Vec<i64> {
-        taken.iter().map(|(message, _)| *message).collect()
-    }
-
-    #[test]
-    fn messages_of_a_lane_go_to_a_destination_one_at_a_time_in_order() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert([in_lane(3, "a"), in_lane(1, "a"), in_lane(2, "a"), due(4, "a", 0), in_lane(5, "b")]);
-        let mut leased = taken(&schedule, 0, 10);
-        leased.sort_by_key(|(message, _)| *message);
-        assert_eq!(messages(&leased), [1, 4, 5]);
-        for next in [2, 3] {
-            leased.remove(0).1.lease.settle(None);
-            leased.splice(0..0, taken(&schedule, 0, 10));
-            assert_eq!(leased[0].0, next);
-        }
-    }
-
-    #[test]
-    fn a_deferred_message_lets_its_lane_go_on() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert([in_lane(1, "a"), in_lane(2, "a")]);
-        let first = taken(&schedule, 0, 10);
-        first.into_iter().for_each(|(_, taken)| taken.lease.settle(Some(500)));
-        assert_eq!(messages(&taken(&schedule, 0, 10)), [2]);
-        assert_eq!(messages(&taken(&schedule, 500, 10)), [2, 1]);
-    }
-
-    #[test]
-    fn a_dropped_lease_keeps_its_turn() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert([in_lane(1, "a"), in_lane(2, "a")]);
-        drop(taken(&schedule, 0, 10));
-        assert_eq!(messages(&taken(&schedule, 0, 10)), [1]);
-    }
-
-    #[test]
-    fn a_message_held_in_a_lane_lets_the_next_pass() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert([in_lane(1, "a"), in_lane(2, "a"), in_lane(3, "a")]);
-        schedule.forget(2);
-        schedule.forget(1);
-        assert_eq!(messages(&taken(&schedule, 0, 10)), [3]);
-    }
-
-    #[test]
-    fn an_expired_message_does_not_wait_for_its_turn() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert([Due { expires: 9_000, ..in_lane(1, "a") }, in_lane(2, "a")]);
-        let leased = taken(&schedule, 0, 10);
-        let expired = taken(&schedule, 2_000, 10);
-        assert_eq!(messages(&expired), [2]);
-        drop((leased, expired));
-        let mut both = taken(&schedule, 2_000, 10);
-        both.sort_by_key(|(message, _)| *message);
-        assert_eq!(messages(&both), [1, 2]);
-    }
-
-    #[test]
-    fn nothing_is_remembered_of_idle_destinations() {
-        let schedule = Arc::new(Schedule::new(20));
-        schedule.insert((0..100).map(|message| due(message, &format!("mailbox {message}"), 0)));
-        schedule.insert((100..200).map(|message| in_lane(message, "x")));
-        loop {
-            let leased = taken(&schedule, 0, 1000);
-            if leased.is_empty() {
-                break;
-            }
-            leased.into_iter().for_each(|(_, taken)| taken.lease.settle(None));
-        }
-        let index = schedule.lock();
-        assert!(
-            index.numbers.is_empty() && index.ready.is_empty() && index.expiry.is_empty() && index.lanes.is_empty()
-        );
-    }
-}
+mod tests;

@@ -191,6 +191,7 @@ fn apply(connection: &Transaction<'_>, operation: &Operation, node: i64, epoch: 
             }
             Ok(Effect::Done)
         }
+        Operation::Clock { by, newest } => shift(connection, *by, *newest),
         Operation::Note { events, now } => done(ticket::note(connection, events, *now)),
         Operation::Told { number, told } => done(ticket::told(connection, *number, told)),
         Operation::ForgetEvents { target } => done(ticket::forget(connection, target)),
@@ -406,6 +407,22 @@ fn delete(connection: &Transaction<'_>, message: i64, time: Millis) -> Result<Ve
     Ok(block::decode(&blocks).unwrap_or_default())
 }
 
+/// Moves what was planned, because the clock was moved.
+fn shift(connection: &Transaction<'_>, by: Millis, newest: i64) -> Result<Effect, Fault> {
+    // A sum that does not fit would become a floating-point number.
+    let far = i64::MAX - by.saturating_abs();
+    let planned = [
+        "UPDATE recipient SET next_attempt = next_attempt + ?1
+         WHERE state = 0 AND message <= ?2 AND abs(next_attempt) < ?3",
+        "UPDATE message SET expires = expires + ?1 WHERE id <= ?2 AND abs(expires) < ?3",
+        "UPDATE destination SET not_before = not_before + ?1 WHERE ?2 = ?2 AND abs(not_before) < ?3",
+    ];
+    for update in planned {
+        connection.execute(update, params![by, newest, far])?;
+    }
+    Ok(Effect::Done)
+}
+
 fn set_hold(connection: &Transaction<'_>, queue_id: &str, hold: &Hold) -> Result<Effect, Fault> {
     let message = find(connection, queue_id)?;
     connection.prepare_cached("UPDATE message SET hold_key = ?2, hold_reason = ?3 WHERE id = ?1")?.execute(params![
@@ -429,7 +446,9 @@ fn make_due(connection: &Transaction<'_>, messages: Vec<i64>, now: Millis) -> Re
     let mut update =
         connection.prepare_cached("UPDATE recipient SET next_attempt = ?2 WHERE message = ?1 AND state = 0")?;
     let mut select = connection.prepare_cached(
-        "SELECT r.destination, m.expires, m.lane, max(r.attempts) FROM recipient r JOIN message m ON m.id = r.message
+        "SELECT r.destination, m.expires, m.lane,
+             CASE WHEN m.lane IS NULL THEN '' ELSE group_concat(r.number || ' ' || r.address, char(10)) END
+         FROM recipient r JOIN message m ON m.id = r.message
          WHERE r.message = ?1 AND r.state = 0 AND m.hold_key IS NULL GROUP BY r.destination",
     )?;
     let mut deliveries = Vec::new();
@@ -437,16 +456,20 @@ fn make_due(connection: &Transaction<'_>, messages: Vec<i64>, now: Millis) -> Re
         update.execute([message, now])?;
         let mut rows = select.query([message])?;
         while let Some(row) = rows.next()? {
-            let lane = lane(row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?, row.get(3)?);
-            deliveries.push(Due { message, destination: row.get(0)?, when: now, expires: row.get(1)?, lane });
+            let lanes = lanes(row, 2)?;
+            deliveries.push(Due { message, destination: row.get(0)?, when: now, expires: row.get(1)?, lanes });
         }
     }
     Ok(Effect::Due { messages, deliveries })
 }
 
-/// The lane of a delivery; one that was deferred has left it.
-pub(crate) fn lane(lane: Option<&str>, attempts: i64) -> Option<u64> {
-    lane.filter(|_| attempts == 0).map(lane_number)
+/// The lanes of a delivery, from the column with that of the message, and the one behind it with index and address of each
+/// recipient, one a line.
+pub(crate) fn lanes(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Vec<(u32, u64)>> {
+    let Some(lane) = row.get_ref(column)?.as_str_or_null()? else { return Ok(Vec::new()) };
+    let recipients = row.get_ref(column + 1)?.as_str()?.lines();
+    let numbered = recipients.filter_map(|line| line.split_once(' '));
+    Ok(numbered.filter_map(|(index, to)| Some((index.parse().ok()?, lane_number(lane, to)))).collect())
 }
 
 fn set_destination(connection: &Transaction<'_>, state: &DestinationState) -> Result<Effect, Fault> {

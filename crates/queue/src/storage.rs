@@ -35,6 +35,7 @@ pub(crate) enum Operation {
     Note { events: Vec<Event>, now: Millis },
     Told { number: i64, told: Told },
     ForgetEvents { target: String },
+    Clock { by: Millis, newest: i64 },
     Tidy { tickets: Millis, events: Millis },
 }
 

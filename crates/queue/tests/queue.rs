@@ -266,6 +266,24 @@ fn an_expired_message_is_due_and_says_so() {
 }
 
 #[test]
+fn a_clock_that_is_set_neither_expires_mail_nor_keeps_it_waiting() {
+    for by in [-40_000_000_000, 40_000_000_000] {
+        let mut spool = Spool::new();
+        spool.accept("A", &["a@example.com"], b"x").unwrap();
+        let delivery = spool.queue.due(10, 10).unwrap().remove(0);
+        spool.queue.outcome(delivery, vec![(0, deferred(500))], vec![]).wait().unwrap();
+        assert!(spool.queue.due(400, 10).unwrap().is_empty());
+        spool.queue.clock_moved(by).wait().unwrap();
+        assert!(spool.queue.due(499 + by, 10).unwrap().is_empty());
+        let delivery = spool.queue.due(500 + by, 10).unwrap().remove(0);
+        assert!(!delivery.expired);
+        drop(delivery);
+        spool.reopen();
+        assert_eq!(spool.queue.next_due(), Some(500 + by));
+    }
+}
+
+#[test]
 fn audit_records_commit_with_their_message_and_come_until_acknowledged() {
     let mut spool = Spool::new();
     let mut envelope = envelope("A", &["bob@example.com"]);
