@@ -304,7 +304,7 @@ fn user(snapshot: &Snapshot, wanted: &WantedUser) -> Result<Vec<Request>, Fault>
             requests.push(Request::MailboxEnable(MailboxEnable { identity, database, address: None, linked: None }))
         }
         (Some(own), _) if is_other_database(snapshot, own, database.as_deref())? => {
-            requests.push(Request::MailboxSet(MailboxSet { identity, database }))
+            requests.push(Request::MailboxSet(MailboxSet { identity, database, sending_limits: None }))
         }
         _ => {}
     }

@@ -1,7 +1,7 @@
 //! Mailboxes and delegates.
 
 use acl::Guid;
-use directory::{Change, Class, Object, ObjectId, Snapshot, attributes as a, link_value};
+use directory::{Change, Class, Object, ObjectId, SendingLimits, Snapshot, attributes as a, link_value};
 
 use crate::accounts::{account, account_name, address_attributes, addresses, default_address, guid_of, page};
 use crate::error::{Fault, FaultKind};
@@ -49,8 +49,19 @@ pub fn enable(asked: Asked<'_>, enable: &MailboxEnable) -> Result<Response, Faul
 pub fn set(asked: Asked<'_>, set: &MailboxSet) -> Result<Response, Fault> {
     asked.change(|snapshot| {
         let id = find(snapshot, &set.identity)?;
-        let object = owner(snapshot, id)?;
+        // What limits the sending of an account needs no mailbox: service accounts have none.
+        let object = if set.database.is_some() { owner(snapshot, id)? } else { account(snapshot, id)? };
         let mut changes = Vec::new();
+        if let Some(limits) = &set.sending_limits {
+            SendingLimits::parse(limits.iter().map(String::as_str)).map_err(|wrong| {
+                Fault::new(FaultKind::Invalid, wrong).help("hours and days, messages and recipients; or none")
+            })?;
+            let values = limits.iter().map(|limit| limit.as_bytes().to_vec()).collect();
+            changes.push(Change::Modify {
+                guid: object.guid(),
+                attributes: vec![(a::SENDING_LIMITS.to_owned(), values)],
+            });
+        }
         if let Some(name) = &set.database {
             let attributes = vec![(a::HOME_MDB.to_owned(), vec![link_value(&database(snapshot, Some(name))?)])];
             changes.push(Change::Modify { guid: object.guid(), attributes });
@@ -82,6 +93,7 @@ pub fn list(asked: Asked<'_>, list: &List) -> Result<Response, Fault> {
             enabled: object.enabled(),
             dn: snapshot.dn(id),
             guid: object.mailbox().map(|mailbox| mailbox.guid.to_string()).unwrap_or_default(),
+            sending_limits: object.sending_limit_texts(),
             linked: object.master_account().map(|sid| snapshot.sid_name(&snapshot.sid(sid))),
         },
     )?;

@@ -370,14 +370,22 @@ fn a_usage_type_of_a_send_connector_gives_rights_to_receivers() {
 }
 
 #[test]
-fn a_send_connector_needs_an_address_space_and_a_host() {
+fn a_send_connector_needs_an_address_space_and_settings_that_go_together() {
     let site = Site::new();
     let says = |more, words: &str| {
         let (_, message) = site.fault(ROOT, send("S", "Internet", more));
         assert!(message.contains(words), "{words}: {message}");
     };
     says(json!({"address_spaces": []}), "needs --address-space");
-    says(json!({"smart_hosts": []}), "needs --smart-host");
+    says(json!({"smart_hosts": [], "auth": "external-authoritative"}), "would be believed");
+    says(json!({"smart_hosts": [], "auth": "basic", "user": "us"}), "a host is needed to log on to");
+    says(json!({"auth": "oauth", "user": "us"}), "somebody to give tokens");
+    says(json!({"tls": "none", "require_tls": true}), "needs TLS");
+    says(json!({"tls": "mta-sts"}), "MTA-STS is about hosts that MX records name");
+    says(json!({"tls": "sometimes"}), "no TLS policy");
+    says(json!({"tls_pins": ["ab"], "tls": "verified"}), "no SHA-256");
+    says(json!({"tls_pins": ["ab".repeat(32)]}), "with --tls verified only");
+    says(json!({"token_url": "http://tokens.test/"}), "no https URL");
     says(json!({"address_spaces": ["*example.net"]}), "is not a domain");
     says(json!({"address_spaces": ["x400:c=us"]}), "are not supported");
     says(json!({"address_spaces": ["*;0"]}), "not in 1-100");

@@ -171,7 +171,32 @@ attributes! {
     PAUSE_MAX_BYTES "procuraPauseMaxBytes" Integer, one, "On a service account: octets that may wait; 10 GiB when absent.";
     PAUSE_MAX_AGE "procuraPauseMaxAge" Integer, one, "On a service account: seconds after which a message that waits needs a person; 7 days when absent.";
     PAUSE_NOTIFY "procuraPauseNotify" Text, many, "On a service account: who is told when something waits: mail addresses of its operators, or https URLs.";
+    CHUNKING "procuraChunking" Boolean, one, "On a receive connector: CHUNKING, the BDAT command, is offered. TRUE when absent.";
+    STATUS_NOTIFICATION "procuraDeliveryStatusNotification" Boolean, one, "On a receive connector: DSN is offered. TRUE when absent.";
+    PROXY_FROM "procuraProxyFrom" Text, many, "On a receive connector: load balancers, whose connections begin with a PROXY header: address, first-last, or CIDR.";
+    TOLERANT "procuraTolerant" Boolean, one, "On a receive connector, for old devices: bare line feeds end lines, spaces after `MAIL FROM:` and `RCPT TO:`, addresses without angle brackets. FALSE when absent.";
+    COMPLETE_HEADERS "procuraCompleteHeaders" Boolean, one, "On a receive connector: a missing Date or Message-ID is added to what accounts and trusted servers submit. FALSE when absent.";
+    REWRITES "procuraAddressRewrite" Text, many, "On a connector: `FROM:TO`, two addresses or two domains. A receive connector rewrites recipients, a send connector senders.";
+    CATCH_ALL "procuraCatchAll" Link("procuraCatchAllBL"), one, "On an accepted domain: who gets mail for addresses that nobody has.";
+    DELIVER_AND_REDIRECT "deliverAndRedirect" Boolean, one, "Mail that altRecipient forwards is kept in the mailbox too. FALSE when absent.";
+    REPORT_TO_ORIGINATOR "reportToOriginator" Boolean, one, "On a group: reports of failed deliveries go to who sent the message. TRUE when absent.";
+    REPORT_TO_OWNER "reportToOwner" Boolean, one, "On a group: reports of failed deliveries go to who manages it. FALSE when absent.";
+    DYNAMIC_FILTER "msExchDynamicDLFilter" Text, one, "On a dynamic group: an LDAP filter (RFC 4515) that its members fit.";
+    DYNAMIC_BASE "msExchDynamicDLBaseDN" Link("msExchDynamicDLBaseDNBL"), one, "On a dynamic group: its members are below this object; the whole directory when absent.";
+    COPY_SENT_AS "procuraCopySentAs" Boolean, one, "On a mailbox: it gets a copy of what others send as it. FALSE when absent.";
+    COPY_SENT_ON_BEHALF "procuraCopySentOnBehalf" Boolean, one, "On a mailbox: it gets a copy of what others send on its behalf. FALSE when absent.";
+    JOURNAL "procuraJournal" Text, one, "On a recipient or the organization: address that gets a journal report of each message that it sends or receives.";
     LEGACY_POLICY "procuraLegacySendAs" Boolean, one, "On a database or server: Full Mailbox Access implies Send As, as before the separation. FALSE when absent.";
+
+    SEND_TLS "procuraSendTls" Text, one, "On a send connector: opportunistic (default), none, required, verified, mta-sts.";
+    SEND_PINS "procuraSendTlsPin" Text, many, "On a send connector: SHA-256 of the public keys (SubjectPublicKeyInfo) that its hosts may have, 64 hexadecimal digits.";
+    SEND_MAX_CONNECTIONS "procuraSendMaxConnections" Integer, one, "On a send connector: connections at a time to one destination; 0 or absent: the node's limit.";
+    SEND_RATE "procuraSendMessageRate" Integer, one, "On a send connector: messages a minute to one destination; 0 or absent: no limit.";
+    SEND_TOKEN_URL "procuraSendTokenUrl" Text, one, "On a send connector with authentication oauth: the token endpoint.";
+    SEND_TOKEN_CLIENT "procuraSendTokenClient" Text, one, "On a send connector with authentication oauth: identifier of the client.";
+    SEND_TOKEN_SCOPE "procuraSendTokenScope" Text, one, "On a send connector with authentication oauth: scopes to ask for.";
+    SEND_TOKEN_GRANT "procuraSendTokenGrant" Text, one, "On a send connector with authentication oauth: client-credentials (default) or refresh-token.";
+    SENDING_LIMITS "procuraSendingLimits" Text, many, "On an account: what it may send, as `100 messages/hour`, `1000 recipients/day`; `none`: no limit.";
 }
 
 /// Number of the first attribute that is not in the table.

@@ -1,13 +1,19 @@
 //! Typed views of the objects that configure the transport.
 
+mod limits;
 mod parse;
+mod rewrite;
+mod sending;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use acl::Sid;
 
+pub use limits::SendingLimits;
 pub(crate) use parse::parse;
+pub use rewrite::Rewrite;
+pub use sending::{SendTls, TokenGrant, TokenSource};
 
 use crate::ObjectId;
 
@@ -211,6 +217,18 @@ pub struct ReceiveConnector {
     pub rate_per_source: u32,
     /// Messages a minute over one connection; 0: no limit.
     pub rate_per_connection: u32,
+    /// CHUNKING is offered (RFC 3030).
+    pub chunking: bool,
+    /// DSN is offered (RFC 3461).
+    pub status_notification: bool,
+    /// Load balancers: connections from here begin with a PROXY header, others never do.
+    pub proxy_from: Vec<IpRange>,
+    /// Old devices: bare line feeds, spaces after `MAIL FROM:`, addresses without angle brackets.
+    pub tolerant: bool,
+    /// A missing Date or Message-ID is added to what accounts and trusted servers submit (RFC 6409 §8).
+    pub complete_headers: bool,
+    /// Recipients are rewritten by these before anything is decided about them.
+    pub rewrites: Vec<Rewrite>,
 }
 
 /// What a send connector takes: `SMTP:*.example.net;1`.
@@ -249,8 +267,20 @@ pub struct SendConnector {
     pub require_tls: bool,
     /// Domain Security: mail to a domain of the organization's list goes only to a host that proves the domain.
     pub domain_secure: bool,
+    /// What it demands of TLS; [`SendConnector::require_tls`] makes it [`SendTls::Required`] at least.
+    pub tls: SendTls,
+    /// SHA-256 of the public keys (SubjectPublicKeyInfo) that its hosts may have; none: authorities vouch for them.
+    pub pins: Vec<[u8; 32]>,
+    /// Connections at a time to one destination; 0: as many as the node has for one.
+    pub max_connections: u32,
+    /// Messages a minute to one destination; 0: no limit.
+    pub rate: u32,
+    /// Where the tokens come from that it logs on with.
+    pub token: Option<TokenSource>,
     /// Usage type that it was made with, for people.
     pub usage: Option<String>,
+    /// Senders are rewritten by these on the way out.
+    pub rewrites: Vec<Rewrite>,
 }
 
 /// How a send connector and its smart hosts come to trust each other (facts 3.4). That we log on to a host proves
@@ -264,6 +294,8 @@ pub enum SendAuth {
     Basic,
     /// ... after STARTTLS only.
     BasicRequiresTls,
+    /// We log on with a token (XOAUTH2), after STARTTLS only.
+    Oauth,
     /// The host proves that it is a server of the organization.
     ExchangeServer,
     /// The way to the host is secured by other means, and so the host is believed: Externally Secured servers.
@@ -272,10 +304,11 @@ pub enum SendAuth {
 
 impl SendAuth {
     /// All of them.
-    pub const ALL: [SendAuth; 5] = [
+    pub const ALL: [SendAuth; 6] = [
         SendAuth::None,
         SendAuth::Basic,
         SendAuth::BasicRequiresTls,
+        SendAuth::Oauth,
         SendAuth::ExchangeServer,
         SendAuth::ExternalAuthoritative,
     ];
@@ -286,6 +319,7 @@ impl SendAuth {
             SendAuth::None => "none",
             SendAuth::Basic => "basic",
             SendAuth::BasicRequiresTls => "basic-requires-tls",
+            SendAuth::Oauth => "oauth",
             SendAuth::ExchangeServer => "exchange-server",
             SendAuth::ExternalAuthoritative => "external-authoritative",
         }

@@ -38,7 +38,8 @@ pub use change::{AttributeChange, Change, ChangeBatch, ChangeError, ChangeLog, O
 pub use class::{Class, GroupScope, GroupType};
 pub use config::{
     AcceptedDomain, AddressSpace, AuthMechanisms, Config, Database, Domain, DomainKind, HeaderFrom, IpRange, OnBehalf,
-    Organization, ReceiveConnector, SendAuth, SendConnector, Server,
+    Organization, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, SendingLimits,
+    Server, TokenGrant, TokenSource,
 };
 pub use descriptor::{Descriptor, DescriptorHash};
 pub use load::{LoadError, Loaded, Problem};

@@ -105,6 +105,18 @@ impl Object {
         self.text(number::SAM_ACCOUNT_NAME)
     }
 
+    /// What the account may send, if it was said for it; the error is in words.
+    pub fn sending_limits(&self) -> Option<Result<crate::SendingLimits, String>> {
+        let texts = self.sending_limit_texts();
+        (!texts.is_empty()).then(|| crate::SendingLimits::parse(texts.iter().map(String::as_str)))
+    }
+
+    /// The same as it is written.
+    pub fn sending_limit_texts(&self) -> Vec<String> {
+        let texts = self.values(number::SENDING_LIMITS).map(|value| String::from_utf8_lossy(value).into_owned());
+        texts.collect()
+    }
+
     /// userPrincipalName.
     pub fn upn(&self) -> Option<&str> {
         self.text(number::USER_PRINCIPAL_NAME)
@@ -191,6 +203,17 @@ impl Object {
     /// msExchRequireAuthToSendTo.
     pub fn requires_authenticated_sender(&self) -> bool {
         self.flags & REQUIRE_AUTH != 0
+    }
+
+    /// What an attribute says that is text, a number or a truth value; links are asked of the snapshot. None where it is
+    /// absent, and for names that the table does not have.
+    pub fn words(&self, attribute: &str) -> Option<&str> {
+        attributes::number_of(attribute).and_then(|number| self.text(number))
+    }
+
+    /// What a truth value says, if it is there.
+    pub fn truth(&self, attribute: &str) -> Option<bool> {
+        self.words(attribute).map(|text| is_true(text.as_bytes()))
     }
 
     /// What it configures.

@@ -181,13 +181,13 @@ pub struct SendSettings {
     /// `SMTP:*.example.net;1`, type and cost optional.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_spaces: Option<Vec<String>>,
-    /// `host` or `host:port`.
+    /// `host` or `host:port`; none: the hosts that the MX records of a recipient's domain name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smart_hosts: Option<Vec<String>>,
     /// Port where a smart host names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// `none`, `basic`, `basic-requires-tls`, `exchange-server`, `external-authoritative`.
+    /// `none`, `basic`, `basic-requires-tls`, `oauth`, `exchange-server`, `external-authoritative`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<String>,
     /// Name to log on with; an empty text: none.
@@ -208,6 +208,30 @@ pub struct SendSettings {
     /// Domain Security: the host's certificate has to prove the recipient's domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain_secure: Option<bool>,
+    /// `opportunistic`, `none`, `required`, `verified`, `mta-sts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+    /// SHA-256 of public keys, 64 hexadecimal digits each, of which a host has to show one where `tls` is `verified`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_pins: Option<Vec<String>>,
+    /// Connections at a time to one destination; 0: as many as the node has for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// Messages a minute to one destination; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+    /// Where tokens come from, with `oauth`; an empty text: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_url: Option<String>,
+    /// Identifier of the client there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_client: Option<String>,
+    /// Scopes to ask for, separated by spaces; an empty text: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_scope: Option<String>,
+    /// `client-credentials` or `refresh-token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_grant: Option<String>,
 }
 
 /// A new send connector.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use directory::{Class, ObjectId, ReceiveConnector, SendAuth, SendConnector, Snapshot};
+use directory::{Class, ObjectId, ReceiveConnector, SendAuth, SendConnector, SendTls, Snapshot};
 
 use crate::error::{Fault, FaultKind};
 
@@ -92,8 +92,36 @@ fn sending(connector: &SendConnector) -> Option<Wrong> {
     let name = &connector.name;
     let fault = |what: &str, help: &str| Some(Wrong { message: format!("{name}: {what}"), help: help.to_owned() });
     let basic = matches!(connector.auth, SendAuth::Basic | SendAuth::BasicRequiresTls);
-    if basic && connector.user.is_none() {
+    let oauth = connector.auth == SendAuth::Oauth;
+    if (basic || oauth) && connector.user.is_none() {
         return fault("to log on, a name is needed", "give --user NAME and --password-stdin");
+    }
+    if (basic || oauth) && connector.smart_hosts.is_empty() {
+        return fault("to log on, a host is needed to log on to", "name it with --smart-host");
+    }
+    if connector.smart_hosts.is_empty() && connector.auth == SendAuth::ExternalAuthoritative {
+        return fault(
+            "whatever host an MX record names would be believed with external-authoritative",
+            "name the hosts with --smart-host",
+        );
+    }
+    if oauth && connector.token.as_ref().is_none_or(|token| token.client.is_empty()) {
+        return fault("oauth needs somebody to give tokens", "give --token-url URL and --token-client ID");
+    }
+    let strict = connector.require_tls
+        || connector.domain_secure
+        || matches!(connector.auth, SendAuth::BasicRequiresTls | SendAuth::ExchangeServer | SendAuth::Oauth);
+    if connector.tls == SendTls::None && strict {
+        return fault("it needs TLS and says --tls none", "choose opportunistic, required or verified");
+    }
+    if connector.tls == SendTls::MtaSts && !connector.smart_hosts.is_empty() {
+        return fault(
+            "MTA-STS is about hosts that MX records name, and there are smart hosts",
+            "use --tls verified, or --by-mx",
+        );
+    }
+    if !connector.pins.is_empty() && connector.tls != SendTls::Verified {
+        return fault("pinned keys count with --tls verified only", "set --tls verified, or --tls-pin ''");
     }
     if connector.domain_secure && connector.auth == SendAuth::ExternalAuthoritative {
         return fault(

@@ -2,7 +2,10 @@
 
 use acl::{AccessMask, Ace, Acl, SecurityDescriptor};
 use directory::organization::{default_descriptor, new_object, send_connectors_of};
-use directory::{AddressSpace, Change, Class, Config, ObjectId, SendAuth, SendConnector, Snapshot, attributes as a};
+use directory::{
+    AddressSpace, Change, Class, Config, ObjectId, SendAuth, SendConnector, SendTls, Snapshot, TokenGrant,
+    attributes as a,
+};
 use rights::{ConnectorUsage, GrantedOn, RIGHTS, trustee_sid};
 use zeroize::Zeroizing;
 
@@ -67,10 +70,6 @@ fn complete(settings: &mut SendSettings, usage: ConnectorUsage) -> Result<(), Fa
     if settings.address_spaces.as_ref().is_none_or(Vec::is_empty) {
         return Err(Fault::new(FaultKind::Invalid, "a send connector needs --address-space")
             .help("as in --address-space '*' for everything, or --address-space 'SMTP:*.example.net;1'"));
-    }
-    if settings.smart_hosts.as_ref().is_none_or(Vec::is_empty) {
-        return Err(Fault::new(FaultKind::Invalid, "a send connector needs --smart-host")
-            .help("mail is not routed by MX records as yet: name the host that takes it"));
     }
     if settings.auth.is_none() {
         settings.auth = Some(usage.send_authentication().name().to_owned());
@@ -152,11 +151,13 @@ fn row(asked: Asked<'_>, id: ObjectId) -> Result<SendRow, Fault> {
     match settings {
         None => notes.push("its settings cannot be read: it is out of service".to_owned()),
         Some(settings) => {
-            let basic = matches!(settings.auth, SendAuth::Basic | SendAuth::BasicRequiresTls);
-            if basic && !has_password {
-                notes.push("there is no password: mail waits until `procura connector send set` gives one".to_owned());
+            let logs_on = matches!(settings.auth, SendAuth::Basic | SendAuth::BasicRequiresTls | SendAuth::Oauth);
+            if logs_on && !has_password {
+                let what = if settings.auth == SendAuth::Oauth { "secret for tokens" } else { "password" };
+                notes.push(format!("there is no {what}: mail waits until `procura connector send set` gives one"));
             }
-            if settings.auth == SendAuth::Basic && !settings.require_tls {
+            let plain = !settings.require_tls && !matches!(settings.tls, SendTls::Required | SendTls::Verified);
+            if settings.auth == SendAuth::Basic && plain {
                 notes.push("name and password go in plain text where a host offers no TLS".to_owned());
             }
         }
@@ -209,7 +210,19 @@ fn shown(connector: &SendConnector) -> SendSettings {
         fqdn: Some(connector.fqdn.clone().unwrap_or_default()),
         require_tls: Some(connector.require_tls),
         domain_secure: Some(connector.domain_secure),
+        tls: Some(connector.tls.name().to_owned()),
+        tls_pins: Some(connector.pins.iter().map(hexadecimal).collect()),
+        max_connections: Some(connector.max_connections),
+        rate: Some(connector.rate),
+        token_url: Some(connector.token.as_ref().map(|token| token.url.clone()).unwrap_or_default()),
+        token_client: Some(connector.token.as_ref().map(|token| token.client.clone()).unwrap_or_default()),
+        token_scope: Some(connector.token.as_ref().and_then(|token| token.scope.clone()).unwrap_or_default()),
+        token_grant: connector.token.as_ref().map(|token| token.grant.name().to_owned()),
     }
+}
+
+fn hexadecimal(octets: &[u8; 32]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn attributes(settings: &SendSettings) -> Result<Attributes, Fault> {
@@ -225,15 +238,24 @@ fn attributes(settings: &SendSettings) -> Result<Attributes, Fault> {
     for host in settings.smart_hosts.iter().flatten() {
         smart_host(host)?;
     }
-    if settings.smart_hosts.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Fault::new(FaultKind::Invalid, "a send connector needs a smart host"));
-    }
     if let Some(auth) = &settings.auth
         && !SendAuth::ALL.iter().any(|known| known.name().eq_ignore_ascii_case(auth))
     {
         let known = SendAuth::ALL.map(SendAuth::name).join(", ");
         return Err(Fault::new(FaultKind::Invalid, format!("`{auth}` is no authentication of a send connector"))
             .help(format!("it is one of {known}")));
+    }
+    known("TLS policy", settings.tls.as_deref(), &SendTls::ALL.map(SendTls::name))?;
+    known("way to get a token", settings.token_grant.as_deref(), &TokenGrant::ALL.map(TokenGrant::name))?;
+    let pins =
+        settings.tls_pins.as_ref().map(|pins| pins.iter().map(|pin| self::pin(pin)).collect::<Result<Vec<_>, _>>());
+    let pins = pins.transpose()?;
+    if let Some(url) = settings.token_url.as_deref().filter(|url| !url.is_empty()) {
+        let local = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"];
+        if !url.starts_with("https://") && !local.iter().any(|prefix| url.starts_with(prefix)) {
+            return Err(Fault::new(FaultKind::Invalid, format!("`{url}` is no https URL"))
+                .help("a secret is sent there: plain http is for the loopback address only"));
+        }
     }
     many(&mut all, a::SEND_SPACES, settings.address_spaces.as_deref());
     many(&mut all, a::SEND_SMART_HOSTS, settings.smart_hosts.as_deref());
@@ -245,7 +267,34 @@ fn attributes(settings: &SendSettings) -> Result<Attributes, Fault> {
     put(&mut all, a::SEND_FQDN, settings.fqdn.as_ref());
     flag(&mut all, a::REQUIRE_TLS, settings.require_tls);
     flag(&mut all, a::DOMAIN_SECURE, settings.domain_secure);
+    put(&mut all, a::SEND_TLS, settings.tls.as_ref().map(|tls| tls.to_ascii_lowercase()));
+    many(&mut all, a::SEND_PINS, pins.as_deref());
+    put(&mut all, a::SEND_MAX_CONNECTIONS, settings.max_connections);
+    put(&mut all, a::SEND_RATE, settings.rate);
+    put(&mut all, a::SEND_TOKEN_URL, settings.token_url.as_ref());
+    put(&mut all, a::SEND_TOKEN_CLIENT, settings.token_client.as_ref());
+    put(&mut all, a::SEND_TOKEN_SCOPE, settings.token_scope.as_ref());
+    put(&mut all, a::SEND_TOKEN_GRANT, settings.token_grant.as_ref().map(|grant| grant.to_ascii_lowercase()));
     Ok(all)
+}
+
+/// Refuses a word that is not one of these.
+fn known(what: &str, word: Option<&str>, words: &[&str]) -> Result<(), Fault> {
+    match word.filter(|word| !words.iter().any(|known| known.eq_ignore_ascii_case(word))) {
+        Some(word) => Err(Fault::new(FaultKind::Invalid, format!("`{word}` is no {what}"))
+            .help(format!("it is one of {}", words.join(", ")))),
+        None => Ok(()),
+    }
+}
+
+/// The SHA-256 of a public key, colons left out.
+fn pin(text: &str) -> Result<String, Fault> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    if digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(digits.to_ascii_lowercase());
+    }
+    Err(Fault::new(FaultKind::Invalid, format!("`{text}` is no SHA-256 of a public key"))
+        .help("write 64 hexadecimal digits, as `procura server key FILE` prints it"))
 }
 
 /// `host`, `host:port`, `address`, `[address]`, `[address]:port`, as delivery reads them.

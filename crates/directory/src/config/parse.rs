@@ -6,7 +6,7 @@ use crate::attributes::{self, known, number};
 use crate::object::{integer, is_true};
 use crate::{
     AcceptedDomain, AddressSpace, AuthMechanisms, Class, Config, Database, DomainKind, HeaderFrom, IpRange, Object,
-    OnBehalf, Organization, ReceiveConnector, SendAuth, SendConnector, Server,
+    OnBehalf, Organization, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, Server, TokenGrant, TokenSource,
 };
 
 /// Attribute and what is wrong with it.
@@ -82,6 +82,15 @@ impl<'a> Fields<'a> {
             domain_secure: self.flag(number::DOMAIN_SECURE, false),
             rate_per_source: self.small(number::RATE_PER_SOURCE, 0)?,
             rate_per_connection: self.small(number::RATE_PER_CONNECTION, 0)?,
+            chunking: self.flag(number::CHUNKING, true),
+            status_notification: self.flag(number::STATUS_NOTIFICATION, true),
+            proxy_from: self
+                .texts(number::PROXY_FROM)
+                .map(|text| IpRange::parse(text).map_err(|reason| (attributes::PROXY_FROM, reason)))
+                .collect::<Result<_, _>>()?,
+            tolerant: self.flag(number::TOLERANT, false),
+            complete_headers: self.flag(number::COMPLETE_HEADERS, false),
+            rewrites: self.rewrites()?,
         })
     }
 
@@ -108,8 +117,32 @@ impl<'a> Fields<'a> {
             user: self.text(number::SEND_USER),
             require_tls: self.flag(number::REQUIRE_TLS, false),
             domain_secure: self.flag(number::DOMAIN_SECURE, false),
+            tls: self.choice(number::SEND_TLS, &SendTls::ALL.map(|tls| (tls.name(), tls)))?,
+            pins: self
+                .texts(number::SEND_PINS)
+                .map(|text| digest(text).ok_or_else(|| (attributes::SEND_PINS, format!("“{text}” is no SHA-256"))))
+                .collect::<Result<_, _>>()?,
+            max_connections: self.small(number::SEND_MAX_CONNECTIONS, 0)?,
+            rate: self.small(number::SEND_RATE, 0)?,
+            token: self.token_source()?,
             usage: self.text(number::CONNECTOR_USAGE),
+            rewrites: self.rewrites()?,
         })
+    }
+
+    fn rewrites(&self) -> Result<Vec<Rewrite>, Fault> {
+        let rules = self.texts(number::REWRITES);
+        rules.map(|text| Rewrite::parse(text).map_err(|reason| (attributes::REWRITES, reason))).collect()
+    }
+
+    fn token_source(&self) -> Result<Option<TokenSource>, Fault> {
+        let Some(url) = self.text(number::SEND_TOKEN_URL) else { return Ok(None) };
+        Ok(Some(TokenSource {
+            url,
+            client: self.text(number::SEND_TOKEN_CLIENT).unwrap_or_default(),
+            scope: self.text(number::SEND_TOKEN_SCOPE),
+            grant: self.choice(number::SEND_TOKEN_GRANT, &TokenGrant::ALL.map(|grant| (grant.name(), grant)))?,
+        }))
     }
 
     fn accepted_domain(&self) -> Result<AcceptedDomain, Fault> {

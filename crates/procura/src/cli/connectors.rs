@@ -267,7 +267,7 @@ impl ReceiveArgs {
 pub enum SendCommand {
     /// Create one
     #[command(
-        after_help = "Usage types give rights to receivers, as far as they are proven:\n  custom    nothing (the default)\n  internal  all four rights to servers of the organization; smart hosts must prove to be such\n  internet  routing headers to everybody\n  partner   routing headers to proven partners; Domain Security\n\nExamples:\n  procura connector send new Internet --usage internet --address-space '*' --smart-host relay.example.net\n  procura connector send new Provider --usage internet --address-space '*' --smart-host smtp.example.net:587 --auth basic-requires-tls --user example --password-stdin"
+        after_help = "Usage types give rights to receivers, as far as they are proven:\n  custom    nothing (the default)\n  internal  all four rights to servers of the organization; smart hosts must prove to be such\n  internet  routing headers to everybody\n  partner   routing headers to proven partners; Domain Security\n\nExamples:\n  procura connector send new Internet --usage internet --address-space '*' --tls mta-sts\n  procura connector send new Relay --usage internet --address-space '*' --smart-host relay.example.net\n  procura connector send new Provider --usage internet --address-space '*' --smart-host smtp.example.net:587 --auth basic-requires-tls --user example --password-stdin"
     )]
     New {
         /// Its name
@@ -306,19 +306,23 @@ pub struct SendArgs {
     /// What it takes: *, example.net, *.example.net, or with a cost: 'SMTP:*.example.net;10'
     #[arg(long = "address-space", value_name = "SPACE")]
     address_spaces: Option<Vec<String>>,
-    /// Host that takes the mail: host or host:port; several are tried in this order
+    /// Host that takes the mail: host or host:port; several are tried in this order. Without one: by MX records
     #[arg(long = "smart-host", value_name = "HOST")]
     smart_hosts: Option<Vec<String>>,
+    /// No smart hosts any more: the hosts that the MX records of the recipient's domain name
+    #[arg(long, conflicts_with = "smart_hosts")]
+    by_mx: bool,
     /// Port where a smart host names none
     #[arg(long)]
     port: Option<u16>,
-    /// none, basic, basic-requires-tls, exchange-server, external-authoritative
+    /// none, basic, basic-requires-tls, oauth, exchange-server, external-authoritative
     #[arg(long)]
     auth: Option<String>,
     /// Name to log on with
     #[arg(long)]
     user: Option<String>,
-    /// Read the password to log on with from standard input
+    /// Read the password to log on with from standard input; with oauth the client's secret, or the refresh token and,
+    /// after a space, the client's secret where there is one
     #[arg(long)]
     password_stdin: bool,
     /// In use
@@ -336,6 +340,30 @@ pub struct SendArgs {
     /// Domain Security: the host's certificate has to prove the recipient's domain
     #[arg(long, value_name = "BOOL")]
     domain_secure: Option<bool>,
+    /// opportunistic, none, required (encrypted), verified (the host proves its name or shows a pinned key), mta-sts
+    #[arg(long, value_name = "POLICY")]
+    tls: Option<String>,
+    /// SHA-256 of a public key that the host may have, 64 hexadecimal digits; an empty text: none is pinned
+    #[arg(long = "tls-pin", value_name = "SHA256")]
+    tls_pins: Option<Vec<String>>,
+    /// Connections at a time to one destination; 0: as many as the node has for one
+    #[arg(long, value_name = "NUMBER")]
+    max_connections: Option<u32>,
+    /// Messages a minute to one destination; 0: no limit
+    #[arg(long, value_name = "NUMBER")]
+    rate: Option<u32>,
+    /// With oauth: the token endpoint
+    #[arg(long, value_name = "URL")]
+    token_url: Option<String>,
+    /// With oauth: identifier of the client
+    #[arg(long, value_name = "ID")]
+    token_client: Option<String>,
+    /// With oauth: scopes to ask for
+    #[arg(long, value_name = "SCOPES")]
+    token_scope: Option<String>,
+    /// With oauth: client-credentials or refresh-token
+    #[arg(long, value_name = "GRANT")]
+    token_grant: Option<String>,
 }
 
 impl SendArgs {
@@ -343,7 +371,7 @@ impl SendArgs {
         let password = if self.password_stdin { Some(password_from_stdin()?) } else { None };
         let settings = op::SendSettings {
             address_spaces: self.address_spaces,
-            smart_hosts: self.smart_hosts,
+            smart_hosts: if self.by_mx { Some(Vec::new()) } else { self.smart_hosts },
             port: self.port,
             auth: self.auth,
             user: self.user,
@@ -352,6 +380,14 @@ impl SendArgs {
             fqdn: self.fqdn,
             require_tls: self.require_tls,
             domain_secure: self.domain_secure,
+            tls: self.tls,
+            tls_pins: self.tls_pins.map(|pins| pins.into_iter().filter(|pin| !pin.is_empty()).collect()),
+            max_connections: self.max_connections,
+            rate: self.rate,
+            token_url: self.token_url,
+            token_client: self.token_client,
+            token_scope: self.token_scope,
+            token_grant: self.token_grant,
         };
         Ok((settings, password))
     }

@@ -89,6 +89,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("delegate get", &["delegate get ceo"]),
     ("service-account pause disable", &["service-account pause disable goodadmin"]),
     ("service-account pause show", &["service-account pause show goodadmin"]),
+    ("token list", &["token list", "token list besadmin --format json"]),
+    ("webhook list", &["webhook list besadmin"]),
     ("pause show", &["pause show goodadmin --user johndoe@example.com"]),
     ("explain", &["explain 01J8Z3T5Q4R7N2M6K9V1X0C8BW"]),
     ("queue show", &["queue show 01J8Z3T5Q4R7N2M6K9V1X0C8BW"]),

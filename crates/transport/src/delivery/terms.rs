@@ -98,7 +98,7 @@ impl Terms {
                              server of the organization"
                     .to_owned()),
             },
-            SendAuth::None | SendAuth::Basic | SendAuth::BasicRequiresTls => Ok(Receiver::Anonymous),
+            SendAuth::None | SendAuth::Basic | SendAuth::BasicRequiresTls | SendAuth::Oauth => Ok(Receiver::Anonymous),
         }
     }
 }

@@ -375,6 +375,7 @@ impl Courier {
             size: Some(header.len() as u64 + message.body_len()),
             body: delivery.eight_bit.then_some(BodyType::EightBitMime),
             smtputf8: delivery.smtputf8,
+            requiretls: false,
             ret: None,
             envid: None,
             exch50: allowed.exch50.then(|| exch50(delivery)).flatten().filter(|_| client.takes_exch50()),
@@ -387,6 +388,8 @@ impl Courier {
                     smtp::client::Unsendable::TooLarge { .. } => (5, 3, 4),
                     smtp::client::Unsendable::NeedsSmtputf8 => (5, 6, 7),
                     smtp::client::Unsendable::NoRecipients => (5, 5, 0),
+                    smtp::client::Unsendable::NeedsRequireTls => (5, 7, 30),
+                    smtp::client::Unsendable::NeedsBinaryMime => (5, 6, 3),
                 };
                 let fate = Fate::failed(status, format!("{}: {unsendable}", host.host));
                 return Some(vec![fate; recipients.len()]);

@@ -31,6 +31,10 @@ pub enum MailboxCommand {
         /// Move to this database
         #[arg(long)]
         database: Option<String>,
+        /// What the account may send: '100 messages/hour', '1000 recipients/day' and the like; 'none': no limit; an empty
+        /// text: what the configuration of the node says
+        #[arg(long = "sending-limit", value_name = "LIMIT")]
+        sending_limits: Option<Vec<String>>,
     },
     /// Take the mailbox away from an account; it is kept without an owner until it is connected or purged
     #[command(visible_aliases = ["disable", "disconnect"])]
