@@ -1,11 +1,12 @@
-//! DATA (RFC 5321 §4.1.1.4): the header decided once, the body streamed, the answer at the end of data.
+//! DATA (RFC 5321 §4.1.1.4): the header decided once, the body streamed, the answer at the end of data. What BDAT brings
+//! (`chunk.rs`) goes the same way.
 
 use directory::{HostKind, TokenKind};
 use message::PartFirewall;
 use message::header::{HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
 use message::senders::{SenderFault, Senders, senders};
 use rights::{Accepted, DecisionRecord, NoTrace, Question, Refusal, RightName};
-use smtp::{DataReader, Reply};
+use smtp::{DataFault, DataReader, Reply};
 
 use crate::host::{Host, LogEntry, Origin, Output, Pair, Pause, Proven, StoreOutcome, Submission, Wait};
 use crate::replies;
@@ -18,7 +19,7 @@ pub(crate) struct Reception {
     content: Content,
 }
 
-struct Content {
+pub(crate) struct Content {
     /// Octets received, dot-unstuffed (RFC 1870 §3).
     size: u64,
     stage: Stage,
@@ -52,13 +53,17 @@ struct Draft {
 impl Session {
     pub(crate) fn data(&mut self, cx: &Context<'_>, out: &mut dyn Output) -> Wait {
         match &self.transaction {
+            // RFC 3030 §2: what has come of the message by BDAT is lost, lest a part of it be taken for the whole.
+            Some(transaction) if transaction.chunks.is_some() => {
+                self.reset_transaction(out);
+                self.reply(replies::bad_sequence("DATA cannot follow BDAT"), out);
+            }
             None => self.reply(replies::bad_sequence("Need MAIL before DATA"), out),
             // Attack 30: recipients that were refused are none.
             Some(transaction) if transaction.recipients.is_empty() => self.reply(replies::no_valid_recipients(), out),
             Some(_) => {
-                let limit = usize::try_from(cx.connector.max_header_size).unwrap_or(usize::MAX);
-                let content = Content { size: 0, stage: Stage::Header(HeaderReader::new(limit)) };
-                self.phase = Phase::Data(Box::new(Reception { reader: DataReader::new(), content }));
+                let reader = if cx.connector.tolerant { DataReader::tolerant() } else { DataReader::new() };
+                self.phase = Phase::Data(Box::new(Reception { reader, content: Content::new(cx) }));
                 self.reply(replies::start_input(), out);
             }
         }
@@ -73,9 +78,7 @@ impl Session {
         };
         let Reception { reader, content } = &mut *reception;
         let progress = reader.push(input, &mut |bytes| content.take(self, host, bytes, out));
-        if let (Some(fault), Stage::Header(_) | Stage::Body(_)) = (reader.fault(), &content.stage) {
-            content.refuse(self, replies::malformed(fault), out);
-        }
+        content.blame(self, reader.fault(), out);
         if !progress.ended {
             self.phase = Phase::Data(reception);
             self.data_arrived(host.now());
@@ -86,7 +89,7 @@ impl Session {
         (progress.consumed, wait)
     }
 
-    fn end_of_data(&mut self, cx: &Context<'_>, mut content: Content, out: &mut dyn Output) -> Wait {
+    pub(crate) fn end_of_data(&mut self, cx: &Context<'_>, mut content: Content, out: &mut dyn Output) -> Wait {
         // A message may end before its header does.
         if let Stage::Header(reader) = content.stage {
             content.stage = match reader.finish() {
@@ -109,7 +112,7 @@ impl Session {
     }
 
     /// A message that is refused takes its whole transaction with it: no part of it may count for the next (attack 1).
-    fn refused(&mut self, reply: Reply, out: &mut dyn Output) -> Wait {
+    pub(crate) fn refused(&mut self, reply: Reply, out: &mut dyn Output) -> Wait {
         self.reset_transaction(out);
         if reply.code == 421 {
             return self.end(reply, out);
@@ -222,6 +225,7 @@ impl Session {
             size,
             smtputf8: transaction.smtputf8,
             eight_bit: transaction.eight_bit,
+            extensions: std::mem::take(&mut transaction.extensions),
             origin,
             audit: draft.audit,
             pair: draft.pair,
@@ -288,7 +292,33 @@ impl Session {
 }
 
 impl Content {
-    fn take(&mut self, session: &mut Session, host: &dyn Host, bytes: &[u8], out: &mut dyn Output) {
+    /// A message of which nothing has come yet.
+    pub(crate) fn new(cx: &Context<'_>) -> Content {
+        let limit = usize::try_from(cx.connector.max_header_size).unwrap_or(usize::MAX);
+        Content { size: 0, stage: Stage::Header(HeaderReader::new(limit)) }
+    }
+
+    /// Octets so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The answer to a message that was given up.
+    pub(crate) fn refusal(&self) -> Option<&Reply> {
+        match &self.stage {
+            Stage::Refused(reply) => Some(reply),
+            _ => None,
+        }
+    }
+
+    /// Gives a message up for a fault of its line ends.
+    pub(crate) fn blame(&mut self, session: &mut Session, fault: Option<DataFault>, out: &mut dyn Output) {
+        if let (Some(fault), Stage::Header(_) | Stage::Body(_)) = (fault, &self.stage) {
+            self.refuse(session, replies::malformed(fault), out);
+        }
+    }
+
+    pub(crate) fn take(&mut self, session: &mut Session, host: &dyn Host, bytes: &[u8], out: &mut dyn Output) {
         self.size = self.size.saturating_add(bytes.len() as u64);
         // RFC 5321 §2.3.8 and §4.5.2 leave NUL to nobody: readers end a line or a message at it (attack 17).
         if bytes.contains(&0) && !matches!(self.stage, Stage::Refused(_)) {

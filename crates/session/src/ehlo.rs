@@ -37,6 +37,12 @@ impl Session {
             "8BITMIME".to_owned(),
             "SMTPUTF8".to_owned(),
         ];
+        if cx.connector.chunking {
+            extensions.push("CHUNKING".to_owned());
+        }
+        if cx.connector.status_notification {
+            extensions.push("DSN".to_owned());
+        }
         if self.offers_tls(cx) {
             extensions.push("STARTTLS".to_owned());
             if cx.connector.auth.exchange_server {
@@ -48,10 +54,16 @@ impl Session {
         if !offered.is_empty() {
             extensions.push(format!("AUTH {}", offered.join(" ")));
         }
+        // RFC 8689 §2: only over TLS.
+        if self.tls.is_some() {
+            extensions.push("REQUIRETLS".to_owned());
+        }
         if self.keeps_exch50(cx) {
             extensions.push("XEXCH50".to_owned());
         }
         extensions.push("ENHANCEDSTATUSCODES".to_owned());
+        // RFC 9422. How many messages a session may bring is not limited by number.
+        extensions.push(format!("LIMITS RCPTMAX={}", cx.connector.max_recipients));
         extensions
     }
 

@@ -11,6 +11,7 @@ use acl::{Guid, Sid};
 use directory::{ObjectId, Snapshot, Time};
 use message::{Address, CanonicalAddress};
 use rights::DecisionRecord;
+use smtp::{RcptParams, ReturnContent};
 use zeroize::Zeroizing;
 
 use crate::sasl::scram::ScramKeys;
@@ -348,6 +349,8 @@ pub struct Submission {
     pub smtputf8: bool,
     /// `BODY=8BITMIME` was given on MAIL FROM (RFC 6152).
     pub eight_bit: bool,
+    /// What the client asked for beyond delivery.
+    pub extensions: Extensions,
     /// Where it came from.
     pub origin: Origin,
     /// "Sent as" or "sent on behalf", or paused: commits together with the message. `None` when a sender was only itself.
@@ -356,6 +359,17 @@ pub struct Submission {
     pub pair: Option<Pair>,
     /// It is to be held until it is released (`authorization.md` §8).
     pub pause: Option<Box<Pause>>,
+}
+
+/// What a client may ask for a message beyond its delivery.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// How much of the message a report of failure returns (`RET`, RFC 3461 §4.3).
+    pub ret: Option<ReturnContent>,
+    /// What the sender knows the message by (`ENVID`, RFC 3461 §4.4): printable ASCII.
+    pub envid: Option<String>,
+    /// It goes on over verified TLS, to hosts that promise the same, or not at all (RFC 8689).
+    pub require_tls: bool,
 }
 
 /// A service account and a user for whom it sends.
@@ -391,6 +405,8 @@ pub struct Recipient {
     pub canonical: CanonicalAddress,
     /// The object of our directory that it belongs to, if any.
     pub owner: Option<(ObjectId, Guid)>,
+    /// Which reports its sender wants, and what the sender called it (RFC 3461 §4.1, §4.2).
+    pub params: RcptParams,
 }
 
 /// The facts of the session that a message came from, as the queue keeps them.

@@ -9,6 +9,7 @@
 
 mod auth;
 mod certificate;
+mod chunk;
 mod data;
 mod ehlo;
 mod held;
@@ -29,7 +30,7 @@ mod transaction;
 
 pub use held::{HeldMessage, Judgement};
 pub use host::{
-    Answer, Claimant, GssMessage, GssOutcome, Host, Identity, KeysOutcome, LogEntry, Mechanisms, Origin, Output, Pair,
+    Answer, Claimant, Extensions, GssMessage, GssOutcome, Host, Identity, KeysOutcome, LogEntry, Mechanisms, Origin, Output, Pair,
     PasswordCheck, PasswordOutcome, Pause, Peer, PeerCertificate, Progress, Proven, Recipient, Settings, StoreOutcome,
     Submission, TlsFacts, TokenCheck, TokenOutcome, Wait,
 };

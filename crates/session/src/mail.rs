@@ -3,7 +3,7 @@
 use rights::Refusal;
 use smtp::{AuthParam, BodyType, MailParams, ReversePath};
 
-use crate::host::{Output, Wait};
+use crate::host::{Extensions, Output, Wait};
 use crate::refusal::asked_from;
 use crate::replies;
 use crate::session::{Context, Session};
@@ -25,14 +25,20 @@ impl Session {
             self.reply(replies::bad_sequence("Sender already specified"), out);
             return Wait::Nothing;
         }
-        // Parameters belong to extensions that the client has been told of (RFC 5321 §4.1.1.11); DSN is none.
+        // Parameters belong to extensions that the client has been told of (RFC 5321 §4.1.1.11).
         let unknown = !greeted.extended && *params != MailParams::default();
-        if unknown || params.ret.is_some() || params.envid.is_some() {
+        let reports = (params.ret.is_some() || params.envid.is_some()) && !cx.connector.status_notification;
+        if unknown || reports || params.body == Some(BodyType::BinaryMime) {
             self.reply(replies::unsupported_parameter(), out);
             return Wait::Nothing;
         }
         // HTTP has rules of its own about where it may be plain.
         if cx.connector.require_tls && self.tls.is_none() && !self.http {
+            self.reply(replies::tls_required(), out);
+            return Wait::Nothing;
+        }
+        // RFC 8689 §4.1: what has come in the open cannot be kept from being read any more.
+        if params.requiretls && self.tls.is_none() {
             self.reply(replies::tls_required(), out);
             return Wait::Nothing;
         }
@@ -67,6 +73,8 @@ impl Session {
             smtputf8: params.smtputf8,
             eight_bit: params.body == Some(BodyType::EightBitMime),
             body_begun: false,
+            chunks: None,
+            extensions: Extensions { ret: params.ret, envid: params.envid.clone(), require_tls: params.requiretls },
             exch50: None,
         });
         self.reply(replies::sender_ok(), out);

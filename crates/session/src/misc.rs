@@ -1,4 +1,4 @@
-//! RSET, NOOP, QUIT, VRFY, EXPN, HELP, XEXCH50, BDAT, and verbs that are not known.
+//! RSET, NOOP, QUIT, VRFY, EXPN, HELP, XEXCH50, and verbs that are not known.
 
 use smtp::Reply;
 
@@ -47,17 +47,6 @@ impl Session {
         Wait::Nothing
     }
 
-    /// CHUNKING is not offered. A client that sends BDAT nevertheless sends its chunk without waiting, and what is in it
-    /// must not be taken for commands; nor may DATA follow (attack 4). One that no message may be as large as is not waited
-    /// for (attack 14).
-    pub(crate) fn bdat(&mut self, cx: &Context<'_>, size: u64, out: &mut dyn Output) -> Wait {
-        self.reset_transaction(out);
-        if size > cx.connector.max_message_size {
-            return self.end(replies::not_implemented(), out);
-        }
-        self.take_in(Blob { left: size, reply: replies::not_implemented(), kept: None }, out)
-    }
-
     pub(crate) fn unrecognized(&mut self, out: &mut dyn Output) -> Wait {
         self.reply(replies::unrecognized(), out);
         Wait::Nothing
@@ -72,6 +61,10 @@ impl Session {
             self.reply(replies::bad_sequence("Need RCPT before XEXCH50"), out);
             return Wait::Nothing;
         };
+        if transaction.chunks.is_some() {
+            self.reply(replies::bad_sequence("XEXCH50 cannot follow BDAT"), out);
+            return Wait::Nothing;
+        }
         if size > MAX_BLOB {
             self.reply(replies::blob_too_large(), out);
             return Wait::Nothing;

@@ -1,9 +1,9 @@
 //! RCPT TO (RFC 5321 §4.1.1.3).
 
-use directory::Snapshot;
+use directory::{Rewrite, Snapshot};
 use message::Address;
 use rights::{Asked, Denied, Refusal};
-use smtp::{ForwardPath, RcptParams, Reply};
+use smtp::{ForwardPath, OriginalRecipient, RcptParams, Reply};
 
 use crate::host::{Output, Recipient, Wait};
 use crate::refusal::canonical;
@@ -20,17 +20,24 @@ impl Session {
         params: &RcptParams,
         out: &mut dyn Output,
     ) -> Wait {
+        let extended = self.greeted.as_ref().is_some_and(|greeted| greeted.extended);
         let Some(transaction) = &mut self.transaction else {
             self.reply(replies::bad_sequence("Need MAIL before RCPT"), out);
             return Wait::Nothing;
         };
-        let address = match destination(cx, transaction, to, params) {
+        // Nobody is added to a message whose text has begun: it was decided for those named before (RFC 3030 §2).
+        if transaction.chunks.is_some() {
+            self.reply(replies::bad_sequence("RCPT cannot follow BDAT"), out);
+            return Wait::Nothing;
+        }
+        let named = match destination(cx, transaction, to, (params, extended)) {
             Ok(address) => address,
             Err(refusal) => {
                 self.reply(refusal, out);
                 return Wait::Nothing;
             }
         };
+        let address = Rewrite::apply(&cx.connector.rewrites, &named).unwrap_or_else(|| named.clone());
         let grant = match transaction.rights.recipient(cx.snapshot, &self.authority, cx.now, &address) {
             Ok(grant) => grant,
             Err(denied) => return self.refuse_recipient(cx, &denied, &address, out),
@@ -41,7 +48,13 @@ impl Session {
         if !transaction.recipients.iter().any(|recipient| recipient.canonical == canonical) {
             let guid = |owner| cx.snapshot.object(owner).map(|object| (owner, object.guid()));
             let owner = grant.object.and_then(guid);
-            transaction.recipients.push(Recipient { address, canonical, owner });
+            let mut params = params.clone();
+            // RFC 3461 §4.2: the sender is to recognize in a report whom it wrote to.
+            if address != named && params.orcpt.is_none() && named.is_ascii() {
+                let (kind, address) = ("rfc822".to_owned(), named.to_string());
+                params.orcpt = Some(OriginalRecipient { kind, address });
+            }
+            transaction.recipients.push(Recipient { address, canonical, owner, params });
         }
         self.reply(replies::recipient_ok(), out);
         Wait::Nothing
@@ -72,9 +85,9 @@ fn destination(
     cx: &Context<'_>,
     transaction: &Transaction,
     to: &ForwardPath,
-    params: &RcptParams,
+    (params, extended): (&RcptParams, bool),
 ) -> Result<Address, Reply> {
-    if *params != RcptParams::default() {
+    if *params != RcptParams::default() && !(extended && cx.connector.status_notification) {
         return Err(replies::unsupported_parameter());
     }
     if transaction.rcpt_commands >= cx.connector.max_recipients {

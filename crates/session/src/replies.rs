@@ -47,6 +47,11 @@ pub(crate) fn queued(queue_id: &str) -> Reply {
     Reply::new(250, (2, 6, 0), format!("{queue_id} Queued mail for delivery"))
 }
 
+/// A chunk was taken (RFC 3030 §4).
+pub(crate) fn chunk_taken(size: u64) -> Reply {
+    Reply::new(250, (2, 0, 0), format!("{size} octets received"))
+}
+
 macro_rules! replies {
     ($($name:ident $code:literal $enhanced:expr, $text:literal;)*) => {
         $(pub(crate) fn $name() -> Reply {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use acl::Guid;
 use directory::{Config, ObjectId, ReceiveConnector, Snapshot, Time};
 use rights::{Authority, Refusal};
-use smtp::{AuthResponse, Command, Line, LineReader, PeerError, Reply};
+use smtp::{AuthResponse, Command, Line, LineReader, PeerError, Reply, Strictness};
 
 use crate::auth::{PendingLogon, Question};
+use crate::chunk::Chunk;
 use crate::data::Reception;
 use crate::ehlo::Greeted;
 use crate::host::{Answer, Claimant, Host, LogEntry, Output, Peer, Progress, Settings, Submission, TlsFacts, Wait};
@@ -29,6 +30,8 @@ pub struct Session {
     pub(crate) phase: Phase,
     pub(crate) connector_guid: Guid,
     lines: LineReader,
+    /// The connector's, as of the last command.
+    tolerant: bool,
     /// Faults of the client since the session began or a message was accepted.
     pub(crate) errors: u32,
     /// AUTH commands that failed.
@@ -65,6 +68,8 @@ pub(crate) enum Phase {
     Sasl(Exchange),
     /// Message data.
     Data(Box<Reception>),
+    /// A chunk of BDAT.
+    Chunk(Box<Chunk>),
     /// The data of XEXCH50.
     Blob(Blob),
     /// [`Wait::Tls`].
@@ -113,6 +118,7 @@ impl Session {
             phase: Phase::Connected,
             connector_guid,
             lines: LineReader::new(),
+            tolerant: false,
             errors: 0,
             failed_logons: 0,
             rate: MessageRate::default(),
@@ -151,6 +157,7 @@ impl Session {
                 Phase::Connected => (rest.len(), self.talked_early(out)),
                 Phase::Command | Phase::Sasl(_) => self.take_line(host, rest, out),
                 Phase::Data(_) => self.take_data(host, rest, out),
+                Phase::Chunk(_) => self.take_chunk(host, rest, out),
                 Phase::Blob(_) => self.take_blob(host, rest, out),
                 Phase::Closed => (rest.len(), Wait::Close),
                 // The host owes an answer; it should not give input before.
@@ -305,6 +312,8 @@ impl Session {
         // A line of a SASL exchange, or an AUTH command with an initial response, may be long (RFC 4954 §4).
         let long_lines = matches!(self.phase, Phase::Sasl(_)) || self.offers_auth(cx);
         self.lines.set_limit(if long_lines { LineReader::AUTH_LIMIT } else { LineReader::COMMAND_LIMIT });
+        self.tolerant = cx.connector.tolerant;
+        self.lines.set_tolerant(self.tolerant);
         self.set_deadline(cx);
         wait
     }
@@ -314,7 +323,7 @@ impl Session {
         self.data_timeout_ms = cx.connector.data_timeout_ms;
         self.expiry = Some(later(self.began, cx.connector.session_lifetime_ms));
         let limit = match self.phase {
-            Phase::Data(_) => self.data_timeout_ms,
+            Phase::Data(_) | Phase::Chunk(_) => self.data_timeout_ms,
             Phase::Connected | Phase::Command | Phase::Sasl(_) | Phase::Blob(_) | Phase::Handshake => {
                 cx.connector.command_timeout_ms
             }
@@ -349,7 +358,7 @@ impl Session {
                 smtp::parse_auth_response(line).map_or_else(Incoming::Fault, Incoming::Response)
             }
             Line::Complete(line) => {
-                let command = smtp::parse_command(line);
+                let command = smtp::parse_command_with(line, Strictness { tolerant: self.tolerant });
                 log_command(line, &command, &mut self.credentials_may_follow, out);
                 command.map_or_else(Incoming::Fault, Incoming::Command)
             }
@@ -395,7 +404,7 @@ impl Session {
             Command::Quit => self.quit(out),
             Command::Vrfy(_) | Command::Expn(_) => self.vrfy(out),
             Command::Help => self.help(out),
-            Command::Bdat { size, .. } => self.bdat(cx, size, out),
+            Command::Bdat { size, last } => self.bdat(cx, size, last, out),
             Command::Lhlo(_) | Command::Unknown(_) => self.unrecognized(out),
         }
     }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use directory::{HostKind, Snapshot, Time, TokenKind};
+use directory::{Config, HostKind, Snapshot, Time, TokenKind};
 use message::Address;
 use message::header::HeaderBlock;
 use message::rewrite::Edits;
@@ -73,6 +73,7 @@ impl Stamping<'_> {
             prepend.push((Cow::Borrowed(AUTH_MECHANISM), auth_mechanism(&accepted.token.kind).to_owned()));
             prepend.push((Cow::Borrowed(AUTH_SOURCE), self.hostname.to_owned()));
         }
+        prepend.extend(self.completions(block, accepted, queue_id));
         Edits {
             keep: accepted.keep,
             sender: accepted.header.sender.clone(),
@@ -82,6 +83,31 @@ impl Stamping<'_> {
             hops: Some(trace_fields::hops(block).saturating_add(1)),
             utf8: way.smtputf8,
         }
+    }
+
+    /// Fields that are missing, and are added for those whose submission it is, where the connector does so (RFC 6409
+    /// §8.1, §8.2).
+    fn completions(
+        &self,
+        block: &HeaderBlock,
+        accepted: &Accepted,
+        queue_id: &str,
+    ) -> Vec<(Cow<'static, str>, String)> {
+        let submits = matches!(accepted.token.kind, TokenKind::Account | TokenKind::Host(HostKind::ExternallySecured));
+        let connector = self.snapshot.object(self.authority.connector).and_then(|object| object.config());
+        let completes = matches!(connector, Some(Config::ReceiveConnector(connector)) if connector.complete_headers);
+        let mut fields = Vec::new();
+        if !submits || !completes {
+            return fields;
+        }
+        let is_missing = |name: &str| block.named(name).next().is_none();
+        if is_missing("Date") {
+            fields.push((Cow::Borrowed("Date"), trace_fields::date(self.now.0)));
+        }
+        if is_missing("Message-ID") {
+            fields.push((Cow::Borrowed("Message-ID"), format!("<{queue_id}@{}>", self.hostname)));
+        }
+        fields
     }
 
     /// RFC 5321 §4.4.

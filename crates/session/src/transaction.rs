@@ -2,7 +2,8 @@
 
 use message::Address;
 
-use crate::host::{Output, Recipient};
+use crate::chunk::Chunked;
+use crate::host::{Extensions, Output, Recipient};
 use crate::session::Session;
 
 /// From MAIL FROM to the end of data. Everything that belongs to one message and must not reach the next is here.
@@ -21,6 +22,10 @@ pub(crate) struct Transaction {
     pub(crate) eight_bit: bool,
     /// Text was given to [`Output::body`] and is not stored yet.
     pub(crate) body_begun: bool,
+    /// What of the message came by BDAT, between its chunks.
+    pub(crate) chunks: Option<Box<Chunked>>,
+    /// What the client asked for beyond delivery.
+    pub(crate) extensions: Extensions,
     /// The data of XEXCH50, where a token that is left may hand it over.
     pub(crate) exch50: Option<Vec<u8>>,
 }

@@ -225,6 +225,12 @@ mod tests {
             rate_per_source: 0,
             rate_per_connection: 0,
             implicit_tls: false,
+            chunking: true,
+            status_notification: true,
+            proxy_from: Vec::new(),
+            tolerant: false,
+            complete_headers: false,
+            rewrites: Vec::new(),
         }
     }
 

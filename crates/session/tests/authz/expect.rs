@@ -3,6 +3,7 @@
 use message::header::HeaderBlock;
 use rights::{DecisionRecord, VerdictKind};
 use session::{Proven, Submission};
+use smtp::{Notify, ReturnContent};
 
 /// Text with every ULID written as `<id>`.
 pub fn normal(text: &str) -> String {
@@ -102,6 +103,10 @@ pub fn accepted(claims: &[String], submission: &Submission, text: &[u8]) -> Resu
             "proven" => (rest.to_owned(), proven(submission.origin.proven).to_owned()),
             "paused" => (rest.to_owned(), paused(submission).to_owned()),
             "size" => (rest.to_owned(), submission.size.to_string()),
+            "notify" => {
+                let (address, wanted) = rest.split_once(' ').unwrap_or((rest, ""));
+                (wanted.to_owned(), notify(submission, address))
+            }
             "flags" => (rest.to_owned(), flags(submission)),
             "body" => (String::from_utf8_lossy(&crate::script::escaped(rest)?).into_owned(), body(text)),
             "no" => {
@@ -173,7 +178,32 @@ fn flags(submission: &Submission) -> String {
     if submission.origin.bypass_anti_spam {
         flags.push("bypass-anti-spam");
     }
-    flags.join(" ")
+    let asked = &submission.extensions;
+    if asked.require_tls {
+        flags.push("requiretls");
+    }
+    let ret = match asked.ret {
+        None => None,
+        Some(ReturnContent::Full) => Some("ret=full"),
+        Some(ReturnContent::Headers) => Some("ret=hdrs"),
+    };
+    flags.extend(ret);
+    let envid = asked.envid.as_ref().map(|envid| format!("envid={envid}"));
+    flags.into_iter().map(str::to_owned).chain(envid).collect::<Vec<_>>().join(" ")
+}
+
+/// Which reports are wanted of a recipient, `<address>`, and what its sender called it.
+fn notify(submission: &Submission, address: &str) -> String {
+    let of_address = |recipient: &&session::Recipient| format!("<{}>", recipient.address) == address;
+    let Some(recipient) = submission.recipients.iter().find(of_address) else { return "no such recipient".to_owned() };
+    let mut words = Vec::new();
+    if let Some(Notify { success, failure, delay }) = recipient.params.notify {
+        let flags = [(success, "success"), (failure, "failure"), (delay, "delay")];
+        let wanted: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect();
+        words.push(if wanted.is_empty() { "never".to_owned() } else { wanted.join(",") });
+    }
+    words.extend(recipient.params.orcpt.as_ref().map(|orcpt| format!("orcpt={orcpt}")));
+    words.join(" ")
 }
 
 fn body(text: &[u8]) -> String {

@@ -8,7 +8,7 @@ use directory::{
     AuthMechanisms, Change, ChangeBatch, Class, Config, GroupScope, GroupType, ObjectId, Record, Snapshot, Time, Value,
     attributes, link_value, protected,
 };
-use rights::{FULL_MAILBOX_ACCESS, GroupTrustee, PermissionGroup, RightName, ServerRole};
+use rights::{FULL_MAILBOX_ACCESS, GroupTrustee, PermissionGroup, RightName, role_of};
 
 /// A directory under construction, or at work.
 pub struct Organization {
@@ -293,7 +293,7 @@ impl Organization {
         let groups = words.option("groups").into_iter().flat_map(|list| list.split(','));
         for group in groups.filter(|name| *name != "None") {
             let group = PermissionGroup::parse(group).ok_or_else(|| format!("{group} is no permission group"))?;
-            for (trustee, rights) in group.grants(ServerRole::Hub) {
+            for (trustee, rights) in group.grants(role_of(&self.snapshot, server)) {
                 let sid = match trustee {
                     GroupTrustee::WellKnown(sid) => Some(sid),
                     GroupTrustee::ExchangeServers => self.trustee("Exchange Servers").ok(),
@@ -563,6 +563,11 @@ fn setting(key: &str, value: &str) -> Result<(&'static str, String), String> {
         "require-tls" => (attributes::REQUIRE_TLS, flag()),
         "domain-secure" => (attributes::DOMAIN_SECURE, flag()),
         "enabled" => (attributes::RECEIVE_ENABLED, flag()),
+        "chunking" => (attributes::CHUNKING, flag()),
+        "dsn" => (attributes::STATUS_NOTIFICATION, flag()),
+        "tolerant" => (attributes::TOLERANT, flag()),
+        "complete-headers" => (attributes::COMPLETE_HEADERS, flag()),
+        "rewrite" => (attributes::REWRITES, text()),
         "banner" => (attributes::RECEIVE_BANNER, text()),
         "fqdn" => (attributes::RECEIVE_FQDN, text()),
         "legacy-send-as" => (attributes::LEGACY_POLICY, flag()),

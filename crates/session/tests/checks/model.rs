@@ -39,6 +39,8 @@ enum Expects {
     Response,
     /// Octets that are dropped, this many.
     Blob(u64),
+    /// Octets of a chunk, this many still.
+    Chunk(u64),
     /// A message, so far.
     Data(Vec<u8>),
 }
@@ -47,6 +49,8 @@ enum Expects {
 struct Mail {
     line: String,
     recipients: Vec<String>,
+    /// What came of the message by BDAT.
+    chunks: Option<Vec<u8>>,
     /// The states of the directory since MAIL.
     states: Vec<usize>,
 }
@@ -113,13 +117,16 @@ impl Model {
         self.lost |= !patient || bytes.iter().rev().skip(1).any(|byte| *byte == b'\n');
         let mut rest = bytes;
         while !rest.is_empty() && !self.heard.closed {
-            // A blob ends where it ends; what follows is a command.
+            // A blob or a chunk ends where it ends; what follows is a command.
             let length = match self.expects {
-                Expects::Blob(left) if !self.lost => rest.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
+                Expects::Blob(left) | Expects::Chunk(left) if !self.lost => rest.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
                 _ => rest.len(),
             };
             let (piece, after) = rest.split_at(length);
             rest = after;
+            if let (Expects::Chunk(_), Some(mail)) = (&self.expects, &mut self.mail) {
+                mail.chunks.get_or_insert_default().extend_from_slice(piece);
+            }
             self.send(piece);
             if !self.lost {
                 self.follow(piece);
@@ -244,6 +251,14 @@ impl Model {
                 self.expects = Expects::Command;
                 self.expect_replies(&replies, 1);
             }
+            Expects::Chunk(left) => {
+                *left -= bytes.len() as u64;
+                if *left > 0 {
+                    return self.expect_replies(&replies, 0);
+                }
+                self.expects = Expects::Command;
+                self.chunk_ended(&replies);
+            }
             Expects::Data(text) => {
                 text.extend_from_slice(bytes);
                 if !(text.ends_with(b"\r\n.\r\n") || text == b".\r\n") {
@@ -274,9 +289,15 @@ impl Model {
             (Some(Command::XExch50 { size: 0 }), "354") => return self.expect_replies(replies, 2),
             (Some(Command::XExch50 { size }), "354") => Expects::Blob(*size),
             (Some(Command::Bdat { size, .. }), "") if !self.heard.closed && *size > 0 => {
-                self.mail = None;
-                self.expects = Expects::Blob(*size);
+                self.expects = Expects::Chunk(*size);
                 return;
+            }
+            (Some(Command::Bdat { size: 0, .. }), _) => {
+                if let Some(mail) = &mut self.mail {
+                    mail.chunks.get_or_insert_default();
+                }
+                self.expects = Expects::Command;
+                return self.chunk_ended(replies);
             }
             _ => Expects::Command,
         };
@@ -285,22 +306,36 @@ impl Model {
         match command {
             Some(Command::Mail { .. }) if first == "250" => {
                 assert!(self.mail.is_none(), "a second sender was accepted");
-                self.mail = Some(Mail { line: text, recipients: Vec::new(), states: vec![self.world.state.get()] });
+                let states = vec![self.world.state.get()];
+                self.mail = Some(Mail { line: text, recipients: Vec::new(), chunks: None, states });
             }
             Some(Command::Rcpt { .. }) if first == "250" => {
-                self.mail.as_mut().expect("a recipient without a sender was accepted").recipients.push(text);
+                let mail = self.mail.as_mut().expect("a recipient without a sender was accepted");
+                assert!(mail.chunks.is_none(), "a recipient was added to a message whose text had begun");
+                mail.recipients.push(text);
             }
             Some(Command::Data) if first == "354" => {
                 assert!(self.mail.as_ref().is_some_and(|mail| !mail.recipients.is_empty()), "a message to nobody");
+                assert!(self.mail.as_ref().is_some_and(|mail| mail.chunks.is_none()), "DATA after BDAT");
             }
             Some(Command::Ehlo(_) | Command::Helo(_) | Command::Rset | Command::StartTls | Command::XAnonymousTls)
                 if first.starts_with('2') =>
             {
                 self.mail = None;
             }
-            Some(Command::Bdat { .. }) => self.mail = None,
+            Some(Command::Data | Command::Bdat { .. }) => self.mail = None,
             _ => {}
         }
+    }
+
+    /// A chunk has come. Only one that is taken, and is not the last, leaves the transaction as it is.
+    fn chunk_ended(&mut self, replies: &[String]) {
+        let goes_on = replies.first().is_some_and(|reply| reply.ends_with("octets received"));
+        assert!(!goes_on || self.mail.as_ref().is_some_and(|mail| !mail.recipients.is_empty()), "a chunk of no message");
+        if !goes_on {
+            self.mail = None;
+        }
+        self.expect_replies(replies, 1);
     }
 
     /// One reply to each command; a session that ends may say so in another one.
@@ -326,9 +361,19 @@ impl Model {
         if self.lost {
             return;
         }
-        let Expects::Data(received) = &self.expects else { panic!("a message without data") };
-        // What is on its way now is the end of it, which the model has not seen yet.
         let mail = self.mail.as_ref().expect("a message without a transaction");
+        let received = match (&self.expects, &mail.chunks) {
+            // What is on its way now is the end of it, which the model has not seen yet.
+            (Expects::Data(received), None) => unstuffed(received),
+            (Expects::Chunk(_) | Expects::Command, chunks) => {
+                let mut received = chunks.clone().unwrap_or_default();
+                if !received.is_empty() && !received.ends_with(b"\r\n") {
+                    received.extend_from_slice(b"\r\n");
+                }
+                received
+            }
+            _ => panic!("a message without data"),
+        };
         let sender = submission.sender.as_ref().map_or("<>", |sender| sender.as_str());
         assert!(mail.line.contains(sender), "{sender} was never accepted: {}", mail.line);
         assert!(submission.recipients.len() <= mail.recipients.len());
@@ -337,7 +382,7 @@ impl Model {
             let named = |line: &String| line.contains(address) || line.to_ascii_lowercase().contains("<postmaster>");
             assert!(mail.recipients.iter().any(named), "{address} was never accepted");
         }
-        let known = |state: &usize| self.somebody_may(&WORLD.states[*state], submission, received);
+        let known = |state: &usize| self.somebody_may(&WORLD.states[*state], submission, &received);
         assert!(mail.states.iter().any(known), "nobody may send {submission:?}");
     }
 
@@ -350,8 +395,7 @@ impl Model {
         let mut tokens = vec![snapshot.anonymous_token()];
         tokens.extend(host.map(|kind| snapshot.host_token(kind)));
         tokens.extend(self.account.and_then(|Confirmed(account)| snapshot.account_token(account).ok()));
-        let unstuffed = unstuffed(received);
-        let Ok(block) = HeaderBlock::parse(&unstuffed) else { return false };
+        let Ok(block) = HeaderBlock::parse(received) else { return false };
         let senders = senders(&block);
         tokens.iter().any(|token| {
             let ask = |question: &Question<'_>| decide::<NoTrace>(snapshot, token, &facts, question).reason;
