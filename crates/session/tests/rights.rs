@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use directory::{Snapshot, Time};
-use rights::{DecisionRecord, GrantedOn, PermissionGroup, RIGHTS, RightName, ServerRole};
+use rights::{DecisionRecord, GrantedOn, GroupTrustee, PermissionGroup, RIGHTS, RightName, ServerRole};
 use session::{
     Answer, Host, Mechanisms, Output, PasswordOutcome, Peer, PeerCertificate, Session, Settings, StoreOutcome,
     Submission, TlsFacts, Wait,
@@ -360,9 +360,46 @@ fn a_permission_group_gives_nothing_to_those_of_other_groups() {
     }
 }
 
+/// S2 table 6, the column of the edge, entry by entry, with the trustees of F §3.5.
 #[test]
 fn the_groups_of_an_edge_are_those_of_table_6() {
-    let sizes = PermissionGroup::ALL
-        .map(|group| group.grants(ServerRole::Edge).iter().map(|(_, rights)| rights.len()).max().unwrap_or_default());
-    assert_eq!(sizes, [3, 0, 11, 0, 2]);
+    use GroupTrustee::{ExchangeServers, WellKnown};
+    use RightName::*;
+    let all = vec![
+        Submit,
+        AcceptAnyRecipient,
+        AcceptAnySender,
+        AcceptAuthoritativeDomainSender,
+        AcceptAuthenticationFlag,
+        AcceptHeadersRouting,
+        AcceptHeadersOrganization,
+        AcceptHeadersForest,
+        AcceptExch50,
+        BypassMessageSizeLimit,
+        BypassAntiSpam,
+    ];
+    let is_for_addresses = |right: &RightName| !matches!(right, AcceptHeadersOrganization | AcceptHeadersForest);
+    let secured: Vec<RightName> = all.iter().copied().filter(is_for_addresses).collect();
+    let well_known = |sid: &str| WellKnown(sid.parse().expect("a SID"));
+    let server = |rid: u32| well_known(&format!("S-1-9-1419165041-1139599005-3936102811-1022490595-{rid}"));
+    let expected = [
+        (
+            PermissionGroup::AnonymousUsers,
+            vec![(well_known("S-1-5-7"), vec![Submit, AcceptAnySender, AcceptHeadersRouting])],
+        ),
+        (PermissionGroup::ExchangeUsers, vec![]),
+        (
+            PermissionGroup::ExchangeServers,
+            vec![(ExchangeServers, all.clone()), (server(21), all.clone()), (server(22), all), (server(23), secured)],
+        ),
+        (PermissionGroup::ExchangeLegacyServers, vec![]),
+        (PermissionGroup::Partners, vec![(server(10), vec![Submit, AcceptHeadersRouting])]),
+    ];
+    for (group, mut grants) in expected {
+        let mut found = group.grants(ServerRole::Edge);
+        for (_, rights) in grants.iter_mut().chain(&mut found) {
+            rights.sort_by_key(|right| right.right().name);
+        }
+        assert_eq!(found, grants, "{}", group.name());
+    }
 }
