@@ -9,6 +9,7 @@
 //!   same values in-process when no server runs.
 //! - [`Endpoint`] is how a command finds the service: the socket of a running server, or else the service itself.
 
+mod access;
 mod accounts;
 mod app_passwords;
 mod apply;

@@ -1,5 +1,6 @@
 //! The command line: what may be typed ([`args`]), what it asks ([`requests`]), and how results are shown ([`output`]).
 
+pub mod access;
 pub mod apply;
 pub mod args;
 pub mod connectors;

@@ -17,7 +17,7 @@ use super::tools::{
     AuditCommand, AuditExport, History, SeparationCommand, ServiceAccount, ServiceAccountCommand, Tool, WhatCan,
     request, tried,
 };
-use super::{diff, html, output, pause, report, separation, test_send};
+use super::{access, diff, html, output, pause, report, separation, test_send};
 use crate::node::Node;
 
 /// Runs a tool. Exit code 0: done, nothing found; 1: findings, or something was left undone; errors are 2.
@@ -56,6 +56,14 @@ pub fn run(global: &Global, tool: Tool) -> miette::Result<ExitCode> {
             false
         }
         Tool::History(history) => self::history(&mut endpoint, global, history)?,
+        Tool::Token(command) => {
+            access::tokens(&mut endpoint, global, command)?;
+            false
+        }
+        Tool::Webhook(command) => {
+            access::webhooks(&mut endpoint, global, command)?;
+            false
+        }
         Tool::Pause(command) => pause::run(&mut endpoint, global, command)?,
         Tool::TestSend(test) => test_send::run(&mut endpoint, global, test)?,
         Tool::ServiceAccount(ServiceAccountCommand::Pause(settings)) => {

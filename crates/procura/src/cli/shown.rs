@@ -16,6 +16,7 @@ pub fn text(response: &Response) -> Option<String> {
         Response::History(page) => history(page),
         Response::ServiceAccount(report) => service_account(report),
         Response::Simulated(simulated) => self::simulated(simulated),
+        Response::Access(response) => super::access::text(response),
         Response::Pause(response) => super::pause::text(response),
         Response::Protected(report) => protected(report),
         Response::Disconnected(page) => disconnected(&page.rows),

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use admin::operations as op;
 
+use super::access::{TokenCommand, WebhookCommand};
 use super::args::Cli;
 use super::fault::Failure;
 use super::pause::{PauseCommand, PauseSettings, Watch};
@@ -57,6 +58,12 @@ pub enum Tool {
     /// Mail of service accounts that waits for a missing right
     #[command(subcommand)]
     Pause(PauseCommand),
+    /// Bearer tokens, by which programs submit mail over HTTP
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Webhooks, by which programs are told what became of their mail
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Log on as a service account and really send as a user, step by step; or decide for all its users
     TestSend(TestSend),
     /// Mailbox databases and servers
