@@ -15,6 +15,7 @@ pub use crate::response::*;
 pub use crate::sd_edit::{SdSet, SdText};
 pub use crate::servers::{SecureDomains, ServerNew, ServerRow, ServerSet};
 pub use crate::sheet::TextFormat;
+pub use crate::trace::{Trace, TraceReport, TraceWaits, TracedMessage};
 pub use crate::usage::UsageRow;
 pub use crate::verify::documents::*;
 pub use crate::wanted::*;
@@ -185,6 +186,8 @@ pub enum Request {
     QueueAmount(QueueFilter),
     /// Hold, release, try again or drop messages.
     QueueOrder(QueueOrder),
+    /// What became of messages.
+    Trace(Trace),
     /// Who holds a permission on an object, and why.
     WhoCan(WhoCan),
     /// On whom somebody holds a permission, and why.

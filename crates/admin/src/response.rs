@@ -15,6 +15,7 @@ use crate::protection::documents::ProtectedReport;
 use crate::sd_edit::SdText;
 use crate::queued::documents::{QueueAmount, QueueDetail, QueueOrdered, QueuePage};
 use crate::servers::ServerRow;
+use crate::trace::TraceReport;
 use crate::usage::UsageRow;
 use crate::verify::documents::VerifyPage;
 
@@ -69,6 +70,8 @@ pub enum Response {
     QueueAmount(QueueAmount),
     /// What was done to messages that wait.
     QueueOrdered(QueueOrdered),
+    /// What became of messages.
+    Trace(TraceReport),
     /// One message that waits.
     QueueMessage(Box<QueueDetail>),
     /// Who holds which permission on whom.

@@ -67,6 +67,8 @@ pub trait Running: Send + Sync {
     fn message_ordered(&self, queue_id: &str, what: &str, by: &str) {
         let _ = (queue_id, what, by);
     }
+    /// Writes what of the record of messages is not written yet.
+    fn flush_tracking(&self) {}
     /// Webhooks were added or removed.
     fn webhooks_changed(&self, webhooks: &Arc<Vec<Webhook>>) {
         let _ = webhooks;
@@ -163,6 +165,19 @@ impl Service {
     /// The server around this service; none where a command is alone.
     pub(crate) fn running(&self) -> Option<&Arc<dyn Running>> {
         self.running.get()
+    }
+
+    /// Where the record of messages is kept.
+    pub(crate) fn tracking_folder(&self) -> PathBuf {
+        tracking_directory(&self.directory)
+    }
+
+    /// Searches the record of messages, what was noted a moment ago included.
+    pub(crate) fn traced(&self, folder: &Path, query: &tracking::Query) -> Result<tracking::Found, tracking::TrackingError> {
+        if let Some(running) = self.running() {
+            running.flush_tracking();
+        }
+        tracking::search(folder, query)
     }
 
     /// Tells the server around what was done to a message of the queue.
@@ -391,6 +406,11 @@ impl Service {
     }
 }
 
+/// The record of messages of a data directory.
+pub fn tracking_directory(directory: &Path) -> PathBuf {
+    directory.join("tracking")
+}
+
 /// The queue of a data directory.
 pub fn queue_directory(directory: &Path) -> PathBuf {
     directory.join("queue")
@@ -500,6 +520,7 @@ impl Asked<'_> {
             R::QueueShow(message) => queued::show(self, &message.id),
             R::QueueAmount(filter) => queued::amount(self, &filter),
             R::QueueOrder(order) => queued::order(self, &order),
+            R::Trace(trace) => crate::trace::trace(self, trace),
             R::WhoCan(who) => reports::who_can(self, &who),
             R::WhatCan(what) => reports::what_can(self, &what),
             R::AuditExport(export) => reports::export(self, &export),

@@ -37,6 +37,8 @@ enum Stage {
 /// A message whose header was allowed.
 struct Draft {
     queue_id: String,
+    message_id: Option<String>,
+    header_from: Vec<String>,
     /// Cuts out of the body what the header may not have either (attack 24).
     parts: PartFirewall,
     proven: Proven,
@@ -192,6 +194,8 @@ impl Session {
         let bypass = holds(RightName::BypassMessageSizeLimit);
         Stage::Body(Box::new(Draft {
             queue_id,
+            message_id: block.named("Message-ID").next().map(|field| field.text()),
+            header_from: senders.as_ref().map(addresses).unwrap_or_default(),
             parts: PartFirewall::new(accepted.keep, block),
             proven: proven(&accepted.token.kind),
             bypass_anti_spam: accepted.bypass_anti_spam,
@@ -218,6 +222,8 @@ impl Session {
         };
         Some(Submission {
             queue_id: draft.queue_id,
+            message_id: draft.message_id,
+            header_from: draft.header_from,
             sender: transaction.sender.clone(),
             recipients: std::mem::take(&mut transaction.recipients),
             received: cx.now,
@@ -387,6 +393,11 @@ fn header_fault(fault: HeaderFault) -> Reply {
         HeaderFault::TooLarge { .. } => replies::header_too_large(fault),
         fault => replies::malformed(fault),
     }
+}
+
+/// The addresses of From.
+fn addresses(senders: &Senders) -> Vec<String> {
+    senders.from.iter().map(|mailbox| mailbox.address.as_str().to_owned()).collect()
 }
 
 fn proven(kind: &TokenKind) -> Proven {

@@ -335,6 +335,10 @@ pub enum GssOutcome {
 pub struct Submission {
     /// The id under which its text was written.
     pub queue_id: String,
+    /// The `Message-ID` field as it was received, for the record.
+    pub message_id: Option<String>,
+    /// The addresses of the header From, for the record.
+    pub header_from: Vec<String>,
     /// The reverse-path; `None` is the null reverse-path `<>`.
     pub sender: Option<Address>,
     /// At least one.

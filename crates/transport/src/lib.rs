@@ -22,6 +22,7 @@ mod route;
 mod server;
 mod shared;
 mod tls;
+mod tracking;
 
 pub use audit::{AuditLog, AuditOptions};
 pub use buckets::Rate;

@@ -55,6 +55,8 @@ pub(crate) async fn keep(
     };
     let audited = envelope.audit.is_some();
     let recipients = envelope.recipients.len();
+    let to = envelope.recipients.iter().map(|recipient| recipient.address.as_str());
+    let introduction = shared.introduction(&submission, to, client);
     let (done, committed) = oneshot::channel();
     // Once committed, the message stays, whether or not its session is still there to hear it.
     shared.queue().commit(body, envelope, move |result| {
@@ -72,6 +74,7 @@ pub(crate) async fn keep(
             figures.accepted.bump();
             figures.accepted_bytes.add(submission.size);
             figures.accepted_recipients.add(recipients as u64);
+            introduction.into_iter().for_each(|introduction| shared.note(introduction));
             tracing::info!(
                 queue_id = submission.queue_id,
                 client = %client,
@@ -192,6 +195,7 @@ impl Output for Out {
             }
             _ => {
                 self.shared.figures().refused(record.reply.as_deref().unwrap_or_default());
+                self.shared.note_refusal(&record);
                 tracing::info!(decision, client, reply = record.reply, "refused");
             }
         }

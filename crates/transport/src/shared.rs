@@ -1,6 +1,6 @@
 //! What all parts of a running server share: the newest directory, the queue, credentials and the audit.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -13,6 +13,7 @@ use crate::credentials::Credentials;
 use crate::figures::Figures;
 use crate::pause::Pauses;
 use crate::rates::SourceRates;
+use crate::tracking::Tracks;
 
 /// Shared by listeners, sessions, delivery and the admin service.
 pub struct Shared {
@@ -24,6 +25,7 @@ pub struct Shared {
     rates: SourceRates,
     figures: Figures,
     pauses: Arc<Pauses>,
+    tracks: OnceLock<Tracks>,
 }
 
 impl Shared {
@@ -33,7 +35,7 @@ impl Shared {
         let pauses = Pauses::new(queue.clone());
         let (snapshot, figures) = (ArcSwap::new(snapshot), Figures::default());
         let rates = SourceRates::default();
-        Arc::new(Shared { snapshot, version, queue, credentials, audit, rates, figures, pauses })
+        Arc::new(Shared { snapshot, version, queue, credentials, audit, rates, figures, pauses, tracks: OnceLock::new() })
     }
 
     /// The newest snapshot. Ask once for each decision.
@@ -76,6 +78,15 @@ impl Shared {
     /// What waits for a missing right.
     pub fn pauses(&self) -> &Arc<Pauses> {
         &self.pauses
+    }
+
+    /// Keeps a record of what becomes of messages, from now on; once.
+    pub fn track_in(&self, tracking: ::tracking::Tracking) {
+        let _ = self.tracks.set(Tracks::new(tracking));
+    }
+
+    pub(crate) fn tracks(&self) -> Option<&Tracks> {
+        self.tracks.get()
     }
 
     /// The audit.

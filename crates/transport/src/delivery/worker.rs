@@ -437,8 +437,10 @@ impl Courier {
         if undeliverable {
             self.note_dead_letter(&delivery, &failures, time);
         }
+        let events = self.shared.attempted(&delivery, &outcomes, bounce.iter(), time);
         match queue.outcome(delivery, outcomes, bounce.into_iter().collect()).await {
-            Ok(()) | Err(QueueError::UnknownMessage { .. } | QueueError::Closed) => {}
+            Ok(()) => events.into_iter().for_each(|event| self.shared.note(event)),
+            Err(QueueError::UnknownMessage { .. } | QueueError::Closed) => {}
             Err(error) => {
                 tracing::error!(queue_id, %error, "the outcome of a delivery cannot be recorded; it will be repeated");
                 queue.destination_down(&destination, time + PAUSE.as_millis() as i64, &error.to_string());
@@ -506,6 +508,8 @@ impl Courier {
             })
             .collect();
         let outcomes = self.outcomes(&delivery, &fates, time);
+        let events = self.shared.attempted(&delivery, &outcomes, std::iter::empty(), time);
+        events.into_iter().for_each(|event| self.shared.note(event));
         if let Err(error) = self.shared.queue().outcome(delivery, outcomes, Vec::new()).await {
             tracing::error!(queue_id, %error, "the outcome of a delivery cannot be recorded; it will be repeated");
             let until = time + PAUSE.as_millis() as i64;

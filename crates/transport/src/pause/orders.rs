@@ -5,6 +5,7 @@ use queue::{ListFilter, MessageSummary, Millis, NewMessage, QueueError, Recipien
 use rights::pause::account_name;
 use rights::{Asked, DecisionRecord, HeldFor, TraceLine, VerdictKind, Who};
 use session::{Judgement, Pair};
+use tracking::{Event, Record};
 use ulid::Ulid;
 
 use super::held::{Held, HeldError};
@@ -124,6 +125,8 @@ impl Shared {
         }
         let audit = serde_json::to_vec(&record).ok();
         let key = key(chosen.pair, chosen.aside);
+        let reports: Vec<Record> =
+            bounces.iter().map(|bounce| crate::tracking::report(queue_id, bounce, now().0)).collect();
         match self.queue().resolve(queue_id, &key, resolution, (bounces, audit), now().0).wait() {
             Ok(()) => {}
             // Somebody was faster.
@@ -131,6 +134,9 @@ impl Shared {
             Err(error) => return Err(error),
         }
         self.audit().committed();
+        let event = if matches!(order, Order::Release { .. }) { Event::Released } else { Event::Removed };
+        self.note_order(queue_id, event, by, "");
+        reports.into_iter().for_each(|report| self.note(report));
         self.pauses().gone(chosen, message.size);
         tracing::info!(queue_id, by, order = ?order, "a paused message was decided about");
         Ok(None)

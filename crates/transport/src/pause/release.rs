@@ -15,6 +15,7 @@ use rights::shortfall::{Reason, Shortfall, shortfall};
 use rights::{Denied, Facts, NoTrace, Question, RightName, decide};
 use session::{Judgement, Pair};
 use tokio::sync::watch;
+use tracking::Event;
 use ulid::Ulid;
 
 use super::held::{Held, HeldError};
@@ -300,6 +301,7 @@ impl Releaser {
                     Some(_) => pauses.leave(pair),
                     None => {
                         tracing::info!(queue_id, "released");
+                        self.shared.note_order(&queue_id, Event::Released, "", "the right is there");
                         if pauses.released(pair, bytes) {
                             self.resumed(pair);
                         }
