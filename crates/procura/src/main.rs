@@ -82,6 +82,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Completion(arguments) => cli::shell::completion(&arguments),
         Command::Man(arguments) => cli::shell::man(&global, &arguments)?,
         Command::Queue(command) => return cli::queue::run(&global, &command),
+        Command::Trace(arguments) => return cli::trace::run(&global, &arguments),
         Command::Tool(tool) => return cli::run::run(&global, tool),
         Command::Lifecycle(command) => return Ok(cli::lifecycle::run(&global, command)?),
         Command::Connectors(command) => return cli::connectors::run(&global, command),

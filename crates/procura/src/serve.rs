@@ -15,6 +15,7 @@ use admin::{Absent, DataDirectory, Fault, FaultKind, Running, Service, audit_pat
 use directory::Snapshot;
 use queue::{Queue, QueueOptions};
 use store::{AuditEntry, AuditStore, Retention, StoreError};
+use tracking::{Event, Tracking, TrackingOptions};
 use transport::certificate::LiveCertificate;
 use transport::pause::{Chosen, Order, Ordered, Pair};
 use transport::{
@@ -25,6 +26,7 @@ use web::Web;
 
 use crate::cli::args::{Global, Serve};
 use crate::cli::fault::Failure;
+use crate::config::Config;
 use crate::demo;
 use crate::node::Node;
 use crate::notify::notify;
@@ -130,6 +132,9 @@ fn start(
     let limits = passwords::limits(&config.authentication);
     let credentials = Credentials::start(passwords, limits).map_err(|e| failed(&e))?;
     let shared = Shared::new(service.snapshot(), queue.clone(), credentials, audit);
+    if let Some(tracking) = tracking(config, directory)? {
+        shared.track_in(tracking);
+    }
     service.attach(queue.clone(), Arc::new(Around(Arc::downgrade(&shared))));
     // What was changed between the first look at the directory and now.
     shared.publish(service.snapshot());
@@ -163,6 +168,20 @@ fn start(
     let expirer = expire_in_time(Arc::clone(service))?;
     let reload = tls::follow(certificate, config.tls.reload_seconds)?;
     Ok(Everything { reload, server, socket, shared, queue, web, timers: [protector, expirer] })
+}
+
+/// The record of messages, where `[storage]` wants one.
+fn tracking(config: &Config, directory: &Path) -> Result<Option<Tracking>, Failure> {
+    let storage = &config.storage;
+    if storage.tracking_days == 0 {
+        return Ok(None);
+    }
+    let options = TrackingOptions {
+        keep: Duration::from_secs(u64::from(storage.tracking_days) * 24 * 3600),
+        total_size: storage.tracking_mib << 20,
+        ..TrackingOptions::new(admin::tracking_directory(directory))
+    };
+    Tracking::start(options).map(Some).map_err(|e| Failure::new(e.to_string()))
 }
 
 /// HTTP, where `[http]` wants it.
@@ -402,6 +421,24 @@ impl Running for Around {
     fn credential_changed(&self, account: &Guid) {
         if let Some(shared) = self.0.upgrade() {
             shared.credentials().forget(account);
+        }
+    }
+
+    fn message_ordered(&self, queue_id: &str, what: &str, by: &str) {
+        let event = match what {
+            "held" => Event::Held,
+            "released" => Event::Released,
+            "removed" => Event::Removed,
+            _ => Event::Retried,
+        };
+        if let Some(shared) = self.0.upgrade() {
+            shared.note_order(queue_id, event, by, "");
+        }
+    }
+
+    fn flush_tracking(&self) {
+        if let Some(tracking) = self.0.upgrade().as_ref().and_then(|shared| shared.tracking()) {
+            tracking.flush();
         }
     }
 

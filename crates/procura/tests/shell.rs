@@ -136,6 +136,7 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("simulate", Other),
     ("status", Rows("")),
     ("test-send", Other),
+    ("trace", Rows("")),
     ("undo", Other),
     ("user add", Writes("zoe")),
     ("user list", Rows("")),

@@ -26,6 +26,7 @@ use super::lifecycle::Lifecycle;
 use super::queue::QueueCommand;
 use super::shell::{Completion, Man};
 use super::tools::Tool;
+use super::trace::TraceArgs;
 use crate::sd::SdCommand;
 
 /// A mail transport that decides who may send as whom.
@@ -122,6 +123,8 @@ pub enum Command {
     /// Messages that wait for delivery
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// What became of messages
+    Trace(TraceArgs),
     /// What the server is and how it is
     Status,
     /// Print a completion script for a shell

@@ -7,7 +7,7 @@ use clap::Command;
 pub const EXIT_CODES: &str = "Exit codes, of all commands:
   0  done; allowed; nothing found
   1  the answer is no, or something was found or left undone: `check`, `audit diff`, `audit separation`,
-     `service-account check`, `connector test`, `queue`, `check-directory`, a bad line given to `sd convert`, `sd check` or `sd inherit`
+     `service-account check`, `connector test`, `queue`, `trace`, `check-directory`, a bad line given to `sd convert`, `sd check` or `sd inherit`
   2  an error: nothing was changed, except by commands that say how far they came
 
 Each command has --help with examples. `procura completion bash` prints a completion script, `procura man` writes

@@ -22,6 +22,7 @@ pub mod shell;
 mod shown;
 pub mod test_send;
 pub mod tools;
+pub mod trace;
 mod verify;
 
 /// The whole command line, examples included.

@@ -122,6 +122,7 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         | Command::Lifecycle(_)
         | Command::Connectors(_)
         | Command::Queue(_)
+        | Command::Trace(_)
         | Command::Sd(_) => {
             return Err(Failure::new("this command is no request to the service"));
         }

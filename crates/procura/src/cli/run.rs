@@ -174,7 +174,7 @@ fn history(endpoint: &mut Endpoint, global: &Global, history: &History) -> Resul
 }
 
 /// A point in time: a date, a time, or how long ago; in milliseconds since 1970.
-fn when(text: &str) -> Result<i64, Failure> {
+pub(super) fn when(text: &str) -> Result<i64, Failure> {
     let wrong = || {
         Failure::new(format!("`{text}` is no time"))
             .help("write a date (2026-01-31), a time (2026-01-31T08:00:00Z) or how long ago (90m, 12h, 7d)")

@@ -153,6 +153,11 @@ configuration! {
         audit_days: u32 = 90, "number", "365";
         /// Decisions kept at most; the oldest go first.
         audit_records: u64 = 1_000_000, "number", "5000000";
+        /// Days that the record of messages (`procura trace`) is kept, in the folder `tracking` of the data directory.
+        /// 0: none is kept.
+        tracking_days: u32 = 30, "number", "90";
+        /// MiB that it may have; the oldest goes first. A message takes about 700 octets.
+        tracking_mib: u64 = 20_480, "number", "102400";
     }
     /// Where accepted mail goes.
     delivery: Delivery {
