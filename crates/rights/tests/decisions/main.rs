@@ -4,7 +4,10 @@
 
 mod amounts;
 mod audits;
+mod groups;
+mod pauses;
 mod records;
 mod refusals;
 mod senders;
+mod transactions;
 mod world;

@@ -52,7 +52,12 @@ impl World {
 
     /// An account with the address NAME@example.com and a mailbox in Mailboxes; the mailbox descriptor is empty.
     pub fn user(&mut self, name: &str) -> &mut World {
-        self.account(name);
+        self.add_user(name, "domain")
+    }
+
+    /// The same, below a container.
+    pub fn add_user(&mut self, name: &str, parent: &str) -> &mut World {
+        self.account_below(name, parent);
         self.set(name, a::PROXY_ADDRESSES, vec![format!("SMTP:{name}@example.com").into_bytes()]);
         let mailbox = Guid::from_u128(0x4000 + self.records.len() as u128);
         self.set(name, a::MAILBOX_GUID, vec![mailbox.0.to_vec()]);
@@ -63,7 +68,11 @@ impl World {
 
     /// An account without an address.
     pub fn account(&mut self, name: &str) -> &mut World {
-        self.add(name, Class::User, "domain").principal(name);
+        self.account_below(name, "domain")
+    }
+
+    fn account_below(&mut self, name: &str, parent: &str) -> &mut World {
+        self.add(name, Class::User, parent).principal(name);
         self.set(name, a::USER_ACCOUNT_CONTROL, vec![b"512".to_vec()])
     }
 
@@ -115,7 +124,12 @@ impl World {
     }
 
     pub fn load(&self) -> Directory {
-        let snapshot = Snapshot::load(self.records.clone(), 1).unwrap().snapshot;
+        self.load_as(1)
+    }
+
+    /// The directory as one of its versions.
+    pub fn load_as(&self, version: u64) -> Directory {
+        let snapshot = Snapshot::load(self.records.clone(), version).unwrap().snapshot;
         Directory { snapshot, names: self.names.clone() }
     }
 
