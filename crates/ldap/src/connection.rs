@@ -1,0 +1,302 @@
+//! A connection to one domain controller, over TLS. It blocks, and everything on it has an end in time.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use thiserror::Error;
+
+use crate::ber::Malformed;
+use crate::controls;
+use crate::message::{self, Answer, Body, Control, Entry, Modification, Outcome, Request, Search, code};
+use crate::settings::Address;
+
+/// Why a domain controller was of no use.
+#[derive(Debug, Error)]
+pub enum LdapError {
+    /// It cannot be reached, or said nothing in time.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Its certificate is not believed, or TLS failed otherwise.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// It does not speak LDAP.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// It refused.
+    #[error("{what}: {outcome}")]
+    Refused {
+        /// What was asked.
+        what: &'static str,
+        /// What it said.
+        outcome: Outcome,
+    },
+    /// It sends somewhere else, where nobody asked it to.
+    #[error("it refers to another server; only the configured ones are asked")]
+    Referral,
+    /// What it says cannot be the directory.
+    #[error("{0}")]
+    Nonsense(String),
+}
+
+impl LdapError {
+    /// The result code of a refusal.
+    pub fn code(&self) -> Option<u32> {
+        match self {
+            LdapError::Refused { outcome, .. } => Some(outcome.code),
+            LdapError::Referral => Some(code::REFERRAL),
+            _ => None,
+        }
+    }
+}
+
+/// Octets that a search may answer altogether.
+const LARGEST_ANSWER: usize = 1 << 30;
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+/// A connection.
+pub struct Connection {
+    stream: Tls,
+    read: Vec<u8>,
+    begin: usize,
+    next: i32,
+    patience: Duration,
+}
+
+impl Connection {
+    /// Connects, with TLS, and without saying who asks.
+    ///
+    /// # Errors
+    /// Nobody is there, or somebody else is (the certificate).
+    pub fn open(address: &Address, tls: &Arc<ClientConfig>, patience: Duration) -> Result<Connection, LdapError> {
+        let stream = dial(address, patience)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        let mut plain = stream;
+        if address.start_tls {
+            start_tls(&mut plain, patience)?;
+        }
+        let name = ServerName::try_from(address.host.clone())
+            .map_err(|_| LdapError::Nonsense(format!("`{}` is no name of a server", address.host)))?;
+        let client = ClientConnection::new(Arc::clone(tls), name)?;
+        let mut stream = StreamOwned::new(client, plain);
+        let end = Instant::now() + patience;
+        while stream.conn.is_handshaking() {
+            if Instant::now() > end {
+                return Err(late());
+            }
+            stream.conn.complete_io(&mut stream.sock).map_err(tls_fault)?;
+        }
+        Ok(Connection { stream, read: Vec::new(), begin: 0, next: 0, patience })
+    }
+
+    /// Says who asks.
+    ///
+    /// # Errors
+    /// [`LdapError::Refused`] with [`code::INVALID_CREDENTIALS`] where name or password are wrong.
+    pub fn bind(&mut self, name: &str, password: &[u8]) -> Result<(), LdapError> {
+        // Without a password a bind succeeds and proves nothing (RFC 4513 §5.1.2).
+        if name.is_empty() || password.is_empty() {
+            let outcome = Outcome { code: code::INVALID_CREDENTIALS, message: "no password".to_owned() };
+            return Err(LdapError::Refused { what: "bind", outcome });
+        }
+        self.ask(&Request::Bind { name, password }, &[], "bind").map(drop)
+    }
+
+    /// Searches, all pages; each object goes to `take`. Gives the controls of the last answer.
+    ///
+    /// # Errors
+    /// The server refused or failed; what was taken until then is not everything.
+    pub fn search(
+        &mut self,
+        search: &Search,
+        others: &[Control],
+        page: Option<u32>,
+        take: &mut dyn FnMut(Entry) -> Result<(), LdapError>,
+    ) -> Result<Vec<Control>, LdapError> {
+        let mut cookie = Vec::new();
+        let mut octets = 0;
+        loop {
+            let mut all = others.to_vec();
+            all.extend(page.map(|size| controls::page(size, &cookie)));
+            let id = self.send(&Request::Search(search), &all)?;
+            let found = loop {
+                let answer = self.answer(id, &mut octets)?;
+                match answer.body {
+                    Body::Entry(entry) => take(entry)?,
+                    Body::Reference => {}
+                    Body::Done(outcome) => {
+                        succeeded("search", outcome)?;
+                        break answer.controls;
+                    }
+                }
+                if octets > LARGEST_ANSWER {
+                    return Err(LdapError::Nonsense("its answer does not end".to_owned()));
+                }
+            };
+            match page.map(|_| controls::next_page(&found)).transpose()?.flatten() {
+                Some(next) if next == cookie && octets == 0 => {
+                    return Err(LdapError::Nonsense("its pages do not end".to_owned()));
+                }
+                Some(next) => cookie = next,
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// The objects that a search finds, on one page.
+    ///
+    /// # Errors
+    /// As [`Connection::search`].
+    pub fn find(&mut self, search: &Search, others: &[Control]) -> Result<Vec<Entry>, LdapError> {
+        let mut found = Vec::new();
+        self.search(search, others, None, &mut |entry| {
+            found.push(entry);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Changes an object.
+    ///
+    /// # Errors
+    /// The server refused or failed; where it failed, nobody knows whether it did.
+    pub fn modify(&mut self, dn: &str, parts: &[Modification], others: &[Control]) -> Result<(), LdapError> {
+        self.ask(&Request::Modify { dn, parts }, others, "modify").map(drop)
+    }
+
+    fn ask(
+        &mut self,
+        request: &Request<'_>,
+        others: &[Control],
+        what: &'static str,
+    ) -> Result<Vec<Control>, LdapError> {
+        let id = self.send(request, others)?;
+        let answer = self.answer(id, &mut 0)?;
+        match answer.body {
+            Body::Done(outcome) => succeeded(what, outcome).map(|()| answer.controls),
+            Body::Entry(_) | Body::Reference => Err(Malformed("an answer to another question").into()),
+        }
+    }
+
+    fn send(&mut self, request: &Request<'_>, others: &[Control]) -> Result<i32, LdapError> {
+        self.next = self.next.checked_add(1).unwrap_or(1);
+        let octets = message::request(self.next, request, others);
+        self.stream.write_all(&octets).and_then(|()| self.stream.flush()).map_err(tls_fault)?;
+        Ok(self.next)
+    }
+
+    /// The next answer to a request.
+    fn answer(&mut self, id: i32, octets: &mut usize) -> Result<Answer, LdapError> {
+        let end = Instant::now() + self.patience;
+        loop {
+            let here = &self.read[self.begin..];
+            if let Some(length) = message::length(here)?
+                && here.len() >= length
+            {
+                let answer = message::answer(&here[..length])?;
+                self.begin += length;
+                *octets += length;
+                match answer.id {
+                    // Notice of disconnection, or other news.
+                    0 => return Err(LdapError::Nonsense("it ends the connection".to_owned())),
+                    own if own == i64::from(id) => return Ok(answer),
+                    _ => return Err(Malformed("an answer to another question").into()),
+                }
+            }
+            self.more(end)?;
+        }
+    }
+
+    fn more(&mut self, end: Instant) -> Result<(), LdapError> {
+        if self.begin > 0 {
+            self.read.drain(..self.begin);
+            self.begin = 0;
+        }
+        if Instant::now() > end {
+            return Err(late());
+        }
+        let mut piece = [0; 32 << 10];
+        match self.stream.read(&mut piece) {
+            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended").into()),
+            Ok(count) => {
+                self.read.extend_from_slice(&piece[..count]);
+                Ok(())
+            }
+            Err(error) => Err(tls_fault(error)),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let _ = self.stream.sock.set_write_timeout(Some(Duration::from_millis(200)));
+        let _ = self.send(&Request::Unbind, &[]);
+        self.stream.conn.send_close_notify();
+        let _ = self.stream.conn.write_tls(&mut self.stream.sock);
+    }
+}
+
+fn succeeded(what: &'static str, outcome: Outcome) -> Result<(), LdapError> {
+    match outcome.code {
+        code::SUCCESS => Ok(()),
+        code::REFERRAL => Err(LdapError::Referral),
+        _ => Err(LdapError::Refused { what, outcome }),
+    }
+}
+
+fn dial(address: &Address, patience: Duration) -> Result<TcpStream, LdapError> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{} has no address", address.host));
+    for place in (address.host.as_str(), address.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&place, patience) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last.into())
+}
+
+/// Asks for TLS on a plain connection, octet by octet, so that nothing of what comes after is taken for its answer.
+fn start_tls(stream: &mut TcpStream, patience: Duration) -> Result<(), LdapError> {
+    stream.write_all(&message::request(1, &Request::StartTls, &[]))?;
+    let end = Instant::now() + patience;
+    let mut read = Vec::new();
+    let length = loop {
+        match message::length(&read)? {
+            Some(length) if length > 4096 => return Err(Malformed("an answer to StartTLS that is too large").into()),
+            Some(length) if read.len() >= length => break length,
+            _ => {}
+        }
+        if Instant::now() > end {
+            return Err(late());
+        }
+        let mut octet = [0];
+        stream.read_exact(&mut octet)?;
+        read.extend_from_slice(&octet);
+    };
+    let answer = message::answer(&read[..length])?;
+    match answer.body {
+        Body::Done(outcome) if answer.id == 1 => succeeded("StartTLS", outcome),
+        _ => Err(Malformed("an answer to another question").into()),
+    }
+}
+
+fn late() -> LdapError {
+    io::Error::new(io::ErrorKind::TimedOut, "it does not answer in time").into()
+}
+
+/// What TLS says about the certificate stands in an I/O error.
+fn tls_fault(error: io::Error) -> LdapError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => late(),
+        _ => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(inner) => LdapError::Tls(inner.clone()),
+            None => LdapError::Io(error),
+        },
+    }
+}

@@ -1,0 +1,26 @@
+//! Active Directory as a source of the directory.
+//!
+//! A small LDAP client ([`message`], [`connection`]) that never panics on what a server says, reads whole domains and
+//! follows their changes ([`controller`]), and turns what it finds into changes of our directory ([`mirror`]). [`Active`]
+//! runs all of it. Knows nothing of SMTP.
+//!
+//! What is read of a domain stands in our own store as everything else does: a restart needs no domain controller, and
+//! inheritance and membership are worked out here, because a domain controller does not say when they change
+//! (MS-ADTS 3.1.1.3.4.1.3).
+
+pub mod ber;
+pub mod connection;
+pub mod controller;
+pub mod controls;
+pub mod found;
+mod login;
+pub mod message;
+pub mod mirror;
+mod settings;
+mod source;
+pub mod state;
+
+pub use connection::{Connection, LdapError};
+pub use login::Login;
+pub use settings::{Address, Settings, SettingsError, tls};
+pub use source::{Active, Sink, load_once};

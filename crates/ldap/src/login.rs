@@ -1,0 +1,132 @@
+//! Passwords of the domain: a bind on a connection of its own, and never so many wrong ones that the domain locks the
+//! account.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use acl::Guid;
+
+use crate::connection::{Connection, LdapError};
+use crate::message::code;
+use crate::source::{Active, lock};
+
+/// What the domain says about a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// It is right.
+    Right,
+    /// It is wrong, or the account may not log on.
+    Wrong,
+    /// It was not asked: one more wrong password could lock the account.
+    Spared,
+    /// No domain controller could say; in words.
+    Unavailable(String),
+}
+
+/// Wrong passwords of accounts lately.
+#[derive(Debug, Default)]
+pub(crate) struct Guesses(HashMap<Guid, VecDeque<Instant>>);
+
+/// Accounts that are watched.
+const WATCHED: usize = 100_000;
+/// Where a domain does not say after how long it forgets.
+const WINDOW: Duration = Duration::from_secs(30 * 60);
+
+impl Guesses {
+    /// Whether the account may be asked about once more; counts it as wrong until it is known to be right, so that many
+    /// at a time are not more than one after the other.
+    fn take(&mut self, account: Guid, threshold: u32, window: Duration, now: Instant) -> bool {
+        if threshold == 0 {
+            return true;
+        }
+        if self.0.len() >= WATCHED && !self.0.contains_key(&account) {
+            self.0.retain(|_, times| times.back().is_some_and(|last| now.duration_since(*last) < window));
+        }
+        let times = self.0.entry(account).or_default();
+        while times.front().is_some_and(|first| now.duration_since(*first) >= window) {
+            times.pop_front();
+        }
+        // Half of what the domain allows: its users guess elsewhere too.
+        if times.len() as u32 >= (threshold / 2).max(1) {
+            return false;
+        }
+        times.push_back(now);
+        true
+    }
+
+    fn right(&mut self, account: &Guid) {
+        self.0.remove(account);
+    }
+
+    /// What was taken and is not known to be wrong.
+    fn give_back(&mut self, account: &Guid) {
+        if let Some(times) = self.0.get_mut(account) {
+            times.pop_back();
+        }
+    }
+}
+
+impl Active {
+    /// Asks the domain of an account whether that is its password. None: the account is of none of the domains.
+    pub fn login(&self, account: &Guid, password: &[u8]) -> Option<Login> {
+        let snapshot = self.inner.sink.snapshot();
+        let id = snapshot.by_guid(account)?;
+        let object = snapshot.domain_of(id).and_then(|domain| snapshot.object(domain.object))?;
+        let domain = lock(&self.inner.domains).iter().find(|domain| domain.guid() == object.guid()).cloned()?;
+        if password.is_empty() {
+            return Some(Login::Wrong);
+        }
+        let window = if domain.lockout_window == 0 { WINDOW } else { Duration::from_secs(domain.lockout_window) };
+        if !lock(&self.inner.guesses).take(*account, domain.lockout_threshold, window, Instant::now()) {
+            return Some(Login::Spared);
+        }
+        let servers = lock(&self.inner.servers).get(&domain.dn.to_ascii_lowercase()).cloned().unwrap_or_default();
+        let name = snapshot.dn(id);
+        let mut why = format!("no domain controller of {} is known", domain.dn);
+        for address in servers {
+            let settings = &self.inner.settings;
+            let asked = Connection::open(&address, &settings.tls, settings.patience)
+                .and_then(|mut connection| connection.bind(&name, password));
+            match asked {
+                Ok(()) => {
+                    lock(&self.inner.guesses).right(account);
+                    return Some(Login::Right);
+                }
+                Err(LdapError::Refused { outcome, .. }) if outcome.code == code::INVALID_CREDENTIALS => {
+                    return Some(Login::Wrong);
+                }
+                Err(error) => why = format!("{address}: {error}"),
+            }
+        }
+        lock(&self.inner.guesses).give_back(account);
+        Some(Login::Unavailable(why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_domains_wrong_passwords_are_ours() {
+        let (mut guesses, now, account) = (Guesses::default(), Instant::now(), Guid([1; 16]));
+        let mut take = |seconds| guesses.take(account, 6, Duration::from_secs(60), now + Duration::from_secs(seconds));
+        assert_eq!([take(0), take(1), take(2), take(3)], [true, true, true, false]);
+        assert!(take(60), "the first is forgotten");
+        assert!(!take(60));
+    }
+
+    #[test]
+    fn a_right_password_forgives() {
+        let (mut guesses, now, account) = (Guesses::default(), Instant::now(), Guid([1; 16]));
+        assert!(guesses.take(account, 2, WINDOW, now));
+        guesses.right(&account);
+        assert!(guesses.take(account, 2, WINDOW, now));
+    }
+
+    #[test]
+    fn a_domain_that_never_locks_is_always_asked() {
+        let (mut guesses, now) = (Guesses::default(), Instant::now());
+        assert!((0..1000).all(|_| guesses.take(Guid([1; 16]), 0, WINDOW, now)));
+    }
+}

@@ -1,0 +1,137 @@
+//! What is remembered of the source between two runs, and what it shows of itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::controller::{Domain, Mark, Method, hex, unhex};
+
+/// What is remembered, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The domains that were loaded.
+    pub domains: Vec<Kept>,
+}
+
+/// A domain that was loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    /// What it is.
+    pub domain: Domain,
+    /// Domain controllers that serve it, as configured.
+    pub servers: Vec<String>,
+    /// Which run of which server the mark is of.
+    pub invocation: String,
+    /// How changes are followed.
+    pub method: Method,
+    /// The cookie of DirSync, hexadecimal.
+    pub cookie: String,
+    /// The last change by number.
+    pub usn: u64,
+    /// When it was known to be up to date, milliseconds since the Unix epoch.
+    pub heard: i64,
+    /// When everything of it was read and compared.
+    pub checked: i64,
+    /// Under which attribute map.
+    pub map: String,
+}
+
+impl Kept {
+    /// Up to where changes were followed; none: everything has to be read.
+    pub fn mark(&self) -> Option<Mark> {
+        let cookie = unhex(&self.cookie)?;
+        (self.usn > 0).then_some(Mark { cookie, usn: self.usn })
+    }
+
+    /// Notes up to where changes were followed.
+    pub fn set_mark(&mut self, mark: &Mark) {
+        self.cookie = hex(&mark.cookie);
+        self.usn = mark.usn;
+    }
+}
+
+/// How the source is, for people and programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Whether decisions are made on what is known: it is not too old.
+    pub available: bool,
+    /// Seconds after which what could not be refreshed is called old.
+    pub max_age_seconds: u64,
+    /// Seconds after which nothing is decided on it.
+    pub stale_limit_seconds: u64,
+    /// Domains.
+    pub domains: Vec<DomainStatus>,
+    /// Domain controllers as configured.
+    pub servers: Vec<ServerStatus>,
+}
+
+/// How a domain is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainStatus {
+    /// Its DN.
+    pub dn: String,
+    /// Its short name.
+    pub netbios: String,
+    /// `fresh`, `old` (older than `max_age`), `expired` (older than `stale_limit`) or `unknown` (never loaded).
+    pub state: String,
+    /// When it was known to be up to date, milliseconds since the Unix epoch.
+    pub heard: i64,
+    /// Seconds since then.
+    pub age_seconds: u64,
+    /// Which domain controller it is followed on; none at the moment.
+    pub server: Option<String>,
+    /// How changes are followed: `dir-sync`, `dir-sync-as-seen`, `usn`.
+    pub method: String,
+    /// The last change by number on that server.
+    pub usn: u64,
+    /// Octets of the cookie.
+    pub cookie_octets: u64,
+    /// When everything was last read and compared.
+    pub checked: i64,
+    /// Objects held.
+    pub objects: u64,
+    /// Objects whose descriptor cannot be read.
+    pub unreadable: u64,
+    /// Objects whose stored descriptor is not the one that inheritance gives, when that was last compared.
+    pub differing: u64,
+    /// Some of them.
+    pub differences: Vec<String>,
+    /// What could not be taken over, some of it.
+    pub problems: Vec<String>,
+    /// Milliseconds from seeing that something changed to the new snapshot, the last time.
+    pub last_took_ms: u64,
+    /// Whether the forest's schema knows delegates (`publicDelegates`), in words.
+    pub delegates: String,
+}
+
+/// How a domain controller is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Where it is.
+    pub address: String,
+    /// The domain that it serves, once it was asked.
+    pub domain: Option<String>,
+    /// Whether the last attempt was good.
+    pub good: bool,
+    /// What was wrong with the last attempt.
+    pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_remembered() {
+        let mut kept = Kept::default();
+        assert_eq!(kept.mark(), None);
+        let mark = Mark { cookie: vec![0, 255, 16], usn: 7 };
+        kept.set_mark(&mark);
+        assert_eq!(kept.mark(), Some(mark));
+    }
+
+    #[test]
+    fn a_damaged_cookie_is_no_mark() {
+        let kept = Kept { cookie: "zz".to_owned(), usn: 7, ..Kept::default() };
+        assert_eq!(kept.mark(), None);
+    }
+}
