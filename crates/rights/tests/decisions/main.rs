@@ -4,8 +4,10 @@
 
 mod amounts;
 mod audits;
+mod differences;
 mod groups;
 mod pauses;
+mod reasons;
 mod records;
 mod refusals;
 mod senders;

@@ -1,10 +1,12 @@
 //! A small organization that grants nothing to anybody but what a test writes down.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use acl::{AccessMask, Ace, Acl, Guid, SecurityDescriptor, Sid, names};
 use directory::{
-    Class, GroupScope, GroupType, HostKind, ObjectId, Record, Snapshot, Time, Token, Value, attributes as a, link_value,
+    Change, ChangeBatch, Class, GroupScope, GroupType, HostKind, ObjectId, Record, Snapshot, Time, Token, Value,
+    attributes as a, link_value,
 };
 use message::Address;
 use message::senders::{Mailbox, Senders};
@@ -14,6 +16,7 @@ use rights::{Facts, NoTrace, Question, RightName, Steps, Verdict, decide};
 const DOMAIN_SID: &str = "S-1-5-21-1-2-3";
 
 /// Records by name, not yet loaded.
+#[derive(Clone)]
 pub struct World {
     records: Vec<Record>,
     names: Vec<String>,
@@ -167,6 +170,28 @@ impl Directory {
 
     pub fn host(&self, kind: HostKind) -> Arc<Token> {
         self.snapshot.host_token(kind)
+    }
+
+    /// The version after this one, in which all is as in another world.
+    pub fn becomes(&self, world: &World) -> Directory {
+        let mut changes = Vec::new();
+        for record in &world.records {
+            let Some(now) = self.snapshot.by_guid(&record.guid).and_then(|id| self.snapshot.record(id)) else {
+                changes.push(Change::Add(record.clone()));
+                continue;
+            };
+            let names: BTreeSet<&String> = now.attributes.keys().chain(record.attributes.keys()).collect();
+            let differ = names.into_iter().filter(|name| now.values(name) != record.values(name));
+            let attributes: Vec<_> = differ.map(|name| (name.clone(), record.values(name).to_vec())).collect();
+            if !attributes.is_empty() {
+                changes.push(Change::Modify { guid: record.guid, attributes });
+            }
+        }
+        let stays = |guid: &Guid| world.records.iter().any(|record| record.guid == *guid);
+        let gone = self.snapshot.objects().map(|(_, object)| object.guid()).filter(|guid| !stays(guid));
+        changes.extend(gone.map(|guid| Change::Delete { guid }));
+        let batch = ChangeBatch { author: acl::well_known::SYSTEM, time: Time(0), comment: String::new(), changes };
+        Directory { snapshot: self.snapshot.apply(&batch).unwrap().snapshot, names: world.names.clone() }
     }
 
     /// Asks without a mailbox logon, on the receive connector.
