@@ -460,6 +460,24 @@ mod tests {
     }
 
     #[test]
+    fn permission_groups_are_found_by_their_names_and_by_those_of_s2_in_any_case() {
+        for group in PermissionGroup::ALL {
+            assert_eq!(PermissionGroup::parse(&group.name().to_ascii_uppercase()), Some(group));
+        }
+        assert_eq!(PermissionGroup::parse("Anonymous"), Some(AnonymousUsers));
+        assert_eq!(PermissionGroup::parse("partner"), Some(Partners));
+        assert_eq!(PermissionGroup::parse("Custom"), None);
+    }
+
+    #[test]
+    fn a_right_is_found_by_its_guid_in_braces_and_by_a_name_with_blanks_or_hyphens() {
+        let guid = RightName::SendAs.guid();
+        assert_eq!(RightName::parse(&format!("{{{guid}}}")), Some(RightName::SendAs));
+        assert_eq!(RightName::parse("send as"), RightName::parse("Send-As"));
+        assert_eq!(RightName::parse("Send_As"), None);
+    }
+
+    #[test]
     fn anonymous_users_hold_what_table_6_prints() {
         let grants = AnonymousUsers.grants(ServerRole::Hub);
         assert_eq!(

@@ -165,6 +165,26 @@ mod tests {
     }
 
     #[test]
+    fn only_clients_and_internal_connectors_have_a_port_of_their_own() {
+        assert_eq!(ConnectorUsage::ALL.map(ConnectorUsage::port), [Some(587), None, Some(25), None, None]);
+    }
+
+    #[test]
+    fn the_internet_takes_everybody_and_a_partner_begins_with_domain_security() {
+        let row = |usage: ConnectorUsage| (usage.takes_everybody(), usage.is_domain_secure());
+        let neither = (false, false);
+        assert_eq!(ConnectorUsage::ALL.map(row), [neither, neither, neither, (true, false), (false, true)]);
+    }
+
+    #[test]
+    fn only_internal_send_connectors_authenticate_as_servers_and_have_no_limit() {
+        let row = |usage: ConnectorUsage| (usage.send_authentication(), usage.send_limit_kib());
+        let others = (SendAuth::None, Some(35_840));
+        let internal = (SendAuth::ExchangeServer, None);
+        assert_eq!(ConnectorUsage::ALL.map(row), [others, others, internal, others, others]);
+    }
+
+    #[test]
     fn an_edge_has_no_clients_and_no_legacy_servers() {
         assert_eq!(ConnectorUsage::Client.permission_groups(ServerRole::Edge), None);
         let internal = ConnectorUsage::Internal.permission_groups(ServerRole::Edge);

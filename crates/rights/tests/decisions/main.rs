@@ -6,6 +6,7 @@ mod amounts;
 mod audits;
 mod differences;
 mod groups;
+mod holders;
 mod pauses;
 mod reasons;
 mod records;
