@@ -188,6 +188,7 @@ pub fn set_password(asked: Asked<'_>, set: &PasswordSet) -> Result<Response, Fau
     let id = asked.find(&set.identity)?;
     let object = account(asked.snapshot, id)?;
     require(asked.snapshot, asked.caller, id, Action::ControlAccess(RESET_PASSWORD), "set the password of")?;
+    asked.service.elsewhere.own_password(asked.snapshot, id)?;
     let mut without_scram = false;
     if asked.trial.is_none() {
         let hashed = asked.service.hash(&set.password.0)?;

@@ -24,6 +24,7 @@ mod databases;
 mod delegation;
 mod documents;
 mod domains;
+mod elsewhere;
 mod endpoint;
 pub mod error;
 mod expiry;

@@ -211,6 +211,9 @@ pub struct Status {
     /// The queue, when a server runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueCounts>,
+    /// How Active Directory is followed, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<ldap::state::Status>,
 }
 
 /// A receive connector.

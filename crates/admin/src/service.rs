@@ -14,6 +14,7 @@ use crate::access::Access;
 use crate::authorize::authorize;
 use crate::caller::{Caller, Users};
 use crate::data::DataDirectory;
+use crate::elsewhere::Elsewhere;
 use crate::error::{AdminError, Fault, FaultKind};
 use crate::import::Uploads;
 use crate::operations::{Call, PROTOCOL, Reply, Request};
@@ -59,6 +60,10 @@ pub trait Running: Send + Sync {
     fn published(&self, snapshot: &Arc<Snapshot>);
     /// The password of an account changed, or the account was disabled or deleted: forget what was verified.
     fn credential_changed(&self, account: &Guid);
+    /// The password of an account that is kept elsewhere may have changed: forget that it was right.
+    fn password_changed(&self, account: &Guid) {
+        let _ = account;
+    }
     /// A decision by its id, also when it was made a moment ago.
     fn decision(&self, id: &str) -> Result<Option<AuditEntry>, StoreError>;
     /// Carries out what somebody (`by`, as `DOMAIN\name`) decided about paused mail; or says what would become of it.
@@ -89,6 +94,7 @@ pub struct Service {
     pub(crate) access: ArcSwap<Access>,
     queue: OnceLock<Queue>,
     running: OnceLock<Arc<dyn Running>>,
+    pub(crate) elsewhere: Elsewhere,
     problems: Vec<String>,
     pub(crate) uploads: Mutex<Uploads>,
     pub(crate) runs: Mutex<separation::runs::Runs>,
@@ -125,6 +131,7 @@ impl Service {
             snapshot: ArcSwap::from_pointee(loaded.snapshot),
             problems: loaded.problems.iter().map(ToString::to_string).collect(),
             access: ArcSwap::from_pointee(Access::read(&store).map_err(Fault::from)?),
+            elsewhere: Elsewhere::remembered(&store)?,
             store: Mutex::new(store),
             queue: OnceLock::new(),
             running: OnceLock::new(),
@@ -287,7 +294,9 @@ impl Service {
     /// objects changed.
     pub fn protect(&self) -> Result<usize, Fault> {
         let mut store = lock(&self.store);
-        let changes = directory::protected::changes(&self.snapshot());
+        let mut changes = directory::protected::changes(&self.snapshot());
+        // A domain elsewhere protects its own.
+        self.elsewhere.leave_out(&self.snapshot(), &mut changes);
         let objects = changes.len();
         if objects > 0 {
             self.commit_locked(&mut store, &well_known::SYSTEM, "AdminSDHolder", changes)?;
@@ -380,6 +389,14 @@ impl Service {
         Ok((after, done))
     }
 
+    /// Makes a snapshot the newest. The store is locked, so that none comes in between.
+    pub(crate) fn publish(&self, after: &Arc<Snapshot>) {
+        self.snapshot.store(Arc::clone(after));
+        if let Some(running) = self.running() {
+            running.published(after);
+        }
+    }
+
     fn commit_locked(
         &self,
         store: &mut DirectoryStore,
@@ -394,13 +411,11 @@ impl Service {
             return Ok(before);
         }
         crate::trust::check(&before, &applied.snapshot)?;
+        self.elsewhere.write(&before, &applied.snapshot, &applied.log)?;
         store.commit(&batch, &applied.log)?;
         fail_point("change.before_publish");
         let after = Arc::new(applied.snapshot);
-        self.snapshot.store(Arc::clone(&after));
-        if let Some(running) = self.running() {
-            running.published(&after);
-        }
+        self.publish(&after);
         fail_point("change.after_publish");
         Ok(after)
     }

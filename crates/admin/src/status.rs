@@ -63,5 +63,6 @@ pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
         problems: service.problems().iter().cloned().chain(disbelieved).collect(),
         connectors: connectors.collect(),
         queue,
+        directory: service.active_directory(),
     }))
 }

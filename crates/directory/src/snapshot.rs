@@ -35,6 +35,7 @@ pub struct Applied {
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(crate) version: u64,
+    pub(crate) out_of_date: bool,
     pub(crate) shared: Arc<Shared>,
     pub(crate) objects: Paged<Option<Arc<Object>>>,
     pub(crate) live: usize,
@@ -62,6 +63,7 @@ impl Snapshot {
     pub fn empty() -> Snapshot {
         Snapshot {
             version: 0,
+            out_of_date: false,
             shared: Arc::default(),
             objects: Paged::new(),
             live: 0,
@@ -91,6 +93,17 @@ impl Snapshot {
     /// Counts up with each batch.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Whether what it was taken from has not been heard of for too long: nothing may be decided on it.
+    pub fn is_out_of_date(&self) -> bool {
+        self.out_of_date
+    }
+
+    /// The same directory, out of date or not. Snapshots that follow from it are as it is.
+    pub fn dated(mut self, out_of_date: bool) -> Snapshot {
+        self.out_of_date = out_of_date;
+        self
     }
 
     /// Number of objects.

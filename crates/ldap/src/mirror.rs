@@ -264,6 +264,8 @@ pub struct Made {
     pub batch: ChangeBatch,
     /// What it did.
     pub log: ChangeLog,
+    /// The directory after it.
+    pub snapshot: Snapshot,
 }
 
 /// What came of changes.
@@ -333,9 +335,9 @@ impl<F: Fn(Vec<Change>) -> ChangeBatch> Making<F> {
     }
 
     fn take(&mut self, batch: ChangeBatch, applied: Applied) {
-        self.snapshot = applied.snapshot;
         if !applied.log.is_empty() {
-            self.made.push(Made { batch, log: applied.log });
+            self.snapshot = applied.snapshot.clone();
+            self.made.push(Made { batch, log: applied.log, snapshot: applied.snapshot });
         }
     }
 

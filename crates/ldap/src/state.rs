@@ -64,6 +64,27 @@ pub struct Status {
     pub servers: Vec<ServerStatus>,
 }
 
+impl Status {
+    /// How things stand where nothing runs; none where nothing was ever followed.
+    pub fn remembered(state: &State, now: i64) -> Option<Status> {
+        if state.domains.is_empty() {
+            return None;
+        }
+        let domains = state.domains.iter().map(|kept| DomainStatus {
+            dn: kept.domain.dn.clone(),
+            netbios: kept.domain.netbios.clone(),
+            state: "not followed now".to_owned(),
+            heard: kept.heard,
+            age_seconds: now.saturating_sub(kept.heard).max(0) as u64 / 1000,
+            usn: kept.usn,
+            cookie_octets: kept.cookie.len() as u64 / 2,
+            checked: kept.checked,
+            ..DomainStatus::default()
+        });
+        Some(Status { domains: domains.collect(), ..Status::default() })
+    }
+}
+
 /// How a domain is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainStatus {

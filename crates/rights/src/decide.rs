@@ -132,6 +132,10 @@ pub(crate) struct Judge<'a, T> {
 
 impl<'a, T: Trace> Judge<'a, T> {
     fn answer(&mut self, question: &Question<'_>) -> Result<Grant, Refusal> {
+        // What was granted long ago, and what was not, is not known to be so now.
+        if self.snapshot.is_out_of_date() {
+            return Err(Refusal::DirectoryUnavailable);
+        }
         match question {
             Question::Right(right) => match self.connector_right(*right) {
                 true => Ok(Grant::Plain),
