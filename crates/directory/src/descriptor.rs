@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use acl::{CompiledDacl, Control, SecurityDescriptor};
+use acl::{CompiledDacl, Control, SecurityDescriptor, SidId};
 use sha2::{Digest, Sha256};
 
 use crate::index::hash;
@@ -33,6 +33,7 @@ impl fmt::Debug for DescriptorHash {
 pub struct Descriptor {
     number: u64,
     sd: SecurityDescriptor,
+    owner: Option<SidId>,
     dacl: CompiledDacl,
     hash: OnceLock<DescriptorHash>,
 }
@@ -41,6 +42,11 @@ impl Descriptor {
     /// The descriptor.
     pub fn sd(&self) -> &SecurityDescriptor {
         &self.sd
+    }
+
+    /// The number of its owner's SID.
+    pub fn owner(&self) -> Option<SidId> {
+        self.owner
     }
 
     /// Its DACL, prepared for checks; entry numbers are those of `sd().dacl`.
@@ -145,7 +151,8 @@ impl DescriptorTable {
             return found;
         }
         let dacl = CompiledDacl::compile(&sd, &mut |sid| sids.intern(sid));
-        let new = Arc::new(Descriptor { number: self.number(), sd, dacl, hash: OnceLock::new() });
+        let owner = sd.owner.as_ref().map(|owner| sids.intern(owner));
+        let new = Arc::new(Descriptor { number: self.number(), sd, owner, dacl, hash: OnceLock::new() });
         table.insert(key, &new);
         new
     }

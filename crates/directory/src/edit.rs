@@ -42,7 +42,7 @@ pub(crate) struct Edit {
 impl Edit {
     pub(crate) fn new(base: &Snapshot) -> Edit {
         Edit {
-            next: base.clone(),
+            next: Snapshot { kept: Arc::default(), ..base.clone() },
             log: ChangeLog::default(),
             problems: Vec::new(),
             pending: Vec::new(),

@@ -77,6 +77,12 @@ impl Index {
 
     /// All rows of a key, in ascending order.
     pub(crate) fn get(&self, key: u64) -> Rows {
+        // One run and nothing newer, as a directory has that was just loaded.
+        if let ([run], true) = (&self.runs[..], self.overlay.is_empty()) {
+            let start = run.keys.partition_point(|entry| *entry < key);
+            let same = run.keys[start..].iter().zip(&run.ids[start..]).take_while(|(entry, _)| **entry == key);
+            return same.map(|(_, id)| *id).collect();
+        }
         let mut rows = Rows::new();
         for run in &self.runs {
             let start = run.keys.partition_point(|entry| *entry < key);

@@ -18,6 +18,7 @@ mod edit;
 pub mod import;
 mod index;
 mod inheritance;
+mod kept;
 pub mod ldif;
 mod linked;
 mod links;

@@ -9,6 +9,8 @@ use crate::index::Index;
 pub(crate) struct Links {
     pub(crate) forward: Index,
     pub(crate) back: Index,
+    /// Bit `number % 64` is set if there ever was a link of that attribute: most attributes have none in most directories.
+    seen: u64,
 }
 
 /// Number and name of each link attribute.
@@ -23,6 +25,17 @@ pub(crate) fn key(number: u16, id: ObjectId) -> u64 {
 }
 
 impl Links {
+    /// All links of a directory: forward and back entries.
+    pub(crate) fn from_entries(forward: Vec<(u64, u32)>, back: Vec<(u64, u32)>) -> Links {
+        let seen = forward.iter().fold(0, |seen, (key, _)| seen | 1 << (key >> 32 & 63));
+        Links { forward: Index::from_entries(forward), back: Index::from_entries(back), seen }
+    }
+
+    /// Whether an object has links of an attribute.
+    pub(crate) fn has(&self, number: u16, source: ObjectId) -> bool {
+        self.seen >> (number & 63) & 1 != 0 && !self.forward.get(key(number, source)).is_empty()
+    }
+
     pub(crate) fn targets(&self, number: u16, source: ObjectId) -> Vec<ObjectId> {
         self.forward.get(key(number, source)).into_iter().map(ObjectId).collect()
     }
@@ -36,6 +49,7 @@ impl Links {
     }
 
     pub(crate) fn insert(&mut self, number: u16, source: ObjectId, target: ObjectId) {
+        self.seen |= 1 << (number & 63);
         self.forward.insert(key(number, source), target.0);
         self.back.insert(key(number, target), source.0);
     }

@@ -274,8 +274,7 @@ fn link_all(snapshot: &mut Snapshot, links: Vec<Loose>, odd: Vec<(u16, ObjectId,
             Arc::make_mut(owner).database = Some(ObjectId(database));
         }
     }
-    snapshot.links.forward = Index::from_entries(forward);
-    snapshot.links.back = Index::from_entries(back);
+    snapshot.links = crate::links::Links::from_entries(forward, back);
 }
 
 /// The targets of links, looked up by two threads: each is a walk through memory that nothing has touched before.

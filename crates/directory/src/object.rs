@@ -499,16 +499,27 @@ fn address_key(text: &str) -> Option<u64> {
 
 /// An address that is canonical but for case: nearly all are, and they need no parser. Anything doubtful is not plain.
 fn is_plain(text: &str) -> bool {
-    let Some((local, domain)) = text.split_once('@') else { return false };
-    let label =
-        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    text.len() <= 128
-        && local.len() <= 64
-        && local.split('.').all(label)
-        && domain.contains('.')
-        && domain.split('.').all(|part| {
-            label(part) && !part.contains('_') && !part.contains("--") && !part.starts_with('-') && !part.ends_with('-')
-        })
+    if text.len() > 128 {
+        return false;
+    }
+    // What stood before: a character of a label, a hyphen in the domain, or what a label cannot begin behind.
+    let (mut at, mut dots, mut before) = (None, 0, b'.');
+    for (position, byte) in text.bytes().enumerate() {
+        let edge = before == b'.' || at.is_some() && before == b'-';
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {}
+            b'_' if at.is_none() => {}
+            b'-' if at.is_none() || !edge => {}
+            b'.' if !edge => dots += usize::from(at.is_some()),
+            b'@' if at.is_none() && !edge && position <= 64 => {
+                (at, before) = (Some(position), b'.');
+                continue;
+            }
+            _ => return false,
+        }
+        before = byte;
+    }
+    dots > 0 && before != b'.' && before != b'-'
 }
 
 /// The key of an object's name below its parent.

@@ -47,7 +47,7 @@ impl Snapshot {
         if exact != AddressOwner::Nobody {
             return exact;
         }
-        let Some(domain) = self.accepted_domain(address.domain()) else { return exact };
+        let Some(domain) = self.accepted_domain_of(address) else { return exact };
         let untagged = address.without_tag().filter(|_| domain.subaddressing);
         if let Some(untagged) = &untagged {
             let owner = self.exact_address(untagged);
@@ -66,11 +66,12 @@ impl Snapshot {
     }
 
     fn exact_address(&self, address: &CanonicalAddress) -> AddressOwner {
-        let owners = self.find_all(Which::Address, hash(address.as_str()), |object| object.owns(address));
+        let mut owners = self.index(Which::Address).get(hash(address.as_str()));
+        owners.retain(|row| self.object(ObjectId(*row)).is_some_and(|object| object.owns(address)));
         match owners.as_slice() {
             [] => AddressOwner::Nobody,
-            [one] => AddressOwner::One(*one),
-            _ => AddressOwner::Several(owners),
+            [one] => AddressOwner::One(ObjectId(*one)),
+            _ => AddressOwner::Several(owners.into_iter().map(ObjectId).collect()),
         }
     }
 

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use acl::SidId;
+
 use crate::attributes::{self, FIRST_UNKNOWN};
 use crate::descriptor::{DescriptorTable, Explicit};
 use crate::sids::SidTable;
+use crate::token::Token;
 
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
@@ -14,6 +17,10 @@ pub(crate) struct Shared {
     pub(crate) descriptors: DescriptorTable,
     /// The explicit mailbox descriptor of owners on whom nothing was set.
     pub(crate) default_mailbox: OnceLock<Arc<Explicit>>,
+    /// The token of every session.
+    pub(crate) anonymous: OnceLock<Arc<Token>>,
+    /// The SID of Exchange 2003 servers.
+    pub(crate) legacy_servers: OnceLock<SidId>,
 }
 
 /// Attribute names by number: those of the table, and those that came from elsewhere.

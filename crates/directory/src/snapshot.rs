@@ -3,12 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use acl::{Guid, SecurityDescriptor, Sid, SidId};
+use acl::{Guid, SecurityDescriptor, Sid, SidId, well_known};
+use message::CanonicalAddress;
 
 use crate::attributes::{self, Syntax, number};
 use crate::column::Paged;
 use crate::edit::Edit;
 use crate::index::{Index, hash};
+use crate::kept::Kept;
 use crate::links::Links;
 use crate::object::{INDEXES, Which, name_key, rdn_key};
 use crate::record::link_value;
@@ -45,6 +47,7 @@ pub struct Snapshot {
     pub(crate) links: Links,
     pub(crate) view: Arc<ConfigView>,
     pub(crate) tokens: Arc<TokenCache>,
+    pub(crate) kept: Arc<Kept>,
 }
 
 /// What is rebuilt whenever a domain or an object of the configuration changes.
@@ -53,8 +56,10 @@ pub(crate) struct ConfigView {
     /// Domains and objects with a [`Config`], in ascending order.
     pub(crate) objects: Vec<ObjectId>,
     pub(crate) domains: Vec<Domain>,
-    /// By canonical name; wildcards with their `*.`.
-    pub(crate) accepted: HashMap<String, ObjectId>,
+    /// Accepted domains by canonical name.
+    pub(crate) accepted: HashMap<String, ObjectId, foldhash::fast::FixedState>,
+    /// Those for everything below a domain, by its canonical name.
+    pub(crate) wildcards: HashMap<String, ObjectId, foldhash::fast::FixedState>,
     pub(crate) organization: Option<ObjectId>,
 }
 
@@ -73,6 +78,7 @@ impl Snapshot {
             links: Links::default(),
             view: Arc::default(),
             tokens: Arc::default(),
+            kept: Arc::default(),
         }
     }
 
@@ -345,23 +351,32 @@ impl Snapshot {
 
     /// The accepted domain that a domain (any spelling) falls under: the exact one, else the longest wildcard.
     pub fn accepted_domain(&self, domain: &str) -> Option<&AcceptedDomain> {
-        if self.view.accepted.is_empty() {
+        if self.view.accepted.is_empty() && self.view.wildcards.is_empty() {
             return None;
         }
-        let name = message::canonical_domain(domain)?;
+        self.accepted(&message::canonical_domain(domain)?)
+    }
+
+    /// The accepted domain that an address falls under.
+    pub fn accepted_domain_of(&self, address: &CanonicalAddress) -> Option<&AcceptedDomain> {
+        self.accepted(address.domain())
+    }
+
+    /// By canonical name.
+    fn accepted(&self, name: &str) -> Option<&AcceptedDomain> {
         let wildcard = || {
-            let mut parent = name.as_str();
-            let mut wildcard = String::with_capacity(name.len() + 1);
+            if self.view.wildcards.is_empty() {
+                return None;
+            }
+            let mut parent = name;
             loop {
-                parent = parent.split_once('.')?.1;
-                wildcard.clear();
-                wildcard.extend(["*.", parent]);
-                if let Some(found) = self.view.accepted.get(&wildcard) {
+                parent = &parent[parent.bytes().position(|byte| byte == b'.')? + 1..];
+                if let Some(found) = self.view.wildcards.get(parent) {
                     return Some(*found);
                 }
             }
         };
-        match self.object(self.view.accepted.get(&name).copied().or_else(wildcard)?)?.config() {
+        match self.object(self.view.accepted.get(name).copied().or_else(wildcard)?)?.config() {
             Some(Config::AcceptedDomain(domain)) => Some(domain),
             _ => None,
         }
@@ -435,9 +450,20 @@ impl Snapshot {
         self.shared.sids.get(sid)
     }
 
+    /// The number of the SID of Exchange 2003 servers, which tokens of members of ExchangeLegacyInterop hold.
+    pub fn legacy_exchange_servers(&self) -> SidId {
+        *self.shared.legacy_servers.get_or_init(|| self.shared.sids.intern(&well_known::LEGACY_EXCHANGE_SERVERS))
+    }
+
     /// The SID of a number.
     pub fn sid(&self, id: SidId) -> Sid {
         self.shared.sids.sid(id)
+    }
+
+    /// Whether an object has lists of senders that may, or may not, send to it (`authOrig` and its kin).
+    pub fn has_sender_lists(&self, id: ObjectId) -> bool {
+        const LISTS: [u16; 4] = [number::AUTH_ORIG, number::UNAUTH_ORIG, number::SUBMIT_PERMS, number::REJECT_PERMS];
+        LISTS.iter().any(|number| self.links.has(*number, id))
     }
 
     /// Targets of a link attribute.
@@ -487,8 +513,8 @@ impl Snapshot {
             let Some(object) = self.object(*id) else { continue };
             match object.config() {
                 Some(Config::AcceptedDomain(domain)) => {
-                    let name = if domain.wildcard { format!("*.{}", domain.name) } else { domain.name.clone() };
-                    view.accepted.entry(name).or_insert(*id);
+                    let names = if domain.wildcard { &mut view.wildcards } else { &mut view.accepted };
+                    names.entry(domain.name.clone()).or_insert(*id);
                 }
                 Some(Config::Organization(_)) => view.organization = view.organization.or(Some(*id)),
                 _ => {}

@@ -106,7 +106,7 @@ pub(crate) struct TokenCache {
     protected: OnceLock<RoaringBitmap>,
 }
 
-type TokensByRow = HashMap<u32, (Guid, Arc<Token>)>;
+type TokensByRow = HashMap<u32, (Guid, Arc<Token>), foldhash::fast::FixedState>;
 
 /// Locks for tokens.
 const SHARDS: usize = 16;
@@ -123,10 +123,13 @@ impl TokenCache {
 impl Snapshot {
     /// The token of every session: ANONYMOUS LOGON, NETWORK.
     pub fn anonymous_token(&self) -> Arc<Token> {
-        let user = self.shared.sids.intern(&well_known::ANONYMOUS_LOGON);
-        let network = self.shared.sids.intern(&well_known::NETWORK);
-        let sids = [user, network].into_iter().collect();
-        Arc::new(Token { kind: TokenKind::Anonymous, account: None, user, sids, elsewhere: Vec::new() })
+        let make = || {
+            let user = self.shared.sids.intern(&well_known::ANONYMOUS_LOGON);
+            let network = self.shared.sids.intern(&well_known::NETWORK);
+            let sids = [user, network].into_iter().collect();
+            Arc::new(Token { kind: TokenKind::Anonymous, account: None, user, sids, elsewhere: Vec::new() })
+        };
+        Arc::clone(self.shared.anonymous.get_or_init(make))
     }
 
     /// The token of a proven host. It holds the SID of what was proven and nothing else: no Authenticated Users, no

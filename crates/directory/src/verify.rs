@@ -211,6 +211,7 @@ impl Snapshot {
                 let same = computed.objects == self.view.objects
                     && computed.domains == self.view.domains
                     && computed.accepted == self.view.accepted
+                    && computed.wildcards == self.view.wildcards
                     && computed.organization == self.view.organization;
                 if same { Vec::new() } else { whole(Part::Configuration, "as its objects say", "something else") }
             }

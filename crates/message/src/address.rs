@@ -3,21 +3,24 @@
 mod domain;
 mod local;
 
-pub(crate) use local::is_atext;
+pub(crate) use local::is_atext_byte;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use compact_str::{CompactString, format_compact};
 
-/// A validated mail address (addr-spec: `local@domain`), kept as it was written.
+/// A validated mail address (addr-spec: `local@domain`), kept as it was written, with its canonical form.
 ///
-/// Equality is that of the text; to compare addresses as identities use [`Address::canonical`].
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Equality is that of the text; to compare addresses as identities use [`Address::as_canonical`].
+#[derive(Clone)]
 pub struct Address {
-    text: CompactString,
-    at: u16,
+    canonical: CanonicalAddress,
+    /// As it was written, and where the `@` is; none where that is the canonical form.
+    written: Option<(CompactString, u16)>,
 }
 
 impl Address {
@@ -33,9 +36,32 @@ impl Address {
         if text.len() > Address::MAX_LENGTH {
             return Err(AddressError::TooLong);
         }
+        if let Some(address) = Address::plain(text) {
+            return Ok(address);
+        }
         let at = local::parse(text)?;
         domain::check(&text[at + 1..])?;
-        Ok(Address { text: CompactString::from(text), at: at as u16 })
+        let mut canonical = local::canonical(&text[..at]);
+        let canonical_at = canonical.len() as u16;
+        canonical.push('@');
+        canonical.push_str(&domain::canonical_or_literal(&text[at + 1..]));
+        let written = (canonical != text).then(|| (CompactString::from(text), at as u16));
+        Ok(Address { canonical: CanonicalAddress { text: canonical, at: canonical_at }, written })
+    }
+
+    /// Nearly every address: a dot-atom of ASCII in a domain of plain labels. Canonical but for case, so it is read in one
+    /// pass; whatever else it may be is found out by the parser proper.
+    fn plain(text: &str) -> Option<Address> {
+        let at = local::end_of_plain(text)?;
+        if !domain::is_plain(&text[at + 1..]) {
+            return None;
+        }
+        let mut lower = CompactString::from(text);
+        let written = text.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| {
+            lower.make_ascii_lowercase();
+            (CompactString::from(text), at as u16)
+        });
+        Some(Address { canonical: CanonicalAddress { text: lower, at: at as u16 }, written })
     }
 
     /// The most octets an address may have.
@@ -43,17 +69,26 @@ impl Address {
 
     /// The local part as written, quotes included.
     pub fn local(&self) -> &str {
-        &self.text[..usize::from(self.at)]
+        match &self.written {
+            Some((text, at)) => &text[..usize::from(*at)],
+            None => self.canonical.local(),
+        }
     }
 
     /// The domain as written; an address literal with its brackets.
     pub fn domain(&self) -> &str {
-        &self.text[usize::from(self.at) + 1..]
+        match &self.written {
+            Some((text, at)) => &text[usize::from(*at) + 1..],
+            None => self.canonical.domain(),
+        }
     }
 
     /// The whole address as written.
     pub fn as_str(&self) -> &str {
-        &self.text
+        match &self.written {
+            Some((text, _)) => text,
+            None => self.canonical.as_str(),
+        }
     }
 
     /// Whether the domain is an address literal such as `[192.0.2.1]` or `[IPv6:2001:db8::1]`.
@@ -68,15 +103,17 @@ impl Address {
 
     /// Whether any part needs SMTPUTF8 (RFC 6531).
     pub fn is_ascii(&self) -> bool {
-        self.text.is_ascii()
+        self.as_str().is_ascii()
     }
 
     /// The form in which addresses are compared, logged and looked up.
     pub fn canonical(&self) -> CanonicalAddress {
-        let mut text = local::canonical(self.local());
-        text.push('@');
-        text.push_str(&domain::canonical_or_literal(self.domain()));
-        CanonicalAddress(text)
+        self.canonical.clone()
+    }
+
+    /// The same, to look at.
+    pub fn as_canonical(&self) -> &CanonicalAddress {
+        &self.canonical
     }
 
     /// The local part without quotes and backslashes.
@@ -86,7 +123,7 @@ impl Address {
 
     /// The address of this local part, given without quoting, in `domain`.
     pub(crate) fn from_parts(local_content: &str, domain: &str) -> Result<Address, AddressError> {
-        let mut text = String::with_capacity(local_content.len() + 1 + domain.len());
+        let mut text = CompactString::with_capacity(local_content.len() + 1 + domain.len());
         local::write(local_content, &mut text);
         text.push('@');
         text.push_str(domain);
@@ -96,34 +133,38 @@ impl Address {
 
 /// An address in the form in which addresses are compared: local part unquoted where possible, lowercase, NFC; domain
 /// as lowercase A-labels without a trailing dot.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CanonicalAddress(CompactString);
+#[derive(Clone)]
+pub struct CanonicalAddress {
+    text: CompactString,
+    /// Where the `@` before the domain is.
+    at: u16,
+}
 
 impl CanonicalAddress {
     /// Parses any spelling of an address and gives its canonical form.
     pub fn parse(text: &str) -> Result<CanonicalAddress, AddressError> {
-        Address::parse(text).map(|address| address.canonical())
+        Address::parse(text).map(|address| address.canonical)
     }
 
     /// The canonical text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The local part; quoted only where it cannot be written otherwise.
     pub fn local(&self) -> &str {
-        self.0.rsplit_once('@').map_or("", |(local, _)| local)
+        &self.text[..usize::from(self.at)]
     }
 
     /// The domain as lowercase A-labels, or an address literal.
     pub fn domain(&self) -> &str {
-        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+        &self.text[usize::from(self.at) + 1..]
     }
 
     /// The same local part in another domain; `None` when `domain` is no domain name.
     pub fn with_domain(&self, domain: &str) -> Option<CanonicalAddress> {
         let domain = domain::canonical(domain)?;
-        Some(CanonicalAddress(format_compact!("{}@{domain}", self.local())))
+        Some(CanonicalAddress { text: format_compact!("{}@{domain}", self.local()), at: self.at })
     }
 
     /// The address without its subaddress: `carla+list@x` gives `carla@x` (RFC 5233). `None` when there is no tag.
@@ -133,9 +174,12 @@ impl CanonicalAddress {
         if user.is_empty() {
             return None;
         }
-        let mut text = String::new();
+        let mut text = CompactString::default();
         local::write(user, &mut text);
-        Some(CanonicalAddress(format_compact!("{text}@{}", self.domain())))
+        let at = text.len() as u16;
+        text.push('@');
+        text.push_str(self.domain());
+        Some(CanonicalAddress { text, at })
     }
 }
 
@@ -198,32 +242,66 @@ impl FromStr for Address {
     }
 }
 
+/// Equality, order and hash of a type that are those of its text.
+macro_rules! compares_as_text {
+    ($type:ty) => {
+        impl PartialEq for $type {
+            fn eq(&self, other: &$type) -> bool {
+                self.as_str() == other.as_str()
+            }
+        }
+
+        impl Eq for $type {}
+
+        impl Hash for $type {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.as_str().hash(state);
+            }
+        }
+
+        impl PartialOrd for $type {
+            fn partial_cmp(&self, other: &$type) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $type {
+            fn cmp(&self, other: &$type) -> Ordering {
+                self.as_str().cmp(other.as_str())
+            }
+        }
+    };
+}
+
+compares_as_text!(Address);
+compares_as_text!(CanonicalAddress);
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{}>", self.text)
+        write!(f, "<{}>", self.as_str())
     }
 }
 
 impl fmt::Display for CanonicalAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for CanonicalAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{}>", self.0)
+        write!(f, "<{}>", self.text)
     }
 }
 
 impl AsRef<str> for CanonicalAddress {
     fn as_ref(&self) -> &str {
-        &self.0
+        &self.text
     }
 }

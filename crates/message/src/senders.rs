@@ -18,9 +18,53 @@ use crate::header::{Field, HeaderBlock};
 
 /// Reads the senders of a message. What readers could understand in two ways is refused.
 pub fn senders(block: &HeaderBlock) -> Result<Senders, SenderFault> {
-    let from = only(block.named("From"), "From")?.map(|field| mailboxes(field, "From")).transpose()?;
-    let sender = only(block.named("Sender"), "Sender")?.map(|field| mailbox(field, "Sender")).transpose()?;
-    Ok(Senders { from: from.unwrap_or_default(), sender, resent: resent::resent(block)? })
+    let found = Found::in_block(block);
+    let from = found.from.only("From")?.map(|field| mailboxes(field, "From")).transpose()?;
+    let sender = found.sender.only("Sender")?.map(|field| mailbox(field, "Sender")).transpose()?;
+    let resent = if found.resent { resent::resent(block)? } else { None };
+    Ok(Senders { from: from.unwrap_or_default(), sender, resent })
+}
+
+/// The sender fields of a block, found in one pass: headers are long, and every message is asked for them.
+#[derive(Default)]
+struct Found<'a> {
+    from: Once<'a>,
+    sender: Once<'a>,
+    /// There is a Resent-From or Resent-Sender.
+    resent: bool,
+}
+
+impl<'a> Found<'a> {
+    fn in_block(block: &'a HeaderBlock) -> Found<'a> {
+        let mut found = Found::default();
+        for field in block.fields() {
+            match field.name.len() {
+                4 if field.is("From") => found.from.see(field),
+                6 if field.is("Sender") => found.sender.see(field),
+                11 | 13 => found.resent |= resent::names_resender(&field),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// A field that may stand once.
+#[derive(Default)]
+struct Once<'a> {
+    first: Option<Field<'a>>,
+    again: bool,
+}
+
+impl<'a> Once<'a> {
+    fn see(&mut self, field: Field<'a>) {
+        self.again |= self.first.is_some();
+        self.first.get_or_insert(field);
+    }
+
+    fn only(self, name: &'static str) -> Result<Option<Field<'a>>, SenderFault> {
+        if self.again { Err(SenderFaultKind::Duplicate.of(name)) } else { Ok(self.first) }
+    }
 }
 
 /// The senders that a header block names.

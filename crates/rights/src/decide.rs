@@ -7,15 +7,15 @@ use acl::{Outcome, Principals, SidSet};
 use directory::{
     AddressOwner, Config, Descriptor, DomainKind, Object, ObjectId, ReceiveConnector, Snapshot, Time, Token, TokenKind,
 };
-use message::Address;
 use message::senders::{SenderFault, Senders};
+use message::{Address, CanonicalAddress};
 
 use crate::header::HeaderGrant;
 use crate::recipient::RecipientGrant;
 use crate::refusal::Refusal;
 use crate::sender::Proof;
 use crate::table::RightName;
-use crate::trace::{DescriptorKind, Step, Trace, Wanted};
+use crate::trace::{DescriptorKind, NoTrace, Step, Trace, Wanted};
 
 /// Where and when a question is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,11 @@ pub(crate) fn decide_assuming<T: Trace + Default>(
         (Err(_), false) => Outcome::None,
     };
     Verdict { outcome, reason, trace }
+}
+
+/// Whether a token holds a right on the connector: [`Question::Right`] without what else a verdict says.
+pub(crate) fn holds(snapshot: &Snapshot, token: &Token, facts: &Facts, right: RightName) -> bool {
+    Judge { snapshot, token, facts, trace: &mut NoTrace, denied: false, assumed: &[] }.connector_right(right)
 }
 
 /// One decision in the making.
@@ -234,7 +239,7 @@ impl<'a, T: Trace> Judge<'a, T> {
         let holds = |sid| sids.contains(sid);
         Principals {
             is_self: linked || object.sid().is_some_and(holds),
-            is_owner: descriptor.sd().owner.as_ref().and_then(|owner| self.snapshot.sid_id(owner)).is_some_and(holds),
+            is_owner: descriptor.owner().is_some_and(holds),
         }
     }
 
@@ -269,19 +274,20 @@ impl<'a, T: Trace> Judge<'a, T> {
 
     /// The one object that owns `address`, noted in the trace; `None` where nobody or several do.
     pub(crate) fn owner_of(&mut self, address: &Address) -> Option<ObjectId> {
-        let canonical = address.canonical();
-        match self.snapshot.by_address(&canonical) {
+        let snapshot = self.snapshot;
+        let canonical = address.as_canonical();
+        match snapshot.by_address(canonical) {
             AddressOwner::One(owner) => {
-                self.trace.note(|| Step::AddressOf { address: canonical, owner });
+                self.trace.note(|| Step::AddressOf { address: canonical.clone(), owner });
                 Some(owner)
             }
             AddressOwner::Nobody => {
-                let authoritative = is_authoritative(self.snapshot, canonical.domain());
-                self.trace.note(|| Step::Nobody { address: canonical, authoritative });
+                let authoritative = || is_authoritative(snapshot, canonical);
+                self.trace.note(|| Step::Nobody { address: canonical.clone(), authoritative: authoritative() });
                 None
             }
             AddressOwner::Several(owners) => {
-                self.trace.note(|| Step::SeveralOwners { address: canonical, owners });
+                self.trace.note(|| Step::SeveralOwners { address: canonical.clone(), owners });
                 None
             }
         }
@@ -316,7 +322,7 @@ pub(crate) fn receive_connector(snapshot: &Snapshot, id: ObjectId) -> Option<&Re
     }
 }
 
-/// Whether a canonical domain falls under an authoritative accepted domain.
-pub(crate) fn is_authoritative(snapshot: &Snapshot, domain: &str) -> bool {
-    snapshot.accepted_domain(domain).is_some_and(|domain| domain.kind == DomainKind::Authoritative)
+/// Whether an address falls under an authoritative accepted domain.
+pub(crate) fn is_authoritative(snapshot: &Snapshot, address: &CanonicalAddress) -> bool {
+    snapshot.accepted_domain_of(address).is_some_and(|domain| domain.kind == DomainKind::Authoritative)
 }

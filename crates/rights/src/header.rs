@@ -32,6 +32,11 @@ impl HeaderGrant {
         self.owners(|proof| matches!(proof, Proof::SendAs(_) | Proof::SuperDelegate(_) | Proof::Legacy(_)))
     }
 
+    /// Whether the message is sent as, or on behalf of, somebody other than the account itself.
+    pub(crate) fn is_as_another(&self) -> bool {
+        self.from.iter().chain(&self.resent_from).any(Proof::is_another)
+    }
+
     /// Whom the message is sent on behalf of; each owner once.
     pub fn on_behalf_of(&self) -> Vec<ObjectId> {
         self.owners(|proof| matches!(proof, Proof::OnBehalf(_)))
@@ -75,8 +80,8 @@ impl<T: Trace> Judge<'_, T> {
     /// From and Sender, or Resent-From and Resent-Sender: rules 2 to 4.
     fn pair(&mut self, from: &[Mailbox], sender: Option<&Mailbox>) -> Result<(SenderEdit, Vec<Proof>), Refusal> {
         let repeats = sender.is_some_and(|sender| {
-            let sender = sender.address.canonical();
-            from.iter().any(|from| from.address.canonical() == sender)
+            let sender = sender.address.as_canonical();
+            from.iter().any(|from| from.address.as_canonical() == sender)
         });
         match sender {
             Some(sender) if !repeats => self.with_sender(from, sender),
@@ -96,7 +101,8 @@ impl<T: Trace> Judge<'_, T> {
             proofs.push(proof);
         }
         let on_behalf = proofs.iter().any(|proof| matches!(proof, Proof::OnBehalf(_)));
-        let edit = match (on_behalf || from.len() > 1, self.own_mailbox()) {
+        let needed = on_behalf || from.len() > 1;
+        let edit = match (needed, needed.then(|| self.own_mailbox()).flatten()) {
             (true, Some(own)) => SenderEdit::Set(own),
             // Several authors need a Sender (RFC 5322 §3.6.2). An account without an address takes the first author,
             // whom it was found to send as; a session without an account has only what it wrote itself.

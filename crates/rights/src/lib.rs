@@ -18,6 +18,7 @@ pub mod reach;
 mod recipient;
 mod record;
 mod refusal;
+mod said;
 mod send;
 mod sender;
 mod separation;

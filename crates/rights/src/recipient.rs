@@ -1,6 +1,5 @@
 //! The stage RCPT TO of `authorization.md` §4.
 
-use acl::well_known;
 use directory::{AddressOwner, Class, DomainKind, HostKind, ObjectId, TokenKind};
 use message::Address;
 
@@ -35,8 +34,8 @@ impl<T: Trace> Judge<'_, T> {
         sender: Option<&Proof>,
         internal: bool,
     ) -> Result<RecipientGrant, Refusal> {
-        let canonical = to.canonical();
-        let domain = self.snapshot.accepted_domain(canonical.domain());
+        let canonical = to.as_canonical();
+        let domain = self.snapshot.accepted_domain_of(canonical);
         // Recipient lookup: by default where the domain is authoritative (F §3.10).
         let looked_up = domain.is_some_and(|domain| domain.recipient_lookup);
         let by = match domain {
@@ -44,15 +43,15 @@ impl<T: Trace> Judge<'_, T> {
             None if self.connector_right(RightName::AcceptAnyRecipient) => RecipientBy::AnyRecipient,
             None => return Err(Refusal::UnableToRelay(to.clone())),
         };
-        let object = match self.snapshot.by_address(&canonical) {
+        let object = match self.snapshot.by_address(canonical) {
             AddressOwner::One(object) => Some(object),
             AddressOwner::Several(owners) if looked_up => {
-                self.trace.note(|| Step::SeveralOwners { address: canonical, owners });
+                self.trace.note(|| Step::SeveralOwners { address: canonical.clone(), owners });
                 return Err(Refusal::AmbiguousRecipient(to.clone()));
             }
             AddressOwner::Nobody if looked_up => {
                 let authoritative = domain.is_some_and(|domain| domain.kind == DomainKind::Authoritative);
-                self.trace.note(|| Step::Nobody { address: canonical, authoritative });
+                self.trace.note(|| Step::Nobody { address: canonical.clone(), authoritative });
                 return Err(Refusal::UserUnknown(to.clone()));
             }
             _ => None,
@@ -81,6 +80,9 @@ impl<T: Trace> Judge<'_, T> {
         let only_proven = self.snapshot.object(recipient).is_some_and(|object| object.requires_authenticated_sender());
         if only_proven && !is_proven {
             return Err(Refusal::AuthenticationRequired(to.clone()));
+        }
+        if !self.snapshot.has_sender_lists(recipient) {
+            return Ok(());
         }
         let list = |people: &str, groups: &str| {
             let mut entries = self.snapshot.links(recipient, people);
@@ -116,8 +118,7 @@ impl<T: Trace> Judge<'_, T> {
     /// are members of ExchangeLegacyInterop.
     fn is_server_account(&self) -> bool {
         let account = self.token.account.and_then(|account| self.snapshot.object(account));
-        let legacy = self.snapshot.sid_id(&well_known::LEGACY_EXCHANGE_SERVERS);
         account.is_some_and(|account| account.class() == Class::Computer)
-            || legacy.is_some_and(|legacy| self.token.sids.contains(legacy))
+            || self.token.sids.contains(self.snapshot.legacy_exchange_servers())
     }
 }

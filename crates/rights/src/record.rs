@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pause::Paused;
 use crate::refusal::Refusal;
+use crate::said::Said;
 use crate::shortfall::{Reason, shortfall};
 use crate::trace::{DescriptorKind, Step, Wanted};
 use crate::transaction::{Accepted, Authority, Denied};
@@ -273,6 +274,7 @@ impl DecisionRecord {
         steps: &[Step],
     ) -> DecisionRecord {
         let Circumstances { id, time, remote, authority, asked } = circumstances;
+        let said = Said::of(snapshot, authority, token, steps);
         DecisionRecord {
             id,
             time: time.0,
@@ -281,9 +283,9 @@ impl DecisionRecord {
             outcome: outcome_name(Outcome::Allow).to_owned(),
             reply: None,
             refusal: None,
-            who: who(snapshot, authority, token, remote),
+            who: Who { remote, ..said.who.clone() },
             asked,
-            trace: lines(snapshot, token, steps),
+            trace: said.trace.clone(),
             missing: None,
             queue_id: None,
             held: None,
@@ -299,7 +301,7 @@ fn outcome_name(outcome: Outcome) -> &'static str {
     }
 }
 
-fn who(snapshot: &Snapshot, authority: &Authority, token: &Token, remote: String) -> Who {
+pub(crate) fn who(snapshot: &Snapshot, authority: &Authority, token: &Token, remote: String) -> Who {
     let connector = snapshot.object(authority.connector);
     let account = authority.account.and_then(|account| snapshot.object(account));
     let sid = account.and_then(|account| account.sid()).map(|sid| snapshot.sid(sid));
@@ -314,7 +316,7 @@ fn who(snapshot: &Snapshot, authority: &Authority, token: &Token, remote: String
     }
 }
 
-fn token_name(token: &Token) -> &'static str {
+pub(crate) fn token_name(token: &Token) -> &'static str {
     match &token.kind {
         TokenKind::Anonymous => "anonymous",
         TokenKind::Account => "account",
@@ -489,7 +491,7 @@ fn missing(snapshot: &Snapshot, authority: &Authority, denied: &Denied) -> Optio
             (Some(_), directory::AddressOwner::One(owner)) => (RightName::SendAs, snapshot.dn(owner)),
             (None, directory::AddressOwner::One(_)) => on_connector(RightName::AcceptAuthoritativeDomainSender),
             (_, directory::AddressOwner::Nobody)
-                if crate::decide::is_authoritative(snapshot, address.canonical().domain()) =>
+                if crate::decide::is_authoritative(snapshot, address.as_canonical()) =>
             {
                 on_connector(RightName::AcceptAuthoritativeDomainSender)
             }

@@ -41,6 +41,11 @@ impl Proof {
         }
     }
 
+    /// Whether it makes the session send as, or on behalf of, somebody else.
+    pub(crate) fn is_another(&self) -> bool {
+        matches!(self, Proof::SendAs(_) | Proof::SuperDelegate(_) | Proof::Legacy(_) | Proof::OnBehalf(_))
+    }
+
     /// Whether it makes the session send as the address, not on behalf of it.
     pub fn is_as(&self) -> bool {
         matches!(self, Proof::Owner(_) | Proof::SendAs(_) | Proof::SuperDelegate(_) | Proof::Legacy(_))
@@ -154,7 +159,7 @@ impl<T: Trace> Judge<'_, T> {
     /// only together with Accept Authoritative Domain Sender.
     pub(crate) fn partner_or_any_sender(&mut self, address: &Address, owner: Option<ObjectId>) -> Option<Proof> {
         if let TokenKind::Host(HostKind::Partner { domain }) = &self.token.kind
-            && address.canonical().domain() == domain.as_str()
+            && address.as_canonical().domain() == domain.as_str()
         {
             self.trace.note(|| Step::Partner { domain: domain.to_string() });
             return Some(Proof::Partner);
@@ -171,15 +176,15 @@ impl<T: Trace> Judge<'_, T> {
 
     /// Whether the domain is authoritative, or the address one of our mailbox objects'.
     fn is_ours(&self, address: &Address, owner: Option<ObjectId>) -> bool {
-        let canonical = address.canonical();
+        let canonical = address.as_canonical();
         let has_mailbox = |id: &ObjectId| self.snapshot.object(*id).is_some_and(|object| object.mailbox().is_some());
-        if is_authoritative(self.snapshot, canonical.domain()) {
+        if is_authoritative(self.snapshot, canonical) {
             return true;
         }
         match owner {
             Some(owner) => has_mailbox(&owner),
             // Claimed by several: ours if any of them is a mailbox.
-            None => match self.snapshot.by_address(&canonical) {
+            None => match self.snapshot.by_address(canonical) {
                 directory::AddressOwner::Several(owners) => owners.iter().any(has_mailbox),
                 _ => false,
             },

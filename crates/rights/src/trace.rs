@@ -38,7 +38,7 @@ impl Trace for Steps {
 }
 
 /// Which of an object's two descriptors an ACE stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DescriptorKind {
     /// The directory object's own (`nTSecurityDescriptor`).
     Object,
@@ -47,7 +47,7 @@ pub enum DescriptorKind {
 }
 
 /// What was asked of a descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wanted {
     /// A control access right.
     Right(RightName),
@@ -58,7 +58,7 @@ pub enum Wanted {
 }
 
 /// One step of a decision. Objects are rows of the snapshot that was decided on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// An access check was made and an ACE decided it.
     Ace {

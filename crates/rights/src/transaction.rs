@@ -10,10 +10,11 @@ use std::sync::Arc;
 use acl::Outcome;
 use directory::{HeaderFrom, HostKind, IpRange, ObjectId, Snapshot, Time, Token, TokenError};
 use message::Address;
+use smallvec::SmallVec;
 use message::firewall::Keep;
 use message::senders::{SenderFault, Senders};
 
-use crate::decide::{Facts, Grant, Question, decide, receive_connector};
+use crate::decide::{Facts, Grant, Question, decide, holds, receive_connector};
 use crate::header::HeaderGrant;
 use crate::pause::{Paused, Policy};
 use crate::recipient::RecipientGrant;
@@ -266,7 +267,7 @@ impl Transaction {
     ) -> Result<RecipientGrant, Box<Denied>> {
         self.refresh(snapshot, authority, time)?;
         let facts = authority.facts(time);
-        let grants: Vec<Option<RecipientGrant>> =
+        let grants: SmallVec<[Option<RecipientGrant>; 3]> =
             self.candidates.iter().map(|candidate| candidate.recipient(snapshot, &facts, to)).collect();
         let Some(grant) = grants.iter().flatten().next().copied() else {
             return Err(match self.candidates.first() {
@@ -308,17 +309,19 @@ impl Transaction {
         let mut granted = None;
         if mode != HeaderFrom::Off {
             granted = self.candidates.iter().find_map(|candidate| {
-                match decide::<NoTrace>(snapshot, &candidate.token, &facts, &question).reason {
-                    Ok(Grant::Header(grant)) => Some((candidate.clone(), grant)),
-                    _ => None,
-                }
+                let (grant, steps) = candidate.header(snapshot, &facts, &question)?;
+                Some((candidate.clone(), grant, steps))
             });
         }
         let Some(first) = self.candidates.first().cloned() else {
             return Err(Denied::ended(snapshot, Refusal::NoSubmit));
         };
+        let mut traced = None;
         let (candidate, header, observed) = match (granted, mode) {
-            (Some((candidate, header)), _) => (candidate, header, None),
+            (Some((candidate, header, steps)), _) => {
+                traced = steps;
+                (candidate, header, None)
+            }
             (None, HeaderFrom::Off) => (first, HeaderGrant::default(), None),
             (None, HeaderFrom::Observe) => {
                 let observed = Denied::traced(snapshot, &first.token, &facts, &question);
@@ -335,10 +338,10 @@ impl Transaction {
                 }
             }
         };
-        let as_another = !header.sent_as().is_empty() || !header.on_behalf_of().is_empty();
-        let steps = match as_another && paused.is_none() {
-            true => decide::<Steps>(snapshot, &candidate.token, &facts, &question).trace.0,
-            false => Vec::new(),
+        let steps = match (header.is_as_another() && paused.is_none(), traced) {
+            (false, _) => Vec::new(),
+            (true, Some(steps)) => steps.0,
+            (true, None) => decide::<Steps>(snapshot, &candidate.token, &facts, &question).trace.0,
         };
         let right = |right| holds(snapshot, &candidate.token, &facts, right);
         let keep = Keep {
@@ -419,6 +422,27 @@ impl Candidate {
         Ok(Candidate { token: token.clone(), envelope, internal })
     }
 
+    /// What the token may do with the senders of the header, with the steps where it is likely that they will be asked for:
+    /// who has an envelope sender of somebody else has a header of somebody else too, and need not be decided about twice.
+    fn header(
+        &self,
+        snapshot: &Snapshot,
+        facts: &Facts,
+        question: &Question<'_>,
+    ) -> Option<(HeaderGrant, Option<Steps>)> {
+        let another = self.envelope.as_ref().is_some_and(Proof::is_another);
+        let (reason, steps) = if another {
+            let verdict = decide::<Steps>(snapshot, &self.token, facts, question);
+            (verdict.reason, Some(verdict.trace))
+        } else {
+            (decide::<NoTrace>(snapshot, &self.token, facts, question).reason, None)
+        };
+        match reason {
+            Ok(Grant::Header(grant)) => Some((grant, steps)),
+            _ => None,
+        }
+    }
+
     fn question<'q>(&'q self, to: &'q Address) -> Question<'q> {
         Question::Recipient { to, sender: self.envelope.as_ref(), internal: self.internal }
     }
@@ -465,8 +489,4 @@ pub fn may_log_on(
     let mut denied = Denied::traced(snapshot, &token, &facts, &Question::Submit);
     denied.refusal = Refusal::AuthenticationFailed;
     Err(denied)
-}
-
-fn holds(snapshot: &Snapshot, token: &Token, facts: &Facts, right: RightName) -> bool {
-    decide::<NoTrace>(snapshot, token, facts, &Question::Right(right)).outcome == Outcome::Allow
 }

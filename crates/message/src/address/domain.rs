@@ -51,7 +51,7 @@ pub(super) fn canonical(domain: &str) -> Option<String> {
 
 /// Whether this is a domain name of ASCII labels, none of which is an A-label. Asked several times for each message, so in
 /// one pass.
-fn is_plain(domain: &str) -> bool {
+pub(super) fn is_plain(domain: &str) -> bool {
     let bytes = domain.as_bytes();
     let (mut start, mut numeric) = (0, true);
     for (position, byte) in bytes.iter().enumerate() {

@@ -49,28 +49,73 @@ pub(super) fn canonical(local: &str) -> CompactString {
 }
 
 /// Appends a local part, quoted only where it must be.
-pub(super) fn write(content: &str, out: &mut impl Extend<char>) {
+pub(super) fn write(content: &str, out: &mut CompactString) {
     if is_dot_atom(content) {
-        out.extend(content.chars());
+        out.push_str(content);
         return;
     }
-    out.extend(['"']);
+    out.push('"');
     for c in content.chars() {
         if matches!(c, '"' | '\\') {
-            out.extend(['\\']);
+            out.push('\\');
         }
-        out.extend([c]);
+        out.push(c);
     }
-    out.extend(['"']);
+    out.push('"');
 }
 
 /// atext of RFC 5322 §3.2.3, with UTF-8 (RFC 6532 §3.2).
-pub(crate) fn is_atext(c: char) -> bool {
-    !c.is_ascii() || c.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&(c as u8))
+fn is_atext(c: char) -> bool {
+    u8::try_from(c).map_or(true, is_atext_byte)
 }
 
+/// The same for an octet of UTF-8: those of characters beyond ASCII are atext.
+pub(crate) fn is_atext_byte(byte: u8) -> bool {
+    ATEXT[usize::from(byte)]
+}
+
+const ATEXT: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte >= 0x80 || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-/=?^_`{|}~";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 fn is_dot_atom(content: &str) -> bool {
-    content.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+    let mut after_dot = true;
+    for byte in content.bytes() {
+        let dot = byte == b'.';
+        if dot && after_dot || !dot && !is_atext_byte(byte) {
+            return false;
+        }
+        after_dot = dot;
+    }
+    !after_dot
+}
+
+/// Where the `@` after a dot-atom of ASCII is; none where something else stands at the start of `text`.
+pub(super) fn end_of_plain(text: &str) -> Option<usize> {
+    let mut after_dot = true;
+    for (position, byte) in text.bytes().enumerate() {
+        let dot = byte == b'.';
+        if byte == b'@' {
+            return (!after_dot).then_some(position);
+        }
+        if dot && after_dot || !dot && !(byte.is_ascii() && is_atext_byte(byte)) {
+            return None;
+        }
+        after_dot = dot;
+    }
+    None
 }
 
 fn end_of_dot_atom(text: &str) -> Result<usize, AddressError> {

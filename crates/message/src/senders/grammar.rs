@@ -1,7 +1,9 @@
 //! Mailboxes and groups: RFC 5322 §3.4 with RFC 6854, obsolete forms where they have one meaning.
 
+use std::borrow::Cow;
+
 use super::fault::SenderFaultKind as Fault;
-use super::lexer::{Gap, Lexer, Word, WordKind};
+use super::lexer::{Gap, Lexer, Word, WordKind, Words};
 use super::{MAX_MAILBOXES, Mailbox};
 use crate::address::{Address, AddressError};
 use crate::encoded_word;
@@ -18,7 +20,7 @@ struct Parser<'a> {
     mailboxes: Vec<Mailbox>,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     /// `address *("," address)`, empty members allowed (obs-addr-list).
     fn address_list(&mut self, groups: bool) -> Result<(), Fault> {
         loop {
@@ -30,16 +32,16 @@ impl Parser<'_> {
                 _ => self.mailbox(words, gap)?,
             }
             self.lexer.gap()?;
-            if !self.lexer.take(',') {
+            if !self.lexer.take(b',') {
                 return self.end();
             }
         }
     }
 
     /// `display-name ":" [group-list] ";"`, from the colon on.
-    fn group(&mut self, name: &[Word]) -> Result<(), Fault> {
+    fn group(&mut self, name: &[Word<'_>]) -> Result<(), Fault> {
         display_name(name)?.ok_or(Fault::GroupSyntax)?;
-        self.lexer.take(':');
+        self.lexer.take(b':');
         loop {
             let (words, gap) = self.lexer.words()?;
             match self.lexer.peek() {
@@ -48,17 +50,17 @@ impl Parser<'_> {
                 _ => self.mailbox(words, gap)?,
             }
             self.lexer.gap()?;
-            if self.lexer.take(';') {
+            if self.lexer.take(b';') {
                 return Ok(());
             }
-            if !self.lexer.take(',') {
+            if !self.lexer.take(b',') {
                 return self.end().and(Err(Fault::GroupSyntax));
             }
         }
     }
 
     /// `[display-name] "<" … ">"` or `addr-spec`, after its words.
-    fn mailbox(&mut self, words: Vec<Word>, gap: Gap) -> Result<(), Fault> {
+    fn mailbox(&mut self, words: Words<'a>, gap: Gap) -> Result<(), Fault> {
         let mailbox = match self.lexer.peek() {
             Some('<') => Mailbox { display_name: display_name(&words)?, address: self.angle_address()? },
             Some('@') => Mailbox { display_name: None, address: self.address(words, gap, false)? },
@@ -74,7 +76,7 @@ impl Parser<'_> {
     }
 
     fn angle_address(&mut self) -> Result<Address, Fault> {
-        self.lexer.take('<');
+        self.lexer.take(b'<');
         let before = self.lexer.gap()?;
         let route = self.lexer.peek() == Some('@');
         if route {
@@ -92,14 +94,14 @@ impl Parser<'_> {
             });
         }
         let address = self.address(words, gap, true)?;
-        if self.lexer.take('>') { Ok(address) } else { Err(Fault::AngleBrackets) }
+        if self.lexer.take(b'>') { Ok(address) } else { Err(Fault::AngleBrackets) }
     }
 
     /// `obs-route = "@" domain *("," "@" domain) ":"`; it is dropped.
     fn route(&mut self) -> Result<(), Fault> {
         loop {
             let mut gap = self.lexer.gap()?;
-            if self.lexer.take('@') {
+            if self.lexer.take(b'@') {
                 let domain = self.lexer.domain();
                 Address::from_parts("route", domain).map_err(|_| Fault::Route)?;
                 gap = self.lexer.gap()?;
@@ -107,19 +109,19 @@ impl Parser<'_> {
             match self.lexer.peek() {
                 _ if gap.present => return Err(Fault::Route),
                 Some(':') => {
-                    self.lexer.take(':');
+                    self.lexer.take(b':');
                     return Ok(());
                 }
-                Some(',') => self.lexer.take(','),
+                Some(',') => self.lexer.take(b','),
                 _ => return Err(Fault::Route),
             };
         }
     }
 
     /// `local-part "@" domain`, from the `@` on; `gap` stands before it.
-    fn address(&mut self, words: Vec<Word>, mut gap: Gap, angle: bool) -> Result<Address, Fault> {
+    fn address(&mut self, words: Words<'a>, mut gap: Gap, angle: bool) -> Result<Address, Fault> {
         let local = local_part(&words, angle)?;
-        self.lexer.take('@');
+        self.lexer.take(b'@');
         let after = self.lexer.gap()?;
         gap.address_like |= after.address_like || words.first().is_some_and(|word| angle && word.gap.address_like);
         let domain = self.lexer.domain();
@@ -157,7 +159,13 @@ impl Parser<'_> {
 }
 
 /// The content of a local part: one quoted string, or atoms with dots and nothing else between them.
-fn local_part(words: &[Word], angle: bool) -> Result<String, Fault> {
+fn local_part<'a>(words: &[Word<'a>], angle: bool) -> Result<Cow<'a, str>, Fault> {
+    // One atom, as nearly always, is its own content.
+    if let [Word { kind: WordKind::Atom(text), .. }] = words
+        && !text.contains("=?")
+    {
+        return Ok(Cow::Borrowed(text));
+    }
     let mut content = String::new();
     for (index, word) in words.iter().enumerate() {
         let beside_dot = index > 0 && (is_dot(word) || is_dot(&words[index - 1]));
@@ -170,7 +178,8 @@ fn local_part(words: &[Word], angle: bool) -> Result<String, Fault> {
                 return Err(Fault::ObsoleteAddress);
             }
             WordKind::Quoted(text) if text.contains(['@', '<', '>']) => return Err(Fault::ConfusingLocalPart),
-            WordKind::Quoted(text) | WordKind::Atom(text) if text.contains("=?") => return Err(Fault::EncodedWord),
+            WordKind::Quoted(text) if text.contains("=?") => return Err(Fault::EncodedWord),
+            WordKind::Atom(text) if text.contains("=?") => return Err(Fault::EncodedWord),
             WordKind::Quoted(text) => content.push_str(text),
             WordKind::Atom(text) => content.push_str(text),
             WordKind::Dot => content.push('.'),
@@ -183,49 +192,64 @@ fn local_part(words: &[Word], angle: bool) -> Result<String, Fault> {
     if !quoted && content.split('.').any(str::is_empty) {
         return Err(Fault::Address(AddressError::LocalDot));
     }
-    Ok(content)
+    Ok(Cow::Owned(content))
 }
 
 /// The display name of a phrase; `None` without words.
-fn display_name(words: &[Word]) -> Result<Option<String>, Fault> {
+fn display_name(words: &[Word<'_>]) -> Result<Option<String>, Fault> {
     if words.first().is_some_and(is_dot) || (0..words.len()).any(|index| has_inner_quote(words, index)) {
         return Err(Fault::DisplayName);
     }
-    let mut name = String::new();
+    let mut name = String::with_capacity(32);
     let mut after_encoded = false;
     for word in words {
         let decoded = match &word.kind {
             WordKind::Atom(text) => encoded_word::decode(text),
             _ => None,
         };
-        if word.gap.present && !(after_encoded && decoded.is_some()) {
+        if word.gap.present && !name.is_empty() && !(after_encoded && decoded.is_some()) {
             name.push(' ');
         }
         after_encoded = decoded.is_some();
         match (&word.kind, &decoded) {
             (_, Some(text)) => name.push_str(text),
-            (WordKind::Atom(text) | WordKind::Quoted(text), None) => name.push_str(text),
+            (WordKind::Atom(text), None) => name.push_str(text),
+            (WordKind::Quoted(text), None) => name.push_str(text),
             (WordKind::Dot, None) => name.push('.'),
         }
     }
-    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    if !is_single_spaced(&name) {
+        name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
     Ok((!name.is_empty()).then_some(name))
+}
+
+/// Whether this is printable ASCII with no more than one space between words, and none around them.
+fn is_single_spaced(name: &str) -> bool {
+    let mut after_space = true;
+    for byte in name.bytes() {
+        if !matches!(byte, b' '..=b'~') || (byte == b' ' && after_space) {
+            return false;
+        }
+        after_space = byte == b' ';
+    }
+    !after_space
 }
 
 /// Whether a quote stands inside a word, where it is a letter for some readers: `a"b, ceo@example.com, c" <b@y.com>` names
 /// three mailboxes for them.
-fn has_inner_quote(words: &[Word], index: usize) -> bool {
-    let is_quoted = |word: &Word| matches!(word.kind, WordKind::Quoted(_));
+fn has_inner_quote(words: &[Word<'_>], index: usize) -> bool {
+    let is_quoted = |word: &Word<'_>| matches!(word.kind, WordKind::Quoted(_));
     let gap = words[index].gap;
     let glued = index > 0 && !gap.present && (is_quoted(&words[index]) || is_quoted(&words[index - 1]));
     glued || (is_quoted(&words[index]) && gap.comment_last)
 }
 
-fn is_dot(word: &Word) -> bool {
+fn is_dot(word: &Word<'_>) -> bool {
     matches!(word.kind, WordKind::Dot)
 }
 
-fn encoded_or(words: &[Word], fault: Fault) -> Fault {
+fn encoded_or(words: &[Word<'_>], fault: Fault) -> Fault {
     let encoded = words.iter().any(|word| matches!(&word.kind, WordKind::Atom(text) if text.contains("=?")));
     if encoded { Fault::EncodedWord } else { fault }
 }

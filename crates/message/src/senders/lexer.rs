@@ -1,7 +1,11 @@
 //! Words, white space and comments of RFC 5322 §3.2.
 
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
 use super::fault::SenderFaultKind as Fault;
-use crate::address::is_atext;
+use crate::address::is_atext_byte;
 
 /// How deeply comments may nest.
 const MAX_COMMENT_DEPTH: usize = 16;
@@ -29,23 +33,30 @@ pub(super) struct Gap {
 }
 
 /// A word of a phrase or of a local part.
-pub(super) struct Word {
-    pub kind: WordKind,
+pub(super) struct Word<'a> {
+    pub kind: WordKind<'a>,
     /// What stands before it.
     pub gap: Gap,
 }
 
-pub(super) enum WordKind {
-    Atom(String),
+pub(super) enum WordKind<'a> {
+    Atom(&'a str),
     /// The content, without quotes and backslashes.
-    Quoted(String),
+    Quoted(Cow<'a, str>),
     Dot,
 }
+
+/// The words of a phrase or of a local part: few, nearly always.
+pub(super) type Words<'a> = SmallVec<[Word<'a>; 4]>;
 
 impl<'a> Lexer<'a> {
     /// Checks what the grammar does not see: encoding, control characters, line lengths, blank lines.
     pub fn new(value: &'a [u8]) -> Result<Lexer<'a>, Fault> {
         let text = std::str::from_utf8(value).map_err(|_| Fault::NotUtf8)?;
+        // One line of printable ASCII, as nearly all are.
+        if text.len() <= 998 && text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
+            return Ok(Lexer { text, position: 0, folded: false });
+        }
         for (index, line) in text.split("\r\n").enumerate() {
             if line.chars().any(|c| c.is_control() && c != '\t') {
                 return Err(Fault::Control);
@@ -64,12 +75,14 @@ impl<'a> Lexer<'a> {
         self.text[self.position..].chars().next()
     }
 
-    /// Takes `c` if it is next.
-    pub fn take(&mut self, c: char) -> bool {
-        let next = self.peek() == Some(c);
-        if next {
-            self.position += c.len_utf8();
-        }
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.position).copied()
+    }
+
+    /// Takes `c`, an ASCII character, if it is next.
+    pub fn take(&mut self, c: u8) -> bool {
+        let next = self.byte() == Some(c);
+        self.position += usize::from(next);
         next
     }
 
@@ -77,16 +90,16 @@ impl<'a> Lexer<'a> {
     pub fn gap(&mut self) -> Result<Gap, Fault> {
         let mut gap = Gap::default();
         loop {
-            match self.peek() {
-                Some(' ' | '\t' | '\r' | '\n') => {
+            match self.byte() {
+                Some(b' ' | b'\t' | b'\r' | b'\n') => {
                     self.position += 1;
                     gap.comment_last = false;
                 }
-                Some('(') => {
+                Some(b'(') => {
                     gap.address_like |= self.comment()?;
                     gap.comment_last = true;
                 }
-                Some(')') => return Err(Fault::Comment),
+                Some(b')') => return Err(Fault::Comment),
                 _ => return Ok(gap),
             }
             gap.present = true;
@@ -94,17 +107,17 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes words and dots up to a character that is part of neither, and the gap before that.
-    pub fn words(&mut self) -> Result<(Vec<Word>, Gap), Fault> {
-        let mut words = Vec::new();
+    pub fn words(&mut self) -> Result<(Words<'a>, Gap), Fault> {
+        let mut words = Words::new();
         loop {
             let gap = self.gap()?;
-            let kind = match self.peek() {
-                Some('"') => WordKind::Quoted(self.quoted_string()?),
-                Some('.') => {
+            let kind = match self.byte() {
+                Some(b'"') => WordKind::Quoted(self.quoted_string()?),
+                Some(b'.') => {
                     self.position += 1;
                     WordKind::Dot
                 }
-                Some(c) if is_atext(c) => WordKind::Atom(self.atom().to_owned()),
+                Some(byte) if is_atext_byte(byte) => WordKind::Atom(self.atom()),
                 _ => return Ok((words, gap)),
             };
             words.push(Word { kind, gap });
@@ -117,7 +130,7 @@ impl<'a> Lexer<'a> {
         let length = if rest.starts_with('[') {
             rest.find(']').map_or(rest.len(), |end| end + 1)
         } else {
-            rest.find(|c| !is_atext(c) && c != '.').unwrap_or(rest.len())
+            rest.bytes().position(|byte| !is_atext_byte(byte) && byte != b'.').unwrap_or(rest.len())
         };
         self.position += length;
         &rest[..length]
@@ -125,20 +138,26 @@ impl<'a> Lexer<'a> {
 
     fn atom(&mut self) -> &'a str {
         let rest = &self.text[self.position..];
-        let length = rest.find(|c| !is_atext(c)).unwrap_or(rest.len());
+        let length = rest.bytes().position(|byte| !is_atext_byte(byte)).unwrap_or(rest.len());
         self.position += length;
         &rest[..length]
     }
 
     /// The content of the quoted string that begins here, unfolded.
-    fn quoted_string(&mut self) -> Result<String, Fault> {
+    fn quoted_string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        // Nothing to unfold or unescape, as nearly always.
+        let inner = &self.text[self.position + 1..];
+        if let Some((end, b'"')) = inner.bytes().enumerate().find(|(_, b)| matches!(b, b'"' | b'\\' | b'\r' | b'\n')) {
+            self.take_delimited(end + 2, inner[..end].contains(ADDRESS_LIKE))?;
+            return Ok(Cow::Borrowed(&inner[..end]));
+        }
         let mut content = String::new();
         let mut chars = self.text[self.position..].char_indices().skip(1);
         while let Some((offset, c)) = chars.next() {
             match c {
                 '"' => {
                     self.take_delimited(offset + 1, content.contains(ADDRESS_LIKE))?;
-                    return Ok(content);
+                    return Ok(Cow::Owned(content));
                 }
                 '\\' => content.push(escaped(chars.next())?.ok_or(Fault::Quote)?),
                 '\r' | '\n' => {}

@@ -38,7 +38,7 @@ pub(crate) fn newest_resent_block(block: &HeaderBlock) -> Option<Range<usize>> {
     Some(start.map_or(0, |index| index + 1)..end.map_or(block.fields().len(), |length| first + length))
 }
 
-fn names_resender(field: &Field<'_>) -> bool {
+pub(super) fn names_resender(field: &Field<'_>) -> bool {
     field.is("Resent-From") || field.is("Resent-Sender")
 }
 
