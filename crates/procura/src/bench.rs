@@ -1,8 +1,11 @@
-//! `procura bench smtp`: the load generator with a command line.
+//! `procura bench smtp` and `procura bench sink`: the load generator and its sink with a command line.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use load::{Accounts, Auth, Connections, Plan, Stop, Tls};
+use load::{Accounts, Auth, Connections, Plan, Sink, Stop, Tls};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::{BenchSmtp, Format, Global};
 use crate::cli::fault::Failure;
@@ -16,6 +19,28 @@ pub fn smtp(global: &Global, arguments: &BenchSmtp) -> Result<(), Failure> {
         _ => println!("{}", report.to_json()),
     }
     Ok(())
+}
+
+/// Accepts and discards mail until the process is interrupted or told to end; says then how much it was.
+pub fn sink(listen: SocketAddr) -> Result<(), Failure> {
+    let failed = |e: io::Error| Failure::new(format!("{listen}: {e}"));
+    if !listen.ip().is_loopback() {
+        return Err(Failure::new(format!("{listen} is no loopback address"))
+            .help("a sink has no limits; listen as on 127.0.0.1:2526"));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(async {
+        let sink = Sink::bind(listen).await.map_err(failed)?;
+        let count = sink.count();
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        tokio::select! {
+            ended = sink.serve() => ended.map_err(failed)?,
+            _ = terminate.recv() => {}
+            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(failed)?,
+        }
+        println!("{} messages, {} octets", count.messages(), count.bytes());
+        Ok(())
+    })
 }
 
 fn plan(arguments: &BenchSmtp) -> Result<Plan, Failure> {

@@ -10,6 +10,11 @@ pub enum BenchCommand {
     /// Send mail to a server as fast as it answers, or at a given rate
     #[command(after_help = BENCH_HELP)]
     Smtp(BenchSmtp),
+    /// Accept all mail and keep none of it: a next hop for measurements, until it is interrupted
+    Sink {
+        /// Where to listen: on the loopback interface only, for it has no limits
+        listen: SocketAddr,
+    },
 }
 
 const BENCH_HELP: &str = "Names hold ranges: user{0..999}@example.com; {account} is the login in use.
