@@ -10,7 +10,7 @@ mod send;
 mod trial;
 
 use acl::Guid;
-use directory::{Change, Class, ObjectId, Snapshot, Value, dn};
+use directory::{Change, Class, ObjectId, Rewrite, Snapshot, Value, dn};
 
 use crate::accounts::guid_of;
 use crate::authorize::require;
@@ -147,6 +147,17 @@ fn put(attributes: &mut Attributes, name: &str, value: Option<impl ToString>) {
 /// TRUE or FALSE.
 fn flag(attributes: &mut Attributes, name: &str, value: Option<bool>) {
     put(attributes, name, value.map(|value| if value { "TRUE" } else { "FALSE" }));
+}
+
+/// Rules of address rewriting as they are kept.
+fn rewrites(rules: &[String]) -> Result<Vec<String>, Fault> {
+    let rule = |text: &String| {
+        Rewrite::parse(text).map(|rule| rule.to_string()).map_err(|reason| {
+            Fault::new(FaultKind::Invalid, reason)
+                .help("write old@example.com:new@example.net or old.example:new.example")
+        })
+    };
+    rules.iter().map(rule).collect()
 }
 
 fn many(attributes: &mut Attributes, name: &str, values: Option<&[String]>) {

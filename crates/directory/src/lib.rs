@@ -15,6 +15,7 @@ mod descriptor;
 pub mod disconnected;
 pub mod dn;
 mod edit;
+pub mod filter;
 pub mod import;
 mod index;
 mod inheritance;

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::dn::folded;
 use crate::index::hash;
 use crate::object::Which;
-use crate::{Class, Domain, Object, ObjectId, Snapshot, dn};
+use crate::{Class, Domain, Object, ObjectId, Snapshot, attributes, dn};
 
 /// Whose address it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,20 @@ impl Snapshot {
         }
         let untagged = address.without_tag().and_then(|address| address.with_domain(target));
         untagged.map_or(AddressOwner::Nobody, |other| self.exact_address(&other))
+    }
+
+    /// Who gets mail for an address: whose address it is, or else the catch-all of its accepted domain. Nobody sends as an
+    /// address that a catch-all answers for: for senders ask [`Snapshot::by_address`].
+    pub fn recipient(&self, address: &CanonicalAddress) -> AddressOwner {
+        match self.by_address(address) {
+            AddressOwner::Nobody => self.catch_all(address.domain()).map_or(AddressOwner::Nobody, AddressOwner::One),
+            owner => owner,
+        }
+    }
+
+    /// Who gets mail for addresses of a domain that nobody has, where the accepted domain names somebody.
+    pub fn catch_all(&self, domain: &str) -> Option<ObjectId> {
+        self.links(self.accepted_domain_id(domain)?, attributes::CATCH_ALL).first().copied()
     }
 
     fn exact_address(&self, address: &CanonicalAddress) -> AddressOwner {

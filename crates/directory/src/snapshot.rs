@@ -351,6 +351,14 @@ impl Snapshot {
 
     /// The accepted domain that a domain (any spelling) falls under: the exact one, else the longest wildcard.
     pub fn accepted_domain(&self, domain: &str) -> Option<&AcceptedDomain> {
+        match self.object(self.accepted_domain_id(domain)?)?.config() {
+            Some(Config::AcceptedDomain(domain)) => Some(domain),
+            _ => None,
+        }
+    }
+
+    /// The object of [`Snapshot::accepted_domain`].
+    pub fn accepted_domain_id(&self, domain: &str) -> Option<ObjectId> {
         if self.view.accepted.is_empty() && self.view.wildcards.is_empty() {
             return None;
         }
@@ -359,11 +367,14 @@ impl Snapshot {
 
     /// The accepted domain that an address falls under.
     pub fn accepted_domain_of(&self, address: &CanonicalAddress) -> Option<&AcceptedDomain> {
-        self.accepted(address.domain())
+        match self.object(self.accepted_id(address.domain())?)?.config() {
+            Some(Config::AcceptedDomain(domain)) => Some(domain),
+            _ => None,
+        }
     }
 
     /// By canonical name.
-    fn accepted(&self, name: &str) -> Option<&AcceptedDomain> {
+    fn accepted_id(&self, name: &str) -> Option<ObjectId> {
         let wildcard = || {
             if self.view.wildcards.is_empty() {
                 return None;
@@ -376,10 +387,7 @@ impl Snapshot {
                 }
             }
         };
-        match self.object(self.view.accepted.get(name).copied().or_else(wildcard)?)?.config() {
-            Some(Config::AcceptedDomain(domain)) => Some(domain),
-            _ => None,
-        }
+        self.view.accepted.get(name).copied().or_else(wildcard)
     }
 
     /// All accepted domains.

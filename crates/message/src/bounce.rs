@@ -30,6 +30,8 @@ pub struct Report<'a> {
     pub recipients: Vec<RecipientReport<'a>>,
     /// The header block of the original, already firewalled, as far as it is to be returned.
     pub original_header: &'a [u8],
+    /// The body of the original, where the whole of it is to be returned (RFC 3461 §4.3, `RET=FULL`).
+    pub original_body: Option<&'a [u8]>,
 }
 
 /// What became of one recipient.
@@ -77,10 +79,13 @@ impl Report<'_> {
         out.extend_from_slice(self.explanation().as_bytes());
         part(&mut out, &boundary, if self.international() { GLOBAL_STATUS } else { "message/delivery-status" });
         self.write_status(&mut out);
-        part(&mut out, &boundary, if self.original_header.is_ascii() { "text/rfc822-headers" } else { GLOBAL_HEADERS });
-        out.extend_from_slice(self.original_header);
-        if !self.original_header.ends_with(b"\r\n") {
+        part(&mut out, &boundary, self.original_type());
+        let header = self.original_header.strip_suffix(b"\r\n\r\n").unwrap_or(self.original_header);
+        out.extend_from_slice(header.strip_suffix(b"\r\n").unwrap_or(header));
+        out.extend_from_slice(b"\r\n");
+        if let Some(body) = self.original_body {
             out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(body);
         }
         out.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
         out
@@ -99,11 +104,22 @@ impl Report<'_> {
         write_field(&mut out, "MIME-Version", "1.0");
         let content = format!("multipart/report; report-type={report_type}; boundary=\"{boundary}\"");
         write_field(&mut out, "Content-Type", &content);
-        if self.international() || !self.original_header.is_ascii() {
+        let eight_bit = !self.original_header.is_ascii() || self.original_body.is_some_and(|body| !body.is_ascii());
+        if self.international() || eight_bit || self.recipients.iter().any(RecipientReport::is_eight_bit) {
             write_field(&mut out, "Content-Transfer-Encoding", "8bit");
         }
         out.extend_from_slice(b"\r\n");
         out
+    }
+
+    /// What the last part is: the message or its header, in ASCII or not (RFC 6522, RFC 6533).
+    fn original_type(&self) -> &'static str {
+        match (self.original_body, self.original_header.is_ascii()) {
+            (None, true) => "text/rfc822-headers",
+            (None, false) => GLOBAL_HEADERS,
+            (Some(_), true) => "message/rfc822",
+            (Some(_), false) => "message/global",
+        }
     }
 
     fn subject(&self) -> &'static str {
@@ -173,7 +189,11 @@ impl Report<'_> {
 
     fn unused_boundary(&self) -> String {
         let mut boundary: String = self.boundary.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
-        while boundary.is_empty() || memchr::memmem::find(self.original_header, boundary.as_bytes()).is_some() {
+        let occurs = |boundary: &str| {
+            let texts = [Some(self.original_header), self.original_body];
+            texts.into_iter().flatten().any(|text| memchr::memmem::find(text, boundary.as_bytes()).is_some())
+        };
+        while boundary.is_empty() || occurs(&boundary) {
             boundary.push('0');
         }
         boundary
@@ -181,6 +201,11 @@ impl Report<'_> {
 }
 
 impl RecipientReport<'_> {
+    /// Whether its words need eight bits.
+    fn is_eight_bit(&self) -> bool {
+        !self.reason.is_ascii() || self.diagnostic.is_some_and(|text| !text.is_ascii())
+    }
+
     fn write_status(&self, out: &mut Vec<u8>) {
         if let Some(original) = self.original {
             write_field(out, "Original-Recipient", original);

@@ -32,6 +32,7 @@ fn report(recipient: &Address, original_header: &[u8]) -> String {
             retry_until: None,
         }],
         original_header,
+        original_body: None,
     };
     String::from_utf8(report.to_bytes()).unwrap()
 }

@@ -49,7 +49,7 @@ impl Session {
                 Destiny::Nothing(reply)
             }
         };
-        let chunk = Box::new(Chunk { size, left: size, last, into });
+        let chunk = Chunk { size, left: size, last, into };
         match size {
             0 => self.chunk_ended(cx, chunk, out),
             _ => {
@@ -101,7 +101,7 @@ impl Session {
         (taken, self.within(host, out, |session, cx, out| session.chunk_ended(cx, chunk, out)))
     }
 
-    fn chunk_ended(&mut self, cx: &Context<'_>, chunk: Box<Chunk>, out: &mut dyn Output) -> Wait {
+    fn chunk_ended(&mut self, cx: &Context<'_>, chunk: Chunk, out: &mut dyn Output) -> Wait {
         let mut message = match chunk.into {
             Destiny::Message(message) => message,
             Destiny::Nothing(reply) => {

@@ -1,7 +1,8 @@
 //! DATA (RFC 5321 §4.1.1.4): the header decided once, the body streamed, the answer at the end of data. What BDAT brings
 //! (`chunk.rs`) goes the same way.
 
-use directory::{HostKind, TokenKind};
+use acl::Guid;
+use directory::{HostKind, ObjectId, Snapshot, TokenKind};
 use message::PartFirewall;
 use message::header::{HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
 use message::senders::{SenderFault, Senders, senders};
@@ -51,6 +52,7 @@ struct Draft {
     /// That token holds Accept Exch50.
     keeps_exch50: bool,
 }
+    sent_for: Vec<(Guid, bool)>,
 
 impl Session {
     pub(crate) fn data(&mut self, cx: &Context<'_>, out: &mut dyn Output) -> Wait {
@@ -207,6 +209,7 @@ impl Session {
                 && holds(RightName::AcceptExch50),
         }))
     }
+            sent_for: sent_for(cx.snapshot, accepted),
 
     fn submission(&mut self, cx: &Context<'_>, draft: Draft, size: u64) -> Option<Submission> {
         let transaction = self.transaction.as_mut()?;
@@ -239,6 +242,7 @@ impl Session {
         })
     }
 
+            sent_for: draft.sent_for,
     /// For whom a service account that pauses sends the message.
     fn pair(&self, cx: &Context<'_>, accepted: &Accepted) -> Option<Pair> {
         let account = accepted.token.account.filter(|_| accepted.token.kind == TokenKind::Account)?;
@@ -407,5 +411,13 @@ fn proven(kind: &TokenKind) -> Proven {
         TokenKind::Host(HostKind::ExternallySecured) => Proven::Address,
         TokenKind::Host(HostKind::Hub | HostKind::Edge) => Proven::Server,
         TokenKind::Host(HostKind::Partner { .. }) => Proven::Partner,
+/// The owners of the header senders but the account itself.
+fn sent_for(snapshot: &Snapshot, accepted: &Accepted) -> Vec<(Guid, bool)> {
+    let guid = |owner: ObjectId| snapshot.object(owner).map(|object| object.guid());
+    let sent_as = accepted.header.sent_as().into_iter().filter_map(guid).map(|owner| (owner, false));
+    let on_behalf = accepted.header.on_behalf_of().into_iter().filter_map(guid).map(|owner| (owner, true));
+    sent_as.chain(on_behalf).collect()
+}
+
     }
 }

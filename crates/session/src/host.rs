@@ -355,6 +355,8 @@ pub struct Submission {
     pub eight_bit: bool,
     /// What the client asked for beyond delivery.
     pub extensions: Extensions,
+    /// As whom it is sent, or on whose behalf (`true`), other than the account itself: each owner once.
+    pub sent_for: Vec<(Guid, bool)>,
     /// Where it came from.
     pub origin: Origin,
     /// "Sent as" or "sent on behalf", or paused: commits together with the message. `None` when a sender was only itself.

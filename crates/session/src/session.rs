@@ -69,7 +69,7 @@ pub(crate) enum Phase {
     /// Message data.
     Data(Box<Reception>),
     /// A chunk of BDAT.
-    Chunk(Box<Chunk>),
+    Chunk(Chunk),
     /// The data of XEXCH50.
     Blob(Blob),
     /// [`Wait::Tls`].

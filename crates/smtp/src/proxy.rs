@@ -65,6 +65,18 @@ pub fn parse(input: &[u8]) -> Result<Option<Header>, ProxyFault> {
     }
 }
 
+/// How many more octets certainly belong to a header of which these have come, at least one: so many can be read without
+/// taking any of the client's.
+pub fn wanted(input: &[u8]) -> usize {
+    match input.strip_prefix(SIGNATURE) {
+        Some([_, _, high, low, rest @ ..]) => {
+            usize::from(u16::from_be_bytes([*high, *low])).saturating_sub(rest.len()).max(1)
+        }
+        Some(rest) => 4 - rest.len(),
+        None => 1,
+    }
+}
+
 /// Whether something that came where no header may be is one, or begins like one.
 pub fn looks_like_header(input: &[u8]) -> bool {
     input.starts_with(b"PROXY ") || input.starts_with(SIGNATURE)

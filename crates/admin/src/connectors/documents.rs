@@ -96,6 +96,24 @@ pub struct ReceiveSettings {
     /// Between user and mailbox in a logon name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logon_separator: Option<char>,
+    /// CHUNKING (BDAT) is offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunking: Option<bool>,
+    /// DSN is offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dsn: Option<bool>,
+    /// Load balancers, whose connections begin with a PROXY header: addresses, `first-last`, CIDR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_from: Option<Vec<String>>,
+    /// Line ends and spaces of old devices are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tolerant: Option<bool>,
+    /// A missing Date or Message-ID is added to what accounts and trusted servers submit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete_headers: Option<bool>,
+    /// Recipients are rewritten: `OLD:NEW`, two addresses or two domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Vec<String>>,
 }
 
 /// A new receive connector.
@@ -232,6 +250,9 @@ pub struct SendSettings {
     /// `client-credentials` or `refresh-token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_grant: Option<String>,
+    /// Senders are rewritten: `OLD:NEW`, two addresses or two domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Vec<String>>,
 }
 
 /// A new send connector.

@@ -268,6 +268,12 @@ fn shown(connector: &ReceiveConnector) -> ReceiveSettings {
         delegate_chain: Some(connector.delegate_chain),
         require_from: Some(connector.require_from),
         logon_separator: Some(connector.logon_separator),
+        chunking: Some(connector.chunking),
+        dsn: Some(connector.status_notification),
+        proxy_from: Some(connector.proxy_from.iter().map(ToString::to_string).collect()),
+        tolerant: Some(connector.tolerant),
+        complete_headers: Some(connector.complete_headers),
+        rewrite: Some(connector.rewrites.iter().map(ToString::to_string).collect()),
     }
 }
 
@@ -333,7 +339,32 @@ fn attributes(settings: &ReceiveSettings) -> Result<Attributes, Fault> {
     flag(&mut all, a::DELEGATE_CHAIN, settings.delegate_chain);
     flag(&mut all, a::REQUIRE_FROM, settings.require_from);
     put(&mut all, a::LOGON_SEPARATOR, settings.logon_separator);
+    flag(&mut all, a::CHUNKING, settings.chunking);
+    flag(&mut all, a::STATUS_NOTIFICATION, settings.dsn);
+    if let Some(ranges) = &settings.proxy_from {
+        many(&mut all, a::PROXY_FROM, Some(&proxies(ranges)?));
+    }
+    flag(&mut all, a::TOLERANT, settings.tolerant);
+    flag(&mut all, a::COMPLETE_HEADERS, settings.complete_headers);
+    if let Some(rules) = &settings.rewrite {
+        many(&mut all, a::REWRITES, Some(&super::rewrites(rules)?));
+    }
     Ok(all)
+}
+
+/// Load balancers: whoever connects from there is believed about who the client is, so that it cannot be everybody.
+fn proxies(ranges: &[String]) -> Result<Vec<String>, Fault> {
+    let range = |text: &String| {
+        IpRange::parse(text).map_err(|reason| {
+            Fault::new(FaultKind::Invalid, reason).help("write 192.0.2.1, 192.0.2.1-192.0.2.9 or 192.0.2.0/24")
+        })
+    };
+    let ranges: Vec<IpRange> = ranges.iter().map(range).collect::<Result<_, _>>()?;
+    if IpRange::are_unbounded(&ranges) {
+        return Err(Fault::new(FaultKind::Invalid, "every address would be a load balancer and could claim any other")
+            .help("name the addresses of the load balancers"));
+    }
+    Ok(ranges.iter().map(ToString::to_string).collect())
 }
 
 fn settings_of(snapshot: &Snapshot, id: ObjectId) -> Option<&ReceiveConnector> {

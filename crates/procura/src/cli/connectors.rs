@@ -226,6 +226,24 @@ pub struct ReceiveArgs {
     /// Between user and mailbox in a logon name
     #[arg(long, value_name = "CHAR")]
     logon_separator: Option<char>,
+    /// Offer CHUNKING, the BDAT command
+    #[arg(long, value_name = "BOOL")]
+    chunking: Option<bool>,
+    /// Offer DSN: senders may ask for reports
+    #[arg(long, value_name = "BOOL")]
+    dsn: Option<bool>,
+    /// Load balancers: connections from these addresses begin with a PROXY header; an empty text: none do
+    #[arg(long, value_name = "RANGE", value_delimiter = ',')]
+    proxy_from: Option<Vec<String>>,
+    /// For old devices: take bare line feeds, spaces after MAIL FROM: and addresses without angle brackets
+    #[arg(long, value_name = "BOOL")]
+    tolerant: Option<bool>,
+    /// Add a missing Date or Message-ID to what accounts and trusted servers submit
+    #[arg(long, value_name = "BOOL")]
+    complete_headers: Option<bool>,
+    /// Rewrite recipients: two addresses or two domains, as old.example:example.com; an empty text: none
+    #[arg(long, value_name = "OLD:NEW", value_delimiter = ',')]
+    rewrite: Option<Vec<String>>,
 }
 
 impl ReceiveArgs {
@@ -259,6 +277,12 @@ impl ReceiveArgs {
             delegate_chain: self.delegate_chain,
             require_from: self.require_from,
             logon_separator: self.logon_separator,
+            chunking: self.chunking,
+            dsn: self.dsn,
+            proxy_from: self.proxy_from.map(not_empty),
+            tolerant: self.tolerant,
+            complete_headers: self.complete_headers,
+            rewrite: self.rewrite.map(not_empty),
         }
     }
 }
@@ -340,6 +364,9 @@ pub struct SendArgs {
     /// Domain Security: the host's certificate has to prove the recipient's domain
     #[arg(long, value_name = "BOOL")]
     domain_secure: Option<bool>,
+    /// Rewrite senders: two addresses or two domains, as example.com:example.net; an empty text: none
+    #[arg(long, value_name = "OLD:NEW", value_delimiter = ',')]
+    rewrite: Option<Vec<String>>,
     /// opportunistic, none, required (encrypted), verified (the host proves its name or shows a pinned key), mta-sts
     #[arg(long, value_name = "POLICY")]
     tls: Option<String>,
@@ -388,6 +415,7 @@ impl SendArgs {
             token_client: self.token_client,
             token_scope: self.token_scope,
             token_grant: self.token_grant,
+            rewrite: self.rewrite.map(not_empty),
         };
         Ok((settings, password))
     }
@@ -588,6 +616,11 @@ fn milliseconds(text: &str) -> Result<u32, String> {
         _ => return Err(wrong()),
     };
     number.parse::<u32>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+}
+
+/// A list; an empty text is no entry of it, and alone it empties the list.
+fn not_empty(values: Vec<String>) -> Vec<String> {
+    values.into_iter().filter(|value| !value.is_empty()).collect()
 }
 
 fn split(text: &str) -> (&str, &str) {

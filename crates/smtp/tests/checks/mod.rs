@@ -128,7 +128,12 @@ pub fn proxy_holds(input: &[u8]) {
     let whole = smtp::proxy::parse(input);
     for end in 0..=input.len().min(300) {
         match smtp::proxy::parse(&input[..end]) {
-            Ok(None) => assert!(end < smtp::proxy::LONGEST),
+            Ok(None) => {
+                assert!(end < smtp::proxy::LONGEST);
+                if let Ok(Some(header)) = &whole {
+                    assert!((1..=header.length - end).contains(&smtp::proxy::wanted(&input[..end])));
+                }
+            }
             said => {
                 assert_eq!(said, whole, "more octets change what was said");
                 break;

@@ -82,6 +82,7 @@ pub(crate) fn returned(
         queue_id: Some(about.queue_id),
         recipients: addresses.iter().map(|(address, failure)| of_recipient(address, failure, time)).collect(),
         original_header: &original,
+        original_body: None,
     }
     .to_bytes();
     let mut body = queue.begin();
