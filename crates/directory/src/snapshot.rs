@@ -362,7 +362,7 @@ impl Snapshot {
         if self.view.accepted.is_empty() && self.view.wildcards.is_empty() {
             return None;
         }
-        self.accepted(&message::canonical_domain(domain)?)
+        self.accepted_id(&message::canonical_domain(domain)?)
     }
 
     /// The accepted domain that an address falls under.

@@ -43,7 +43,7 @@ impl<T: Trace> Judge<'_, T> {
             None if self.connector_right(RightName::AcceptAnyRecipient) => RecipientBy::AnyRecipient,
             None => return Err(Refusal::UnableToRelay(to.clone())),
         };
-        let object = match self.snapshot.by_address(canonical) {
+        let object = match self.snapshot.recipient(canonical) {
             AddressOwner::One(object) => Some(object),
             AddressOwner::Several(owners) if looked_up => {
                 self.trace.note(|| Step::SeveralOwners { address: canonical.clone(), owners });
