@@ -6,9 +6,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::keeper::Chore;
+use crate::latency::Latency;
 use crate::schedule::{Due, Lease, Schedule, lane_number};
 use crate::segment::{Segment, Segments, Space};
 use crate::storage::{Effect, Operation, Resolve, Resolved, Row, Settle, Storage};
@@ -29,6 +30,9 @@ pub(crate) struct Shared {
     pub(crate) body_bytes: AtomicU64,
     pub(crate) min_free: u64,
     pub(crate) chores: Sender<Chore>,
+    /// Of a group: until its bodies were synced, and until it was durable as a whole.
+    pub(crate) syncs: Latency,
+    pub(crate) commits: Latency,
 }
 
 /// Called exactly once: with [`QueueError::Closed`] if it is dropped before anything happened.
@@ -149,7 +153,9 @@ impl Committer {
         let mut works: Vec<Work> = group.into_iter().map(|request| Work { request, fault: None, first: 0 }).collect();
         self.admit(&mut works);
         self.write_bodies(&mut works);
+        let begun = Instant::now();
         sync_bodies(&mut works);
+        self.shared.syncs.measured(begun.elapsed());
         let mut batch = Vec::with_capacity(works.len());
         let mut asked = Vec::with_capacity(works.len());
         for mut work in works {
@@ -165,8 +171,13 @@ impl Committer {
         }
         let shared = self.shared.clone();
         let parked = self.parked.clone();
-        self.storage
-            .commit(batch, Box::new(move |answers| finish(&shared, &parked, asked.into_iter().zip(answers).collect())));
+        self.storage.commit(
+            batch,
+            Box::new(move |answers| {
+                shared.commits.measured(begun.elapsed());
+                finish(&shared, &parked, asked.into_iter().zip(answers).collect());
+            }),
+        );
     }
 
     /// Refuses what cannot be queued, and new messages while the disk is nearly full.

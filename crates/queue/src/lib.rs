@@ -11,7 +11,8 @@
 //! QUEUE/segments/00000001.seg …   bodies
 //! ```
 //!
-//! The crate knows nothing of SMTP: addresses and destinations are text to it. It reads no clock.
+//! The crate knows nothing of SMTP: addresses and destinations are text to it. It reads no clock but to
+//! measure its own syncs.
 
 mod backoff;
 mod beside;
@@ -22,6 +23,7 @@ mod envelope;
 mod error;
 mod failpoint;
 mod keeper;
+mod latency;
 mod open;
 mod pace;
 mod pending;
@@ -36,9 +38,7 @@ mod storage;
 mod ticket;
 
 pub use backoff::Backoff;
-pub use beside::{
-    Beside, Event, EventCounts, KeptEvent, KeptTicket, Ticket, TicketFate, TicketRecipient, Told,
-};
+pub use beside::{Beside, Event, EventCounts, KeptEvent, KeptTicket, Ticket, TicketFate, TicketRecipient, Told};
 pub use body::{BodyReader, BodyWriter};
 pub use envelope::{
     AuditItem, Counts, Delivery, DestinationState, DueRecipient, Envelope, Held, Hold, ListFilter, MessageDetail,
@@ -46,7 +46,8 @@ pub use envelope::{
 };
 pub use error::QueueError;
 pub use failpoint::{FAIL_POINTS, fail_point};
+pub use latency::{LATENCY_BOUNDS, LatencyCounts};
 pub use pace::Limits;
 pub use pending::Pending;
 pub use queue::{Queue, QueueOptions, Recovery};
-pub use select::{Measured, Selected, Selection, Standing};
+pub use select::{Census, Measured, Selected, Selection, Standing};

@@ -64,6 +64,8 @@ pub(crate) fn open(dir: &Path, options: &QueueOptions) -> Result<(Inner, Recover
         body_bytes: AtomicU64::new(all.body_bytes),
         min_free: options.min_free,
         chores,
+        syncs: Default::default(),
+        commits: Default::default(),
     });
     let log = Log {
         path: path.clone(),

@@ -12,9 +12,9 @@ use crate::pace::Limits;
 use crate::reader::Readers;
 use crate::storage::{Effect, Operation};
 use crate::{
-    AuditItem, Beside, BodyReader, BodyWriter, Counts, Delivery, DestinationState, Envelope, Event, EventCounts, Held,
-    Hold, KeptEvent, KeptTicket, ListFilter, Measured, MessageDetail, MessageSummary, Millis, NewMessage, Outcome,
-    Pending, QueueError, Resolution, Selected, Selection, Told, ticket,
+    AuditItem, Beside, BodyReader, BodyWriter, Census, Counts, Delivery, DestinationState, Envelope, Event,
+    EventCounts, Held, Hold, KeptEvent, KeptTicket, LatencyCounts, ListFilter, Measured, MessageDetail, MessageSummary,
+    Millis, NewMessage, Outcome, Pending, QueueError, Resolution, Selected, Selection, Told, select, ticket,
 };
 
 /// A body with more than this in its segments is synced before the committer gets it.
@@ -473,6 +473,27 @@ impl Queue {
     /// `events`; at most a thousand of each.
     pub fn tidy(&self, tickets: Millis, events: Millis) -> Pending<()> {
         self.operate(Operation::Tidy { tickets, events }, |_| ())
+    }
+
+    /// How long it took, since the queue was opened, to sync the bodies of a group of requests, and to make a group durable
+    /// as a whole.
+    pub fn latencies(&self) -> (LatencyCounts, LatencyCounts) {
+        (self.0.shared.syncs.counts(), self.0.shared.commits.counts())
+    }
+
+    /// Messages by the key that they are held under (up to its first `:`; none: not held) and by whether an attempt was
+    /// deferred, each with its number and the time of the oldest. Reads the whole queue: for metrics, not for each message.
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn census(&self) -> Result<Vec<Census>, QueueError> {
+        self.0.readers.with(select::census)
+    }
+
+    /// Whether a new message finds space: there is as much free as [`QueueOptions::min_free`] asks for.
+    pub fn has_room(&self) -> bool {
+        let free = rustix::fs::statvfs(self.dir());
+        free.is_ok_and(|free| free.f_bavail.saturating_mul(free.f_frsize) >= self.0.shared.min_free)
     }
 
     /// Finishes what was asked for, checkpoints the database and closes it; later calls that change something fail with

@@ -66,6 +66,39 @@ pub struct Measured {
     pub oldest: Option<Millis>,
 }
 
+/// Messages that stand alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Census {
+    /// The key that they are held under, up to its first `:`.
+    pub held: Option<String>,
+    /// An attempt was deferred.
+    pub deferred: bool,
+    /// How many.
+    pub messages: u64,
+    /// When the oldest was accepted.
+    pub oldest: Millis,
+}
+
+/// How many messages stand how.
+pub(crate) fn census(connection: &Connection) -> rusqlite::Result<Vec<Census>> {
+    let mut select = connection.prepare_cached(
+        "SELECT CASE WHEN instr(hold_key, ':') > 0 THEN substr(hold_key, 1, instr(hold_key, ':') - 1) ELSE hold_key END,
+             hold_key IS NULL AND EXISTS
+                 (SELECT 1 FROM recipient r WHERE r.message = m.id AND r.state = 0 AND r.attempts > 0),
+             count(*), min(received)
+         FROM message m GROUP BY 1, 2",
+    )?;
+    let census = |row: &rusqlite::Row<'_>| {
+        Ok(Census {
+            held: row.get(0)?,
+            deferred: row.get(1)?,
+            messages: row.get::<_, i64>(2)?.unsigned_abs(),
+            oldest: row.get(3)?,
+        })
+    };
+    select.query_map([], census)?.collect()
+}
+
 /// Recipients that are read of each message.
 const SHOWN: i64 = 3;
 

@@ -101,7 +101,7 @@ pub fn load_or_generate(
 #[derive(Debug)]
 pub struct LiveCertificate {
     current: ArcSwap<CertifiedKey>,
-    files: Option<(PathBuf, PathBuf)>,
+    files: Mutex<Option<(PathBuf, PathBuf)>>,
     /// What the files looked like when they were read last, with or without success.
     seen: Mutex<Option<[Stamp; 2]>>,
 }
@@ -112,12 +112,12 @@ type Stamp = (u64, u64, u64, i128, i128);
 impl LiveCertificate {
     /// A certificate that stays what it is.
     pub fn fixed(certificate: Arc<CertifiedKey>) -> LiveCertificate {
-        LiveCertificate { current: ArcSwap::new(certificate), files: None, seen: Mutex::new(None) }
+        LiveCertificate { current: ArcSwap::new(certificate), files: Mutex::new(None), seen: Mutex::new(None) }
     }
 
     /// A certificate that was read from these files a moment ago, and follows them from now on.
     pub fn of_files(certificate: Arc<CertifiedKey>, chain: &Path, key: &Path) -> LiveCertificate {
-        let files = Some((chain.to_owned(), key.to_owned()));
+        let files = Mutex::new(Some((chain.to_owned(), key.to_owned())));
         let seen = Mutex::new(stamps(chain, key).ok());
         LiveCertificate { current: ArcSwap::new(certificate), files, seen }
     }
@@ -127,10 +127,26 @@ impl LiveCertificate {
         self.current.load_full()
     }
 
+    /// The files that it is read from.
+    pub fn files(&self) -> Option<(PathBuf, PathBuf)> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Follows these files from now on; they are read at the next [`LiveCertificate::reload`].
+    pub fn follow(&self, chain: &Path, key: &Path) {
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = Some((chain.to_owned(), key.to_owned()));
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// When it ends, in seconds since the Unix epoch; `None` if it cannot be read.
+    pub fn ends(&self) -> Option<i64> {
+        validity(self.current().cert.first()?).map(|(_, end)| end)
+    }
+
     /// Reads the files again, if they changed since they were read last or if `always`, and takes what is in them; whether
     /// it did. A pair that cannot be used is an error and changes nothing, and is not tried again before it changes.
     pub fn reload(&self, always: bool) -> Result<bool, CertificateError> {
-        let Some((chain, key)) = &self.files else { return Ok(false) };
+        let Some((chain, key)) = &self.files() else { return Ok(false) };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked at before they are read: what changes in between is read the next time.
         let now = stamps(chain, key).ok();
@@ -145,6 +161,29 @@ impl LiveCertificate {
         self.current.store(read);
         Ok(true)
     }
+}
+
+/// From when to when a certificate is valid, in seconds since the Unix epoch.
+pub fn validity(certificate: &CertificateDer<'_>) -> Option<(i64, i64)> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let validity = parsed.validity();
+    Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
+}
+
+/// The DNS names that a certificate is for.
+pub fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else { return Vec::new() };
+    let names = parsed.subject_alternative_name().ok().flatten().map(|names| &names.value.general_names);
+    let dns = |name: &x509_parser::extensions::GeneralName<'_>| match name {
+        x509_parser::extensions::GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    };
+    names.into_iter().flatten().filter_map(dns).collect()
+}
+
+/// Whether a certificate is signed by itself.
+pub fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
+    x509_parser::parse_x509_certificate(certificate).is_ok_and(|(_, parsed)| parsed.subject() == parsed.issuer())
 }
 
 fn stamps(chain: &Path, key: &Path) -> io::Result<[Stamp; 2]> {

@@ -56,7 +56,7 @@ pub(crate) struct Ground {
     pub(crate) settings: Arc<Settings>,
     pub(crate) intake: Intake,
     /// Who judges access tokens, where somebody's are believed.
-    pub(crate) tokens: Option<Tokens>,
+    pub(crate) tokens: Option<Arc<Tokens>>,
     pub(crate) protocol_log: Option<Arc<ProtocolLog>>,
     /// The keys for tickets.
     #[cfg(feature = "kerberos")]
@@ -372,12 +372,14 @@ impl Connection {
         match self.handshake(stream, Arc::clone(&tls.config)).await {
             Ok(stream) => {
                 let facts = tls.facts(stream.get_ref().1);
+                self.ground.shared.figures().handshake(&facts.version);
                 let negotiated = format!("{} {}", facts.version, facts.cipher);
                 self.out.event('*', &negotiated, "TLS negotiation succeeded");
                 self.socket = Socket::Tls(Box::new(stream));
                 Ok(facts)
             }
             Err(error) => {
+                self.ground.shared.figures().handshake("failed");
                 tracing::info!(client = %self.peer, connector = self.connector.name, %error, "the TLS handshake failed");
                 Err(Broken)
             }

@@ -27,7 +27,25 @@ pub struct Figures {
     pub deferred: Counter,
     /// Recipients given up.
     pub failed: Counter,
+    /// Turns of the loop that serves sessions: as long as they go on, it is alive.
+    pub turns: Counter,
     refused: Mutex<BTreeMap<String, u64>>,
+    refusals: Family<String>,
+    deliveries: Family<(&'static str, &'static str)>,
+    logons: Family<(&'static str, &'static str)>,
+    handshakes: Family<String>,
+}
+
+/// Counts by a label.
+type Family<L> = Mutex<BTreeMap<L, u64>>;
+
+fn count<L: Ord>(family: &Family<L>, label: L) {
+    *family.lock().unwrap_or_else(PoisonError::into_inner).entry(label).or_default() += 1;
+}
+
+fn counts<L: Ord + Clone>(family: &Family<L>) -> Vec<(L, u64)> {
+    let family = family.lock().unwrap_or_else(PoisonError::into_inner);
+    family.iter().map(|(label, count)| (label.clone(), *count)).collect()
 }
 
 /// A number that only grows.
@@ -66,6 +84,57 @@ impl Figures {
     pub fn refusals(&self) -> Vec<(String, u64)> {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.iter().map(|(status, count)| (status.clone(), *count)).collect()
+    }
+}
+
+impl Figures {
+    /// Counts a refusal by its name, as in [`rights::Refusal::name`].
+    pub fn refused_for(&self, refusal: &str) {
+        count(&self.refusals, refusal.to_owned());
+    }
+
+    /// Refusals by name, in order.
+    pub fn refusals_by_name(&self) -> Vec<(String, u64)> {
+        counts(&self.refusals)
+    }
+
+    /// Counts what an attempt at a recipient came to: by the class of its destination (`mailbox`, `connector`,
+    /// `smart-host`, `domain`, `unknown`) and the result (`delivered`, `deferred`, `failed`).
+    pub fn attempted(&self, destination: &str, result: &'static str) {
+        let class = match destination.split(':').next() {
+            Some("mailbox") => "mailbox",
+            Some("connector") => "connector",
+            Some("smart-host") => "smart-host",
+            Some("domain") => "domain",
+            _ => "other",
+        };
+        count(&self.deliveries, (class, result));
+    }
+
+    /// Attempts at recipients by class of destination and result.
+    pub fn attempts(&self) -> Vec<((&'static str, &'static str), u64)> {
+        counts(&self.deliveries)
+    }
+
+    /// Counts a logon: by what it was tried with (`password`, `SCRAM`, `token`, `ticket`) and the result (`right`,
+    /// `wrong`, `unanswered`).
+    pub fn logged_on(&self, by: &'static str, result: &'static str) {
+        count(&self.logons, (by, result));
+    }
+
+    /// Logons by means and result.
+    pub fn logons(&self) -> Vec<((&'static str, &'static str), u64)> {
+        counts(&self.logons)
+    }
+
+    /// Counts a TLS handshake with a client by its version, `failed` where it failed.
+    pub fn handshake(&self, version: &str) {
+        count(&self.handshakes, version.to_owned());
+    }
+
+    /// TLS handshakes by version.
+    pub fn handshakes(&self) -> Vec<(String, u64)> {
+        counts(&self.handshakes)
     }
 }
 

@@ -2,12 +2,18 @@
 //! checks, delivery with retries, and bounces (`architecture.md`, "The way of a message").
 
 mod accept;
+mod alarms;
 mod audit;
 mod buckets;
 pub mod certificate;
 mod connection;
 mod credentials;
+mod der;
+mod dns;
 pub mod delivery;
+pub mod events;
+mod expansion;
+mod facts;
 mod figures;
 #[cfg(feature = "kerberos")]
 pub mod kerberos;
@@ -16,23 +22,26 @@ pub mod oauth;
 pub mod password;
 pub mod pause;
 mod protocol_log;
+mod proxy;
 pub mod rates;
 mod reception;
 mod route;
 mod server;
 mod shared;
+pub mod submission;
 mod tls;
 mod tracking;
 
+pub use alarms::{Alarm, Alarms};
 pub use audit::{AuditLog, AuditOptions};
 pub use buckets::Rate;
 pub use credentials::{
     Check, Clock, CredentialCounts, CredentialLimits, CredentialSource, Credentials, Keys, SourceUnavailable,
     StoredCredentials, Who,
 };
-pub use delivery::{ClientTimeouts, DeliveryOptions, SmartHost};
+pub use delivery::{ClientTimeouts, DeliveryOptions, DnsOptions, Exits, LmtpHost, SmartHost, StsOptions};
 pub use figures::{Counter, Figures};
 pub use protocol_log::{ProtocolLog, ProtocolLogOptions};
 pub use server::{Binding, Server, ServerOptions, StartError, Stopper};
 pub use shared::Shared;
-pub use tls::{TlsOptions, key_digest};
+pub use tls::{HttpTls, TlsOptions, key_digest};

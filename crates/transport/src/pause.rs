@@ -8,15 +8,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use acl::Guid;
-use queue::{Millis, Queue, QueueError};
-use rights::pause::{Key, Policy};
+use queue::{Event, MessageDetail, MessageSummary, Millis, Queue, QueueError};
+use rights::pause::{Key, Policy, account_name};
 use rights::shortfall::Reason;
+use serde_json::{Value, json};
+use store::Webhook;
 use tokio::sync::Notify;
 
 use crate::accept::Intake;
+use crate::events;
+use crate::shared::{Shared, now};
 
 mod held;
-mod notice;
+pub(crate) mod notice;
 mod orders;
 mod release;
 
@@ -210,6 +214,29 @@ impl State {
             }
         }
     }
+}
+
+/// What those are told who have a webhook for the account: a message of the pair is on its way.
+fn told_of_release(shared: &Shared, pair: Pair, detail: &MessageDetail) -> Vec<Event> {
+    let recipients = detail.recipients.iter();
+    let recipients = recipients.map(|to| json!({ "address": events::called(&to.address, &to.parameters) })).collect();
+    told(shared, pair, &detail.summary, Webhook::RELEASED, recipients)
+}
+
+/// The same of something else that became of it.
+fn told(shared: &Shared, pair: Pair, message: &MessageSummary, kind: &str, recipients: Vec<Value>) -> Vec<Event> {
+    let webhooks = shared.webhooks();
+    if !webhooks.wanted(&pair.account, kind) {
+        return Vec::new();
+    }
+    let of = events::Message { queue_id: &message.queue_id, account: &pair.account, sender: message.sender.as_deref() };
+    let snapshot = shared.snapshot();
+    let mut data = of.data(&snapshot, recipients);
+    data["paused"] = json!({
+        "user": account_name(&snapshot, &pair.user),
+        "since": events::instant(message.received),
+    });
+    webhooks.events(&pair.account, kind, now().0, &data)
 }
 
 /// The key that mail of a pair is held under: while it waits, or (`aside`) when it needs a person.

@@ -6,37 +6,66 @@ use std::sync::Arc;
 
 use acl::Guid;
 use directory::{Snapshot, Time};
-use queue::{BodyWriter, QueueError};
-use rights::pause::Policy;
+use queue::{Beside, BodyWriter, Envelope, QueueError, Ticket};
+use rights::pause::{Policy, REASON, account_name, event, event_name};
 use rights::{DecisionRecord, VerdictKind};
-use session::{Host, LogEntry, Output, Pair, StoreOutcome, Submission};
+use serde_json::{Value, json};
+use session::{Host, LogEntry, Output, Pair, Pause, StoreOutcome, Submission};
+use store::Webhook;
 use tokio::sync::oneshot;
 use ulid::Ulid;
 
 use crate::accept::Intake;
+use crate::events;
 use crate::protocol_log::SessionLog;
 use crate::shared::{Shared, now};
+
+/// What is kept of a submission for whoever made it, beside the message.
+pub(crate) struct Slip {
+    /// The key under which it is found again.
+    pub(crate) key: Option<Vec<u8>>,
+    /// Older keys do not count any more.
+    pub(crate) keys_since: i64,
+    /// What was submitted.
+    pub(crate) fingerprint: Vec<u8>,
+    /// What is answered.
+    pub(crate) answer: String,
+}
+
+/// Somebody was faster with a submission of the same key.
+pub(crate) struct Duplicate;
 
 /// Makes a message durable; returns when it is, or when it is certain not to be kept.
 pub(crate) async fn keep(
     shared: &Arc<Shared>,
     intake: &Intake,
-    (body, submission): (Body, Box<Submission>),
+    message: (Body, Box<Submission>),
     client: SocketAddr,
 ) -> StoreOutcome {
+    keep_with(shared, intake, message, client, None).await.unwrap_or(StoreOutcome::Failed)
+}
+
+/// The same, with a slip.
+pub(crate) async fn keep_with(
+    shared: &Arc<Shared>,
+    intake: &Intake,
+    (body, submission): (Body, Box<Submission>),
+    client: SocketAddr,
+    slip: Option<Slip>,
+) -> Result<StoreOutcome, Duplicate> {
     let body = match body {
         Body::Writing { queue_id, writer } if queue_id == submission.queue_id => writer,
-        Body::Failed { queue_id, error } if queue_id == submission.queue_id => return failed(&queue_id, &error),
+        Body::Failed { queue_id, error } if queue_id == submission.queue_id => return Ok(failed(&queue_id, &error)),
         _ => {
             tracing::error!(queue_id = submission.queue_id, "a message without a body was submitted");
-            return StoreOutcome::Failed;
+            return Ok(StoreOutcome::Failed);
         }
     };
     let envelope = match intake.envelope(&shared.snapshot(), &submission) {
         Ok(envelope) => envelope,
         Err(error) => {
             tracing::error!(queue_id = submission.queue_id, %error, "a message cannot be queued");
-            return StoreOutcome::Failed;
+            return Ok(StoreOutcome::Failed);
         }
     };
     let seat = match &submission.pause {
@@ -48,7 +77,7 @@ pub(crate) async fn keep(
             let seat = shared.pauses().reserve(pause.pair, body.len(), envelope.received, policy.as_ref());
             let Some(seat) = seat else {
                 tracing::warn!(client = %client, "as much mail of the service account is paused as may be");
-                return StoreOutcome::PauseFull;
+                return Ok(StoreOutcome::PauseFull);
             };
             Some((seat, (!pause.behind).then_some(pause.snapshot)))
         }
@@ -57,9 +86,11 @@ pub(crate) async fn keep(
     let recipients = envelope.recipients.len();
     let to = envelope.recipients.iter().map(|recipient| recipient.address.as_str());
     let introduction = shared.introduction(&submission, to, client);
+    let beside = beside(shared, &submission, &envelope, slip);
     let (done, committed) = oneshot::channel();
     // Once committed, the message stays, whether or not its session is still there to hear it.
-    shared.queue().commit(body, envelope, move |result| {
+    let told = beside.as_ref().is_some_and(|beside| !beside.events.is_empty());
+    shared.queue().commit_with(body, envelope, beside, move |result| {
         if let (Ok(()), Some((seat, decided))) = (&result, seat) {
             seat.kept(decided);
         }
@@ -69,6 +100,9 @@ pub(crate) async fn keep(
         Ok(()) => {
             if audited {
                 shared.audit().committed();
+            }
+            if told {
+                shared.webhooks().noted();
             }
             let figures = shared.figures();
             figures.accepted.bump();
@@ -85,10 +119,54 @@ pub(crate) async fn keep(
                 decision = submission.audit.as_ref().map(|record| record.id.as_str()),
                 "accepted"
             );
-            StoreOutcome::Stored
+            Ok(StoreOutcome::Stored)
         }
-        Err(error) => failed(&submission.queue_id, &error),
+        Err(QueueError::DuplicateKey) => Err(Duplicate),
+        Err(error) => Ok(failed(&submission.queue_id, &error)),
     }
+}
+
+/// What commits together with a message: its ticket, and the news that it is paused.
+fn beside(shared: &Shared, submission: &Submission, envelope: &Envelope, slip: Option<Slip>) -> Option<Box<Beside>> {
+    let called = |to: &queue::Recipient| events::called(&to.address, &to.parameters);
+    let ticket = slip.map(|slip| Ticket {
+        owner: submission.origin.account.map(|account| account.to_string()).unwrap_or_default(),
+        key: slip.key,
+        keys_since: slip.keys_since,
+        fingerprint: slip.fingerprint,
+        answer: slip.answer,
+        recipients: envelope.recipients.iter().map(called).collect(),
+    });
+    let events = match &submission.pause {
+        Some(pause) if shared.webhooks().wanted(&pause.pair.account, Webhook::PAUSED) => {
+            let message = events::Message {
+                queue_id: &submission.queue_id,
+                account: &pause.pair.account,
+                sender: submission.sender.as_ref().map(|sender| sender.as_str()),
+            };
+            let snapshot = shared.snapshot();
+            let recipients = submission.recipients.iter().map(|to| json!({ "address": to.address.as_str() }));
+            let mut data = message.data(&snapshot, recipients.collect());
+            data["paused"] = paused(&snapshot, submission, pause);
+            shared.webhooks().events(&pause.pair.account, Webhook::PAUSED, envelope.received, &data)
+        }
+        _ => Vec::new(),
+    };
+    (ticket.is_some() || !events.is_empty()).then(|| Box::new(Beside { time: envelope.received, ticket, events }))
+}
+
+/// Why a message waits, for whoever sent it.
+pub(crate) fn paused(snapshot: &Snapshot, submission: &Submission, pause: &Pause) -> Value {
+    let user = snapshot.by_guid(&pause.pair.user);
+    let name = user.map(|user| event_name(snapshot, user)).unwrap_or_default();
+    json!({
+        "user": account_name(snapshot, &pause.pair.user),
+        "since": events::instant(submission.received.0),
+        "reason": REASON,
+        "event": event(&name),
+        "missing": "Send As",
+        "decision": submission.audit.as_ref().map(|record| record.id.as_str()),
+    })
 }
 
 /// What a session looks up: the newest snapshot, the clock, fresh ids.
@@ -122,6 +200,9 @@ pub(crate) struct Out {
     pub(crate) replies: Vec<u8>,
     body: Body,
     log: Option<SessionLog>,
+    /// The last refusal, where somebody wants it.
+    pub(crate) refusal: Option<Box<DecisionRecord>>,
+    keeps_refusals: bool,
 }
 
 /// The message on its way into the queue.
@@ -129,21 +210,20 @@ pub(crate) enum Body {
     /// None is.
     None,
     /// It is being written.
-    Writing {
-        queue_id: String,
-        writer: BodyWriter,
-    },
+    Writing { queue_id: String, writer: BodyWriter },
     /// It could not be written; the session is told when it wants it stored.
-    Failed {
-        queue_id: String,
-        error: QueueError,
-    },
+    Failed { queue_id: String, error: QueueError },
 }
 
 impl Out {
     /// Nothing yet.
     pub(crate) fn new(shared: Arc<Shared>, log: Option<SessionLog>) -> Out {
-        Out { shared, replies: Vec::new(), body: Body::None, log }
+        Out { shared, replies: Vec::new(), body: Body::None, log, refusal: None, keeps_refusals: false }
+    }
+
+    /// The last refusal is kept in [`Out::refusal`].
+    pub(crate) fn keeping_refusals(self) -> Out {
+        Out { keeps_refusals: true, ..self }
     }
 
     /// The message that was written.
@@ -195,9 +275,15 @@ impl Output for Out {
             }
             _ => {
                 self.shared.figures().refused(record.reply.as_deref().unwrap_or_default());
+                if let Some(refusal) = &record.refusal {
+                    self.shared.figures().refused_for(refusal);
+                }
                 self.shared.note_refusal(&record);
                 tracing::info!(decision, client, reply = record.reply, "refused");
             }
+        }
+        if self.keeps_refusals && record.verdict == VerdictKind::Refused {
+            self.refusal = Some(Box::new(record.clone()));
         }
         self.shared.audit().record(record);
     }
@@ -222,4 +308,3 @@ fn failed(queue_id: &str, error: &QueueError) -> StoreOutcome {
         _ => StoreOutcome::Failed,
     }
 }
-

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use acl::Guid;
-use directory::{ObjectId, Snapshot};
+use directory::{ObjectId, ReceiveConnector, Snapshot};
 use session::{Mechanisms, Settings};
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
@@ -23,11 +23,12 @@ use crate::accept::Intake;
 use crate::certificate::LiveCertificate;
 use crate::connection::{Connection, Ground};
 use crate::delivery::{self, DeliveryOptions};
-use crate::listener::{self, Connector, connectors_of, normal, select, sockets_for};
+use crate::listener::{self, Connector, connectors_of, is_proxy, normal, select, sockets_for};
 use crate::oauth::Tokens;
 use crate::pause;
 use crate::protocol_log::ProtocolLog;
 use crate::shared::Shared;
+use crate::submission::{SubmissionOptions, Submissions};
 use crate::tls::{Tls, TlsOptions};
 
 /// What a node's server is started with.
@@ -41,7 +42,9 @@ pub struct ServerOptions {
     /// How TLS is spoken.
     pub tls: TlsOptions,
     /// Who judges access tokens; without it none is taken.
-    pub tokens: Option<Tokens>,
+    pub tokens: Option<Arc<Tokens>>,
+    /// Submission by HTTP; without it there is none.
+    pub submission: Option<SubmissionOptions>,
     /// The keys for tickets; without them AUTH GSSAPI is not offered.
     #[cfg(feature = "kerberos")]
     pub kerberos: Option<crate::kerberos::Kerberos>,
@@ -66,6 +69,7 @@ impl ServerOptions {
             certificate: None,
             tls: TlsOptions::default(),
             tokens: None,
+            submission: None,
             #[cfg(feature = "kerberos")]
             kerberos: None,
             protocol_log: None,
@@ -125,10 +129,13 @@ pub struct Server {
     bindings: Arc<Mutex<Vec<Binding>>>,
     stopper: Stopper,
     threads: Vec<JoinHandle<()>>,
+    submissions: Option<Arc<Submissions>>,
 }
 
 /// A binding that cannot be listened on is tried again so often.
 const RETRY: Duration = Duration::from_secs(10);
+/// How often the loop shows that it turns.
+const TURN: Duration = Duration::from_secs(1);
 /// Too many open files: wait before accepting again.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -145,6 +152,12 @@ impl Server {
         let mut sockets = Sockets { given: options.listeners, bound: Vec::new() };
         sockets.bind_all(&shared.snapshot(), options.server)?;
 
+        let protocol_log = options.protocol_log.map(Arc::new);
+        let submissions = options.submission.map(|submission| {
+            let intake = Intake { expire: options.delivery.expire, exits: options.delivery.exits.clone() };
+            let (place, logs) = ((intake, options.server), (options.tokens.clone(), protocol_log.clone()));
+            Arc::new(Submissions::new(Arc::clone(&shared), &options.hostname, place, logs, submission))
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let reception = Reception {
             shared: Arc::clone(&shared),
@@ -152,13 +165,13 @@ impl Server {
             server: options.server,
             certificate: options.certificate,
             tls: options.tls,
-            tokens: options.tokens,
+            tokens: options.tokens.clone(),
             #[cfg(feature = "kerberos")]
             kerberos: options.kerberos.map(Arc::new),
-            protocol_log: options.protocol_log.map(Arc::new),
+            protocol_log: protocol_log.clone(),
             max_sessions: options.max_sessions,
             grace: options.grace,
-            intake: Intake { expire: options.delivery.expire, smart_host: options.delivery.smart_host.clone() },
+            intake: Intake { expire: options.delivery.expire, exits: options.delivery.exits.clone() },
             stop: stop.clone(),
             bindings: Arc::clone(&bindings),
         };
@@ -167,17 +180,26 @@ impl Server {
             LocalSet::new().block_on(&runtime, reception.run(sockets));
             runtime.shutdown_timeout(Duration::from_secs(1));
         })?;
-        let mut server = Server { bindings, stopper: stop, threads: vec![io] };
-        let intake = Intake { expire: options.delivery.expire, smart_host: options.delivery.smart_host.clone() };
+        let mut server = Server { bindings, stopper: stop, threads: vec![io], submissions };
+        let intake = Intake { expire: options.delivery.expire, exits: options.delivery.exits.clone() };
         let (hostname, stopped) = (options.hostname.clone(), server.stopper.0.subscribe());
         server.threads.push(pause::start(hostname, intake, Arc::clone(&shared), stopped)?);
+        let own = delivery::Own {
+            names: own_names(&shared.snapshot(), options.server, &options.hostname),
+            bindings: Arc::clone(&server.bindings),
+        };
         let mut outgoing = options.delivery;
         outgoing.certificate = outgoing.certificate.or(certificate);
         outgoing.partner_roots = outgoing.partner_roots.or(partner_roots);
         let delivery =
-            delivery::start(options.hostname, outgoing, shared, server.stopper.0.subscribe(), options.grace)?;
+            delivery::start(options.hostname, outgoing, shared, server.stopper.0.subscribe(), options.grace, own)?;
         server.threads.push(delivery);
         Ok(server)
+    }
+
+    /// Submission by HTTP, where it is set up.
+    pub fn submissions(&self) -> Option<Arc<Submissions>> {
+        self.submissions.clone()
     }
 
     /// What is listened on now.
@@ -238,6 +260,17 @@ impl Stopper {
     fn end(&self) {
         self.0.send_replace(Stop::Now);
     }
+}
+
+/// By what other hosts call this one.
+fn own_names(snapshot: &Snapshot, server: Option<Guid>, hostname: &str) -> Vec<String> {
+    let object = server.and_then(|guid| snapshot.by_guid(&guid)).and_then(|id| snapshot.object(id));
+    let mut names = vec![hostname.to_owned()];
+    if let Some(directory::Config::Server(server)) = object.and_then(|object| object.config()) {
+        names.extend(server.names.iter().cloned());
+    }
+    names.extend(connectors_of(snapshot, server).into_iter().filter_map(|(_, _, connector)| connector.fqdn.clone()));
+    names
 }
 
 /// Listening sockets by the binding that they were made for.
@@ -305,7 +338,7 @@ struct Reception {
     server: Option<Guid>,
     certificate: Option<Arc<LiveCertificate>>,
     tls: TlsOptions,
-    tokens: Option<Tokens>,
+    tokens: Option<Arc<Tokens>>,
     #[cfg(feature = "kerberos")]
     kerberos: Option<Arc<crate::kerberos::Kerberos>>,
     protocol_log: Option<Arc<ProtocolLog>>,
@@ -337,10 +370,10 @@ impl Reception {
             hostname: self.hostname.clone(),
             tls_available: self.certificate.is_some(),
             mechanisms: Mechanisms {
-                scram: true,
+                scram: self.shared.credentials().offers_scram(),
                 bearer: self.tokens.is_some(),
                 kerberos: self.has_keytab(),
-                spnego: false,
+                spnego: self.has_keytab(),
             },
         };
         let ground = Ground {
@@ -362,6 +395,13 @@ impl Reception {
         let mut listening: HashMap<SocketAddr, Listening> = HashMap::new();
         let mut versions = self.shared.subscribe();
         let mut stop = self.stop.0.subscribe();
+        let turning = Arc::clone(&self.shared);
+        let turns = spawn_local(async move {
+            loop {
+                turning.figures().turns.bump();
+                tokio::time::sleep(TURN).await;
+            }
+        });
         loop {
             let complete = self.reconcile(&floor, &mut listening, &mut sockets);
             tokio::select! {
@@ -370,6 +410,7 @@ impl Reception {
                 () = tokio::time::sleep(RETRY), if !complete => {}
             }
         }
+        turns.abort();
         for listener in listening.values() {
             listener.accepting.abort();
         }
@@ -496,7 +537,7 @@ async fn accept(floor: Rc<Floor>, socket: tokio::net::TcpListener, binding: Sock
                 continue;
             }
         };
-        floor.welcome(stream, normal(remote), binding);
+        floor.receive(stream, normal(remote), binding);
     }
 }
 
@@ -509,8 +550,8 @@ fn is_of_the_client(error: &io::Error) -> bool {
 }
 
 impl Floor {
-    /// Finds the connector for a client and starts its session.
-    fn welcome(&self, stream: TcpStream, remote: SocketAddr, binding: SocketAddr) {
+    /// Takes a connection: of a client, or of a load balancer that says who the client is.
+    fn receive(self: &Rc<Floor>, stream: TcpStream, remote: SocketAddr, binding: SocketAddr) {
         let Ok(local) = stream.local_addr().map(normal) else { return };
         // Without it, replies wait for the client's acknowledgement of earlier ones.
         if stream.set_nodelay(true).is_err() {
@@ -522,26 +563,73 @@ impl Floor {
             return turn_away(&self.ground.shared, stream, "421 4.3.2 Too many connections\r\n");
         }
         let snapshot = self.ground.shared.snapshot();
+        let connectors = connectors_of(&snapshot, self.server);
+        let listed = is_proxy(connectors.iter().map(|(_, _, settings)| *settings), (binding, local), remote.ip());
+        if !listed {
+            if let Some(session) = self.welcome(stream, (remote, local), binding, None) {
+                sessions.spawn_local(session);
+            }
+            return;
+        }
+        let floor = Rc::clone(self);
+        sessions.spawn_local(async move {
+            let mut stream = stream;
+            match crate::proxy::read(&mut stream).await {
+                Ok(client) => {
+                    let client = client.unwrap_or(remote);
+                    tracing::debug!(proxy = %remote, %client, "a connection by PROXY");
+                    if let Some(session) = floor.welcome(stream, (client, local), binding, Some(remote.ip())) {
+                        session.await;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(proxy = %remote, %error, "a connection of a load balancer is refused");
+                    turn_away(&floor.ground.shared, stream, "554 5.5.0 A PROXY header is expected here\r\n");
+                }
+            }
+        });
+    }
+
+    /// Finds the connector for a client and begins its session. Of a client that a load balancer named, only the connectors
+    /// that believe it are looked at.
+    fn welcome(
+        &self,
+        stream: TcpStream,
+        (remote, local): (SocketAddr, SocketAddr),
+        binding: SocketAddr,
+        proxy: Option<IpAddr>,
+    ) -> Option<impl Future<Output = ()> + use<>> {
+        let snapshot = self.ground.shared.snapshot();
         let candidates = connectors_of(&snapshot, self.server);
-        let candidates = candidates.iter().map(|(_, guid, settings)| ((*guid, *settings), *settings));
+        let believes = |settings: &ReceiveConnector| {
+            proxy.is_none_or(|proxy| settings.proxy_from.iter().any(|range| range.contains(proxy)))
+        };
+        let candidates = candidates
+            .iter()
+            .filter(|(_, _, settings)| believes(settings))
+            .map(|(_, guid, settings)| ((*guid, *settings), *settings));
         let selected = select(candidates, binding, local, remote.ip());
         let connectors = self.connectors.borrow();
         let Some((connector, settings)) =
             selected.and_then(|(guid, settings)| Some((connectors.get(&guid)?, settings)))
         else {
             tracing::info!(client = %remote, "no receive connector takes this address");
-            return turn_away(&self.ground.shared, stream, "421 4.3.2 Service not available\r\n");
+            turn_away(&self.ground.shared, stream, "421 4.3.2 Service not available\r\n");
+            return None;
         };
         match connector.seat(remote.ip(), settings) {
             Ok(seat) => {
                 tracing::debug!(client = %remote, connector = connector.name, "connected");
                 let connection = Connection::new(Rc::clone(&self.ground), Rc::clone(connector), stream, remote, local);
-                sessions.spawn_local(async move {
+                Some(async move {
                     let _seat = seat;
                     connection.run().await;
-                });
+                })
             }
-            Err(reply) => turn_away(&self.ground.shared, stream, reply),
+            Err(reply) => {
+                turn_away(&self.ground.shared, stream, reply);
+                None
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What all parts of a running server share: the newest directory, the queue, credentials and the audit.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,8 +9,11 @@ use directory::{Snapshot, Time};
 use queue::Queue;
 use tokio::sync::watch;
 
+use crate::alarms::Alarms;
 use crate::audit::AuditLog;
+use crate::certificate::LiveCertificate;
 use crate::credentials::Credentials;
+use crate::events::Webhooks;
 use crate::figures::Figures;
 use crate::pause::Pauses;
 use crate::rates::SourceRates;
@@ -25,7 +29,12 @@ pub struct Shared {
     rates: SourceRates,
     figures: Figures,
     pauses: Arc<Pauses>,
+    webhooks: Webhooks,
     tracks: OnceLock<Tracks>,
+    /// When the newest snapshot came, in milliseconds since the Unix epoch.
+    published: AtomicI64,
+    certificate: OnceLock<Arc<LiveCertificate>>,
+    alarms: Alarms,
 }
 
 impl Shared {
@@ -35,7 +44,21 @@ impl Shared {
         let pauses = Pauses::new(queue.clone());
         let (snapshot, figures) = (ArcSwap::new(snapshot), Figures::default());
         let rates = SourceRates::default();
-        Arc::new(Shared { snapshot, version, queue, credentials, audit, rates, figures, pauses, tracks: OnceLock::new() })
+        Arc::new(Shared {
+            snapshot,
+            version,
+            queue,
+            credentials,
+            audit,
+            rates,
+            figures,
+            pauses,
+            webhooks: Webhooks::default(),
+            tracks: OnceLock::new(),
+            published: AtomicI64::new(now().0),
+            certificate: OnceLock::new(),
+            alarms: Alarms::default(),
+        })
     }
 
     /// The newest snapshot. Ask once for each decision.
@@ -47,6 +70,7 @@ impl Shared {
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let version = snapshot.version();
         self.snapshot.store(snapshot);
+        self.published.store(now().0, Ordering::Relaxed);
         self.version.send_replace(version);
     }
 
@@ -80,6 +104,26 @@ impl Shared {
         &self.pauses
     }
 
+    /// When the newest snapshot came, in milliseconds since the Unix epoch.
+    pub fn published_at(&self) -> i64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    /// The certificate that listeners show is watched by metrics and alarms; once.
+    pub fn watch_certificate(&self, certificate: Arc<LiveCertificate>) {
+        let _ = self.certificate.set(certificate);
+    }
+
+    /// The certificate that listeners show.
+    pub fn certificate(&self) -> Option<&Arc<LiveCertificate>> {
+        self.certificate.get()
+    }
+
+    /// What somebody should look at now.
+    pub fn alarms(&self) -> &Alarms {
+        &self.alarms
+    }
+
     /// Keeps a record of what becomes of messages, from now on; once.
     pub fn track_in(&self, tracking: ::tracking::Tracking) {
         let _ = self.tracks.set(Tracks::new(tracking));
@@ -87,6 +131,11 @@ impl Shared {
 
     pub(crate) fn tracks(&self) -> Option<&Tracks> {
         self.tracks.get()
+    }
+
+    /// Who is told what became of mail.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
     }
 
     /// The audit.

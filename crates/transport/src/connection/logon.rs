@@ -45,6 +45,11 @@ impl Connection {
             return TokenOutcome::Unavailable;
         }
         let outcome = tokens.judge(check.token).await;
+        match outcome {
+            TokenOutcome::Valid(_) => self.ground.shared.figures().logged_on("token", "right"),
+            TokenOutcome::Invalid => self.ground.shared.figures().logged_on("token", "wrong"),
+            TokenOutcome::Unavailable => self.ground.shared.figures().logged_on("token", "unanswered"),
+        }
         if outcome == TokenOutcome::Invalid {
             tracing::info!(client = %self.peer, connector = self.connector.name, by = "token", "logon failed");
             if let Check::Wrong { delay } = credentials.count_unnamed(false, self.peer.ip()) {
@@ -62,7 +67,7 @@ impl Connection {
     /// Tickets count like tokens: nothing to guess, but not without end.
     #[cfg(feature = "kerberos")]
     pub(super) async fn gss(&mut self, message: GssMessage) -> GssOutcome {
-        let (Some(kerberos), false) = (&self.ground.kerberos, message.spnego) else { return GssOutcome::Unavailable };
+        let Some(kerberos) = &self.ground.kerberos else { return GssOutcome::Unavailable };
         let credentials = self.ground.shared.credentials();
         if credentials.is_shut_out(self.peer.ip()) {
             return GssOutcome::Unavailable;
@@ -70,9 +75,14 @@ impl Connection {
         if message.first {
             self.gss = None;
         }
-        let outcome = self.gss.get_or_insert_with(|| Box::new(kerberos.context())).step(&message.message);
+        let outcome = self.gss.get_or_insert_with(|| Box::new(kerberos.context(message.spnego))).step(&message.message);
         if !matches!(outcome, GssOutcome::Continue(_)) {
             self.gss = None;
+        }
+        match outcome {
+            GssOutcome::Done { .. } => self.ground.shared.figures().logged_on("ticket", "right"),
+            GssOutcome::Refused => self.ground.shared.figures().logged_on("ticket", "wrong"),
+            GssOutcome::Continue(_) | GssOutcome::Unavailable => {}
         }
         if outcome == GssOutcome::Refused {
             tracing::info!(client = %self.peer, connector = self.connector.name, by = "ticket", "logon failed");
@@ -95,9 +105,14 @@ impl Connection {
 
     /// Logs what came of a logon, and holds a negative answer back as long as it is to be.
     async fn told(&self, by: &'static str, claimant: &Claimant, found: Check) -> PasswordOutcome {
+        let figures = self.ground.shared.figures();
         match found {
-            Check::Correct => PasswordOutcome::Correct,
+            Check::Correct => {
+                figures.logged_on(by, "right");
+                PasswordOutcome::Correct
+            }
             Check::Wrong { delay } => {
+                figures.logged_on(by, "wrong");
                 let name = claimant.name.as_str();
                 tracing::info!(client = %self.peer, connector = self.connector.name, by, name, "logon failed");
                 self.hold_back(delay).await;
@@ -112,6 +127,7 @@ impl Connection {
 
     fn unanswered(&self, by: &'static str, claimant: &Claimant) {
         let name = claimant.name.as_str();
+        self.ground.shared.figures().logged_on(by, "unanswered");
         tracing::warn!(client = %self.peer, connector = self.connector.name, by, name, "logon not answered");
     }
 

@@ -9,10 +9,13 @@ use message::Address;
 use queue::{Envelope, Millis, Recipient};
 use rights::pause::{Policy, REASON, account_name, event, event_name};
 use rights::shortfall::Shortfall;
+use serde_json::{Value, json};
 use session::Pair;
+use store::Webhook;
 use ulid::Ulid;
 
 use super::{Cause, Pauses};
+use crate::events::instant;
 use crate::route::Route;
 use crate::shared::{Shared, now};
 
@@ -79,6 +82,7 @@ impl Notices {
                 let users = by_cause.get(cause).map(Vec::as_slice).unwrap_or_default();
                 let (subject, text) = paused(&snapshot, *cause, &told.found, users);
                 tell(shared, &snapshot, cause.account, &subject, &text);
+                post(shared, cause.account, Webhook::CAUSE, &cause_data(&snapshot, *cause, &told.found, users));
             }
         }
         let due: Vec<Guid> =
@@ -87,6 +91,7 @@ impl Notices {
             if let Some((_, messages)) = self.aside.remove(&account) {
                 let (subject, text) = set_aside(&snapshot, account, &messages);
                 tell(shared, &snapshot, account, &subject, &text);
+                post(shared, account, Webhook::ASIDE, &aside_data(&snapshot, account, &messages));
             }
         }
     }
@@ -153,6 +158,46 @@ fn set_aside(snapshot: &Snapshot, account: Guid, messages: &[(Pair, String)]) ->
     (format!("Mail of {service} needs a decision"), text)
 }
 
+/// The same about a cause, for webhooks.
+fn cause_data(snapshot: &Snapshot, cause: Cause, found: &Shortfall, users: &[(Guid, u64, Millis)]) -> Value {
+    let shown = users.iter().take(SHOWN).map(|(user, messages, since)| {
+        json!({ "user": account_name(snapshot, user), "messages": messages, "since": instant(*since) })
+    });
+    json!({
+        "account": account_name(snapshot, &cause.account),
+        "reason": REASON,
+        "cause": cause.reason.name(),
+        "missing": "Send As",
+        "why": found.detail,
+        "note": found.outlook,
+        "command": found.command,
+        "users": users.len(),
+        "messages": users.iter().map(|(_, messages, _)| messages).sum::<u64>(),
+        "first_users": shown.collect::<Vec<_>>(),
+    })
+}
+
+/// The same about messages that need a person.
+fn aside_data(snapshot: &Snapshot, account: Guid, messages: &[(Pair, String)]) -> Value {
+    let shown = messages.iter().take(SHOWN);
+    let shown = shown.map(|(pair, reason)| json!({ "user": account_name(snapshot, &pair.user), "reason": reason }));
+    json!({
+        "account": account_name(snapshot, &account),
+        "messages": messages.len(),
+        "first_messages": shown.collect::<Vec<_>>(),
+    })
+}
+
+/// Notes an event for the webhooks of an account.
+fn post(shared: &Shared, account: Guid, kind: &str, data: &Value) {
+    let time = now().0;
+    let events = shared.webhooks().events(&account, kind, time, data);
+    if !events.is_empty() {
+        drop(shared.queue().note_events(events, time));
+        shared.webhooks().noted();
+    }
+}
+
 /// Tells those whom the account's policy names.
 fn tell(shared: &Shared, snapshot: &Snapshot, account: Guid, subject: &str, text: &str) {
     let policy = snapshot.by_guid(&account).and_then(|id| Policy::of(snapshot, id));
@@ -165,7 +210,7 @@ fn tell(shared: &Shared, snapshot: &Snapshot, account: Guid, subject: &str, text
 }
 
 /// Queues a notice; with the null reverse-path, so that it never comes back.
-fn mail(shared: &Shared, snapshot: &Snapshot, to: &Address, subject: &str, text: &str) {
+pub(crate) fn mail(shared: &Shared, snapshot: &Snapshot, to: &Address, subject: &str, text: &str) {
     let Some(ground) = shared.pauses().ground.get() else { return };
     let hostname = &ground.hostname;
     let domain = snapshot
@@ -191,11 +236,11 @@ fn mail(shared: &Shared, snapshot: &Snapshot, to: &Address, subject: &str, text:
     bytes.extend_from_slice(text.as_bytes());
     let mut body = shared.queue().begin();
     if let Err(error) = body.write(&bytes) {
-        tracing::error!(%error, "a notice of paused mail cannot be written");
+        tracing::error!(%error, "a notice cannot be written");
         return;
     }
     let canonical = to.canonical();
-    let route = Route::resolve(snapshot, &canonical, bytes.len() as u64, ground.intake.smart_host.as_ref());
+    let route = Route::resolve(snapshot, &canonical, bytes.len() as u64, &ground.intake.exits);
     let envelope = Envelope {
         queue_id: id,
         sender: None,
@@ -215,7 +260,7 @@ fn mail(shared: &Shared, snapshot: &Snapshot, to: &Address, subject: &str, text:
     };
     shared.queue().commit(body, envelope, |result| {
         if let Err(error) = result {
-            tracing::error!(%error, "a notice of paused mail cannot be queued");
+            tracing::error!(%error, "a notice cannot be queued");
         }
     });
 }
