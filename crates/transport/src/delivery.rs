@@ -13,14 +13,27 @@ pub(crate) mod bounce;
 mod client;
 pub(crate) mod fate;
 mod filing;
+mod hosts;
 mod maildir;
 mod outgoing;
 mod pool;
+mod proof;
+mod remote;
+mod sts;
 mod terms;
+mod tokens;
+mod web;
 mod worker;
 
+pub(crate) use hosts::Own;
+pub use proof::Proof;
 pub use terms::Terms;
 pub(crate) use worker::start;
+
+pub use crate::dns::DnsOptions;
+pub use crate::route::{Exits, MAILBOX};
+pub use sts::StsOptions;
+pub use web::Roots;
 
 pub use maildir::{CopyError, CopyName, Filed, MailStore, MailStoreError};
 
@@ -38,16 +51,21 @@ pub struct SmartHost {
 pub struct DeliveryOptions {
     /// The directory of the local mailboxes.
     pub mail: PathBuf,
-    /// Takes what no send connector of the directory routes.
-    pub smart_host: Option<SmartHost>,
+    /// Ways that mail takes beside those of the directory.
+    pub exits: Exits,
+    /// Whom to ask for hosts and addresses.
+    pub dns: DnsOptions,
+    /// Where policies of MTA-STS are kept and asked for.
+    pub sts: StsOptions,
     /// A message is given up after this time and bounces.
     pub expire: Duration,
     /// Waiting times between attempts.
     pub backoff: Backoff,
     /// Deliveries to local mailboxes at the same time.
     pub local: usize,
-    /// Connections to other hosts at the same time.
-    pub remote: usize,
+    /// Deliveries under way at the same time. How many go to one destination, and to those that may stall, is the queue's to
+    /// say ([`queue::QueueOptions`]).
+    pub leases: usize,
     /// Hops (by `Received:` or by our own marker) after which a message is taken to loop.
     pub max_hops: u32,
     /// Limits of the SMTP client.
@@ -57,6 +75,27 @@ pub struct DeliveryOptions {
     pub certificate: Option<Arc<LiveCertificate>>,
     /// Whose certificates prove the domains of partners; likewise.
     pub partner_roots: Option<Arc<RootCertStore>>,
+    /// Whose certificates prove the names of next hops, and of servers of MTA-STS policies and tokens.
+    pub roots: Option<Arc<Roots>>,
+}
+
+/// An LMTP server that keeps the mailboxes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LmtpHost {
+    /// A unix socket.
+    Unix(PathBuf),
+    /// A host and a port, usually 24.
+    Tcp(SmartHost),
+}
+
+impl LmtpHost {
+    /// Reads an absolute path, or what [`SmartHost::parse`] reads; the port is 24 where there is none.
+    pub fn parse(text: &str) -> Option<LmtpHost> {
+        match text.starts_with('/') {
+            true => Some(LmtpHost::Unix(text.into())),
+            false => SmartHost::parse(text, 24).map(LmtpHost::Tcp),
+        }
+    }
 }
 
 /// How long the SMTP client waits (RFC 5321 §4.5.3.2).
@@ -70,6 +109,8 @@ pub struct ClientTimeouts {
     pub command: Duration,
     /// For the reply to the end of data.
     pub data: Duration,
+    /// For a whole message, from its first command to the last reply.
+    pub message: Duration,
     /// An unused connection is kept this long.
     pub idle: Duration,
 }
@@ -81,6 +122,7 @@ impl Default for ClientTimeouts {
             greeting: Duration::from_secs(300),
             command: Duration::from_secs(300),
             data: Duration::from_secs(600),
+            message: Duration::from_secs(7200),
             idle: Duration::from_secs(5),
         }
     }
@@ -91,15 +133,18 @@ impl DeliveryOptions {
     pub fn new(mail: impl Into<PathBuf>) -> DeliveryOptions {
         DeliveryOptions {
             mail: mail.into(),
-            smart_host: None,
+            exits: Exits::default(),
+            dns: DnsOptions::default(),
+            sts: StsOptions::default(),
             expire: Duration::from_secs(2 * 24 * 3600),
             backoff: Backoff::default(),
             local: 8,
-            remote: 20,
+            leases: 2048,
             max_hops: 30,
             timeouts: ClientTimeouts::default(),
             certificate: None,
             partner_roots: None,
+            roots: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use acl::Guid;
 use directory::{AddressOwner, Class, DomainKind, ObjectId, SendConnector, Snapshot};
 use message::{Address, CanonicalAddress};
 
-use crate::delivery::{SmartHost, Terms};
+use crate::delivery::{LmtpHost, SmartHost, Terms};
 
 /// Where mail for one recipient goes now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Route {
         mailbox: Guid,
         /// The primary address of its owner.
         address: Option<Address>,
+        /// It is handed to the node's LMTP server.
+        lmtp: bool,
     },
     /// By SMTP to another host.
     Host(NextHop),
@@ -42,12 +44,35 @@ pub enum Route {
 pub struct NextHop {
     /// The send connector; `None` for the smart host of the node's configuration.
     pub connector: Option<(ObjectId, Guid)>,
-    /// Hosts to try, in this order.
-    pub hosts: Vec<SmartHost>,
+    /// Which hosts to try.
+    pub via: Via,
     /// The name to say in EHLO, if not the node's.
     pub fqdn: Option<String>,
     /// What the hosts have to agree to.
     pub terms: Terms,
+}
+
+/// Which hosts mail goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// These, in this order.
+    Hosts(Vec<SmartHost>),
+    /// Those that the MX records of a domain name.
+    Mx {
+        /// The domain, canonical.
+        domain: String,
+        /// Their port, usually 25.
+        port: u16,
+    },
+}
+
+/// What the configuration of the node says of the ways that mail takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exits {
+    /// Takes what no send connector routes.
+    pub smart_host: Option<SmartHost>,
+    /// Takes what is for local mailboxes, instead of their Maildirs.
+    pub lmtp: Option<LmtpHost>,
 }
 
 impl Route {
@@ -56,17 +81,18 @@ impl Route {
         snapshot: &Snapshot,
         recipient: &CanonicalAddress,
         size: u64,
-        smart_host: Option<&SmartHost>,
+        exits: &Exits,
     ) -> Route {
         let authoritative =
             snapshot.accepted_domain(recipient.domain()).is_some_and(|domain| domain.kind == DomainKind::Authoritative);
-        match snapshot.by_address(recipient) {
+        match snapshot.recipient(recipient) {
             AddressOwner::One(owner) => {
                 let Some(object) = snapshot.object(owner) else { return unknown(recipient) };
                 if let Some(mailbox) = object.mailbox() {
-                    return Route::Mailbox { mailbox: mailbox.guid, address: object.primary_address() };
+                    let lmtp = exits.lmtp.is_some();
+                    return Route::Mailbox { mailbox: mailbox.guid, address: object.primary_address(), lmtp };
                 }
-                if object.class() == Class::Group {
+                if matches!(object.class(), Class::Group | Class::DynamicGroup) {
                     return Route::Group(owner);
                 }
                 if authoritative {
@@ -81,14 +107,18 @@ impl Route {
             AddressOwner::Nobody if authoritative => return unknown(recipient),
             AddressOwner::Several(_) | AddressOwner::Nobody => {}
         }
-        by_domain(snapshot, recipient.domain(), size, smart_host)
+        by_domain(snapshot, recipient.domain(), size, exits.smart_host.as_ref())
     }
 
     /// The destination under which the queue schedules this route. `domain` is the recipient's.
     pub fn destination(&self, domain: &str) -> String {
         match self {
-            Route::Mailbox { mailbox, .. } => format!("mailbox:{mailbox}"),
-            Route::Host(NextHop { connector: Some((_, guid)), .. }) => format!("connector:{guid}"),
+            Route::Mailbox { lmtp: true, .. } => LMTP.to_owned(),
+            Route::Mailbox { mailbox, .. } => format!("{MAILBOX}{mailbox}"),
+            Route::Host(NextHop { connector: Some((_, guid)), via: Via::Hosts(_), .. }) => format!("connector:{guid}"),
+            Route::Host(NextHop { connector: Some((_, guid)), via: Via::Mx { domain, .. }, .. }) => {
+                format!("connector:{guid}:{domain}")
+            }
             Route::Host(NextHop { connector: None, .. }) => "smart-host".to_owned(),
             Route::Group(_) | Route::Unknown { .. } => format!("unknown:{domain}"),
             Route::None { .. } => format!("{UNROUTED}{domain}"),
@@ -96,30 +126,12 @@ impl Route {
     }
 }
 
+/// Begins the destination of recipients with a local Maildir.
+pub const MAILBOX: &str = "mailbox:";
+/// The destination of all recipients with a mailbox, where an LMTP server takes it.
+pub(crate) const LMTP: &str = "lmtp";
 /// Begins the destination of recipients that have no route.
 pub(crate) const UNROUTED: &str = "domain:";
-
-/// The members of a group that mail can go to, groups in it expanded: each address once, at most `limit`.
-/// Members without an address are left out.
-pub fn expand(snapshot: &Snapshot, group: ObjectId, limit: usize) -> Vec<Address> {
-    let mut seen = std::collections::HashSet::from([group]);
-    let mut waiting = vec![group];
-    let mut addresses = Vec::new();
-    while let Some(group) = waiting.pop() {
-        for member in snapshot.members(group) {
-            let Some(object) = snapshot.object(member).filter(|_| seen.insert(member)) else { continue };
-            if object.class() == Class::Group {
-                waiting.push(member);
-            } else if let Some(address) = object.primary_address() {
-                if addresses.len() == limit {
-                    return addresses;
-                }
-                addresses.push(address);
-            }
-        }
-    }
-    addresses
-}
 
 /// The send connector with the most specific address space for the domain, then the lowest cost, then the name first in
 /// alphabet, of those that take a message so large (F §3.9).
@@ -140,7 +152,8 @@ fn by_domain(snapshot: &Snapshot, domain: &str, size: u64, smart_host: Option<&S
             reason: format!("no send connector for {domain} takes a message of {size} octets"),
         },
         (None, Some(host)) => {
-            Route::Host(NextHop { connector: None, hosts: vec![host.clone()], fqdn: None, terms: Terms::default() })
+            let via = Via::Hosts(vec![host.clone()]);
+            Route::Host(NextHop { connector: None, via, fqdn: None, terms: Terms::default() })
         }
         (None, None) => Route::None { reason: format!("no send connector takes mail for {domain}") },
     }
@@ -157,12 +170,16 @@ fn through(snapshot: &Snapshot, id: ObjectId, connector: &SendConnector, domain:
     };
     let hosts: Vec<SmartHost> =
         connector.smart_hosts.iter().filter_map(|text| SmartHost::parse(text, connector.port)).collect();
-    if hosts.is_empty() {
-        let reason = format!("send connector {} names no smart host", connector.name);
+    if hosts.len() < connector.smart_hosts.len() {
+        let reason = format!("send connector {} names a smart host that is none", connector.name);
         return Route::None { reason };
     }
+    let via = match hosts.is_empty() {
+        true => Via::Mx { domain: domain.to_owned(), port: connector.port },
+        false => Via::Hosts(hosts),
+    };
     let terms = Terms::of(snapshot, connector, domain);
-    Route::Host(NextHop { connector: Some((id, guid)), hosts, fqdn: connector.fqdn.clone(), terms })
+    Route::Host(NextHop { connector: Some((id, guid)), via, fqdn: connector.fqdn.clone(), terms })
 }
 
 fn unknown(recipient: &CanonicalAddress) -> Route {

@@ -88,7 +88,7 @@ pub(crate) fn returned(
     let mut body = queue.begin();
     body.write(&text)?;
     let canonical = sender.canonical();
-    let route = Route::resolve(snapshot, &canonical, text.len() as u64, intake.smart_host.as_ref());
+    let route = Route::resolve(snapshot, &canonical, text.len() as u64, &intake.exits);
     let envelope = Envelope {
         queue_id: id,
         sender: None,

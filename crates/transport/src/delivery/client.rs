@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -22,14 +23,14 @@ use smtp::client::{
 };
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use super::fate::one_line;
 use super::outgoing::Outgoing;
-use super::terms::{Credentials, Terms};
+use super::terms::{Credentials, Secret, Terms};
 use super::{ClientTimeouts, SmartHost};
 use crate::certificate::provider;
 
@@ -49,12 +50,36 @@ pub(crate) struct Client {
     capabilities: Capabilities,
     timeouts: ClientTimeouts,
     messages: u32,
+    protocol: Protocol,
     /// The certificates that the host showed, its own first; none without TLS.
     chain: Vec<CertificateDer<'static>>,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
+/// Where a host is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// How a host is gone to.
+pub(crate) struct Approach<'a> {
+    pub(crate) host: &'a SmartHost,
+    pub(crate) reach: &'a Reach,
+    pub(crate) protocol: Protocol,
+    /// What we call ourselves.
+    pub(crate) name: &'a str,
+    /// STARTTLS is used where it is offered.
+    pub(crate) tls: bool,
+    pub(crate) timeouts: ClientTimeouts,
+    pub(crate) terms: &'a Terms,
+    pub(crate) credentials: &'a Credentials,
+    /// Whose certificates prove the names of hosts.
+    pub(crate) roots: Option<&'a RootCertStore>,
+}
 
 /// Why there is no connection, or no longer one.
 #[derive(Debug, Error)]
@@ -77,6 +102,12 @@ pub(crate) enum ClientError {
     /// The host does not offer what our terms ask for.
     #[error("{0}")]
     Terms(&'static str),
+    /// The host takes our credentials for wrong ones.
+    #[error("the host refused the logon: {0}")]
+    Logon(String),
+    /// The host did not prove who it is.
+    #[error("{0}")]
+    Unproven(String),
     /// What the host sent is not SMTP.
     #[error("{0}")]
     Protocol(String),
@@ -86,69 +117,84 @@ pub(crate) enum ClientError {
 }
 
 impl Client {
-    /// Connects to a host: address after address, greeting, EHLO, STARTTLS where it is offered and `tls` allows it, AUTH
-    /// where the terms say so.
-    pub(crate) async fn connect(
-        host: &SmartHost,
-        name: &str,
-        tls: bool,
-        timeouts: ClientTimeouts,
-        terms: &Terms,
-        credentials: &Credentials,
-    ) -> Result<Client, ClientError> {
-        let stream = timeout(timeouts.connect, dial(host)).await.map_err(|_| ClientError::Timeout("connecting"))??;
-        stream.set_nodelay(true)?;
+    /// Connects to a host: greeting, EHLO or LHLO, STARTTLS where it is offered and wanted, AUTH where the terms say so.
+    pub(crate) async fn connect(to: &Approach<'_>) -> Result<Client, ClientError> {
+        let Approach { host, terms, timeouts, credentials, .. } = to;
+        let stream =
+            timeout(timeouts.connect, dial(to.reach)).await.map_err(|_| ClientError::Timeout("connecting"))??;
         let mut client = Client {
-            stream: Box::new(stream),
+            stream,
             parser: ReplyParser::new(),
             input: Vec::new(),
             capabilities: Capabilities::default(),
-            timeouts,
+            timeouts: *timeouts,
             messages: 0,
+            protocol: to.protocol,
             chain: Vec::new(),
         };
         let greeting = client.read(timeouts.greeting, "greeting").await?;
         if !greeting.is_positive() {
             return Err(ClientError::Unwilling(one_line(&greeting)));
         }
-        client.greet(name).await?;
-        if tls && client.capabilities.starttls {
-            client = client.start_tls(host, name, credentials.certificate.clone()).await?;
+        client.greet(to.name).await?;
+        if to.tls && client.capabilities.starttls {
+            client = client.start_tls(host, to.name, credentials.certificate.clone()).await?;
         }
         if terms.needs_tls() && client.chain.is_empty() {
             return Err(ClientError::Terms("TLS is required and the host offers none"));
         }
+        terms.proof.check(&client.chain, &host.host, to.roots).map_err(ClientError::Unproven)?;
         if terms.logs_on() {
             client.log_on(terms.user.as_deref().unwrap_or_default(), credentials).await?;
         }
         Ok(client)
     }
 
-    /// AUTH PLAIN, else LOGIN (RFC 4954).
+    /// AUTH PLAIN, else LOGIN (RFC 4954); with a token XOAUTH2.
     async fn log_on(&mut self, user: &str, credentials: &Credentials) -> Result<(), ClientError> {
-        let Some(password) = &credentials.password else {
-            return Err(ClientError::Terms("there is no password to log on with"));
-        };
         let offers = |mechanism: &str| self.capabilities.auth.iter().any(|offered| offered == mechanism);
-        let reply = if offers("PLAIN") {
-            let mut command = Zeroizing::new(Vec::new());
-            write::auth_plain(&mut command, "", user, password.as_bytes());
-            self.ask(&command, "AUTH").await?
-        } else if offers("LOGIN") {
-            let mut reply = self.ask(b"AUTH LOGIN\r\n", "AUTH").await?;
-            for answer in [user, password.as_str()] {
-                if reply.is_intermediate() {
-                    let line = Zeroizing::new(format!("{}\r\n", STANDARD.encode(answer)));
-                    reply = self.ask(line.as_bytes(), "AUTH").await?;
-                }
+        let reply = match &credentials.secret {
+            None => return Err(ClientError::Terms("there is no password to log on with")),
+            Some(Secret::Token(token)) if offers("XOAUTH2") => self.show_token(user, token).await?,
+            Some(Secret::Token(_)) => {
+                return Err(ClientError::Terms("we are to log on with a token and the host takes no XOAUTH2"));
             }
-            reply
-        } else {
-            return Err(ClientError::Terms("we are to log on and the host takes neither PLAIN nor LOGIN"));
+            Some(Secret::Password(password)) if offers("PLAIN") => {
+                let mut command = Zeroizing::new(Vec::new());
+                write::auth_plain(&mut command, "", user, password.as_bytes());
+                self.ask(&command, "AUTH").await?
+            }
+            Some(Secret::Password(password)) if offers("LOGIN") => {
+                let mut reply = self.ask(b"AUTH LOGIN\r\n", "AUTH").await?;
+                for answer in [user, password.as_str()] {
+                    if reply.is_intermediate() {
+                        let line = Zeroizing::new(format!("{}\r\n", STANDARD.encode(answer)));
+                        reply = self.ask(line.as_bytes(), "AUTH").await?;
+                    }
+                }
+                reply
+            }
+            Some(Secret::Password(_)) => {
+                return Err(ClientError::Terms("we are to log on and the host takes neither PLAIN nor LOGIN"));
+            }
         };
         match reply.is_positive() {
             true => Ok(()),
+            false if reply.is_permanent() => Err(ClientError::Logon(one_line(&reply))),
             false => Err(ClientError::Unwilling(one_line(&reply))),
+        }
+    }
+
+    /// AUTH XOAUTH2: the host answers a token that it does not take with 334 and a reason, and its reply comes after an
+    /// empty line of ours.
+    async fn show_token(&mut self, user: &str, token: &str) -> Result<Reply, ClientError> {
+        let response = Zeroizing::new(format!("user={user}\x01auth=Bearer {token}\x01\x01"));
+        let encoded = Zeroizing::new(STANDARD.encode(response.as_bytes()));
+        let command = Zeroizing::new(format!("AUTH XOAUTH2 {}\r\n", encoded.as_str()));
+        let reply = self.ask(command.as_bytes(), "AUTH").await?;
+        match reply.is_intermediate() {
+            true => self.ask(b"\r\n", "AUTH").await,
+            false => Ok(reply),
         }
     }
 
@@ -162,16 +208,19 @@ impl Client {
         self.capabilities.xexch50
     }
 
-    /// EHLO, or HELO where the host does not know it.
+    /// EHLO, or HELO where the host does not know it; LHLO with LMTP (RFC 2033 §4.1).
     async fn greet(&mut self, name: &str) -> Result<(), ClientError> {
         let mut command = Vec::new();
-        write::ehlo(&mut command, name);
+        match self.protocol {
+            Protocol::Smtp => write::ehlo(&mut command, name),
+            Protocol::Lmtp => write::lhlo(&mut command, name),
+        }
         let reply = self.ask(&command, "EHLO").await?;
         if reply.is_positive() {
             self.capabilities = Capabilities::parse(&reply);
             return Ok(());
         }
-        if !reply.is_permanent() {
+        if !reply.is_permanent() || self.protocol == Protocol::Lmtp {
             return Err(ClientError::Unwilling(one_line(&reply)));
         }
         command.clear();
@@ -221,9 +270,10 @@ impl Client {
         header: &[u8],
         message: &mut Outgoing,
     ) -> Result<(Vec<Outcome>, ConnectionState), Unsendable> {
-        let mut transaction = ClientTransaction::new(Protocol::Smtp, &self.capabilities, envelope)?;
+        let mut transaction = ClientTransaction::new(self.protocol, &self.capabilities, envelope)?;
         self.messages += 1;
-        let reason = match self.carry(&mut transaction, header, message).await {
+        let carried = timeout(self.timeouts.message, self.carry(&mut transaction, header, message)).await;
+        let reason = match carried.unwrap_or(Err(ClientError::Timeout("the whole message"))) {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
         };
@@ -239,12 +289,16 @@ impl Client {
         let mut patience = self.timeouts.command;
         loop {
             match transaction.step() {
-                Step::Send(bytes) => self.write(&bytes, "commands").await?,
+                Step::Send(bytes) => {
+                    self.unasked().await?;
+                    self.write(&bytes, "commands").await?;
+                }
                 Step::Read => {
                     let reply = self.read(patience, "a reply").await?;
                     transaction.reply(reply).map_err(|error| ClientError::Protocol(error.to_string()))?;
                 }
                 Step::Body => {
+                    self.unasked().await?;
                     self.write_message(header, message).await?;
                     transaction.body_sent();
                     patience = self.timeouts.data;
@@ -270,7 +324,29 @@ impl Client {
             }
         }
         stuffer.finish(&mut |bytes| chunk.extend_from_slice(bytes));
+        // Whoever answers before the end cannot have taken the message.
+        self.unasked().await?;
         self.write(&chunk, "data").await
+    }
+
+    /// Nothing may have been said that was not asked for: it would be taken for the answer to what is said next, and a
+    /// message for delivered that is not.
+    async fn unasked(&mut self) -> Result<(), ClientError> {
+        if self.input.is_empty() && !self.parser.has_partial() {
+            let mut buffer = [0; READ];
+            let mut read = ReadBuf::new(&mut buffer);
+            match Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut read) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(())) if read.filled().is_empty() => return Err(ClientError::Closed),
+                Poll::Ready(Ok(())) => self.input.extend_from_slice(read.filled()),
+                Poll::Ready(Err(error)) => return Err(error.into()),
+            }
+        }
+        let reply = self.read(self.timeouts.command, "a reply").await?;
+        match reply.is_positive() || reply.is_intermediate() {
+            true => Err(ClientError::Protocol("the host answered before it was asked".into())),
+            false => Err(ClientError::Unwilling(one_line(&reply))),
+        }
     }
 
     /// After a transaction that ended early: RSET. True if the connection is of use again.
@@ -336,17 +412,15 @@ impl Client {
     }
 }
 
-/// Tries the addresses of a host one after the other.
-async fn dial(host: &SmartHost) -> Result<TcpStream, ClientError> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.host.as_str(), host.port)).await?.collect();
-    let mut last = ClientError::Protocol("the name has no address".into());
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error.into(),
+async fn dial(reach: &Reach) -> Result<Box<dyn Stream>, ClientError> {
+    Ok(match reach {
+        Reach::Tcp(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Box::new(stream)
         }
-    }
-    Err(last)
+        Reach::Unix(path) => Box::new(UnixStream::connect(path).await?),
+    })
 }
 
 /// `certificate` is shown to a host that asks for one.

@@ -13,6 +13,8 @@ pub(crate) enum Fate {
         reason: String,
         /// Not only this recipient: nothing can be delivered to its destination at present.
         everybody: bool,
+        /// It may be because of this message: it is not the first to be tried again.
+        itself: bool,
     },
     /// Given up.
     Failed(Failure),
@@ -34,12 +36,22 @@ pub(crate) struct Failure {
 impl Fate {
     /// Temporary, and for this recipient alone.
     pub(crate) fn later(reason: impl Into<String>) -> Fate {
-        Fate::Deferred { reason: reason.into(), everybody: false }
+        Fate::Deferred { reason: reason.into(), everybody: false, itself: true }
     }
 
     /// Temporary, and for everything that goes to the same destination.
     pub(crate) fn down(reason: impl Into<String>) -> Fate {
-        Fate::Deferred { reason: reason.into(), everybody: true }
+        Fate::Deferred { reason: reason.into(), everybody: true, itself: false }
+    }
+
+    /// Temporary: the connection broke in the middle of the message, because of the host or because of the message.
+    pub(crate) fn broken(reason: impl Into<String>) -> Fate {
+        Fate::Deferred { reason: reason.into(), everybody: true, itself: true }
+    }
+
+    /// Temporary, because `host` takes no mail at all now.
+    pub(crate) fn unwilling(host: &str, reply: &Reply) -> Fate {
+        Fate::broken(format!("{host} said: {}", one_line(reply)))
     }
 
     /// Permanent, by our own judgement.

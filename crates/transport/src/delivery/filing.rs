@@ -36,6 +36,7 @@ impl Filing {
     pub(super) fn file(&self, copy: &LocalCopy) -> Fate {
         let mut message = match Outgoing::open(self.shared.queue(), &self.queue_id) {
             Ok(message) if message.loops(self.max_hops) => return looping(),
+            Ok(message) if message.was_delivered_to(&copy.recipient) => return looping(),
             Ok(message) => message,
             Err(error) => return cannot_open(&self.queue_id, &error),
         };

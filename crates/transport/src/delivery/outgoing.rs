@@ -79,6 +79,20 @@ impl Outgoing {
         rewrite(&self.header, &edits)
     }
 
+    /// The header as it goes to the LMTP server that keeps the mailboxes: it adds Return-Path and Delivered-To itself.
+    pub(crate) fn for_lmtp(&self) -> Vec<u8> {
+        let keep = Keep { routing: true, organization: true, forest: false };
+        rewrite(&self.header, &Edits { keep, drop: self.dropped_in_mailboxes(), ..Edits::default() })
+    }
+
+    /// Was the message in the mailbox of this recipient before? Then somebody gave it back unchanged, and it would go round.
+    pub(crate) fn was_delivered_to(&self, recipient: &str) -> bool {
+        self.header.fields().any(|field| {
+            field.name.eq_ignore_ascii_case(b"Delivered-To")
+                && String::from_utf8_lossy(&field.value()).trim().eq_ignore_ascii_case(recipient)
+        })
+    }
+
     /// The header as it goes to another host.
     pub(crate) fn for_host(&self, keep: Keep) -> Vec<u8> {
         rewrite(&self.header, &Edits { keep, ..Edits::default() })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use acl::Guid;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use directory::{Config, HostKind, ObjectId, SendAuth, SendConnector, Snapshot};
+use directory::{Config, HostKind, ObjectId, SendAuth, SendConnector, SendTls, Snapshot, TokenSource};
 use message::Keep;
 use queue::Delivery;
 use rights::{Receiver, send_exch50, send_headers};
@@ -17,6 +17,7 @@ use session::PeerCertificate;
 use zeroize::Zeroizing;
 
 use super::SmartHost;
+use super::proof::Proof;
 use crate::shared::now;
 
 /// What a host has to agree to.
@@ -28,6 +29,14 @@ pub struct Terms {
     pub user: Option<String>,
     /// TLS, or no mail.
     pub require_tls: bool,
+    /// No TLS, even where the host offers it.
+    pub never_tls: bool,
+    /// What the host has to prove by its certificate.
+    pub proof: Proof,
+    /// The policy that the domain publishes counts (MTA-STS).
+    pub mta_sts: bool,
+    /// Where the token comes from that we log on with.
+    pub token: Option<TokenSource>,
     /// The domain that the host's certificate has to prove (Domain Security).
     pub secure_domain: Option<String>,
 }
@@ -45,8 +54,17 @@ pub(crate) struct Station {
 pub(crate) struct Credentials {
     /// Our certificate, where the host may want to know who we are.
     pub(crate) certificate: Option<Arc<CertifiedKey>>,
-    /// The password that goes with [`Terms::user`].
-    pub(crate) password: Option<Zeroizing<String>>,
+    /// What goes with [`Terms::user`].
+    pub(crate) secret: Option<Secret>,
+}
+
+/// What we log on with.
+#[derive(Clone)]
+pub(crate) enum Secret {
+    /// A password.
+    Password(Zeroizing<String>),
+    /// An access token.
+    Token(Zeroizing<String>),
 }
 
 impl Terms {
@@ -56,7 +74,16 @@ impl Terms {
         Terms {
             auth: connector.auth,
             user: connector.user.clone(),
-            require_tls: connector.require_tls,
+            require_tls: connector.require_tls || matches!(connector.tls, SendTls::Required | SendTls::Verified),
+            never_tls: connector.tls == SendTls::None,
+            proof: match (connector.tls, connector.smart_hosts.is_empty()) {
+                (SendTls::Verified, _) if !connector.pins.is_empty() => Proof::Key(connector.pins.clone()),
+                (SendTls::Verified, true) => Proof::Domain(domain.to_owned()),
+                (SendTls::Verified, false) => Proof::Itself,
+                _ => Proof::None,
+            },
+            mta_sts: connector.tls == SendTls::MtaSts,
+            token: connector.token.clone().filter(|_| connector.auth == SendAuth::Oauth),
             secure_domain: is_secure.then(|| domain.to_owned()),
         }
     }
@@ -64,13 +91,14 @@ impl Terms {
     /// TLS is a must: because it was said so, or because something is proven by it or told in it.
     pub(crate) fn needs_tls(&self) -> bool {
         self.require_tls
+            || self.proof != Proof::None
             || self.secure_domain.is_some()
-            || matches!(self.auth, SendAuth::BasicRequiresTls | SendAuth::ExchangeServer)
+            || matches!(self.auth, SendAuth::BasicRequiresTls | SendAuth::Oauth | SendAuth::ExchangeServer)
     }
 
     /// Whether we log on.
     pub(crate) fn logs_on(&self) -> bool {
-        matches!(self.auth, SendAuth::Basic | SendAuth::BasicRequiresTls)
+        matches!(self.auth, SendAuth::Basic | SendAuth::BasicRequiresTls | SendAuth::Oauth)
     }
 
     /// Whether the host is shown our certificate.

@@ -1,19 +1,18 @@
 //! The delivery loop: leases what is due, delivers it, reports what became of it.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use acl::Guid;
 use directory::{AcceptedDomain, SendConnector, Snapshot};
 use message::{Address, CanonicalAddress};
-use queue::{Delivery, DueRecipient, Millis, Outcome, QueueError, fail_point};
-use rights::Receiver;
+use queue::{Beside, Delivery, DueRecipient, Limits, Millis, Outcome, QueueError, fail_point};
 use serde_json::json;
-use smtp::client::{ConnectionState, Envelope, Outcome as SmtpOutcome};
-use smtp::{BodyType, RcptParams};
-use store::AuditEntry;
+use store::{AuditEntry, Webhook};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::sleep;
@@ -21,26 +20,34 @@ use ulid::Ulid;
 
 use super::DeliveryOptions;
 use super::bounce;
-use super::client::Client;
 use super::fate::{Failure, Fate};
 use super::filing::{Filing, LocalCopy};
+use super::hosts::Own;
 use super::maildir::MailStore;
-use super::outgoing::{OpenError, Outgoing};
+use super::outgoing::OpenError;
 use super::pool::Pool;
-use super::terms::{Allowed, Credentials, Station, exch50};
+use super::sts::Sts;
+use super::tokens::Tokens;
+use super::web::AT_A_TIME;
 use crate::accept::Intake;
+use crate::dns::Dns;
+use crate::events;
 use crate::route::{NextHop, Route, UNROUTED};
 use crate::server::Stop;
 use crate::shared::{Shared, now};
 
-/// Deliveries leased at a time. More than can run, so that slow hosts do not keep mail from local mailboxes.
-const LEASED: usize = 256;
 /// Recipients in one SMTP transaction (RFC 5321 §4.5.3.1.8: every host takes at least 100).
-const RECIPIENTS: usize = 100;
+pub(super) const RECIPIENTS: usize = 100;
 /// When something is due and cannot be leased, the loop looks again after this time at the latest.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// After a fault of the queue itself.
 const PAUSE: Duration = Duration::from_secs(5);
+/// What a destination that has enough connections is given next waits so long.
+const CROWDED: Millis = 5_000;
+/// The clock was set when it is further than this from where it should be, in milliseconds.
+const SET: Millis = 60_000;
+/// The clock is looked at so often at least.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 
 /// Starts the delivery loop on a thread of its own.
 pub(crate) fn start(
@@ -49,18 +56,23 @@ pub(crate) fn start(
     shared: Arc<Shared>,
     stop: watch::Receiver<Stop>,
     grace: Duration,
+    own: Own,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(options.local.max(1) + 2)
+        .max_blocking_threads(options.local.max(1) + 2 + 2 * AT_A_TIME)
         .thread_name("deliver")
         .build()?;
     std::thread::Builder::new().name("delivery".into()).spawn(move || {
-        let intake = Intake { expire: options.expire, smart_host: options.smart_host.clone() };
+        let intake = Intake { expire: options.expire, exits: options.exits.clone() };
         let courier = Courier {
             mail: MailStore::new(&options.mail),
             local: Semaphore::new(options.local.max(1)),
-            remote: Semaphore::new(options.remote.max(1)),
+            dns: Dns::new(&options.dns),
+            own,
+            sts: Sts::new(options.sts.clone(), options.roots.clone()),
+            tokens: Tokens::new(options.roots.clone()),
+            clock: Cell::new(Steady::now()),
             pool: Rc::new(Pool::default()),
             started: now().0,
             shared,
@@ -74,23 +86,41 @@ pub(crate) fn start(
 }
 
 /// Carries mail from the queue to where it belongs.
-struct Courier {
-    shared: Arc<Shared>,
-    hostname: String,
-    options: DeliveryOptions,
-    intake: Intake,
+pub(super) struct Courier {
+    pub(super) shared: Arc<Shared>,
+    pub(super) hostname: String,
+    pub(super) options: DeliveryOptions,
+    pub(super) intake: Intake,
     mail: MailStore,
     local: Semaphore,
-    remote: Semaphore,
-    pool: Rc<Pool>,
+    pub(super) pool: Rc<Pool>,
+    pub(super) dns: Dns,
+    pub(super) own: Own,
+    pub(super) sts: Sts,
+    pub(super) tokens: Tokens,
+    clock: Cell<Steady>,
     /// When this process began to deliver: what was accepted before may have been delivered before.
     started: Millis,
+}
+
+/// The time of day beside a clock that nobody sets.
+#[derive(Clone, Copy)]
+struct Steady {
+    day: Millis,
+    steady: Instant,
+}
+
+impl Steady {
+    fn now() -> Steady {
+        Steady { day: now().0, steady: Instant::now() }
+    }
 }
 
 /// What routes depend on beside the recipients; compared from snapshot to snapshot.
 #[derive(PartialEq)]
 struct Routing {
     connectors: Vec<SendConnector>,
+    guids: Vec<Guid>,
     domains: Vec<AcceptedDomain>,
 }
 
@@ -99,8 +129,10 @@ impl Courier {
         let mut attempts = JoinSet::new();
         let mut versions = self.shared.subscribe();
         let mut routing = Routing::of(&self.shared.snapshot());
+        self.shared.queue().set_limits(routing.limits());
         while *stop.borrow() == Stop::No {
-            let wait = self.lease(&mut attempts);
+            self.look_at_clock().await;
+            let wait = self.lease(&mut attempts).map(|wait| wait.min(LOOK_AT_CLOCK));
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop > Stop::No) => break,
                 () = self.shared.queue().changed() => {}
@@ -119,9 +151,26 @@ impl Courier {
         self.finish(attempts, stop, grace).await;
     }
 
+    /// Where the clock was set, plans keep their distance to now: nothing expires because of it, and nothing waits.
+    async fn look_at_clock(&self) {
+        let (before, time) = (self.clock.get(), Steady::now());
+        let passed = Millis::try_from(time.steady.duration_since(before.steady).as_millis()).unwrap_or(Millis::MAX);
+        let moved = time.day.saturating_sub(before.day).saturating_sub(passed);
+        self.clock.set(time);
+        if moved.abs() > SET {
+            tracing::warn!(
+                seconds = moved / 1000,
+                "the clock was set; what waits in the queue waits as long as before"
+            );
+            if let Err(error) = self.shared.queue().clock_moved(moved).await {
+                tracing::error!(%error, "the queue cannot follow the clock");
+            }
+        }
+    }
+
     /// Leases what is due and starts to deliver it. Returns how long to wait for what is due next.
     fn lease(self: &Rc<Self>, attempts: &mut JoinSet<()>) -> Option<Duration> {
-        let room = LEASED.saturating_sub(attempts.len());
+        let room = self.options.leases.max(1).saturating_sub(attempts.len());
         if room == 0 {
             return None;
         }
@@ -150,6 +199,7 @@ impl Courier {
             return;
         }
         *routing = newest;
+        self.shared.queue().set_limits(routing.limits());
         for state in self.shared.queue().destinations(None) {
             if state.destination.starts_with(UNROUTED) || state.destination.starts_with("connector:") {
                 self.shared.queue().destination_up(&state.destination);
@@ -202,8 +252,8 @@ impl Courier {
                 fates.push((due.index, Fate::failed((5, 1, 3), "the address cannot be read")));
                 continue;
             };
-            match Route::resolve(&snapshot, &canonical, delivery.size, self.intake.smart_host.as_ref()) {
-                Route::Mailbox { mailbox, address: primary } => {
+            match Route::resolve(&snapshot, &canonical, delivery.size, &self.intake.exits) {
+                Route::Mailbox { mailbox, address: primary, .. } => {
                     copies.push(LocalCopy {
                         index: due.index,
                         mailbox,
@@ -224,7 +274,10 @@ impl Courier {
             }
         }
         if !copies.is_empty() {
-            fates.extend(self.file(delivery, copies).await);
+            fates.extend(match self.intake.exits.lmtp {
+                Some(_) => self.hand_over(delivery, copies).await,
+                None => self.file(delivery, copies).await,
+            });
         }
         for (hop, recipients) in hops {
             for part in recipients.chunks(RECIPIENTS) {
@@ -258,158 +311,6 @@ impl Courier {
         }
     }
 
-    /// Sends to another host: by a connection that is open, or by a new one to the first host that answers.
-    async fn send(
-        &self,
-        snapshot: &Snapshot,
-        delivery: &Delivery,
-        hop: &NextHop,
-        recipients: &[(u32, Address)],
-    ) -> Vec<(u32, Fate)> {
-        let Ok(_permit) = self.remote.acquire().await else { return Vec::new() };
-        let all = |fate: Fate| recipients.iter().map(|(index, _)| (*index, fate.clone())).collect::<Vec<_>>();
-        let mut reason = "no host was named".to_owned();
-        for host in &hop.hosts {
-            let station = Station {
-                host: host.clone(),
-                connector: hop.connector.map(|(_, guid)| guid),
-                terms: hop.terms.clone(),
-            };
-            let mut fresh = false;
-            loop {
-                let client = match self.pool.take(&station).filter(|_| !fresh) {
-                    Some(client) => client,
-                    None => {
-                        fresh = true;
-                        match self.connect(&station, hop).await {
-                            Ok(client) => client,
-                            Err(failed) => {
-                                reason = failed;
-                                break;
-                            }
-                        }
-                    }
-                };
-                let message = match Outgoing::open(self.shared.queue(), &delivery.queue_id) {
-                    Ok(message) if message.loops(self.options.max_hops) => return all(looping()),
-                    Ok(message) => message,
-                    Err(error) => return all(cannot_open(&delivery.queue_id, &error)),
-                };
-                let receiver = match self.receiver(snapshot, hop, &client) {
-                    Ok(receiver) => receiver,
-                    Err(unproven) => {
-                        reason = format!("{}: {unproven}", host.host);
-                        tokio::task::spawn_local(client.quit());
-                        break;
-                    }
-                };
-                let allowed = Allowed::of(snapshot, hop.connector.map(|(id, _)| id), &receiver);
-                match self.transmit(client, &station, delivery, recipients, message, allowed).await {
-                    // A connection that was open may have been closed by the host at this very moment.
-                    None if !fresh => fresh = true,
-                    None => {
-                        reason = format!("{} closed the connection before it took the message", host.host);
-                        break;
-                    }
-                    Some(fates) => return recipients.iter().map(|(index, _)| *index).zip(fates).collect(),
-                }
-            }
-        }
-        all(Fate::down(reason))
-    }
-
-    async fn connect(&self, station: &Station, hop: &NextHop) -> Result<Client, String> {
-        let Station { host, terms, .. } = station;
-        let name = hop.fqdn.as_deref().unwrap_or(&self.hostname);
-        let timeouts = self.options.timeouts;
-        let credentials = self.credentials(station).await?;
-        let tls = terms.needs_tls() || self.pool.tls_works(host);
-        let connected = match Client::connect(host, name, tls, timeouts, terms, &credentials).await {
-            Err(super::client::ClientError::Tls(reason)) if !terms.needs_tls() => {
-                tracing::warn!(host = host.host, reason, "TLS does not work with this host; going on without");
-                self.pool.tls_failed(host);
-                Client::connect(host, name, false, timeouts, terms, &credentials).await
-            }
-            other => other,
-        };
-        connected.map_err(|error| format!("{}: {error}", host.host))
-    }
-
-    /// What a host is shown: our certificate, name and password, as far as the terms ask for them.
-    async fn credentials(&self, station: &Station) -> Result<Credentials, String> {
-        let shown = self.options.certificate.as_ref().filter(|_| station.terms.shows_certificate());
-        let mut credentials = Credentials { certificate: shown.map(|live| live.current()), password: None };
-        if let (true, Some(connector)) = (station.terms.logs_on(), station.connector) {
-            let shared = Arc::clone(&self.shared);
-            let read = tokio::task::spawn_blocking(move || shared.credentials().password_to_say(&connector));
-            let kept = read.await.map_err(|error| error.to_string())?;
-            credentials.password = kept.map_err(|error| error.to_string())?;
-        }
-        Ok(credentials)
-    }
-
-    /// What the host is to us, by what it proved.
-    fn receiver(&self, snapshot: &Snapshot, hop: &NextHop, client: &Client) -> Result<Receiver, String> {
-        let certificate = match hop.terms.shows_certificate() {
-            true => client.proven(self.options.partner_roots.as_deref()),
-            false => None,
-        };
-        hop.terms.receiver(snapshot, certificate.as_ref())
-    }
-
-    /// One transaction. `None`: the connection broke before the host had answered anything about the message.
-    async fn transmit(
-        &self,
-        mut client: Client,
-        station: &Station,
-        delivery: &Delivery,
-        recipients: &[(u32, Address)],
-        mut message: Outgoing,
-        allowed: Allowed,
-    ) -> Option<Vec<Fate>> {
-        let host = &station.host;
-        let header = message.for_host(allowed.keep);
-        let envelope = Envelope {
-            sender: delivery.sender.as_deref().and_then(|sender| Address::parse(sender).ok()),
-            recipients: recipients.iter().map(|(_, address)| (address.clone(), RcptParams::default())).collect(),
-            size: Some(header.len() as u64 + message.body_len()),
-            body: delivery.eight_bit.then_some(BodyType::EightBitMime),
-            smtputf8: delivery.smtputf8,
-            requiretls: false,
-            ret: None,
-            envid: None,
-            exch50: allowed.exch50.then(|| exch50(delivery)).flatten().filter(|_| client.takes_exch50()),
-        };
-        let (outcomes, state) = match client.send(envelope, &header, &mut message).await {
-            Ok(sent) => sent,
-            Err(unsendable) => {
-                self.pool.put(station, client, self.options.timeouts.idle);
-                let status = match unsendable {
-                    smtp::client::Unsendable::TooLarge { .. } => (5, 3, 4),
-                    smtp::client::Unsendable::NeedsSmtputf8 => (5, 6, 7),
-                    smtp::client::Unsendable::NoRecipients => (5, 5, 0),
-                    smtp::client::Unsendable::NeedsRequireTls => (5, 7, 30),
-                    smtp::client::Unsendable::NeedsBinaryMime => (5, 6, 3),
-                };
-                let fate = Fate::failed(status, format!("{}: {unsendable}", host.host));
-                return Some(vec![fate; recipients.len()]);
-            }
-        };
-        let usable = match state {
-            ConnectionState::Ready => true,
-            ConnectionState::NeedsReset => client.reset().await,
-            ConnectionState::Broken => false,
-        };
-        if usable {
-            self.pool.put(station, client, self.options.timeouts.idle);
-        }
-        let untouched = |outcome: &SmtpOutcome| matches!(outcome, SmtpOutcome::Interrupted { data_sent: false, .. });
-        if state == ConnectionState::Broken && outcomes.iter().all(untouched) {
-            return None;
-        }
-        Some(outcomes.into_iter().map(|outcome| of_outcome(&host.host, outcome)).collect())
-    }
-
     /// Reports to the queue: outcomes, and a bounce for what was given up, in one step.
     async fn conclude(&self, delivery: Delivery, fates: Vec<(u32, Fate)>) {
         let time = now().0;
@@ -438,14 +339,52 @@ impl Courier {
             self.note_dead_letter(&delivery, &failures, time);
         }
         let events = self.shared.attempted(&delivery, &outcomes, bounce.iter(), time);
-        match queue.outcome(delivery, outcomes, bounce.into_iter().collect()).await {
-            Ok(()) => events.into_iter().for_each(|event| self.shared.note(event)),
+        let told = self.told(&delivery, &fates, time);
+        let news = !told.events.is_empty();
+        match queue.outcome_with(delivery, outcomes, bounce.into_iter().collect(), Some(Box::new(told))).await {
+            Ok(()) => {
+                events.into_iter().for_each(|event| self.shared.note(event));
+                if news {
+                    self.shared.webhooks().noted();
+                }
+            }
             Err(QueueError::UnknownMessage { .. } | QueueError::Closed) => {}
             Err(error) => {
                 tracing::error!(queue_id, %error, "the outcome of a delivery cannot be recorded; it will be repeated");
                 queue.destination_down(&destination, time + PAUSE.as_millis() as i64, &error.to_string());
             }
         }
+    }
+
+    /// What commits with the outcome of a delivery: what those are told who have a webhook for the account that sent it.
+    fn told(&self, delivery: &Delivery, fates: &[(u32, Fate)], time: Millis) -> Beside {
+        let mut told = Beside { time, ..Beside::default() };
+        let webhooks = self.shared.webhooks();
+        if webhooks.all().is_empty() {
+            return told;
+        }
+        let Some(account) = events::account_of(&delivery.parameters) else { return told };
+        let message =
+            events::Message { queue_id: &delivery.queue_id, account: &account, sender: delivery.sender.as_deref() };
+        let due = |index: &u32| delivery.recipients.iter().find(|due| due.index == *index);
+        let called = |index: &u32| due(index).map(|due| events::called(&due.address, &due.parameters));
+        let snapshot = self.shared.snapshot();
+        for kind in [Webhook::DELIVERED, Webhook::FAILED] {
+            let recipients = fates.iter().filter_map(|(index, fate)| match fate {
+                Fate::Delivered if kind == Webhook::DELIVERED => Some(json!({ "address": called(index)? })),
+                Fate::Failed(failure) if kind == Webhook::FAILED => {
+                    let (class, subject, detail) = failure.status;
+                    let status = format!("{class}.{subject}.{detail}");
+                    Some(json!({ "address": called(index)?, "reason": failure.reason, "status": status }))
+                }
+                _ => None,
+            });
+            let recipients: Vec<_> = recipients.collect();
+            if !recipients.is_empty() {
+                told.events.extend(webhooks.events(&account, kind, time, &message.data(&snapshot, recipients)));
+            }
+        }
+        told
     }
 
     /// The bounce that is due; `None` when nothing failed or nobody can be told.
@@ -464,30 +403,42 @@ impl Courier {
 
     fn outcomes(&self, delivery: &Delivery, fates: &[(u32, Fate)], time: Millis) -> Vec<(u32, Outcome)> {
         let mut outcomes = Vec::with_capacity(fates.len());
+        let (mut crowded, mut down) = (None, false);
         for (index, fate) in fates {
             let Some(due) = delivery.recipients.iter().find(|due| due.index == *index) else { continue };
             let outcome = match fate {
                 Fate::Delivered => {
                     self.shared.figures().delivered.bump();
+                    self.shared.figures().attempted(&delivery.destination, "delivered");
                     tracing::info!(queue_id = delivery.queue_id, recipient = due.address, "delivered");
                     Outcome::Delivered
                 }
-                Fate::Deferred { reason, everybody } => {
+                Fate::Deferred { reason, everybody, itself } => {
                     self.shared.figures().deferred.bump();
+                    self.shared.figures().attempted(&delivery.destination, "deferred");
                     tracing::info!(queue_id = delivery.queue_id, recipient = due.address, reason, "deferred");
-                    let until = if *everybody {
-                        let failures = delivery.destination_failures + 1;
-                        let until = time + self.options.backoff.delay(failures, spread(&delivery.destination, time));
-                        self.shared.queue().destination_down(&delivery.destination, until, reason);
-                        time
-                    } else {
-                        time + self.options.backoff.delay(due.attempts + 1, spread(&delivery.queue_id, time))
+                    let own = time + self.options.backoff.delay(due.attempts + 1, spread(&delivery.queue_id, time));
+                    let until = match (*everybody, *itself) {
+                        (false, _) => own,
+                        // Others go to it at this moment: it has enough of us, perhaps.
+                        (true, _) if *crowded.get_or_insert_with(|| self.is_crowded(delivery)) => {
+                            time + CROWDED + Millis::from(spread(&delivery.queue_id, time)) * 20
+                        }
+                        (true, itself) => {
+                            if !std::mem::replace(&mut down, true) {
+                                let failures = delivery.destination_failures + 1;
+                                let wait = self.options.backoff.delay(failures, spread(&delivery.destination, time));
+                                self.shared.queue().destination_down(&delivery.destination, time + wait, reason);
+                            }
+                            if itself { own } else { time }
+                        }
                     };
                     Outcome::Deferred { until, reason: reason.clone() }
                 }
                 Fate::Failed(failure) => {
                     let reason = &failure.reason;
                     self.shared.figures().failed.bump();
+                    self.shared.figures().attempted(&delivery.destination, "failed");
                     tracing::info!(queue_id = delivery.queue_id, recipient = due.address, reason, "given up");
                     Outcome::Failed { reason: reason.clone() }
                 }
@@ -495,6 +446,11 @@ impl Courier {
             outcomes.push((*index, outcome));
         }
         outcomes
+    }
+
+    /// Whether the destination has other deliveries under way; it gets no more than those then.
+    fn is_crowded(&self, delivery: &Delivery) -> bool {
+        self.shared.queue().destination_crowded(&delivery.destination)
     }
 
     /// No bounce can be written now: what was delivered is reported, what failed is looked at again later.
@@ -510,7 +466,9 @@ impl Courier {
         let outcomes = self.outcomes(&delivery, &fates, time);
         let events = self.shared.attempted(&delivery, &outcomes, std::iter::empty(), time);
         events.into_iter().for_each(|event| self.shared.note(event));
-        if let Err(error) = self.shared.queue().outcome(delivery, outcomes, Vec::new()).await {
+        let told = self.told(&delivery, &fates, time);
+        if let Err(error) = self.shared.queue().outcome_with(delivery, outcomes, Vec::new(), Some(Box::new(told))).await
+        {
             tracing::error!(queue_id, %error, "the outcome of a delivery cannot be recorded; it will be repeated");
             let until = time + PAUSE.as_millis() as i64;
             self.shared.queue().destination_down(&destination, until, &error.to_string());
@@ -544,7 +502,17 @@ impl Routing {
         Routing {
             connectors: snapshot.send_connectors().map(|(_, connector)| connector.clone()).collect(),
             domains: snapshot.accepted_domains().map(|(_, domain)| domain.clone()).collect(),
+            guids: snapshot.send_connectors().filter_map(|(id, _)| Some(snapshot.object(id)?.guid())).collect(),
         }
+    }
+
+    /// How much each connector may give to a destination.
+    fn limits(&self) -> Vec<(String, Limits)> {
+        let limits = self.connectors.iter().zip(&self.guids).map(|(connector, guid)| {
+            let limits = Limits { at_a_time: connector.max_connections, per_minute: connector.rate };
+            (format!("connector:{guid}"), limits)
+        });
+        limits.filter(|(_, limits)| *limits != Limits::default()).collect()
     }
 }
 
@@ -574,18 +542,6 @@ pub(super) fn looping() -> Fate {
 pub(super) fn cannot_open(queue_id: &str, error: &OpenError) -> Fate {
     tracing::error!(queue_id, %error, "a queued message cannot be read");
     Fate::later(format!("the message cannot be read from the queue: {error}"))
-}
-
-fn of_outcome(host: &str, outcome: SmtpOutcome) -> Fate {
-    match outcome {
-        SmtpOutcome::Delivered(_) => Fate::Delivered,
-        SmtpOutcome::Deferred(reply) => Fate::put_off(host, &reply),
-        SmtpOutcome::Failed(reply) => Fate::refused(host, &reply),
-        SmtpOutcome::Interrupted { reason, data_sent: true } => {
-            Fate::later(format!("{host} did not answer after the message was sent: {reason}"))
-        }
-        SmtpOutcome::Interrupted { reason, data_sent: false } => Fate::later(format!("{host}: {reason}")),
-    }
 }
 
 /// A number that differs between messages, so that those deferred together do not all come back together.

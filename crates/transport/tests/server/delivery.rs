@@ -179,7 +179,7 @@ fn the_smart_host_takes_what_no_send_connector_routes() {
     let smart_host = SmartHost { host: host.address.ip().to_string(), port: host.address.port() };
     let site = Site::with(Plan {
         directory: Box::new(|directory| directory.accept("relay.test", "1")),
-        options: Box::new(|options| options.delivery.smart_host = Some(smart_host)),
+        options: Box::new(|options| options.delivery.exits.smart_host = Some(smart_host)),
         ..Plan::default()
     });
     send(&site, "sue@outside.test", &["rita@relay.test"], &text("sue@outside.test", "smart"));
