@@ -172,6 +172,7 @@ pub static NAMES: &[Name] = &[
     Name { kind: Attribute, guid: guid!("bf967991-0de6-11d0-a285-00aa003049e2"), name: "memberOf", display_name: "memberOf" },
     Name { kind: Attribute, guid: guid!("3f78c3e5-f79a-46bd-a0b8-9d18116ddc79"), name: "msDS-AllowedToActOnBehalfOfOtherIdentity", display_name: "msDS-AllowedToActOnBehalfOfOtherIdentity" },
     Name { kind: Attribute, guid: guid!("5b47d60f-6090-40b2-9f37-2a4de88f3063"), name: "msDS-KeyCredentialLink", display_name: "msDS-KeyCredentialLink" },
+    Name { kind: Attribute, guid: guid!("936a855e-b09e-11d2-aa06-00c04f8eedd8"), name: "msExchMasterAccountSid", display_name: "msExchMasterAccountSid" },
     Name { kind: Attribute, guid: guid!("ea1b7b93-5e48-46d5-bc6c-4df4fda78a35"), name: "msTPM-TpmInformationForComputer", display_name: "msTPM-TpmInformationForComputer" },
     Name { kind: Attribute, guid: guid!("bf9679e3-0de6-11d0-a285-00aa003049e2"), name: "nTSecurityDescriptor", display_name: "nTSecurityDescriptor" },
     Name { kind: Attribute, guid: guid!("bf9679e8-0de6-11d0-a285-00aa003049e2"), name: "objectSid", display_name: "objectSid" },

@@ -202,3 +202,10 @@ fn the_owner_of_the_descriptor_may_change_it_unless_an_entry_speaks_of_owner_rig
     let rights = Ace::allow(well_known::OWNER_RIGHTS, AccessMask::CONTROL_ACCESS);
     assert_eq!(owned(&bob, &[rights, other]), []);
 }
+
+#[test]
+fn writing_the_attribute_of_the_external_account_amounts_to_becoming_it() {
+    let mut world = world();
+    let entry = Ace::allow_object(world.sid("bob"), AccessMask::WRITE_PROPERTY, attribute("msExchMasterAccountSid"));
+    assert_eq!(found(&mut world, &[entry]), [(Amount::WriteMasterAccount, true)]);
+}
