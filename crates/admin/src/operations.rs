@@ -536,6 +536,9 @@ pub struct PermissionUnused {
     /// Those that were used, too.
     #[serde(default)]
     pub all: bool,
+    /// Full Mailbox Access, too: of its use, only the mail is known that it carried.
+    #[serde(default)]
+    pub full_access: bool,
     /// Continue after this object: `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u32>,

@@ -1,15 +1,16 @@
 //! Which grants were used, and by whom, by the decisions in the audit.
 //!
 //! Grants are the entries that allow Send As where they stand (an owner, a unit, a domain), and delegate links. What is
-//! granted to a group is used when a member uses it; the row says who did. Full Mailbox Access is not among them: the
-//! mailbox itself is opened elsewhere.
+//! granted to a group is used when a member uses it; the row says who did. Full Mailbox Access is among them where that is asked
+//! for: of its use, only the mail is known that it carried (super-delegates, the legacy policy); the mailbox itself is opened
+//! elsewhere.
 
 use std::collections::{BTreeMap, HashMap};
 
 use acl::{Ace, AceFlags, Sid, names, well_known};
 use directory::{ObjectId, Snapshot};
 use rights::admin::{Action, may};
-use rights::{DecisionRecord, DescriptorKind, Facts, Permission, Question, Step, Steps, decide};
+use rights::{DecisionRecord, DescriptorKind, FULL_MAILBOX_ACCESS, Facts, Permission, Question, Step, Steps, decide};
 use serde::{Deserialize, Serialize};
 use store::{AuditFilter, AuditStore};
 
@@ -40,7 +41,7 @@ pub struct UsageRow {
     pub target: String,
     /// Distinguished name of where it stands.
     pub target_dn: String,
-    /// `send-as`, `send-on-behalf`.
+    /// `send-as`, `send-on-behalf`, `full-access`.
     pub right: String,
     /// `ace`, `delegate`.
     pub via: String,
@@ -73,6 +74,8 @@ type Key = (ObjectId, Trustee);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Trustee {
     Entry(Sid),
+    /// Of an entry of the mailbox.
+    Mailbox(Sid),
     Delegate(ObjectId),
 }
 
@@ -84,7 +87,10 @@ pub fn unused(asked: Asked<'_>, unused: &PermissionUnused) -> Result<Response, F
     let mut rows = Vec::new();
     let mut next = None;
     for (id, _) in snapshot.objects_after(unused.after.map(ObjectId)) {
-        let grants = grants(snapshot, id);
+        let mut grants = grants(snapshot, id);
+        if unused.full_access {
+            grants.extend(mailbox_grants(snapshot, id));
+        }
         if grants.is_empty() || !may(snapshot, &asked.caller.token, id, Action::Read) {
             continue;
         }
@@ -112,9 +118,22 @@ fn grants(snapshot: &Snapshot, id: ObjectId) -> Vec<(Trustee, Option<&Ace>)> {
     explicit.map(|ace| (Trustee::Entry(ace.sid.clone()), Some(ace))).chain(delegates).collect()
 }
 
+/// Entries of an owner's mailbox that allow Full Mailbox Access, SELF's left out.
+fn mailbox_grants(snapshot: &Snapshot, id: ObjectId) -> impl Iterator<Item = (Trustee, Option<&Ace>)> {
+    let dacl = snapshot.mailbox_descriptor(id).and_then(|descriptor| descriptor.sd().dacl.as_ref());
+    let explicit = dacl.into_iter().flat_map(|dacl| &dacl.aces).filter(|ace| {
+        ace.is_allow()
+            && !ace.is_inherited()
+            && ace.object_type.is_none()
+            && ace.mask.contains(FULL_MAILBOX_ACCESS)
+            && ace.sid != well_known::SELF
+    });
+    explicit.map(|ace| (Trustee::Mailbox(ace.sid.clone()), Some(ace)))
+}
+
 fn row(snapshot: &Snapshot, id: ObjectId, trustee: &Trustee, ace: Option<&Ace>, used: Option<&Use>) -> UsageRow {
     let (name, sid) = match trustee {
-        Trustee::Entry(sid) => (snapshot.sid_name(sid), sid.to_string()),
+        Trustee::Entry(sid) | Trustee::Mailbox(sid) => (snapshot.sid_name(sid), sid.to_string()),
         Trustee::Delegate(delegate) => principal(snapshot, *delegate),
     };
     let target_dn = snapshot.dn(id);
@@ -122,6 +141,10 @@ fn row(snapshot: &Snapshot, id: ObjectId, trustee: &Trustee, ace: Option<&Ace>, 
         (Trustee::Delegate(delegate), _) => {
             let command = format!("procura send-on-behalf remove '{target_dn}' '{}'", snapshot.dn(*delegate));
             (Permission::SendOnBehalf, "delegate", command)
+        }
+        (Trustee::Mailbox(_), _) => {
+            let command = format!("procura mailbox-permission remove '{target_dn}' --user '{name}'");
+            (Permission::FullAccess, "ace", command)
         }
         (Trustee::Entry(_), ace) => {
             let scope = ace.and_then(scope).map(|scope| {
@@ -210,13 +233,19 @@ impl Known<'_> {
                 && let Some(dn) = ace.inherited_from.as_ref().or(line.object.as_ref())
                 && let (Some(on), Ok(sid)) = (snapshot.by_dn(dn), ace.sid.parse::<Sid>())
             {
-                keys.push((on, Trustee::Entry(sid)));
+                let of_mailbox = line.text.starts_with(Permission::FullAccess.display());
+                keys.push((on, if of_mailbox { Trustee::Mailbox(sid) } else { Trustee::Entry(sid) }));
             }
             // A delegate's link carries what is sent on behalf, and what a super-delegate sends.
-            let by_link = on_behalf || line.text.starts_with("super-delegate of ");
+            let by_logon = line.text.starts_with("super-delegate of ");
+            let carries = |trustee: &Trustee| match trustee {
+                Trustee::Delegate(_) => on_behalf || by_logon,
+                Trustee::Mailbox(_) => by_logon,
+                Trustee::Entry(_) => !on_behalf && !by_logon,
+            };
             if let Some(owner) = line.guid.as_ref().and_then(|guid| snapshot.by_guid(&guid.parse().ok()?)) {
                 let ways = self.ways(account, owner).iter();
-                keys.extend(ways.filter(|(_, trustee)| matches!(trustee, Trustee::Delegate(_)) == by_link).cloned());
+                keys.extend(ways.filter(|(_, trustee)| carries(trustee)).cloned());
             }
         }
         let mut counted: Vec<Key> = Vec::new();
@@ -247,15 +276,20 @@ fn ways(snapshot: &Snapshot, account: ObjectId, owner: ObjectId) -> Vec<Key> {
         keys.push((owner, Trustee::Delegate(entry)));
     }
     let Ok(token) = snapshot.account_token(account) else { return keys };
-    let facts = Facts { connector: owner, logon: None, time: directory::Time(0) };
+    let facts = Facts { connector: owner, logon: Some(owner), time: directory::Time(0) };
     let verdict = decide::<Steps>(snapshot, &token, &facts, &Question::SendAs(owner));
     for step in &verdict.trace.0 {
-        if let Step::Ace { on, kind: DescriptorKind::Object, index, outcome: acl::Outcome::Allow, .. } = step
-            && let Some(descriptor) = snapshot.descriptor(*on)
-            && let Some(ace) = descriptor.sd().dacl.as_ref().and_then(|dacl| dacl.aces.get(*index))
-        {
-            keys.push((snapshot.ace_origin(*on, *index), Trustee::Entry(ace.sid.clone())));
-        }
+        let Step::Ace { on, kind, index, outcome: acl::Outcome::Allow, .. } = step else { continue };
+        let descriptor = match kind {
+            DescriptorKind::Object => snapshot.descriptor(*on),
+            DescriptorKind::Mailbox => snapshot.mailbox_descriptor(*on),
+        };
+        let dacl = descriptor.and_then(|descriptor| descriptor.sd().dacl.as_ref());
+        let Some(ace) = dacl.and_then(|dacl| dacl.aces.get(*index)) else { continue };
+        keys.push(match kind {
+            DescriptorKind::Object => (snapshot.ace_origin(*on, *index), Trustee::Entry(ace.sid.clone())),
+            DescriptorKind::Mailbox => (snapshot.mailbox_ace_origin(*on, *index), Trustee::Mailbox(ace.sid.clone())),
+        });
     }
     keys
 }

@@ -31,7 +31,11 @@ fn unused(site: &Site) -> Vec<(String, String)> {
 /// Puts a decision as it would be made now into the audit, as that of a message.
 fn sent(site: &Site, kind: &str, who: &str, from: &str) {
     let connector = "Client";
-    let check = json!({"op": "check", "who": who, "from": [from], "connector": connector});
+    record(site, kind, who, json!({"op": "check", "who": who, "from": [from], "connector": connector}));
+}
+
+/// Puts what a check finds into the audit.
+fn record(site: &Site, kind: &str, who: &str, check: serde_json::Value) {
     let Response::Decision(record) = site.ask(request(check)) else { panic!() };
     assert!(!record.trace.is_empty(), "{record:?}");
     let json = serde_json::to_string(&record).unwrap();
@@ -99,4 +103,40 @@ fn an_unused_grant_names_what_takes_it_away() {
             format!("procura send-on-behalf remove '{zoe}' 'CN=max,OU=Staff,DC=example,DC=com'"),
         ]
     );
+}
+
+/// Trustees of unused entries for Full Mailbox Access, and the commands that take them away.
+fn unused_access(site: &Site) -> Vec<(String, String)> {
+    match site.ask(request(json!({"op": "permission-unused", "days": 1, "full_access": true}))) {
+        Response::Usage(page) => {
+            let rows = page.rows.into_iter().filter(|row| row.right == "full-access");
+            rows.map(|row| (row.trustee, row.command)).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn full_mailbox_access_is_listed_where_it_is_asked_for_with_what_takes_it_away() {
+    let site = Site::new();
+    site.ask(common::full_access("zoe", "max"));
+    assert!(unused(&site).is_empty());
+    let (trustee, command) = unused_access(&site).remove(0);
+    assert_eq!(trustee, "EXAMPLE\\max");
+    assert_eq!(command, "procura mailbox-permission remove 'CN=zoe,OU=Staff,DC=example,DC=com' --user 'EXAMPLE\\max'");
+}
+
+#[test]
+fn full_mailbox_access_is_used_by_a_super_delegate_that_sends_as_the_owner() {
+    let site = Site::new();
+    site.ask(common::full_access("zoe", "max"));
+    site.ask(common::full_access("zoe", "helper"));
+    site.ask(delegate("zoe", "max"));
+    site.ask(common::grant("Client", "Authenticated Users", "ms-Exch-SMTP-Submit", false, None));
+    let check =
+        json!({"op": "check", "who": "max", "logon": "zoe", "from": ["zoe@example.com"], "connector": "Client"});
+    record(&site, "sent-as", "max", check);
+    let left: Vec<String> = unused_access(&site).into_iter().map(|(trustee, _)| trustee).collect();
+    assert_eq!(left, ["EXAMPLE\\helper"]);
+    assert!(unused(&site).is_empty(), "the delegate's link was used, too");
 }

@@ -32,13 +32,9 @@ impl GroupsHeld {
     }
 }
 
-/// The role of the server that an object stands below; hub where it stands below none.
+/// The role of the server that an object is, or stands below; hub where it stands below none.
 pub fn role_of(snapshot: &Snapshot, id: ObjectId) -> ServerRole {
-    let server = match snapshot.object(id).map(|object| object.class()) {
-        Some(Class::Server) => Some(id),
-        _ => snapshot.ancestor(id, Class::Server),
-    };
-    match server.and_then(|id| snapshot.object(id)).and_then(|object| object.config()) {
+    match snapshot.ancestor(id, Class::Server).and_then(|id| snapshot.object(id)).and_then(|object| object.config()) {
         Some(Config::Server(server)) if server.edge => ServerRole::Edge,
         _ => ServerRole::Hub,
     }

@@ -75,8 +75,8 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
                 R::PermissionAdd(op::PermissionChange { until: time(until)?, ..permission(grant) })
             }
             PermissionCommand::Remove(grant) => R::PermissionRemove(permission(grant)),
-            PermissionCommand::Unused { days, all } => {
-                R::PermissionUnused(op::PermissionUnused { days, all, after: None })
+            PermissionCommand::Unused { days, all, full_access } => {
+                R::PermissionUnused(op::PermissionUnused { days, all, full_access, after: None })
             }
             PermissionCommand::Get { object, trustee } => {
                 R::PermissionGet(op::PermissionGet { identity: object, trustee })

@@ -46,6 +46,9 @@ pub enum PermissionCommand {
         /// The used ones too: how often, when last, and by whom
         #[arg(long)]
         all: bool,
+        /// Full Mailbox Access on mailboxes too; of its use only the mail is known that it carried, not who opens the mailbox
+        #[arg(long)]
+        full_access: bool,
     },
     /// Who has which right on an object
     Get {
