@@ -503,14 +503,15 @@ fn is_plain(text: &str) -> bool {
         return false;
     }
     // What stood before: a character of a label, a hyphen in the domain, or what a label cannot begin behind.
-    let (mut at, mut dots, mut before) = (None, 0, b'.');
+    let (mut at, mut dots, mut before, mut numeric) = (None, 0, b'.', true);
     for (position, byte) in text.bytes().enumerate() {
         let edge = before == b'.' || at.is_some() && before == b'-';
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {}
+            b'0'..=b'9' => {}
+            b'a'..=b'z' | b'A'..=b'Z' => numeric = false,
             b'_' if at.is_none() => {}
-            b'-' if at.is_none() || !edge => {}
-            b'.' if !edge => dots += usize::from(at.is_some()),
+            b'-' if at.is_none() || !edge => numeric = false,
+            b'.' if !edge => (dots, numeric) = (dots + usize::from(at.is_some()), true),
             b'@' if at.is_none() && !edge && position <= 64 => {
                 (at, before) = (Some(position), b'.');
                 continue;
@@ -519,7 +520,7 @@ fn is_plain(text: &str) -> bool {
         }
         before = byte;
     }
-    dots > 0 && before != b'.' && before != b'-'
+    dots > 0 && before != b'.' && before != b'-' && !numeric
 }
 
 /// The key of an object's name below its parent.
@@ -552,4 +553,28 @@ pub(crate) fn is_true(value: &[u8]) -> bool {
 
 pub(crate) fn whole_sid(value: &[u8]) -> Option<Sid> {
     Sid::parse(value).ok().filter(|(_, length)| *length == value.len()).map(|(sid, _)| sid)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_plain_address_is_canonical_but_for_case(text in "[a-zA-Z0-9._-]{0,9}@?(xn--)?[a-zA-Z0-9_-]{0,8}(\\.[a-zA-Z0-9-]{0,5})?") {
+            if is_plain(&text) {
+                let canonical = CanonicalAddress::parse(&text).map(|address| address.as_str().to_owned());
+                prop_assert_eq!(canonical, Ok(text.to_ascii_lowercase()));
+            }
+        }
+    }
+
+    #[test]
+    fn an_ordinary_address_is_plain() {
+        assert!(is_plain("Carla.Owens_1-x@Mail-2.Example.COM"));
+    }
 }

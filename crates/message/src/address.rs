@@ -39,6 +39,11 @@ impl Address {
         if let Some(address) = Address::plain(text) {
             return Ok(address);
         }
+        Address::read(text)
+    }
+
+    /// Any address, whatever it is made of.
+    fn read(text: &str) -> Result<Address, AddressError> {
         let at = local::parse(text)?;
         domain::check(&text[at + 1..])?;
         let mut canonical = local::canonical(&text[..at]);
@@ -303,5 +308,36 @@ impl fmt::Debug for CanonicalAddress {
 impl AsRef<str> for CanonicalAddress {
     fn as_ref(&self) -> &str {
         &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_read_in_one_pass_is_what_the_parser_reads(
+            text in "[a-zA-Z0-9.@_+\"\\\\ \u{e9}-]{0,12}@?(xn--)?[a-zA-Z0-9._\u{e9}-]{0,16}(\\.[a-zA-Z0-9-]{1,4})?"
+        ) {
+            if let Some(plain) = Address::plain(&text) {
+                let read = Address::read(&text).unwrap();
+                prop_assert_eq!(plain.as_str(), read.as_str());
+                prop_assert_eq!(plain.local(), read.local());
+                prop_assert_eq!(plain.domain(), read.domain());
+                prop_assert_eq!(plain.as_canonical(), read.as_canonical());
+                prop_assert_eq!(plain.as_canonical().local(), read.as_canonical().local());
+                prop_assert_eq!(plain.as_canonical().domain(), read.as_canonical().domain());
+            }
+        }
+    }
+
+    #[test]
+    fn an_ordinary_address_is_read_in_one_pass() {
+        assert!(Address::plain("Carla.Owens+list@Mail.Example.COM").is_some());
     }
 }
