@@ -26,4 +26,4 @@ pub use firewall::Keep;
 pub use header::{Field, HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
 pub use parts::PartFirewall;
 pub use rewrite::{Edits, SenderEdit, rewrite, write_field};
-pub use senders::{Mailbox, Resent, SenderFault, SenderFaultKind, Senders, senders};
+pub use senders::{Mailbox, Resent, SenderFault, SenderFaultKind, Senders, mailbox_list, senders};

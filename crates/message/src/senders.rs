@@ -114,6 +114,11 @@ impl Mailbox {
     }
 }
 
+/// The mailboxes of a list as a header field has them (RFC 5322 §3.4, groups too), by the grammar of sender fields.
+pub fn mailbox_list(value: &str) -> Result<Vec<Mailbox>, SenderFaultKind> {
+    grammar::mailboxes(value.as_bytes(), true)
+}
+
 /// The most mailboxes that a sender field may name.
 pub const MAX_MAILBOXES: usize = 256;
 

@@ -20,6 +20,13 @@ pub(crate) struct Reception {
     content: Content,
 }
 
+impl Reception {
+    /// The rest is read and dropped.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self.content.stage, Stage::Refused(_))
+    }
+}
+
 pub(crate) struct Content {
     /// Octets received, dot-unstuffed (RFC 1870 §3).
     size: u64,

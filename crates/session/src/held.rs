@@ -75,7 +75,8 @@ impl HeldMessage<'_> {
                 found => found,
             },
         };
-        let authority = Authority { account: Some(account), logon, ..Authority::new(connector, None) };
+        let linked = self.way.linked;
+        let authority = Authority { account: Some(account), logon, linked, ..Authority::new(connector, None) };
         let senders = senders(block);
         let accepted = match self.decide(snapshot, &authority, now, senders.as_ref()) {
             Ok(accepted) => accepted,

@@ -56,8 +56,8 @@ impl Session {
         self.authority.account
     }
 
-    /// A transaction is open: MAIL was accepted, and nothing has ended it.
-    pub fn is_in_transaction(&self) -> bool {
-        self.transaction.is_some()
+    /// The message whose text is on its way is refused already, whatever follows.
+    pub fn has_refused(&self) -> bool {
+        matches!(&self.phase, Phase::Data(reception) if reception.is_refused())
     }
 }

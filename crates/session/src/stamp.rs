@@ -47,6 +47,8 @@ pub struct Way {
     pub time: Time,
     /// It came by HTTP.
     pub http: bool,
+    /// It was the account's Associated External Account that had logged on.
+    pub linked: bool,
 }
 
 /// What a message is stamped by: the snapshot, and who sent it.
@@ -174,6 +176,7 @@ impl Session {
             recipient,
             time: now,
             http: self.http,
+            linked: self.authority.linked,
         }
     }
 }

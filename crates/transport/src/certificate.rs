@@ -208,7 +208,7 @@ pub fn roots(path: &Path) -> Result<RootCertStore, CertificateError> {
 }
 
 /// The one cryptography provider of the process.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
+pub fn provider() -> Arc<CryptoProvider> {
     if let Some(provider) = CryptoProvider::get_default() {
         return Arc::clone(provider);
     }

@@ -219,7 +219,9 @@ impl State {
 /// What those are told who have a webhook for the account: a message of the pair is on its way.
 fn told_of_release(shared: &Shared, pair: Pair, detail: &MessageDetail) -> Vec<Event> {
     let recipients = detail.recipients.iter();
-    let recipients = recipients.map(|to| json!({ "address": events::called(&to.address, &to.parameters) })).collect();
+    let recipients =
+        recipients.filter_map(|to| Some(json!({ "address": events::called(&to.address, &to.parameters)? })));
+    let recipients = recipients.collect();
     told(shared, pair, &detail.summary, Webhook::RELEASED, recipients)
 }
 

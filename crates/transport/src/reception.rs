@@ -128,7 +128,7 @@ pub(crate) async fn keep_with(
 
 /// What commits together with a message: its ticket, and the news that it is paused.
 fn beside(shared: &Shared, submission: &Submission, envelope: &Envelope, slip: Option<Slip>) -> Option<Box<Beside>> {
-    let called = |to: &queue::Recipient| events::called(&to.address, &to.parameters);
+    let called = |to: &queue::Recipient| events::called(&to.address, &to.parameters).unwrap_or_default();
     let ticket = slip.map(|slip| Ticket {
         owner: submission.origin.account.map(|account| account.to_string()).unwrap_or_default(),
         key: slip.key,

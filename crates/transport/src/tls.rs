@@ -95,6 +95,37 @@ impl Tls {
 }
 
 /// Asks for a certificate and takes any, or none: what one proves is decided later, by [`proven`], and a certificate that
+/// TLS of HTTP submission, with one certificate.
+pub struct HttpTls(Tls);
+
+impl HttpTls {
+    /// TLS for HTTP/1.1 with this certificate; clients are not asked for theirs.
+    ///
+    /// # Errors
+    /// Where the certificate cannot be used.
+    pub fn new(certificate: Arc<CertifiedKey>, options: &TlsOptions) -> Result<HttpTls, rustls::Error> {
+        let mut tls = Tls::new(certificate, options, false)?;
+        let config = Arc::make_mut(&mut tls.config);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(HttpTls(tls))
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.config)
+    }
+
+    /// Whether it has this certificate.
+    pub fn is_of(&self, certificate: &Arc<CertifiedKey>) -> bool {
+        self.0.is_of(certificate)
+    }
+
+    /// What is worth telling about an established connection.
+    pub fn facts(&self, connection: &ServerConnection) -> TlsFacts {
+        self.0.facts(connection)
+    }
+}
+
 /// proves nothing must not keep mail from coming. That the client has its key is seen to here.
 #[derive(Debug)]
 struct Ask(WebPkiSupportedAlgorithms);

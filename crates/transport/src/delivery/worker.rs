@@ -367,7 +367,7 @@ impl Courier {
         let message =
             events::Message { queue_id: &delivery.queue_id, account: &account, sender: delivery.sender.as_deref() };
         let due = |index: &u32| delivery.recipients.iter().find(|due| due.index == *index);
-        let called = |index: &u32| due(index).map(|due| events::called(&due.address, &due.parameters));
+        let called = |index: &u32| due(index).and_then(|due| events::called(&due.address, &due.parameters));
         let snapshot = self.shared.snapshot();
         for kind in [Webhook::DELIVERED, Webhook::FAILED] {
             let recipients = fates.iter().filter_map(|(index, fate)| match fate {

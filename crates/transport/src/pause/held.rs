@@ -34,6 +34,7 @@ pub(crate) fn pause_parameters(from: &Submission, pause: &Pause) -> Value {
         "marked_anonymous": way.marked_anonymous,
         "time": way.time.0,
         "http": way.http,
+        "linked": way.linked,
     })
 }
 
@@ -103,6 +104,7 @@ impl Held {
                 },
                 time: Time(time),
                 http: flag("http"),
+                linked: flag("linked"),
             },
             recipients,
             decision: text("decision").unwrap_or_default(),

@@ -4,7 +4,9 @@ use message::Address;
 use queue::{ListFilter, MessageSummary, Millis, NewMessage, QueueError, RecipientState, Resolution};
 use rights::pause::account_name;
 use rights::{Asked, DecisionRecord, HeldFor, TraceLine, VerdictKind, Who};
+use serde_json::json;
 use session::{Judgement, Pair};
+use store::Webhook;
 use tracking::{Event, Record};
 use ulid::Ulid;
 
@@ -127,7 +129,8 @@ impl Shared {
         let key = key(chosen.pair, chosen.aside);
         let reports: Vec<Record> =
             bounces.iter().map(|bounce| crate::tracking::report(queue_id, bounce, now().0)).collect();
-        match self.queue().resolve(queue_id, &key, resolution, (bounces, audit), now().0).wait() {
+        let told = self.told_of_order(chosen.pair, order, message, by)?;
+        match self.queue().resolve_with(queue_id, &key, resolution, (bounces, audit, told), now().0).wait() {
             Ok(()) => {}
             // Somebody was faster.
             Err(QueueError::UnknownMessage { .. }) => return Ok(Some("it is not held any more".to_owned())),
@@ -176,6 +179,32 @@ impl Shared {
             Judgement::Orphaned => "the account or the connector that it came by is gone".to_owned(),
         };
         Ok(Err(why))
+    }
+
+    /// What those are told who have a webhook for the account.
+    fn told_of_order(
+        &self,
+        pair: Pair,
+        order: &Order,
+        message: &MessageSummary,
+        by: &str,
+    ) -> Result<Vec<queue::Event>, QueueError> {
+        let why = match order {
+            Order::Release { .. } => {
+                let detail = self.queue().show(&message.queue_id)?;
+                return Ok(super::told_of_release(self, pair, &detail));
+            }
+            Order::Return => format!("returned to its sender by {by}"),
+            Order::Remove => format!("removed by {by}"),
+        };
+        if !self.webhooks().wanted(&pair.account, Webhook::FAILED) {
+            return Ok(Vec::new());
+        }
+        let detail = self.queue().show(&message.queue_id)?;
+        let called = |to: &queue::RecipientDetail| crate::events::called(&to.address, &to.parameters);
+        let recipients =
+            detail.recipients.iter().filter_map(|to| Some(json!({ "address": called(to)?, "reason": why }))).collect();
+        Ok(super::told(self, pair, message, Webhook::FAILED, recipients))
     }
 
     /// The report to the sender.

@@ -234,7 +234,9 @@ impl Releaser {
                     let resolution = Resolution::Release { head, replaces: held.header_octets, expires };
                     let audited = audit.is_some();
                     let key = key(pair, false);
-                    let pending = queue.resolve(&queue_id, &key, resolution, (Vec::new(), audit), now().0);
+                    let told = super::told_of_release(&shared, pair, &held.detail);
+                    let with = (Vec::new(), audit, told);
+                    let pending = queue.resolve_with(&queue_id, &key, resolution, with, now().0);
                     in_flight.push_back(InFlight { pair, bytes, moved_to: None, queue_id, audited, pending });
                 }
                 Judgement::Undeliverable(denied, to) => {
@@ -300,6 +302,7 @@ impl Releaser {
                 match moved_to {
                     Some(_) => pauses.leave(pair),
                     None => {
+                        self.shared.webhooks().noted();
                         tracing::info!(queue_id, "released");
                         self.shared.note_order(&queue_id, Event::Released, "", "the right is there");
                         if pauses.released(pair, bytes) {
@@ -413,7 +416,8 @@ fn may_be_allowed(snapshot: &Snapshot, pair: Pair, waiting: &Waiting) -> bool {
         return false;
     };
     let Some(connector) = waiting.connector else { return true };
-    let Ok(token) = snapshot.account_token(account) else { return false };
+    let token = snapshot.account_token(account).or_else(|_| snapshot.linked_token(account));
+    let Ok(token) = token else { return false };
     let Some(connector) = snapshot.by_guid(&connector) else { return false };
     let facts = Facts { connector, logon: Some(user), time: now() };
     let allowed = |question| decide::<NoTrace>(snapshot, &token, &facts, &question).outcome == Outcome::Allow;
