@@ -20,7 +20,7 @@ use compact_str::{CompactString, format_compact};
 pub struct Address {
     canonical: CanonicalAddress,
     /// As it was written, and where the `@` is; none where that is the canonical form.
-    written: Option<(CompactString, u16)>,
+    written: Option<Box<(CompactString, u16)>>,
 }
 
 impl Address {
@@ -50,7 +50,7 @@ impl Address {
         let canonical_at = canonical.len() as u16;
         canonical.push('@');
         canonical.push_str(&domain::canonical_or_literal(&text[at + 1..]));
-        let written = (canonical != text).then(|| (CompactString::from(text), at as u16));
+        let written = (canonical != text).then(|| Box::new((CompactString::from(text), at as u16)));
         Ok(Address { canonical: CanonicalAddress { text: canonical, at: canonical_at }, written })
     }
 
@@ -64,7 +64,7 @@ impl Address {
         let mut lower = CompactString::from(text);
         let written = text.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| {
             lower.make_ascii_lowercase();
-            (CompactString::from(text), at as u16)
+            Box::new((CompactString::from(text), at as u16))
         });
         Some(Address { canonical: CanonicalAddress { text: lower, at: at as u16 }, written })
     }
@@ -75,7 +75,7 @@ impl Address {
     /// The local part as written, quotes included.
     pub fn local(&self) -> &str {
         match &self.written {
-            Some((text, at)) => &text[..usize::from(*at)],
+            Some(written) => &written.0[..usize::from(written.1)],
             None => self.canonical.local(),
         }
     }
@@ -83,7 +83,7 @@ impl Address {
     /// The domain as written; an address literal with its brackets.
     pub fn domain(&self) -> &str {
         match &self.written {
-            Some((text, at)) => &text[usize::from(*at) + 1..],
+            Some(written) => &written.0[usize::from(written.1) + 1..],
             None => self.canonical.domain(),
         }
     }
@@ -91,7 +91,7 @@ impl Address {
     /// The whole address as written.
     pub fn as_str(&self) -> &str {
         match &self.written {
-            Some((text, _)) => text,
+            Some(written) => &written.0,
             None => self.canonical.as_str(),
         }
     }

@@ -94,7 +94,8 @@ fn is_dot_atom(content: &str) -> bool {
     let mut after_dot = true;
     for byte in content.bytes() {
         let dot = byte == b'.';
-        if dot && after_dot || !dot && !is_atext_byte(byte) {
+        let fits = if dot { !after_dot } else { is_atext_byte(byte) };
+        if !fits {
             return false;
         }
         after_dot = dot;
@@ -110,7 +111,8 @@ pub(super) fn end_of_plain(text: &str) -> Option<usize> {
         if byte == b'@' {
             return (!after_dot).then_some(position);
         }
-        if dot && after_dot || !dot && !(byte.is_ascii() && is_atext_byte(byte)) {
+        let fits = if dot { !after_dot } else { byte.is_ascii() && is_atext_byte(byte) };
+        if !fits {
             return None;
         }
         after_dot = dot;
