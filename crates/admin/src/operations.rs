@@ -188,6 +188,8 @@ pub enum Request {
     QueueOrder(QueueOrder),
     /// What became of messages.
     Trace(Trace),
+    /// Take configuration and certificate anew.
+    Reload,
     /// Who holds a permission on an object, and why.
     WhoCan(WhoCan),
     /// On whom somebody holds a permission, and why.
@@ -204,6 +206,8 @@ pub enum Request {
     History(History),
     /// Take a change back.
     Undo(Undo),
+    /// The steps of a large import, to be undone one by one.
+    ImportSteps(ImportSteps),
     /// Is a service account fit to send for its users?
     ServiceAccountCheck(ServiceAccountCheck),
     /// Let a service account send for users.

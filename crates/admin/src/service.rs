@@ -72,6 +72,10 @@ pub trait Running: Send + Sync {
     fn message_ordered(&self, queue_id: &str, what: &str, by: &str) {
         let _ = (queue_id, what, by);
     }
+    /// Takes configuration and certificate anew; in words, what came of it.
+    fn reload(&self) -> Result<Vec<String>, Fault> {
+        Err(Fault::new(FaultKind::Unsupported, "this server cannot reload"))
+    }
     /// Writes what of the record of messages is not written yet.
     fn flush_tracking(&self) {}
     /// Webhooks were added or removed.
@@ -536,6 +540,7 @@ impl Asked<'_> {
             R::QueueAmount(filter) => queued::amount(self, &filter),
             R::QueueOrder(order) => queued::order(self, &order),
             R::Trace(trace) => crate::trace::trace(self, trace),
+            R::Reload => crate::status::reload(self),
             R::WhoCan(who) => reports::who_can(self, &who),
             R::WhatCan(what) => reports::what_can(self, &what),
             R::AuditExport(export) => reports::export(self, &export),
@@ -544,6 +549,7 @@ impl Asked<'_> {
             R::SeparationSetAll(set) => separation::runs::set_all(self, &set),
             R::History(history) => history::history(self, &history),
             R::Undo(undo) => history::undo(self, undo.version),
+            R::ImportSteps(steps) => history::import_steps(self, &steps),
             R::ServiceAccountCheck(check) => service_accounts::check(self, &check),
             R::ServiceAccountGrant(grant) => service_accounts::grant(self, &grant),
             R::Access(request) => crate::access::answer(self, &request),

@@ -2,8 +2,9 @@
 
 use directory::HeaderFrom;
 
-use crate::error::Fault;
-use crate::response::{ConnectorRow, QueueCounts, Response, Status};
+use crate::authorize::require_organization;
+use crate::error::{Fault, FaultKind};
+use crate::response::{ConnectorRow, Done, QueueCounts, Response, Status};
 use crate::service::Asked;
 use crate::trust;
 
@@ -65,4 +66,18 @@ pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
         queue,
         directory: service.active_directory(),
     }))
+}
+
+/// Takes configuration and certificate anew.
+pub fn reload(asked: Asked<'_>) -> Result<Response, Fault> {
+    require_organization(asked.snapshot, asked.caller, "reload the server of")?;
+    let Some(running) = asked.service.running() else {
+        return Err(Fault::new(FaultKind::Unsupported, "no server runs: there is nothing to reload")
+            .help("the configuration is read when it starts"));
+    };
+    if asked.trial.is_some() {
+        return Ok(Response::Done(Done { summary: "the server would reload".into(), warnings: Vec::new() }));
+    }
+    let said = running.reload()?;
+    Ok(Response::Done(Done { summary: said.join("\n"), warnings: Vec::new() }))
 }

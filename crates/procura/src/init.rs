@@ -20,8 +20,11 @@ use crate::node::{self, DEFAULT_DATA, Node};
 
 /// Creates the directory.
 pub fn init(arguments: &Init) -> Result<(), Failure> {
+    if !arguments.ldap.is_empty() {
+        return crate::active_directory::init(arguments);
+    }
     let path = arguments.dir.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
-    let domain = message_domain(&arguments.domain)?;
+    let domain = message_domain(arguments.domain.as_deref().unwrap_or("example.com"))?;
     let hostname = match &arguments.hostname {
         Some(name) => name.clone(),
         None => qualified(&node::system_hostname(), &domain),
@@ -36,7 +39,7 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
     write_new(&file, &config::keys::commented(&set))?;
     let shown = path.display();
 
-    let loaded = Loaded { config: config::Config::default(), base: data.path().to_owned() };
+    let loaded = Loaded { config: config::Config::default(), base: data.path().to_owned(), file: None };
     let node = Node { loaded, data: data.path().to_owned() };
     let options = node.options(&data, Default::default());
     let service = Service::open(data, options)?;
@@ -81,7 +84,7 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
 
 /// The connector on port 25 takes strangers. Nobody's mail is refused for its header before somebody has looked at what
 /// would be.
-fn take_strangers(service: &Service, snapshot: &Snapshot) -> Result<(), Failure> {
+pub fn take_strangers(service: &Service, snapshot: &Snapshot) -> Result<(), Failure> {
     let found = snapshot.receive_connectors().find(|(_, connector)| connector.name.starts_with("Default "));
     let Some((id, guid)) = found.and_then(|(id, _)| Some((id, snapshot.object(id)?.guid()))) else { return Ok(()) };
     let mut groups = permission_groups(snapshot, id).groups;
@@ -155,7 +158,8 @@ pub fn everywhere(port: u16) -> Vec<SocketAddr> {
     ]
 }
 
-fn message_domain(domain: &str) -> Result<String, Failure> {
+/// A mail domain in its canonical form.
+pub fn message_domain(domain: &str) -> Result<String, Failure> {
     message::canonical_domain(domain)
         .filter(|domain| domain.contains('.'))
         .ok_or_else(|| Failure::new(format!("`{domain}` is not a domain")).help("write it as in --domain example.com"))
@@ -166,7 +170,8 @@ fn netbios_of(domain: &str) -> String {
     domain.split('.').next().unwrap_or(domain).chars().take(15).collect::<String>().to_ascii_uppercase()
 }
 
-fn qualified(name: &str, domain: &str) -> String {
+/// A host name with its domain.
+pub fn qualified(name: &str, domain: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.{domain}") }
 }
 

@@ -1,19 +1,26 @@
 //! `procura`: a mail transport that decides who may send as whom.
 
+mod active_directory;
 mod bench;
 mod cli;
 mod config;
 mod demo;
+mod doctor;
+mod http;
 mod import;
 mod init;
+mod logging;
 mod memory;
 mod node;
 mod notify;
 mod passwords;
+mod reload;
+mod sandbox;
 mod sd;
 mod serve;
 mod tls;
 mod tokens;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -66,6 +73,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
             Format::Table => print!("{}", config::keys::reference()),
             _ => print_json(&config::keys::sections())?,
         },
+        Command::Config(ConfigCommand::Template) => print!("{}", config::keys::commented(&[])),
         Command::Config(ConfigCommand::Check { file }) => {
             let loaded = Loaded::read(&file)?;
             Node { data: loaded.data(), loaded }.users()?;
@@ -81,7 +89,9 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::Completion(arguments) => cli::shell::completion(&arguments),
         Command::Man(arguments) => cli::shell::man(&global, &arguments)?,
+        Command::Directory(command) => return cli::directory::run(&global, &command),
         Command::Queue(command) => return cli::queue::run(&global, &command),
+        Command::Doctor(arguments) => return doctor::run(&global, &arguments),
         Command::Trace(arguments) => return cli::trace::run(&global, &arguments),
         Command::Tool(tool) => return cli::run::run(&global, tool),
         Command::Lifecycle(command) => return Ok(cli::lifecycle::run(&global, command)?),
@@ -123,7 +133,8 @@ fn descriptor(global: &Global, name: &str) -> miette::Result<sd::DirectoryDescri
     Ok(sd::DirectoryDescriptor { sd, origins, names })
 }
 
-fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+/// Writes a document as JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(e.to_string()))?;
     println!("{text}");
     Ok(())

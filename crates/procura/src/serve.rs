@@ -1,7 +1,8 @@
 //! `procura serve`: one process owns the data directory and runs everything.
 
-use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -12,26 +13,33 @@ use admin::operations::PauseFate;
 use admin::pause::{PauseOutcome, PausedMail};
 use admin::socket::SocketServer;
 use admin::{Absent, DataDirectory, Fault, FaultKind, Running, Service, audit_path, queue_directory};
-use directory::Snapshot;
-use queue::{Queue, QueueOptions};
-use store::{AuditEntry, AuditStore, Retention, StoreError};
+use directory::{SendingLimits, Snapshot};
+use listenfd::ListenFd;
+use queue::{Backoff, Queue, QueueOptions};
+use store::{AuditEntry, AuditStore, Retention, StoreError, Webhook};
 use tracking::{Event, Tracking, TrackingOptions};
 use transport::certificate::LiveCertificate;
+use transport::delivery::{MAILBOX, Roots};
 use transport::pause::{Chosen, Order, Ordered, Pair};
 use transport::{
-    AuditLog, AuditOptions, Credentials, DeliveryOptions, ProtocolLog, ProtocolLogOptions, Server, ServerOptions,
-    Shared, SmartHost, StartError, TlsOptions,
+    AuditLog, AuditOptions, ClientTimeouts, Credentials, DeliveryOptions, DnsOptions, Exits, LmtpHost, ProtocolLog,
+    ProtocolLogOptions, Server, ServerOptions, Shared, SmartHost, StartError, StsOptions, TlsOptions,
 };
-use web::Web;
+use web::submission::SubmissionServer;
+use web::{Poster, Web, Webhooks};
 
+use crate::active_directory;
 use crate::cli::args::{Global, Serve};
 use crate::cli::fault::Failure;
 use crate::config::Config;
 use crate::demo;
+use crate::http;
+use crate::logging::Logging;
 use crate::node::Node;
 use crate::notify::notify;
 use crate::passwords::{self, Passwords};
-use crate::{tls, tokens};
+use crate::reload::Reloader;
+use crate::{sandbox, tls, tokens, watch};
 
 /// Runs a server until it is asked to stop.
 pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
@@ -43,14 +51,18 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
     if arguments.demo {
         node.loaded.config.node.hostname = Some(demo::HOSTNAME.to_owned());
     }
-    log_to_stderr(&node.loaded.config.log.level)?;
+    let logging = Logging::start(&node.loaded.config.log, &node.data)?;
     // Before root is given up: the key may be root's alone.
     let certificate = tls::configured_certificate(&node)?;
     let tls_options = tls::options(&node)?;
+    let source = active_directory::settings(&node)?;
     let absent = if arguments.demo { Absent::Create } else { Absent::Refuse };
     let data = DataDirectory::open(&node.data, absent).map_err(Failure::from)?;
     if arguments.demo {
         demo::forget_unfinished(data.path())?;
+    }
+    if node.loaded.config.node.sandbox {
+        sandboxed(&node, data.path())?;
     }
     // From now on, so that no signal ends the process half way; and not before root is given up, for it takes a thread.
     let signals = signals()?;
@@ -69,7 +81,8 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
         tracing::warn!("directory: {problem}");
     }
 
-    let running = start(&node, &service, certificate, tls_options)?;
+    let reloader = Arc::new(Reloader::new(&node, arguments.demo, logging));
+    let running = start(&node, &service, (certificate, tls_options), source, &reloader)?;
     let bindings = running.server.bindings();
     let mut out = std::io::stdout().lock();
     let mut say = |text: &str| {
@@ -94,6 +107,23 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
     running.until_stopped(signals)
 }
 
+/// Enters the sandbox: from now on only the data, the logs and what the configuration names is written.
+fn sandboxed(node: &Node, data: &Path) -> Result<(), Failure> {
+    let (loaded, config) = (&node.loaded, &node.loaded.config);
+    let folder_of = |path: PathBuf| path.parent().map(Path::to_owned).unwrap_or(path);
+    let mut writable: Vec<PathBuf> = config.node.writable.iter().map(|path| loaded.path(path)).collect();
+    writable.extend([data.to_owned(), data.join(&config.delivery.mailboxes)]);
+    writable.extend(config.log.file.as_ref().map(|path| folder_of(data.join(path))));
+    writable.extend(config.log.protocol.as_ref().map(|path| data.join(path)));
+    writable.extend(node.socket().map(folder_of));
+    let files = [&config.tls.certificate, &config.tls.key, &config.tls.partner_roots, &config.kerberos.keytab];
+    let named = files.into_iter().flatten().map(|path| loaded.path(path));
+    // What is a link is read where it leads to.
+    let mut readable: Vec<PathBuf> = vec![loaded.base.clone()];
+    readable.extend(named.flat_map(|path| [Some(path.clone()), path.canonicalize().ok()]).flatten().map(folder_of));
+    sandbox::enter(&readable, &writable)
+}
+
 /// Everything that runs.
 struct Everything {
     server: Server,
@@ -101,22 +131,32 @@ struct Everything {
     shared: Arc<Shared>,
     queue: Queue,
     web: Option<Web>,
-    timers: [Sender<()>; 2],
-    /// Has the certificate read again.
-    reload: Sender<()>,
+    submission: Option<SubmissionServer>,
+    webhooks: Webhooks,
+    /// They end when these are dropped.
+    timers: Vec<Sender<()>>,
+    reloader: Arc<Reloader>,
 }
 
 fn start(
     node: &Node,
     service: &Arc<Service>,
-    certificate: Option<Arc<LiveCertificate>>,
-    tls_options: TlsOptions,
+    (certificate, tls_options): (Option<Arc<LiveCertificate>>, TlsOptions),
+    source: Option<ldap::Settings>,
+    reloader: &Arc<Reloader>,
 ) -> Result<Everything, Failure> {
     let config = &node.loaded.config;
     let directory = service.directory();
     let hostname = node.hostname();
-    let options =
-        QueueOptions { node: hostname.clone(), min_free: config.storage.min_free_mib << 20, ..QueueOptions::default() };
+    let options = QueueOptions {
+        node: hostname.clone(),
+        min_free: config.storage.min_free_mib << 20,
+        per_destination: config.delivery.connections_per_destination,
+        first: 2,
+        far: config.delivery.connections,
+        near: vec![MAILBOX.to_owned()],
+        ..QueueOptions::default()
+    };
     let failed = |e: &dyn std::fmt::Display| Failure::new(e.to_string());
     let (queue, recovery) = Queue::open(&queue_directory(directory), options).map_err(|e| failed(&e))?;
     tracing::info!(messages = recovery.messages, deliveries = recovery.deliveries, "queue opened");
@@ -128,16 +168,27 @@ fn start(
         Retention { records: config.storage.audit_records, age: i64::from(config.storage.audit_days) * 24 * 3_600_000 };
     let audit_options = AuditOptions { retention, ..AuditOptions::default() };
     let audit = AuditLog::start(audit, queue.clone(), audit_options).map_err(|e| failed(&e))?;
-    let passwords = Passwords::new(Arc::clone(service)).map_err(|e| failed(&e))?;
+    let passwords = Passwords::new(Arc::clone(service), config.directory.source == "ldap").map_err(|e| failed(&e))?;
     let limits = passwords::limits(&config.authentication);
     let credentials = Credentials::start(passwords, limits).map_err(|e| failed(&e))?;
     let shared = Shared::new(service.snapshot(), queue.clone(), credentials, audit);
+    let usual = SendingLimits::parse(config.delivery.sending_limits.iter().map(String::as_str)).unwrap_or_default();
+    if let Err(error) = shared.sending().set_up(usual, &directory.join("sending")) {
+        tracing::warn!(%error, "what accounts have sent lately cannot be read: their limits count from now on");
+    }
     if let Some(tracking) = tracking(config, directory)? {
         shared.track_in(tracking);
     }
-    service.attach(queue.clone(), Arc::new(Around(Arc::downgrade(&shared))));
+    let poster = http::poster(node)?;
+    let around =
+        Around { shared: Arc::downgrade(&shared), reloader: Arc::clone(reloader), poster: poster.clone() };
+    service.attach(queue.clone(), Arc::new(around));
+    if let Some(settings) = source {
+        service.follow_active_directory(settings)?;
+    }
     // What was changed between the first look at the directory and now.
     shared.publish(service.snapshot());
+    shared.webhooks().set(service.webhooks());
 
     let certificate = match certificate {
         Some(certificate) => certificate,
@@ -145,13 +196,16 @@ fn start(
     };
     let mut options = server_options(node, service, hostname)?;
     options.certificate = Some(Arc::clone(&certificate));
+    let http_tls = tls_options.clone();
     options.tls = tls_options;
-    options.tokens = tokens::tokens(node)?;
+    options.tokens = tokens::tokens(node)?.map(Arc::new);
+    options.submission = http::submission(node, service);
     options.protocol_log = protocol_log(node, directory)?;
     #[cfg(feature = "kerberos")]
     {
         options.kerberos = keytab(node)?;
     }
+    options.listeners = given_sockets();
     let server = Server::start(options, Arc::clone(&shared)).map_err(start_failure)?;
     let (path, everybody) = match node.socket() {
         Some(path) => (path, true),
@@ -160,14 +214,38 @@ fn start(
     let answer: Arc<dyn admin::socket::Answer> = Arc::<Service>::clone(service);
     let socket = SocketServer::start(&path, everybody, answer)
         .map_err(|e| Failure::new(format!("{}: {e}", path.display())).help("check [admin] socket"))?;
+    let submission = http::start(node, &server, &certificate, http_tls)?;
+    let webhooks = Webhooks::start(poster, Arc::clone(&shared)).map_err(|e| failed(&e))?;
     let web = match &config.http.listen {
         Some(listen) => Some(start_web(listen, &shared)?),
         None => None,
     };
     let protector = protect_regularly(Arc::clone(service), u64::from(config.admin.protect_minutes))?;
     let expirer = expire_in_time(Arc::clone(service))?;
-    let reload = tls::follow(certificate, config.tls.reload_seconds)?;
-    Ok(Everything { reload, server, socket, shared, queue, web, timers: [protector, expirer] })
+    let follower = tls::follow(Arc::clone(&certificate), config.tls.reload_seconds)?;
+    reloader.watch(Arc::clone(&certificate));
+    shared.watch_certificate(certificate);
+    let alarms = watch::alarms(Arc::clone(&shared), Arc::clone(reloader))?;
+    let mut timers = vec![protector, expirer, follower, alarms];
+    timers.extend(watch::watchdog(Arc::clone(&shared))?);
+    Ok(Everything { reloader: Arc::clone(reloader), server, socket, shared, queue, web, submission, webhooks, timers })
+}
+
+/// Sockets that the service manager listens on for us (sd_listen_fds(3)): each serves the binding of its address.
+fn given_sockets() -> Vec<(SocketAddr, TcpListener)> {
+    let mut given = ListenFd::from_env();
+    let mut sockets = Vec::new();
+    for index in 0..given.len() {
+        match given.take_tcp_listener(index) {
+            Ok(Some(socket)) => match socket.local_addr() {
+                Ok(address) => sockets.push((address, socket)),
+                Err(error) => tracing::warn!(%error, "a socket of the service manager has no address"),
+            },
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a socket of the service manager is none for TCP"),
+        }
+    }
+    sockets
 }
 
 /// The record of messages, where `[storage]` wants one.
@@ -198,17 +276,52 @@ fn server_options(node: &Node, service: &Service, hostname: String) -> Result<Se
     let directory = service.directory();
     let mut options = ServerOptions::new(hostname.clone(), directory.join(&config.delivery.mailboxes));
     options.server = own_server(&service.snapshot(), &hostname)?;
-    options.delivery = DeliveryOptions {
-        smart_host: match &config.delivery.smart_host {
-            Some(text) => Some(SmartHost::parse(text, 25).ok_or_else(|| {
-                Failure::new(format!("smart_host `{text}` is not host:port")).help("check [delivery] in procura.toml")
-            })?),
-            None => None,
-        },
-        expire: Duration::from_secs(u64::from(config.delivery.expire_hours) * 3600),
-        ..options.delivery
-    };
+    options.delivery = delivery_options(node, options.delivery)?;
     Ok(options)
+}
+
+/// What `[delivery]` and `[dns]` say.
+fn delivery_options(node: &Node, usual: DeliveryOptions) -> Result<DeliveryOptions, Failure> {
+    let config = &node.loaded.config;
+    let delivery = &config.delivery;
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    let smart_host = match &delivery.smart_host {
+        Some(text) => Some(SmartHost::parse(text, 25).ok_or_else(|| {
+            Failure::new(format!("smart_host `{text}` is not host:port")).help("check [delivery] in procura.toml")
+        })?),
+        None => None,
+    };
+    let usual_roots = Path::new("/etc/ssl/certs/ca-certificates.crt");
+    let roots = match &delivery.roots {
+        Some(path) => {
+            let path = node.loaded.path(path);
+            let failed =
+                |e| Failure::new(format!("{}: {e}", path.display())).help("check [delivery] roots in procura.toml");
+            Some(Roots::read(&path).map_err(failed)?)
+        }
+        None => Roots::read(usual_roots).ok(),
+    };
+    let reply = seconds(delivery.reply_seconds);
+    Ok(DeliveryOptions {
+        exits: Exits { smart_host, lmtp: delivery.lmtp.as_deref().and_then(LmtpHost::parse) },
+        expire: Duration::from_secs(u64::from(delivery.expire_hours) * 3600),
+        backoff: Backoff { first: i64::from(delivery.retry_seconds) * 1000, ..Backoff::default() },
+        leases: delivery.connections as usize * 2,
+        timeouts: ClientTimeouts {
+            connect: seconds(delivery.connect_seconds),
+            greeting: reply,
+            command: reply,
+            data: reply * 2,
+            ..usual.timeouts
+        },
+        dns: DnsOptions {
+            servers: config.dns.servers.iter().filter_map(|server| server.parse().ok()).collect(),
+            patience: seconds(config.dns.seconds),
+        },
+        sts: StsOptions { server: delivery.mta_sts_server.as_deref().and_then(|server| server.parse().ok()) },
+        roots: roots.map(Arc::new),
+        ..usual
+    })
 }
 
 /// The keys of `[kerberos]`.
@@ -280,14 +393,14 @@ impl Everything {
     /// Does what signals ask. After SIGHUP the certificate is read again. Waits for SIGTERM or SIGINT, then finishes what is in flight; a second signal ends everything at once.
     fn until_stopped(self, signals: Receiver<Signal>) -> miette::Result<()> {
         let stopper = self.server.stopper();
-        let reload = self.reload;
+        let reloader = self.reloader;
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 while let Ok(signal) = signals.recv() {
                     if signal == Signal::Reload {
-                        // It is gone when the server is.
-                        let _ = reload.send(());
+                        // What came of it is logged.
+                        let _ = reloader.reload();
                         continue;
                     }
                     notify("STOPPING=1");
@@ -297,6 +410,8 @@ impl Everything {
             })
             .map_err(|e| Failure::new(e.to_string()))?;
         self.server.wait();
+        drop(self.submission);
+        drop(self.webhooks);
         drop(self.web);
         drop(self.timers);
         drop(self.socket);
@@ -398,28 +513,36 @@ fn expire_in_time(service: Arc<Service>) -> Result<Sender<()>, Failure> {
     Ok(stop)
 }
 
-fn log_to_stderr(level: &str) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level)
-        .map_err(|e| Failure::new(format!("[log] level `{level}`: {e}")).help("write it as in level = \"info\""))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
-    // A second subscriber in one process is a fault of a test, not of a user.
-    let _ = subscriber.try_init();
-    Ok(())
+/// What the running server does for the service. It does not keep the server alive.
+struct Around {
+    shared: Weak<Shared>,
+    reloader: Arc<Reloader>,
+    poster: Poster,
 }
 
-/// What the running server does for the service. It does not keep the server alive.
-struct Around(Weak<Shared>);
-
 impl Running for Around {
+    fn webhooks_changed(&self, webhooks: &Arc<Vec<Webhook>>) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.webhooks().set(Arc::clone(webhooks));
+        }
+    }
+
+    fn test_webhook(&self, webhook: &Webhook) -> Result<String, Fault> {
+        let posted = self.poster.test(webhook).map(|status| status.to_string());
+        posted.map_err(|e| {
+            Fault::new(FaultKind::Unavailable, format!("{} does not take a test: {e}", webhook.url))
+                .help("look at the receiver, then test again; events that wait are posted again by themselves")
+        })
+    }
+
     fn published(&self, snapshot: &Arc<Snapshot>) {
-        if let Some(shared) = self.0.upgrade() {
+        if let Some(shared) = self.shared.upgrade() {
             shared.publish(Arc::clone(snapshot));
         }
     }
 
     fn credential_changed(&self, account: &Guid) {
-        if let Some(shared) = self.0.upgrade() {
+        if let Some(shared) = self.shared.upgrade() {
             shared.credentials().forget(account);
         }
     }
@@ -431,26 +554,36 @@ impl Running for Around {
             "removed" => Event::Removed,
             _ => Event::Retried,
         };
-        if let Some(shared) = self.0.upgrade() {
+        if let Some(shared) = self.shared.upgrade() {
             shared.note_order(queue_id, event, by, "");
         }
     }
 
+    fn reload(&self) -> Result<Vec<String>, Fault> {
+        self.reloader.reload()
+    }
+
     fn flush_tracking(&self) {
-        if let Some(tracking) = self.0.upgrade().as_ref().and_then(|shared| shared.tracking()) {
+        if let Some(tracking) = self.shared.upgrade().as_ref().and_then(|shared| shared.tracking()) {
             tracking.flush();
         }
     }
 
+    fn password_changed(&self, account: &Guid) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.credentials().forget_password(account);
+        }
+    }
+
     fn decision(&self, id: &str) -> Result<Option<AuditEntry>, StoreError> {
-        match self.0.upgrade() {
+        match self.shared.upgrade() {
             Some(shared) => shared.audit().find(id),
             None => Ok(None),
         }
     }
 
     fn order_paused(&self, mail: &PausedMail, what: PauseFate, by: &str, dry_run: bool) -> Result<PauseOutcome, Fault> {
-        let Some(shared) = self.0.upgrade() else {
+        let Some(shared) = self.shared.upgrade() else {
             return Err(Fault::new(FaultKind::Unavailable, "the server is stopping"));
         };
         let chosen = Chosen {

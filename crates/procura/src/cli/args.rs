@@ -22,11 +22,13 @@ pub use rights::{
 };
 
 use super::connectors::Connectors;
+use super::directory::DirectoryCommand;
 use super::lifecycle::Lifecycle;
 use super::queue::QueueCommand;
 use super::shell::{Completion, Man};
 use super::tools::Tool;
 use super::trace::TraceArgs;
+use crate::doctor::Doctor;
 use crate::sd::SdCommand;
 
 /// A mail transport that decides who may send as whom.
@@ -127,6 +129,13 @@ pub enum Command {
     Trace(TraceArgs),
     /// What the server is and how it is
     Status,
+    /// Is this node fit for service? Each finding with what mends it
+    Doctor(Doctor),
+    /// Have the server take its configuration and certificate anew; sessions go on
+    Reload,
+    /// Active Directory as the source of people and permissions
+    #[command(subcommand)]
+    Directory(DirectoryCommand),
     /// Print a completion script for a shell
     Completion(Completion),
     /// Write manual pages, one for each command
@@ -162,9 +171,9 @@ pub struct Serve {
 pub struct Init {
     /// Where [default: ./procura-data]
     pub dir: Option<PathBuf>,
-    /// First accepted domain, and the directory's domain
-    #[arg(long, default_value = "example.com")]
-    pub domain: String,
+    /// First accepted domain, and the directory's domain [default: example.com; with --ldap the name of that domain]
+    #[arg(long)]
+    pub domain: Option<String>,
     /// Short name of the domain, as in EXAMPLE\alice [default: the first label of the domain]
     #[arg(long)]
     pub netbios: Option<String>,
@@ -174,6 +183,19 @@ pub struct Init {
     /// Inside the organization, or at the border with a directory of its own
     #[arg(long, value_enum, default_value_t = Role::Hub)]
     pub role: Role,
+    /// People and groups come from Active Directory: a domain controller, as ldaps://dc1.example.com (several times: the
+    /// others are tried where one does not answer). Its domain is read now
+    #[arg(long, value_name = "URL", requires_all = ["ldap_account", "ldap_password_file"], conflicts_with_all = ["netbios", "role"])]
+    pub ldap: Vec<String>,
+    /// Who reads the domain, and writes permissions
+    #[arg(long, value_name = "NAME", requires = "ldap")]
+    pub ldap_account: Option<String>,
+    /// File with the password of that account, on its first line
+    #[arg(long, value_name = "FILE", requires = "ldap")]
+    pub ldap_password_file: Option<PathBuf>,
+    /// Authorities, PEM, that vouch for the domain controllers [default: those of the system]
+    #[arg(long, value_name = "FILE", requires = "ldap")]
+    pub ldap_roots: Option<PathBuf>,
     /// Take mail from strangers: the hub's Default connector gets the permission group AnonymousUsers, header senders
     /// observed. An edge takes it anyway
     #[arg(long)]
@@ -193,6 +215,8 @@ pub enum Role {
 pub enum ConfigCommand {
     /// Print the reference of procura.toml
     Describe,
+    /// Print a procura.toml with every key commented out
+    Template,
     /// Check a configuration file
     Check {
         /// The file

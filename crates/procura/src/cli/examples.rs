@@ -7,7 +7,7 @@ use clap::Command;
 pub const EXIT_CODES: &str = "Exit codes, of all commands:
   0  done; allowed; nothing found
   1  the answer is no, or something was found or left undone: `check`, `audit diff`, `audit separation`,
-     `service-account check`, `connector test`, `queue`, `trace`, `check-directory`, a bad line given to `sd convert`, `sd check` or `sd inherit`
+     `service-account check`, `connector test`, `queue`, `trace`, `doctor`, `check-directory`, a bad line given to `sd convert`, `sd check` or `sd inherit`
   2  an error: nothing was changed, except by commands that say how far they came
 
 Each command has --help with examples. `procura completion bash` prints a completion script, `procura man` writes
@@ -18,6 +18,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("serve", &["serve --demo", "serve --data /var/lib/procura"]),
     ("init", &["init /var/lib/procura --domain example.com --hostname mail.example.com"]),
     ("config describe", &["config describe"]),
+    ("config template", &["config template > procura.toml"]),
     ("config check", &["config check /etc/procura/procura.toml"]),
     ("user set", &["user set alice --add-address a.adler@example.com", "user set alice --ou OU=Plant --dry-run"]),
     ("user remove", &["user remove alice --dry-run"]),
@@ -94,7 +95,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("pause show", &["pause show goodadmin --user johndoe@example.com"]),
     ("explain", &["explain 01J8Z3T5Q4R7N2M6K9V1X0C8BW"]),
     ("queue show", &["queue show 01J8Z3T5Q4R7N2M6K9V1X0C8BW"]),
+    ("reload", &["reload"]),
     ("status", &["status", "status --format json"]),
+    ("directory test", &["directory test"]),
+    ("directory status", &["directory status", "directory status --format json"]),
     ("completion", &["completion bash > /etc/bash_completion.d/procura", "completion zsh > _procura"]),
     ("man", &["man --out /usr/local/share/man/man1"]),
     ("sd show", &["sd show 'D:(A;;CR;;;WD)'", "sd show --object ceo"]),

@@ -111,6 +111,7 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         }
         Command::Explain(Explain { id }) => R::Explain(op::Explain { id }),
         Command::Status => R::Status,
+        Command::Reload => R::Reload,
         Command::Serve(_)
         | Command::Init(_)
         | Command::Config(_)
@@ -122,7 +123,9 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         | Command::Lifecycle(_)
         | Command::Connectors(_)
         | Command::Queue(_)
+        | Command::Directory(_)
         | Command::Trace(_)
+        | Command::Doctor(_)
         | Command::Sd(_) => {
             return Err(Failure::new("this command is no request to the service"));
         }

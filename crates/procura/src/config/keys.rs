@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use directory::SendingLimits;
 use serde::{Deserialize, Serialize};
 
 use super::provider::Provider;
@@ -102,6 +103,11 @@ configuration! {
         hostname: Option<String> = None, "name", "\"mx1.example.com\"";
         /// Data directory, with everything that must survive: directory, queue, audit. Relative to this file.
         data: String = ".".into(), "path", "\"/var/lib/procura\"";
+        /// The process gives up writing outside of its data, for good, as soon as it has started (Landlock; on a kernel
+        /// without it, this is logged and has no effect).
+        sandbox: bool = false, "true or false", "true";
+        /// Folders that are written all the same in the sandbox, as those of backups.
+        writable: Vec<String> = Vec::new(), "list of paths", "[\"/var/backups/procura\"]";
     }
     /// TLS on SMTP connections.
     tls: Tls {
@@ -145,6 +151,35 @@ configuration! {
         /// The server must have been built with its feature `kerberos`.
         keytab: Option<String> = None, "path", "\"/etc/procura/smtp.keytab\"";
     }
+    /// Where people, groups and the permissions on them come from.
+    directory: Directory {
+        /// `own`: the directory of this node. `ldap`: domains of Active Directory, followed over LDAP with TLS; connectors,
+        /// accepted domains and mailboxes stay in the directory of this node.
+        source: String = "own".into(), "text", "\"ldap\"";
+        /// Domain controllers, in the order in which they are tried: `ldaps://` for TLS from the beginning, `ldap://` for
+        /// StartTLS. Those of several domains of a forest give several domains.
+        servers: Vec<String> = Vec::new(), "list", "[\"ldaps://dc1.example.com\", \"ldaps://dc2.example.com\"]";
+        /// The account that reads the domains, and writes permissions: user principal name, DN or `DOMAIN\\name`.
+        account: Option<String> = None, "name", "\"svc-procura@example.com\"";
+        /// File with its password, on the first line.
+        password_file: Option<String> = None, "path", "\"/etc/procura/directory.password\"";
+        /// Authorities, PEM, that vouch for the domain controllers.
+        roots: String = "/etc/ssl/certs/ca-certificates.crt".into(), "path", "\"/etc/procura/domain-ca.pem\"";
+        /// Attributes that have other names in the domains, ours first: another attribute, or text with attributes in braces
+        /// (users only). They count where the object lacks ours.
+        map: BTreeMap<String, String> = BTreeMap::new(), "table",
+            "{ publicDelegates = \"exampleDelegates\", msExchMailboxGuid = \"objectGUID\" }";
+        /// Seconds between two looks for changes.
+        poll_seconds: u32 = 1, "number", "2";
+        /// Seconds that a domain controller may take for an answer.
+        timeout_seconds: u32 = 10, "number", "30";
+        /// Seconds after which a domain that cannot be refreshed is called old.
+        max_age_seconds: u32 = 300, "number", "60";
+        /// Seconds after which nothing is decided on it any more: mail is answered `451 4.3.0`.
+        stale_limit_seconds: u32 = 7_200, "number", "86400";
+        /// Minutes between two times at which everything is read again and compared.
+        check_minutes: u32 = 60, "number", "240";
+    }
     /// What is kept, and how much of it.
     storage: Storage {
         /// Free space, in MiB, below which mail is refused with `452 4.3.1` until there is more.
@@ -169,6 +204,37 @@ configuration! {
         smart_host: Option<String> = None, "host:port", "\"relay.example.com:25\"";
         /// Hours after which mail that could not be delivered goes back to its sender.
         expire_hours: u32 = 48, "number", "120";
+        /// LMTP server that keeps the mailboxes, as Dovecot: path of a unix socket, or host and port. Mail for mailboxes goes
+        /// there instead of into Maildirs.
+        lmtp: Option<String> = None, "path or host:port", "\"/run/dovecot/lmtp\"";
+        /// Deliveries to other hosts at the same time, all together. When many destinations stall, they share it, and a part
+        /// is kept for those that answer.
+        connections: u32 = 1000, "number", "200";
+        /// ... to one destination. A destination that nothing is known of gets 2, and one more with each answer.
+        connections_per_destination: u32 = 20, "number", "5";
+        /// Seconds that a host may take for its reply to a command; twice as many for its reply to the end of data.
+        reply_seconds: u32 = 300, "number", "60";
+        /// Seconds that a connection may take to come about.
+        connect_seconds: u32 = 30, "number", "10";
+        /// Seconds until the first retry of what could not be delivered; each further one waits twice as long, up to an hour.
+        retry_seconds: u32 = 60, "number", "300";
+        /// Authorities, PEM, whose certificates prove the names of next hops (TLS policies `verified` and `mta-sts`), and of
+        /// the servers of MTA-STS policies and access tokens. Default: `/etc/ssl/certs/ca-certificates.crt`, where it is
+        /// there.
+        roots: Option<String> = None, "path", "\"/etc/procura/authorities.pem\"";
+        /// Address and port that MTA-STS policies are fetched from, instead of those of `mta-sts.DOMAIN`: a proxy that passes
+        /// TLS on.
+        mta_sts_server: Option<String> = None, "address:port", "\"192.0.2.10:443\"";
+        /// What an account may send that has no limits of its own (`procura mailbox set --sending-limit`): a number of
+        /// messages or recipients in an hour or a day. Over it, mail is refused with `450 4.7.1` until there is room.
+        sending_limits: Vec<String> = Vec::new(), "list", "[\"100 messages/hour\", \"1000 recipients/day\"]";
+    }
+    /// The Domain Name System, which says which hosts take the mail of a domain.
+    dns: Dns {
+        /// Name servers, address and port. Without them those of `/etc/resolv.conf`, and `/etc/hosts` before them.
+        servers: Vec<String> = Vec::new(), "list", "[\"127.0.0.1:53\"]";
+        /// Seconds that a name server may take; it is asked twice.
+        seconds: u32 = 5, "number", "2";
     }
     /// Administration of this node. Root and the owner of the data directory are `BUILTIN\\Administrators`.
     admin: Admin {
@@ -187,10 +253,53 @@ configuration! {
         /// network of your own. Without it there is no HTTP.
         listen: Option<String> = None, "address:port", "\"127.0.0.1:8025\"";
     }
-    /// The log, on standard error.
+    /// What somebody is told of: it is logged, stands in `/metrics`, and is mailed once a day as long as it goes on.
+    alarms: Alarms {
+        /// Mail addresses of those who are told.
+        notify: Vec<String> = Vec::new(), "list of addresses", "[\"postmaster@example.com\"]";
+        /// Days before the certificate ends. 0: never.
+        certificate_days: u32 = 14, "number", "30";
+        /// Minutes that mail may wait for delivery; what is held does not count. 0: for ever.
+        queue_minutes: u32 = 240, "number", "60";
+        /// MiB that are to be free where the queue is. 0: none.
+        disk_mib: u64 = 512, "number", "2048";
+    }
+    /// Submission of mail by HTTP (`/v1/messages`), on an address of its own.
+    submission: Submission {
+        /// Address and port to listen on. Without it there is none. TLS is spoken with the certificate of `[tls]`.
+        listen: Option<String> = None, "address:port", "\"0.0.0.0:8443\"";
+        /// Plain HTTP instead of TLS: on a loopback address, or for the reverse proxies of `proxies`.
+        plain: bool = false, "true or false", "true";
+        /// Addresses of reverse proxies. They alone may connect then, and their `X-Forwarded-For` names the client.
+        proxies: Vec<String> = Vec::new(), "list", "[\"10.0.0.5\"]";
+        /// The receive connector whose permissions, limits and settings count for what comes by HTTP.
+        connector: String = "Client".into(), "name", "\"Applications\"";
+        /// Messages that an account may submit in a minute; 0: no limit. The connector's own limits count beside it.
+        per_minute: u32 = 600, "number", "60";
+        /// Hours for which an `Idempotency-Key` is remembered, 168 at most.
+        idempotency_hours: u32 = 24, "number", "48";
+    }
+    /// Webhooks: what became of mail, posted to those that `procura webhook add` names.
+    webhooks: Webhooks {
+        /// Authorities, PEM, that vouch for the receivers. Default: those of the system.
+        roots: Option<String> = None, "path", "\"/etc/procura/receivers.pem\"";
+        /// Hours after which an event that could not be posted is given up.
+        give_up_hours: u32 = 72, "number", "24";
+    }
+    /// The log, on standard error or in files.
     log: Log {
         /// How much: `error`, `warn`, `info`, `debug`, `trace`, or directives as `info,transport=debug`.
         level: String = "info".into(), "text", "\"info,transport=debug\"";
+        /// How lines look: `text` for people, `json` for programs (one document a line), `journal` for systemd's journal;
+        /// `auto` is `journal` where systemd reads standard error, else `text`.
+        format: String = "auto".into(), "text", "\"json\"";
+        /// File to log to instead of standard error, relative to the data directory. It is opened anew on SIGHUP, so
+        /// logrotate(8) may move it away; by itself it is followed by another as the next two keys say.
+        file: Option<String> = None, "path", "\"/var/log/procura/procura.log\"";
+        /// MiB after which the file becomes `….1`, and another is begun.
+        file_mib: u64 = 100, "number", "500";
+        /// Files that are kept, the one in use included.
+        files: u32 = 10, "number", "30";
         /// Folder of the protocol log: every line of every SMTP session, without credentials, in the columns that Exchange
         /// writes. Relative to the data directory. Without it there is none.
         protocol: Option<String> = None, "path", "\"protocol\"";
@@ -227,10 +336,20 @@ impl Config {
             let message = format!("min_version is `{}`", self.tls.min_version);
             return wrong("tls", "min_version", message, "write \"1.2\" or \"1.3\"");
         }
+        if let Some((key, message, help)) = crate::active_directory::fault(&self.directory) {
+            return wrong("directory", key, message, help);
+        }
         for (name, provider) in &self.oauth.providers {
             if let Some((message, help)) = provider.fault() {
                 return wrong("oauth", "providers", format!("{name}: {message}"), help);
             }
+        }
+        if !["auto", "text", "json", "journal"].contains(&self.log.format.as_str()) {
+            let message = format!("format is `{}`", self.log.format);
+            return wrong("log", "format", message, "write \"auto\", \"text\", \"json\" or \"journal\"");
+        }
+        if self.log.file_mib == 0 || self.log.files == 0 {
+            return wrong("log", "file_mib", "the log must have room".into(), "write 1 or more");
         }
         if self.log.protocol_file_mib == 0 || self.log.protocol_mib == 0 || self.log.protocol_days == 0 {
             return wrong("log", "protocol", "the protocol log must have room".into(), "write 1 or more");
@@ -264,12 +383,78 @@ impl Config {
             let message = format!("listen `{listen}` is not an address and a port");
             return wrong("http", "listen", message, "write it as in 127.0.0.1:8025 or [::1]:8025");
         }
+        if let Some(lmtp) = &self.delivery.lmtp
+            && transport::LmtpHost::parse(lmtp).is_none()
+        {
+            let message = format!("lmtp `{lmtp}` is neither a path nor host:port");
+            return wrong("delivery", "lmtp", message, "write it as in /run/dovecot/lmtp or 127.0.0.1:24");
+        }
+        if let Err(message) = SendingLimits::parse(self.delivery.sending_limits.iter().map(String::as_str)) {
+            return wrong("delivery", "sending_limits", message, "write them as in [\"100 messages/hour\"]");
+        }
+        for (section, key, addresses) in [
+            ("dns", "servers", self.dns.servers.as_slice()),
+            ("delivery", "mta_sts_server", self.delivery.mta_sts_server.as_slice()),
+        ] {
+            if let Some(text) = addresses.iter().find(|text| text.parse::<SocketAddr>().is_err()) {
+                let message = format!("`{text}` is not an address and a port");
+                return wrong(section, key, message, "write it as in 127.0.0.1:53 or [::1]:53");
+            }
+        }
+        let delivery = &self.delivery;
+        let counts = [
+            ("delivery", "connections", delivery.connections, 8..=100_000),
+            ("delivery", "connections_per_destination", delivery.connections_per_destination, 1..=1000),
+            ("delivery", "reply_seconds", delivery.reply_seconds, 1..=3600),
+            ("delivery", "connect_seconds", delivery.connect_seconds, 1..=3600),
+            ("delivery", "retry_seconds", delivery.retry_seconds, 1..=3600),
+            ("dns", "seconds", self.dns.seconds, 1..=60),
+        ];
+        if let Some((section, key, _, range)) = counts.into_iter().find(|(_, _, count, range)| !range.contains(count)) {
+            let help = format!("write {} to {}", range.start(), range.end());
+            return wrong(section, key, format!("{key} is out of range"), &help);
+        }
+        self.check_submission()?;
         if self.delivery.expire_hours == 0 {
             return wrong("delivery", "expire_hours", "mail must live an hour at least".into(), "write 1 or more");
         }
         if self.admin.protect_minutes == 0 || self.admin.protect_minutes > 120 {
             let message = format!("protect_minutes is {}", self.admin.protect_minutes);
             return wrong("admin", "protect_minutes", message, "write 1 to 120");
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// `[submission]` and `[webhooks]`.
+    fn check_submission(&self) -> Result<(), WrongValue> {
+        let wrong = |section, key, message: String, help: &str| {
+            Err(WrongValue { section, key, message, help: help.to_owned() })
+        };
+        let submission = &self.submission;
+        let address = submission.listen.as_ref().map(|listen| (listen, listen.parse::<SocketAddr>()));
+        if let Some((listen, Err(_))) = &address {
+            let message = format!("listen `{listen}` is not an address and a port");
+            return wrong("submission", "listen", message, "write it as in 0.0.0.0:8443 or 127.0.0.1:8026");
+        }
+        if let Some(proxy) = submission.proxies.iter().find(|proxy| proxy.parse::<std::net::IpAddr>().is_err()) {
+            return wrong("submission", "proxies", format!("`{proxy}` is no IP address"), "write it as in 10.0.0.5");
+        }
+        if let Some((_, Ok(address))) = address
+            && submission.plain
+            && submission.proxies.is_empty()
+            && !address.ip().is_loopback()
+        {
+            let message = format!("plain HTTP on {address} would show tokens to the network");
+            return wrong("submission", "plain", message, "remove it, listen on 127.0.0.1, or name the reverse `proxies`");
+        }
+        if !(1..=168).contains(&submission.idempotency_hours) {
+            let message = format!("idempotency_hours is {}", submission.idempotency_hours);
+            return wrong("submission", "idempotency_hours", message, "write 1 to 168");
+        }
+        if self.webhooks.give_up_hours == 0 {
+            return wrong("webhooks", "give_up_hours", "events must be tried for a while".into(), "write 1 or more");
         }
         Ok(())
     }
@@ -314,7 +499,7 @@ pub fn reference() -> String {
 }
 
 fn is_empty(value: &toml::Value) -> bool {
-    value.as_table().is_some_and(toml::Table::is_empty)
+    value.as_table().is_some_and(toml::Table::is_empty) || value.as_array().is_some_and(Vec::is_empty)
 }
 
 fn words(lines: &[&str]) -> String {

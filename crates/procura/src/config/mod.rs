@@ -20,6 +20,8 @@ pub struct Loaded {
     pub config: Config,
     /// Relative paths in the file start here: the folder of the file.
     pub base: PathBuf,
+    /// The file; none: the defaults.
+    pub file: Option<PathBuf>,
 }
 
 impl Loaded {
@@ -29,12 +31,12 @@ impl Loaded {
             .map_err(|source| ConfigFault::Unreadable { path: path.to_owned(), source })?;
         let config = parse(path, &text)?;
         let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok(Loaded { config, base: base.to_owned() })
+        Ok(Loaded { config, base: base.to_owned(), file: Some(path.to_owned()) })
     }
 
     /// The defaults, for a data directory without a file.
     pub fn defaults(base: &Path) -> Loaded {
-        Loaded { config: Config::default(), base: base.to_owned() }
+        Loaded { config: Config::default(), base: base.to_owned(), file: None }
     }
 
     /// A path of the file, made absolute from the file's folder.

@@ -1,0 +1,158 @@
+//! Taking the configuration and the certificate anew while the server runs: after SIGHUP and `procura reload`.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use admin::{Fault, FaultKind};
+use transport::certificate::LiveCertificate;
+
+use crate::config::keys::Alarms;
+use crate::config::{Config, Loaded};
+use crate::logging::Logging;
+use crate::node::Node;
+use crate::notify::notify;
+
+/// Keys that count at once; the others need a restart.
+const LIVE: [&str; 7] = [
+    "log.level",
+    "tls.certificate",
+    "tls.key",
+    "alarms.notify",
+    "alarms.certificate_days",
+    "alarms.queue_minutes",
+    "alarms.disk_mib",
+];
+
+/// What can be taken anew.
+pub struct Reloader {
+    /// The file of the configuration; none where there was none at the start.
+    file: Option<PathBuf>,
+    demo: bool,
+    in_force: Mutex<Loaded>,
+    logging: Logging,
+    certificate: OnceLock<Arc<LiveCertificate>>,
+}
+
+impl Reloader {
+    /// For the node as it was started.
+    pub fn new(node: &Node, demo: bool, logging: Logging) -> Reloader {
+        let file = node.loaded.file.clone();
+        let in_force = Mutex::new(node.loaded.clone());
+        Reloader { file, demo, in_force, logging, certificate: OnceLock::new() }
+    }
+
+    /// The certificate that listeners show.
+    pub fn watch(&self, certificate: Arc<LiveCertificate>) {
+        let _ = self.certificate.set(certificate);
+    }
+
+    /// `[alarms]` as it is in force.
+    pub fn alarms(&self) -> Alarms {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).config.alarms.clone()
+    }
+
+    /// Takes everything anew; in words, what came of it. A configuration with a fault changes nothing.
+    pub fn reload(&self) -> Result<Vec<String>, Fault> {
+        let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let microseconds = monotonic.tv_sec.saturating_mul(1_000_000) + monotonic.tv_nsec / 1_000;
+        notify(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
+        let done = self.take();
+        match &done {
+            Ok(said) => said.iter().for_each(|said| tracing::info!("reload: {said}")),
+            Err(fault) => tracing::error!("reload: {fault}"),
+        }
+        notify("READY=1");
+        done
+    }
+
+    fn take(&self) -> Result<Vec<String>, Fault> {
+        self.logging.reopen();
+        let mut said = Vec::new();
+        if let Some(file) = &self.file {
+            let mut newest = Loaded::read(file).map_err(|fault| {
+                let help = miette::Diagnostic::help(&fault).map(|help| help.to_string()).unwrap_or_default();
+                Fault::new(FaultKind::Invalid, format!("{fault}; the configuration in force stays")).help(help)
+            })?;
+            let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.demo {
+                newest.config.node.hostname.clone_from(&in_force.config.node.hostname);
+            }
+            self.apply(&in_force, &newest, &mut said)?;
+            *in_force = newest;
+        }
+        if let Some(certificate) = self.certificate.get() {
+            match certificate.reload(true) {
+                Ok(true) => said.push("a new certificate is in use".to_owned()),
+                Ok(false) => said.push("the certificate is the one in use".to_owned()),
+                Err(error) => said.push(format!("the certificate in use stays: {error}")),
+            }
+        }
+        Ok(said)
+    }
+
+    fn apply(&self, before: &Loaded, newest: &Loaded, said: &mut Vec<String>) -> Result<(), Fault> {
+        let changed = changed(&before.config, &newest.config);
+        if changed.iter().any(|key| key == "log.level") {
+            let failed = |failure| Fault::new(FaultKind::Invalid, format!("{failure:?}"));
+            self.logging.set_level(&newest.config.log.level).map_err(failed)?;
+        }
+        if changed.iter().any(|key| key.starts_with("tls.certificate") || key == "tls.key")
+            && let (Some(live), Some(chain), Some(key)) =
+                (self.certificate.get(), &newest.config.tls.certificate, &newest.config.tls.key)
+        {
+            live.follow(&newest.path(chain), &newest.path(key));
+        }
+        for key in &changed {
+            let when = if LIVE.contains(&key.as_str()) { "counts now" } else { "counts after a restart" };
+            said.push(format!("{key} was changed: it {when}"));
+        }
+        if changed.is_empty() {
+            said.push("the configuration is the one in force".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The keys that differ, as `section.key`.
+fn changed(before: &Config, after: &Config) -> Vec<String> {
+    let table = |config: &Config| toml::Table::try_from(config).unwrap_or_default();
+    let (before, after) = (table(before), table(after));
+    let mut keys = Vec::new();
+    for name in before.keys().chain(after.keys().filter(|name| !before.contains_key(*name))) {
+        let empty = toml::Table::new();
+        let section = |table: &toml::Table| table.get(name).and_then(toml::Value::as_table).cloned();
+        let (old, new) = (section(&before).unwrap_or_else(|| empty.clone()), section(&after).unwrap_or(empty));
+        for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
+            if old.get(key) != new.get(key) {
+                keys.push(format!("{name}.{key}"));
+            }
+        }
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_differ_are_named() {
+        let mut after = Config::default();
+        after.log.level = "debug".to_owned();
+        after.tls.certificate = Some("a.pem".to_owned());
+        let mut keys = changed(&Config::default(), &after);
+        keys.sort();
+        assert_eq!(keys, ["log.level", "tls.certificate"]);
+    }
+
+    #[test]
+    fn every_live_key_exists() {
+        let known: Vec<String> = crate::config::keys::sections()
+            .iter()
+            .flat_map(|section| section.keys.iter().map(|key| format!("{}.{}", section.name, key.name)))
+            .collect();
+        for key in LIVE {
+            assert!(known.iter().any(|known| known == key), "{key}");
+        }
+    }
+}
