@@ -16,6 +16,7 @@ pub mod bounce;
 pub mod encoded_word;
 pub mod firewall;
 pub mod header;
+pub mod journal;
 pub mod parts;
 pub mod rewrite;
 pub mod senders;
