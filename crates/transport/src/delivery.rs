@@ -11,6 +11,7 @@ use crate::certificate::LiveCertificate;
 
 pub(crate) mod bounce;
 mod client;
+mod errand;
 pub(crate) mod fate;
 mod filing;
 mod hosts;

@@ -160,6 +160,19 @@ pub(crate) fn select<'a, T>(
         .map(|(_, _, key)| key)
 }
 
+/// Whether a peer of this socket is a load balancer: a connector that is bound to it says so. Its connections begin with a
+/// PROXY header; those of everybody else never do.
+pub(crate) fn is_proxy<'a>(
+    connectors: impl IntoIterator<Item = &'a ReceiveConnector>,
+    (socket, local): (SocketAddr, SocketAddr),
+    peer: IpAddr,
+) -> bool {
+    connectors.into_iter().any(|connector| {
+        connector.proxy_from.iter().any(|range| range.contains(peer))
+            && connector.bindings.iter().any(|binding| covers(normal(*binding), socket, normal(local)).is_some())
+    })
+}
+
 /// Does a connector's binding cover a client of this socket that connected to `local`? `Some(true)`: it names the address.
 fn covers(binding: SocketAddr, socket: SocketAddr, local: SocketAddr) -> Option<bool> {
     if binding == socket || binding == local {

@@ -203,6 +203,22 @@ impl Client {
         crate::tls::proven(&self.chain, roots)
     }
 
+    /// Whether the host reports itself what becomes of a message (RFC 3461). A server of LMTP keeps the mailboxes: what it
+    /// has is delivered.
+    pub(crate) fn reports(&self) -> Option<bool> {
+        (self.protocol == Protocol::Smtp).then_some(self.capabilities.dsn)
+    }
+
+    /// The most recipients that the host takes in one transaction, where it says so (RFC 9422).
+    pub(crate) fn most_recipients(&self) -> Option<usize> {
+        self.capabilities.limits.recipients.and_then(|most| usize::try_from(most).ok())
+    }
+
+    /// Whether the host takes no more messages over this connection (RFC 9422).
+    pub(crate) fn is_spent(&self) -> bool {
+        self.capabilities.limits.transactions.is_some_and(|most| self.messages >= most)
+    }
+
     /// Whether the host takes XEXCH50.
     pub(crate) fn takes_exch50(&self) -> bool {
         self.capabilities.xexch50

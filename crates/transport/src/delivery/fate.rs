@@ -5,8 +5,15 @@ use smtp::Reply;
 /// What became of one recipient in an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// The mailbox or the next hop has the message.
+    /// The mailbox has the message.
     Delivered,
+    /// The next hop has it.
+    Relayed {
+        /// Its name.
+        host: String,
+        /// It offers DSN: it reports itself what becomes of it.
+        reports: bool,
+    },
     /// To be tried again.
     Deferred {
         /// Why.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use acl::Guid;
 use queue::Millis;
 
+use super::errand::Manner;
 use super::fate::Fate;
 use super::maildir::{CopyError, CopyName, MailStore};
-use super::outgoing::Outgoing;
 use super::worker::{cannot_open, looping};
 use crate::shared::Shared;
 
@@ -18,6 +18,8 @@ pub(super) struct LocalCopy {
     /// The address that the folder is linked to.
     pub(super) folder: Option<String>,
     pub(super) recipient: String,
+    /// As what it gets the message.
+    pub(super) manner: Manner,
     pub(super) may_be_read: bool,
 }
 
@@ -28,19 +30,19 @@ pub(super) struct Filing {
     pub(super) hostname: String,
     pub(super) max_hops: u32,
     pub(super) queue_id: String,
-    pub(super) sender: Option<String>,
     pub(super) received: Millis,
 }
 
 impl Filing {
     pub(super) fn file(&self, copy: &LocalCopy) -> Fate {
-        let mut message = match Outgoing::open(self.shared.queue(), &self.queue_id) {
+        let opened = copy.manner.open(self.shared.queue(), &self.queue_id, &self.hostname, &copy.recipient);
+        let mut message = match opened {
             Ok(message) if message.loops(self.max_hops) => return looping(),
             Ok(message) if message.was_delivered_to(&copy.recipient) => return looping(),
             Ok(message) => message,
             Err(error) => return cannot_open(&self.queue_id, &error),
         };
-        let header = message.for_mailbox(self.sender.as_deref(), &copy.recipient);
+        let header = message.for_mailbox(copy.manner.sender.as_deref(), &copy.recipient);
         let name = CopyName::new(self.received, &self.queue_id, copy.index, &self.hostname);
         let filed = self.mail.file(&copy.mailbox, copy.folder.as_deref(), &name, copy.may_be_read, |out| {
             out.write_all(&header)?;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use message::firewall::{FieldClass, class};
 use message::trace_fields::{HOP_MARKER, count_received, hops};
+use message::journal::Around;
 use message::{Edits, HeaderBlock, HeaderFault, HeaderProgress, HeaderReader, Keep, rewrite};
 use queue::{BodyReader, Queue, QueueError};
 use thiserror::Error;
@@ -21,6 +22,8 @@ pub(crate) struct Outgoing {
     /// The part of the body that was read together with the header.
     first: Vec<u8>,
     rest: BodyReader,
+    /// What stands behind the message that is read.
+    last: Vec<u8>,
     /// Bytes of the body.
     body: u64,
 }
@@ -34,6 +37,9 @@ pub(crate) enum OpenError {
     /// What the queue holds does not begin with a header block, although what was accepted did.
     #[error("the header of the stored message is damaged: {0}")]
     Header(#[from] HeaderFault),
+    /// A report about it would have no author.
+    #[error("this host has no name that an address can have")]
+    Hostname,
 }
 
 impl Outgoing {
@@ -46,14 +52,14 @@ impl Outgoing {
         loop {
             let block = rest.next_block()?;
             if block.is_empty() {
-                return Ok(Outgoing { header: reader.finish()?, first: Vec::new(), rest, body: 0 });
+                return Ok(Outgoing { header: reader.finish()?, first: Vec::new(), rest, last: Vec::new(), body: 0 });
             }
             match reader.push(block)? {
                 HeaderProgress::More => taken += block.len() as u64,
                 HeaderProgress::Complete { consumed } => {
                     let first = block[consumed..].to_vec();
                     let body = total.saturating_sub(taken + consumed as u64);
-                    return Ok(Outgoing { header: reader.finish()?, first, rest, body });
+                    return Ok(Outgoing { header: reader.finish()?, first, rest, last: Vec::new(), body });
                 }
             }
         }
@@ -103,6 +109,25 @@ impl Outgoing {
         self.for_host(Keep::NONE)
     }
 
+    /// The message inside another, without anything that the firewall knows (F §3.11).
+    pub(crate) fn within(self, around: Around) -> Result<Outgoing, OpenError> {
+        let inner = self.for_report();
+        let first = [&around.before[..], &inner, &self.first].concat();
+        let left = self.body - self.first.len() as u64;
+        Ok(Outgoing {
+            header: HeaderBlock::parse(&around.header)?,
+            body: first.len() as u64 + left + around.after.len() as u64,
+            first,
+            rest: self.rest,
+            last: around.after,
+        })
+    }
+
+    /// The value of a field, or nothing.
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.header.named(name).next().map(|field| field.text()).unwrap_or_default()
+    }
+
     /// Bytes of the body.
     pub(crate) fn body_len(&self) -> u64 {
         self.body
@@ -112,6 +137,10 @@ impl Outgoing {
     pub(crate) fn next_block(&mut self) -> Result<Cow<'_, [u8]>, QueueError> {
         if !self.first.is_empty() {
             return Ok(Cow::Owned(std::mem::take(&mut self.first)));
+        }
+        if !self.last.is_empty() {
+            let block = self.rest.next_block()?.to_vec();
+            return Ok(Cow::Owned(if block.is_empty() { std::mem::take(&mut self.last) } else { block }));
         }
         Ok(Cow::Borrowed(self.rest.next_block()?))
     }

@@ -42,7 +42,7 @@ impl Pool {
 
     /// Keeps a connection for `keep`, then closes it.
     pub(crate) fn put(self: &Rc<Pool>, host: &Station, client: Client, keep: Duration) {
-        if client.messages() >= MESSAGES || keep.is_zero() {
+        if client.messages() >= MESSAGES || client.is_spent() || keep.is_zero() {
             tokio::task::spawn_local(client.quit());
             return;
         }

@@ -8,10 +8,11 @@ use directory::Snapshot;
 use message::Address;
 use queue::Delivery;
 use rights::Receiver;
+use smtp::RcptParams;
 use smtp::client::{ConnectionState, Envelope, Outcome as SmtpOutcome, Protocol};
-use smtp::{BodyType, RcptParams};
 
 use super::client::{Approach, Client, ClientError, Reach};
+use super::errand::{Errand, Manner};
 use super::fate::Fate;
 use super::filing::LocalCopy;
 use super::hosts::{self, Candidate};
@@ -21,6 +22,7 @@ use super::sts::{Demand, Mode};
 use super::terms::{Allowed, Credentials, Secret, Station, Terms, exch50};
 use super::worker::{Courier, RECIPIENTS, cannot_open, looping};
 use super::{LmtpHost, SmartHost};
+use crate::facts::MessageFacts;
 use crate::route::{NextHop, Via};
 
 /// Hosts and addresses are tried for no longer than this before the next attempt.
@@ -35,10 +37,12 @@ impl Courier {
         &self,
         snapshot: &Snapshot,
         delivery: &Delivery,
-        hop: &NextHop,
-        recipients: &[(u32, Address)],
+        way: &(NextHop, Manner),
+        errands: &[Errand],
     ) -> Vec<(u32, Fate)> {
-        let all = |fate: Fate| recipients.iter().map(|(index, _)| (*index, fate.clone())).collect::<Vec<_>>();
+        let (hop, manner) = way;
+        let all = |fate: Fate| errands.iter().map(|errand| (errand.index, fate.clone())).collect::<Vec<_>>();
+        let secretly = MessageFacts::read(&delivery.parameters).0.require_tls;
         let (candidates, demand) = match self.candidates(hop).await {
             Ok(found) => found,
             Err(fate) => return all(fate),
@@ -50,6 +54,17 @@ impl Courier {
                 break;
             }
             let mut terms = hop.terms.clone();
+            if secretly {
+                // RFC 8689 §4.2.1: whoever names the hosts of a domain is to be believed, too.
+                if matches!(hop.via, Via::Mx { .. }) && demand.mode != Mode::Enforce {
+                    let reason = "the message must be sent with REQUIRETLS, and the domain has no MTA-STS policy that says \
+                                  which hosts are its own";
+                    return all(Fate::failed((5, 7, 30), reason));
+                }
+                terms.require_tls = true;
+                terms.never_tls = false;
+                terms.proof = Proof::Itself;
+            }
             if let Err(unfit) = demanded(&mut terms, &demand, &candidate.host.host) {
                 reason = unfit;
                 continue;
@@ -71,7 +86,15 @@ impl Courier {
                         }
                     }
                 };
-                let message = match Outgoing::open(self.shared.queue(), &delivery.queue_id) {
+                if let Some(most) = client.most_recipients().filter(|most| (1..errands.len()).contains(most)) {
+                    self.pool.put(&station, client, self.options.timeouts.idle);
+                    let (first, others) = errands.split_at(most);
+                    let mut fates = Box::pin(self.send(snapshot, delivery, way, first)).await;
+                    fates.extend(Box::pin(self.send(snapshot, delivery, way, others)).await);
+                    return fates;
+                }
+                let to = errands.first().map(|errand| errand.address.as_str()).unwrap_or_default();
+                let message = match manner.open(self.shared.queue(), &delivery.queue_id, &self.hostname, to) {
                     Ok(message) if message.loops(self.options.max_hops) => return all(looping()),
                     Ok(message) => message,
                     Err(error) => return all(cannot_open(&delivery.queue_id, &error)),
@@ -87,8 +110,8 @@ impl Courier {
                 let allowed = Allowed::of(snapshot, hop.connector.map(|(id, _)| id), &receiver);
                 let header = message.for_host(allowed.keep);
                 let exch50 = allowed.exch50.then(|| exch50(delivery)).flatten().filter(|_| client.takes_exch50());
-                let to = recipients.iter().map(|(_, address)| address.clone()).collect();
-                let envelope = Envelope { exch50, ..envelope(delivery, to, &header, &message) };
+                let exch50 = exch50.filter(|_| !manner.journal);
+                let envelope = Envelope { exch50, ..manner.envelope(delivery, errands, &header, &message) };
                 match self.transmit(client, &station, envelope, &header, message).await {
                     // A connection that was open may have been closed by the host at this very moment.
                     None if !fresh => fresh = true,
@@ -96,7 +119,7 @@ impl Courier {
                         reason = format!("{} closed the connection before it took the message", station.host.host);
                         break;
                     }
-                    Some(fates) => return recipients.iter().map(|(index, _)| *index).zip(fates).collect(),
+                    Some(fates) => return errands.iter().map(|errand| errand.index).zip(fates).collect(),
                 }
             }
         }
@@ -211,17 +234,28 @@ impl Courier {
     /// Hands copies to the LMTP server that keeps the mailboxes (RFC 2033): each recipient has its own reply.
     pub(super) async fn hand_over(&self, delivery: &Delivery, copies: Vec<LocalCopy>) -> Vec<(u32, Fate)> {
         let mut fates = Vec::with_capacity(copies.len());
-        for part in copies.chunks(RECIPIENTS) {
-            fates.extend(self.hand_over_part(delivery, part).await);
+        let mut by_manner: Vec<(Manner, Vec<LocalCopy>)> = Vec::new();
+        for copy in copies {
+            match by_manner.iter_mut().find(|(manner, _)| *manner == copy.manner) {
+                Some((_, all)) => all.push(copy),
+                None => by_manner.push((copy.manner.clone(), vec![copy])),
+            }
+        }
+        for (manner, copies) in &by_manner {
+            for part in copies.chunks(RECIPIENTS) {
+                fates.extend(self.hand_over_part(delivery, manner, part).await);
+            }
         }
         fates
     }
 
-    async fn hand_over_part(&self, delivery: &Delivery, copies: &[LocalCopy]) -> Vec<(u32, Fate)> {
+    async fn hand_over_part(&self, delivery: &Delivery, manner: &Manner, copies: &[LocalCopy]) -> Vec<(u32, Fate)> {
         let mut fates = Vec::new();
         let mut to = Vec::new();
         let Some(lmtp) = &self.intake.exits.lmtp else { return fates };
-        let opened = Outgoing::open(self.shared.queue(), &delivery.queue_id);
+        let journal = copies.first().map(|copy| copy.recipient.as_str()).unwrap_or_default();
+        let open = || manner.open(self.shared.queue(), &delivery.queue_id, &self.hostname, journal);
+        let opened = open();
         for copy in copies {
             let known = copy.folder.as_deref().unwrap_or(&copy.recipient);
             match (&opened, Address::parse(known)) {
@@ -230,14 +264,15 @@ impl Courier {
                 {
                     fates.push((copy.index, looping()));
                 }
-                (_, Ok(address)) => to.push((copy.index, address)),
+                // Mailboxes do not say what became of a message in them.
+                (_, Ok(address)) => to.push(Errand { index: copy.index, address, params: RcptParams::NONE }),
                 (_, Err(_)) => fates.push((copy.index, Fate::failed((5, 1, 3), "the address cannot be read"))),
             }
         }
         if to.is_empty() {
             return fates;
         }
-        let of_all = |fate: Fate| to.iter().map(|(index, _)| (*index, fate.clone())).collect::<Vec<_>>();
+        let of_all = |fate: Fate| to.iter().map(|errand| (errand.index, fate.clone())).collect::<Vec<_>>();
         let (host, unix) = match lmtp {
             LmtpHost::Unix(path) => (SmartHost { host: path.display().to_string(), port: 0 }, Some(path.clone())),
             LmtpHost::Tcp(host) => (host.clone(), None),
@@ -256,17 +291,16 @@ impl Courier {
                 Ok(client) => client,
                 Err(reason) => break of_all(Fate::down(format!("the LMTP server: {reason}"))),
             };
-            let message = match Outgoing::open(self.shared.queue(), &delivery.queue_id) {
+            let message = match open() {
                 Ok(message) => message,
                 Err(error) => break of_all(cannot_open(&delivery.queue_id, &error)),
             };
             let header = message.for_lmtp();
-            let addresses = to.iter().map(|(_, address)| address.clone()).collect();
-            let envelope = envelope(delivery, addresses, &header, &message);
+            let envelope = Envelope { requiretls: false, ..manner.envelope(delivery, &to, &header, &message) };
             match self.transmit(client, &station, envelope, &header, message).await {
                 None if !fresh => fresh = true,
                 None => break of_all(Fate::down("the LMTP server closed the connection before it took the message")),
-                Some(sent) => break to.iter().map(|(index, _)| *index).zip(sent).collect(),
+                Some(sent) => break to.iter().map(|errand| errand.index).zip(sent).collect(),
             }
         };
         fates.extend(outcome);
@@ -302,6 +336,7 @@ impl Courier {
     ) -> Sent {
         let host = &station.host;
         let recipients = envelope.recipients.len();
+        let reports = client.reports();
         let (outcomes, state) = match client.send(envelope, header, &mut message).await {
             Ok(sent) => sent,
             Err(unsendable) => {
@@ -329,7 +364,7 @@ impl Courier {
         if state == ConnectionState::Broken && outcomes.iter().all(untouched) && client_was_silent(&outcomes) {
             return None;
         }
-        Some(outcomes.into_iter().map(|outcome| of_outcome(&host.host, outcome)).collect())
+        Some(outcomes.into_iter().map(|outcome| of_outcome(&host.host, reports, outcome)).collect())
     }
 }
 
@@ -364,23 +399,13 @@ fn demanded(terms: &mut Terms, demand: &Demand, host: &str) -> Result<(), String
     }
 }
 
-fn envelope(delivery: &Delivery, recipients: Vec<Address>, header: &[u8], message: &Outgoing) -> Envelope {
-    Envelope {
-        sender: delivery.sender.as_deref().and_then(|sender| Address::parse(sender).ok()),
-        recipients: recipients.into_iter().map(|address| (address, RcptParams::default())).collect(),
-        size: Some(header.len() as u64 + message.body_len()),
-        body: delivery.eight_bit.then_some(BodyType::EightBitMime),
-        smtputf8: delivery.smtputf8,
-        requiretls: false,
-        ret: None,
-        envid: None,
-        exch50: None,
-    }
-}
-
-fn of_outcome(host: &str, outcome: SmtpOutcome) -> Fate {
+/// `reports`: whether the host reports itself; `None`: it keeps the mailboxes.
+fn of_outcome(host: &str, reports: Option<bool>, outcome: SmtpOutcome) -> Fate {
     match outcome {
-        SmtpOutcome::Delivered(_) => Fate::Delivered,
+        SmtpOutcome::Delivered(_) => match reports {
+            Some(reports) => Fate::Relayed { host: host.to_owned(), reports },
+            None => Fate::Delivered,
+        },
         // RFC 5321 §3.8: the host closes the channel, whatever it was asked.
         SmtpOutcome::Deferred(reply) if reply.code == 421 => Fate::unwilling(host, &reply),
         SmtpOutcome::Deferred(reply) => Fate::put_off(host, &reply),

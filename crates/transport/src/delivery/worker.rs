@@ -19,7 +19,8 @@ use tokio::time::sleep;
 use ulid::Ulid;
 
 use super::DeliveryOptions;
-use super::bounce;
+use super::bounce::{self, Desk};
+use super::errand::{Errand, Manner};
 use super::fate::{Failure, Fate};
 use super::filing::{Filing, LocalCopy};
 use super::hosts::Own;
@@ -32,6 +33,7 @@ use super::web::AT_A_TIME;
 use crate::accept::Intake;
 use crate::dns::Dns;
 use crate::events;
+use crate::facts::RecipientFacts;
 use crate::route::{NextHop, Route, UNROUTED};
 use crate::server::Stop;
 use crate::shared::{Shared, now};
@@ -246,7 +248,7 @@ impl Courier {
         let snapshot = self.shared.snapshot();
         let mut fates = Vec::with_capacity(delivery.recipients.len());
         let mut copies = Vec::new();
-        let mut hops: Vec<(NextHop, Vec<(u32, Address)>)> = Vec::new();
+        let mut hops: Vec<((NextHop, Manner), Vec<Errand>)> = Vec::new();
         for due in &delivery.recipients {
             let Some((address, canonical)) = readable(&due.address) else {
                 fates.push((due.index, Fate::failed((5, 1, 3), "the address cannot be read")));
@@ -262,10 +264,14 @@ impl Courier {
                         may_be_read: due.attempts > 0 || delivery.received < self.started,
                     });
                 }
-                Route::Host(hop) => match hops.iter_mut().find(|(other, _)| *other == hop) {
-                    Some((_, recipients)) => recipients.push((due.index, address)),
-                    None => hops.push((hop, vec![(due.index, address)])),
-                },
+                Route::Host(hop) => {
+                    let (way, errand) = ((hop, manner), Errand { index: due.index, address, params });
+                    match hops.iter_mut().find(|(other, _)| *other == way) {
+                        Some((_, errands)) => errands.push(errand),
+                        None => hops.push((way, vec![errand])),
+                    }
+                }
+            let (manner, RecipientFacts { params, .. }) = Manner::of(delivery, due);
                 Route::Group(_) => {
                     fates.push((due.index, Fate::failed((5, 1, 1), "the group has no member that mail can go to")));
                 }
@@ -273,15 +279,16 @@ impl Courier {
                 Route::None { reason } => fates.push((due.index, Fate::down(reason))),
             }
         }
+                        manner,
         if !copies.is_empty() {
             fates.extend(match self.intake.exits.lmtp {
                 Some(_) => self.hand_over(delivery, copies).await,
                 None => self.file(delivery, copies).await,
             });
         }
-        for (hop, recipients) in hops {
-            for part in recipients.chunks(RECIPIENTS) {
-                fates.extend(self.send(&snapshot, delivery, &hop, part).await);
+        for (way, errands) in hops {
+            for part in errands.chunks(RECIPIENTS) {
+                fates.extend(self.send(&snapshot, delivery, &way, part).await);
             }
         }
         fates
@@ -297,7 +304,6 @@ impl Courier {
             hostname: self.hostname.clone(),
             max_hops: self.options.max_hops,
             queue_id: delivery.queue_id.clone(),
-            sender: delivery.sender.clone(),
             received: delivery.received,
         };
         let filed =
@@ -316,32 +322,25 @@ impl Courier {
         let time = now().0;
         let queue = self.shared.queue();
         let (queue_id, destination) = (delivery.queue_id.clone(), delivery.destination.clone());
-        let failures: Vec<(u32, Failure)> = fates
-            .iter()
-            .filter_map(|(index, fate)| match fate {
-                Fate::Failed(failure) => Some((*index, failure.clone())),
-                _ => None,
-            })
-            .collect();
-        let bounce = match self.bounce(&delivery, &failures, time) {
-            Ok(bounce) => bounce,
+        let bounce::Reports { messages: reports, untold } = match self.reports(&delivery, &fates, time) {
+            Ok(reports) => reports,
             Err(error) => {
                 tracing::error!(queue_id, %error, "a bounce cannot be written; trying again later");
                 return self.put_off(delivery, &fates, time).await;
             }
         };
-        if fates.iter().any(|(_, fate)| *fate == Fate::Delivered) && delivery.destination_failures > 0 {
+        let has_it = |fate: &Fate| matches!(fate, Fate::Delivered | Fate::Relayed { .. });
+        if fates.iter().any(|(_, fate)| has_it(fate)) && delivery.destination_failures > 0 {
             queue.destination_up(&destination);
         }
         let outcomes = self.outcomes(&delivery, &fates, time);
-        let undeliverable = bounce.is_none() && !failures.is_empty();
-        if undeliverable {
-            self.note_dead_letter(&delivery, &failures, time);
+        if !untold.is_empty() {
+            self.note_dead_letter(&delivery, &untold, time);
         }
-        let events = self.shared.attempted(&delivery, &outcomes, bounce.iter(), time);
+        let events = self.shared.attempted(&delivery, &outcomes, reports.iter(), time);
         let told = self.told(&delivery, &fates, time);
         let news = !told.events.is_empty();
-        match queue.outcome_with(delivery, outcomes, bounce.into_iter().collect(), Some(Box::new(told))).await {
+        match queue.outcome_with(delivery, outcomes, reports, Some(Box::new(told))).await {
             Ok(()) => {
                 events.into_iter().for_each(|event| self.shared.note(event));
                 if news {
@@ -371,7 +370,9 @@ impl Courier {
         let snapshot = self.shared.snapshot();
         for kind in [Webhook::DELIVERED, Webhook::FAILED] {
             let recipients = fates.iter().filter_map(|(index, fate)| match fate {
-                Fate::Delivered if kind == Webhook::DELIVERED => Some(json!({ "address": called(index)? })),
+                Fate::Delivered | Fate::Relayed { .. } if kind == Webhook::DELIVERED => {
+                    Some(json!({ "address": called(index)? }))
+                }
                 Fate::Failed(failure) if kind == Webhook::FAILED => {
                     let (class, subject, detail) = failure.status;
                     let status = format!("{class}.{subject}.{detail}");
@@ -387,18 +388,11 @@ impl Courier {
         told
     }
 
-    /// The bounce that is due; `None` when nothing failed or nobody can be told.
-    fn bounce(
-        &self,
-        delivery: &Delivery,
-        failures: &[(u32, Failure)],
-        time: Millis,
-    ) -> Result<Option<queue::NewMessage>, QueueError> {
-        if failures.is_empty() {
-            return Ok(None);
-        }
-        let snapshot = self.shared.snapshot();
-        bounce::report(self.shared.queue(), &snapshot, &self.intake, &self.hostname, delivery, failures, time)
+    /// The reports that are due.
+    fn reports(&self, delivery: &Delivery, fates: &[(u32, Fate)], time: Millis) -> Result<bounce::Reports, QueueError> {
+        let (queue, snapshot) = (self.shared.queue(), self.shared.snapshot());
+        let desk = Desk { queue, snapshot: &snapshot, intake: &self.intake, hostname: &self.hostname, time };
+        bounce::reports(&desk, delivery, fates)
     }
 
     fn outcomes(&self, delivery: &Delivery, fates: &[(u32, Fate)], time: Millis) -> Vec<(u32, Outcome)> {
@@ -407,7 +401,7 @@ impl Courier {
         for (index, fate) in fates {
             let Some(due) = delivery.recipients.iter().find(|due| due.index == *index) else { continue };
             let outcome = match fate {
-                Fate::Delivered => {
+                Fate::Delivered | Fate::Relayed { .. } => {
                     self.shared.figures().delivered.bump();
                     self.shared.figures().attempted(&delivery.destination, "delivered");
                     tracing::info!(queue_id = delivery.queue_id, recipient = due.address, "delivered");

@@ -12,8 +12,9 @@ use ulid::Ulid;
 
 use super::held::{Held, HeldError};
 use super::key;
-use crate::delivery::bounce::{self, Original};
+use crate::delivery::bounce::{self, Desk, Original};
 use crate::delivery::fate::Failure;
+use crate::facts::{MessageFacts, RecipientFacts};
 use crate::shared::{Shared, now};
 
 /// Messages looked at in one step.
@@ -213,16 +214,19 @@ impl Shared {
         let detail = self.queue().show(&message.queue_id)?;
         let failure = Failure { status: (5, 7, 1), reason: RETURNED.to_owned(), host: None, reply: None };
         let pending = detail.recipients.iter().filter(|recipient| recipient.state == RecipientState::Pending);
-        let addresses: Vec<(Address, &Failure)> =
-            pending.filter_map(|recipient| Some((Address::parse(&recipient.address).ok()?, &failure))).collect();
+        let recipients: Vec<(Address, RecipientFacts)> = pending
+            .filter_map(|to| Some((Address::parse(&to.address).ok()?, RecipientFacts::read(&to.parameters))))
+            .collect();
         let original = Original {
             queue_id: &message.queue_id,
-            sender: message.sender.as_deref(),
             received: message.received,
             smtputf8: detail.smtputf8,
+            asked: MessageFacts::read(&detail.parameters).0,
         };
-        let (intake, hostname) = (&ground.intake, &ground.hostname);
-        bounce::returned(self.queue(), &self.snapshot(), intake, hostname, &original, &addresses, now().0)
+        let (queue, snapshot) = (self.queue(), self.snapshot());
+        let (intake, hostname) = (&ground.intake, ground.hostname.as_str());
+        let desk = Desk { queue, snapshot: &snapshot, intake, hostname, time: now().0 };
+        bounce::returned(&desk, &original, message.sender.as_deref(), &recipients, &failure)
     }
 
     /// For the audit: a message that somebody gave up.
