@@ -69,18 +69,28 @@ const NEXT_RID: u32 = 1104;
 /// The changes that make an organization out of nothing: domain with its usual containers and groups, AdminSDHolder,
 /// Configuration partition with organization, server, database and connectors, and the domain as accepted domain.
 pub fn new_organization(names: &Names, connectors: &[NewConnector], new_guid: &mut dyn FnMut() -> Guid) -> Vec<Change> {
-    Builder { names, edge: false, new_guid, changes: Vec::new() }.build(connectors)
+    Builder { names, edge: false, own_domain: true, new_guid, changes: Vec::new() }.build(connectors)
 }
 
 /// The same for a server at the border: its directory is its own, it holds no mailboxes, and the recipients of the domain
 /// are somewhere behind it (internal relay).
 pub fn new_edge_organization(names: &Names, new_guid: &mut dyn FnMut() -> Guid) -> Vec<Change> {
-    Builder { names, edge: true, new_guid, changes: Vec::new() }.build(&[])
+    Builder { names, edge: true, own_domain: true, new_guid, changes: Vec::new() }.build(&[])
+}
+
+/// The same in a domain that is there already, and is kept elsewhere: only what is below Configuration. `names.domain_sid`
+/// is that domain's SID, `names.domain` the first accepted domain.
+pub fn new_organization_in(domain: Guid, names: &Names, new_guid: &mut dyn FnMut() -> Guid) -> Vec<Change> {
+    let mut builder = Builder { names, edge: false, own_domain: false, new_guid, changes: Vec::new() };
+    builder.configuration(domain, &[]);
+    builder.changes
 }
 
 struct Builder<'a> {
     names: &'a Names,
     edge: bool,
+    /// The domain, with the organization's groups, is made too.
+    own_domain: bool,
     new_guid: &'a mut dyn FnMut() -> Guid,
     changes: Vec<Change>,
 }
@@ -220,6 +230,9 @@ impl Builder<'_> {
     fn organization_descriptor(&self) -> Value {
         let domain = &self.names.domain_sid;
         let bytes = defaults::explicit(Class::Organization, Some(domain), Some(domain));
+        if !self.own_domain {
+            return bytes;
+        }
         let (Ok(mut sd), Some(group)) = (SecurityDescriptor::parse(&bytes), domain.with_rid(ORGANIZATION_MANAGEMENT))
         else {
             return bytes;

@@ -19,10 +19,12 @@ pub mod mirror;
 mod settings;
 mod source;
 pub mod state;
+mod test;
 mod write;
 
 pub use connection::{Connection, LdapError};
 pub use login::Login;
 pub use settings::{Address, Settings, SettingsError, tls};
 pub use source::{Active, Sink, load_once};
+pub use test::{Finding, look, test};
 pub use write::{WriteError, Written};

@@ -148,6 +148,8 @@ struct Followed {
     problems: Vec<String>,
     took: Duration,
     error: Option<String>,
+    /// Objects, and unreadable ones, at a version.
+    counted: (Option<u64>, (u64, u64)),
 }
 
 struct Server {
@@ -335,7 +337,13 @@ impl Running {
                 .followed
                 .iter()
                 .all(|followed| followed.kept.heard > 0 && age(&followed.kept) <= settings.stale_limit);
+        for followed in &mut self.followed {
+            if followed.counted.0 != Some(snapshot.version()) {
+                followed.counted = (Some(snapshot.version()), count(&snapshot, &followed.kept.domain));
+            }
+        }
         let domains = self.followed.iter().map(|followed| {
+            let (_, (objects, unreadable)) = followed.counted;
             let (kept, age) = (&followed.kept, age(&followed.kept));
             let state = match () {
                 () if kept.heard == 0 => "unknown",
@@ -343,7 +351,6 @@ impl Running {
                 () if age > settings.max_age => "old",
                 () => "fresh",
             };
-            let (objects, unreadable) = count(&snapshot, &kept.domain);
             let method = match kept.method {
                 Method::DirSync => "dir-sync",
                 Method::DirSyncAsSeen => "dir-sync-as-seen",
@@ -440,6 +447,7 @@ impl Followed {
             problems: Vec::new(),
             took: Duration::ZERO,
             error: None,
+            counted: (None, (0, 0)),
         }
     }
 
@@ -625,7 +633,7 @@ impl Followed {
 fn count(snapshot: &Snapshot, domain: &Domain) -> (u64, u64) {
     let Some(id) = snapshot.by_guid(&domain.guid()) else { return (0, 0) };
     let all = snapshot.subtree(id);
-    let unreadable = all.iter().filter(|id| snapshot.explicit_descriptor(**id).is_none()).count();
+    let unreadable = all.iter().filter(|id| snapshot.descriptor(**id).is_none()).count();
     (all.len() as u64, unreadable as u64)
 }
 
@@ -636,7 +644,7 @@ pub(crate) fn milliseconds() -> i64 {
 }
 
 /// 100 nanoseconds since 1601 (MS-DTYP 2.3.3 FILETIME).
-fn filetime() -> i64 {
+pub(crate) fn filetime() -> i64 {
     (milliseconds() + 11_644_473_600_000).saturating_mul(10_000)
 }
 

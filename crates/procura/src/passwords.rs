@@ -6,6 +6,7 @@ use std::time::Duration;
 use acl::Guid;
 use admin::Service;
 use admin::random::new_token;
+use ldap::Login;
 use session::ScramKeys;
 use store::{AppPassword, StoreError};
 use transport::{CredentialLimits, CredentialSource, Rate, SourceUnavailable, StoredCredentials};
@@ -22,11 +23,12 @@ const NOTED_AGAIN: i64 = 60_000;
 pub struct Passwords {
     service: Arc<Service>,
     secret: [u8; 32],
+    elsewhere: bool,
 }
 
 impl Passwords {
-    /// Those of a service. The first time, a secret is made.
-    pub fn new(service: Arc<Service>) -> Result<Passwords, StoreError> {
+    /// Those of a service. The first time, a secret is made. `elsewhere`: most are kept by another directory.
+    pub fn new(service: Arc<Service>, elsewhere: bool) -> Result<Passwords, StoreError> {
         let kept = match service.setting(SECRET)? {
             Some(kept) => kept,
             None => {
@@ -40,7 +42,7 @@ impl Passwords {
             let digits = std::str::from_utf8(digits).unwrap_or_default();
             *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
         }
-        Ok(Passwords { service, secret })
+        Ok(Passwords { service, secret, elsewhere })
     }
 }
 
@@ -63,6 +65,19 @@ impl CredentialSource for Passwords {
         if let Err(error) = self.service.app_password_used(account, &app_password.name) {
             tracing::warn!(%account, name = app_password.name, %error, "the use of an app password cannot be noted");
         }
+    }
+
+    fn elsewhere(&self, account: &Guid, password: &[u8]) -> Option<Result<bool, SourceUnavailable>> {
+        Some(match self.service.login_elsewhere(account, password)? {
+            Login::Right => Ok(true),
+            Login::Wrong => Ok(false),
+            Login::Spared => Err(SourceUnavailable("one more wrong password could lock the account".to_owned())),
+            Login::Unavailable(why) => Err(SourceUnavailable(why)),
+        })
+    }
+
+    fn scram(&self) -> bool {
+        !self.elsewhere
     }
 
     fn secret(&self) -> [u8; 32] {

@@ -43,6 +43,17 @@ pub trait CredentialSource: Send + Sync + 'static {
         let _ = (account, app_password);
     }
 
+    /// Asks whoever keeps the password of an account elsewhere whether that is it; none where nobody does. It blocks.
+    fn elsewhere(&self, account: &Guid, password: &[u8]) -> Option<Result<bool, SourceUnavailable>> {
+        let _ = (account, password);
+        None
+    }
+
+    /// Whether SCRAM may be offered: not where passwords are kept elsewhere, which gives nobody their keys.
+    fn scram(&self) -> bool {
+        true
+    }
+
     /// A secret of this organization that stays the same: from it come the salts of names that nobody has, which must not
     /// change when the server restarts.
     fn secret(&self) -> [u8; 32];
@@ -290,6 +301,19 @@ impl Credentials {
         state.failures.forgive(account);
     }
 
+    /// Forgets that a password of an account was right. Its failures are not forgiven: somebody else says that something
+    /// changed.
+    pub fn forget_password(&self, account: &Guid) {
+        let mut state = lock(&self.core.state);
+        self.core.generation.fetch_add(1, Ordering::SeqCst);
+        state.memory.remove(account);
+    }
+
+    /// Whether SCRAM may be offered.
+    pub fn offers_scram(&self) -> bool {
+        self.core.source.scram()
+    }
+
     /// Forgets every remembered credential.
     pub fn forget_all(&self) {
         let mut state = lock(&self.core.state);
@@ -382,7 +406,16 @@ impl Core {
             return check;
         }
         self.hashed.fetch_add(1, Ordering::Relaxed);
+        let elsewhere = who.account.and_then(|account| self.source.elsewhere(&account, password));
         let correct = match (who.account, stored.password) {
+            _ if elsewhere.is_some() => match elsewhere {
+                Some(Ok(correct)) => correct,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "a password cannot be checked");
+                    return Check::Unavailable;
+                }
+                None => false,
+            },
             (Some(account), Some(phc)) => match password::verify(password, &phc) {
                 Ok(correct) => correct,
                 Err(error) => {

@@ -1,11 +1,15 @@
 //! A real Active Directory domain controller: Samba, in a network namespace of its own, so that its fixed ports meet nobody.
 
 use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
 use crate::server::{Finished, PATIENCE, finish};
@@ -18,13 +22,14 @@ const DESCRIPTOR_CONTROL: &str = "!1.2.840.113556.1.4.801=::MAMCAQc=";
 /// A running domain controller of the domain `ad.example.test` (`ADTEST`), freshly provisioned.
 #[derive(Debug)]
 pub struct DomainController {
-    samba: Child,
+    samba: Option<Child>,
+    holder: Child,
     folder: TempDir,
 }
 
 impl DomainController {
     /// What has to be installed for it.
-    pub const PROGRAMS: [&'static str; 5] = ["samba", "samba-tool", "ldapsearch", "ip", "nsenter"];
+    pub const PROGRAMS: [&'static str; 6] = ["samba", "samba-tool", "ldapsearch", "ip", "nsenter", "openssl"];
 
     /// The domain's distinguished name.
     pub const DOMAIN: &'static str = "DC=ad,DC=example,DC=test";
@@ -40,29 +45,115 @@ impl DomainController {
         let folder = tempfile::Builder::new().prefix("procura-dc-").tempdir().unwrap();
         let data = folder.path().join("dc");
         provision(&data);
-        let samba = Command::new("unshare")
-            .args(["--net", "sh", "-c", "ip link set lo up && exec samba -s \"$0\" -F --no-process-group -d1"])
-            .arg(data.join("etc/smb.conf"))
+        certify(&data);
+        // The namespace outlives the domain controller, which some tests stop and start again.
+        let holder = Command::new("unshare")
+            .args(["--net", "sh", "-c", "ip link set lo up && exec sleep infinity"])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.path().join("samba.err")).unwrap())
             .spawn()
             .unwrap();
-        let mut controller = DomainController { samba, folder };
+        let mut controller = DomainController { samba: None, holder, folder };
         let begin = Instant::now();
-        while controller
+        while !controller.inside("ip", &["link", "show", "dev", "lo", "up"]).out.contains("LOOPBACK,UP") {
+            assert!(begin.elapsed() < PATIENCE, "there is no network namespace");
+            thread::sleep(Duration::from_millis(20));
+        }
+        controller.resume();
+        controller
+    }
+
+    /// Starts it again after [`DomainController::stop`].
+    #[track_caller]
+    pub fn resume(&mut self) {
+        let mut command =
+            self.command("samba", &["-s", self.conf().to_str().unwrap(), "-F", "--no-process-group", "-d1"]);
+        let errors = fs::File::create(self.folder.path().join("samba.err")).unwrap();
+        self.samba = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn().unwrap());
+        let begin = Instant::now();
+        while self
             .inside("ldapsearch", &["-x", "-H", "ldap://127.0.0.1", "-s", "base", "-b", "", "defaultNamingContext"])
             .code
             != 0
         {
-            if let Some(status) = controller.samba.try_wait().unwrap() {
-                let log = fs::read_to_string(controller.folder.path().join("samba.err")).unwrap_or_default();
+            if let Some(status) = self.samba.as_mut().unwrap().try_wait().unwrap() {
+                let log = fs::read_to_string(self.folder.path().join("samba.err")).unwrap_or_default();
                 panic!("samba ended with {status}: {log}");
             }
             assert!(begin.elapsed() < PATIENCE, "the domain controller does not answer");
             thread::sleep(Duration::from_millis(100));
         }
-        controller
+    }
+
+    /// Stops it; connections to it are refused from now on.
+    pub fn stop(&mut self) {
+        let Some(mut samba) = self.samba.take() else { return };
+        // Its children first: those that serve LDAP go on for a while without it.
+        for pid in self.processes() {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ = samba.wait();
+        let begin = Instant::now();
+        while !self.processes().is_empty() && begin.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// It takes connections and says nothing (SIGSTOP), or goes on.
+    pub fn stall(&self, stalled: bool) {
+        let signal = if stalled { rustix::process::Signal::STOP } else { rustix::process::Signal::CONT };
+        for pid in self.processes() {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
+    /// All processes of the domain controller: those with its configuration file on their command line.
+    fn processes(&self) -> Vec<rustix::process::Pid> {
+        let conf = self.conf().display().to_string();
+        let all =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        let ours = all.filter(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let is_samba = line.starts_with(b"samba") || line.starts_with(b"/usr/sbin/samba");
+            is_samba && String::from_utf8_lossy(&line).contains(&conf)
+        });
+        ours.filter_map(rustix::process::Pid::from_raw).collect()
+    }
+
+    /// The certificate that its LDAP server shows, PEM, for `dc1.ad.example.test` and 127.0.0.1.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("dc/cert.pem")
+    }
+
+    /// Another certificate takes the place of the one it shows; it counts when it starts again.
+    #[track_caller]
+    pub fn change_certificate(&self) {
+        certify(&self.folder.path().join("dc"));
+    }
+
+    /// Runs a Python program with `db`, its database opened with all rights, and `base`, the domain's DN; its output.
+    #[track_caller]
+    pub fn python(&self, program: &str) -> String {
+        let head = format!(
+            "import sys\nfrom samba.param import LoadParm\nfrom samba.samdb import SamDB\nfrom samba.auth import system_session\n\
+             lp = LoadParm()\nlp.load('{}')\n\
+             db = SamDB(url='{}', session_info=system_session(), lp=lp)\nbase = '{}'\n",
+            self.conf().display(),
+            self.folder.path().join("dc/private/sam.ldb").display(),
+            Self::DOMAIN
+        );
+        // Debian's own interpreter: Samba's modules are for that one.
+        finish(&mut self.command("/usr/bin/python3", &["-"]), &(head + program)).ok()
+    }
+
+    /// Does something where the domain controller is: what is connected and started there, is there.
+    #[track_caller]
+    pub fn at<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
+        let there = || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            act()
+        };
+        thread::scope(|scope| scope.spawn(there).join()).unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Runs `samba-tool` as Administrator over LDAP.
@@ -132,7 +223,7 @@ impl DomainController {
 
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/proc/{}/ns/net", self.samba.id())).arg(program).args(arguments);
+        command.arg(format!("--net=/proc/{}/ns/net", self.holder.id())).arg(program).args(arguments);
         // Its certificate is its own; the connection never leaves the namespace.
         command.env("LDAPTLS_REQCERT", "never");
         command
@@ -141,10 +232,10 @@ impl DomainController {
 
 impl Drop for DomainController {
     fn drop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.samba.id() as i32) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let _ = self.samba.wait();
+        self.stall(false);
+        self.stop();
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
     }
 }
 
@@ -167,10 +258,13 @@ fn provision(data: &Path) {
     fs::create_dir_all(data.join("run")).unwrap();
     let conf = data.join("etc/smb.conf");
     let place = data.display();
+    let (key, certificate) = (data.join("key.pem"), data.join("cert.pem"));
+    let (key, certificate) = (key.display(), certificate.display());
     // Only what LDAP needs, everything below our folder, and no DNS server of the machine's as forwarder.
     let own = format!(
         "[global]\n\tserver services = ldap, cldap, kdc, rpc\n\tprefork children = 1\n\tpid directory = {place}/run\n\
-         \tncalrpc dir = {place}/ncalrpc\n\tldap server require strong auth = allow_sasl_over_tls\n"
+         \tncalrpc dir = {place}/ncalrpc\n\tldap server require strong auth = allow_sasl_over_tls\n\
+         \ttls keyfile = {key}\n\ttls certfile = {certificate}\n\ttls cafile =\n"
     );
     let text = fs::read_to_string(&conf).unwrap();
     let kept: Vec<String> = text
@@ -185,4 +279,17 @@ fn provision(data: &Path) {
         })
         .collect();
     fs::write(&conf, kept.join("\n").replacen("[global]\n", &own, 1)).unwrap();
+}
+
+/// A certificate that signs itself, with the names by which the tests reach the domain controller.
+#[track_caller]
+fn certify(data: &Path) {
+    let (key, certificate) = (data.join("key.pem"), data.join("cert.pem"));
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=dc1.ad.example.test"]);
+    command.args(["-addext", "subjectAltName=DNS:dc1.ad.example.test,IP:127.0.0.1"]);
+    command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+    finish(&mut command, "").ok();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
 }

@@ -170,6 +170,10 @@ fn status(status: &Status) -> String {
     for problem in &status.problems {
         text += &format!("problem     {problem}\n");
     }
+    if let Some(directory) = &status.directory {
+        text += "\n";
+        text += &super::directory::text(directory);
+    }
     text += "\n";
     text + &table(
         &["connector", "server", "listens on", "enabled", "header senders"],

@@ -1,0 +1,200 @@
+//! `directory test`: what works, what is missing, and what to do about it.
+
+use serde::{Deserialize, Serialize};
+
+use acl::Guid;
+
+use crate::connection::{Connection, LdapError};
+use crate::controller::{self, Domain, Method};
+use crate::message::code;
+use crate::settings::{Address, Settings};
+use crate::source::filetime;
+use directory::attributes as a;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Where.
+    pub server: String,
+    /// `good`, `note` (works, and could be better) or `bad`.
+    pub state: String,
+    /// What was found.
+    pub text: String,
+    /// What to do; empty where nothing is to be done.
+    pub advice: String,
+}
+
+/// The domain of the first domain controller that answers.
+///
+/// # Errors
+/// None does; in words.
+pub fn look(settings: &Settings) -> Result<Domain, String> {
+    let mut why = "no domain controller is named".to_owned();
+    for address in &settings.servers {
+        let found = open(settings, address).and_then(|mut connection| {
+            let dse = controller::root_dse(&mut connection)?;
+            controller::domain(&mut connection, &dse, &settings.map)
+        });
+        match found {
+            Ok(domain) => return Ok(domain),
+            Err(error) => why = format!("{address}: {error}"),
+        }
+    }
+    Err(why)
+}
+
+fn open(settings: &Settings, address: &Address) -> Result<Connection, LdapError> {
+    let mut connection = Connection::open(address, &settings.tls, settings.patience)?;
+    connection.bind(&settings.account, settings.password.as_bytes())?;
+    Ok(connection)
+}
+
+/// Looks at every domain controller. Nothing is changed.
+pub fn test(settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for address in &settings.servers {
+        let mut report = Report { server: address.to_string(), findings: &mut findings };
+        if let Err(error) = server(settings, address, &mut report) {
+            report.bad(error.to_string(), advice(&error));
+        }
+    }
+    findings
+}
+
+struct Report<'a> {
+    server: String,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Report<'_> {
+    fn put(&mut self, state: &str, text: String, advice: &str) {
+        let (server, state, advice) = (self.server.clone(), state.to_owned(), advice.to_owned());
+        self.findings.push(Finding { server, state, text, advice });
+    }
+
+    fn good(&mut self, text: impl Into<String>) {
+        self.put("good", text.into(), "");
+    }
+
+    fn note(&mut self, text: impl Into<String>, advice: &str) {
+        self.put("note", text.into(), advice);
+    }
+
+    fn bad(&mut self, text: impl Into<String>, advice: &str) {
+        self.put("bad", text.into(), advice);
+    }
+}
+
+/// What to do about an error.
+fn advice(error: &LdapError) -> &'static str {
+    match error {
+        LdapError::Tls(_) => {
+            "its certificate must carry the name under which it is configured, and be issued by an authority in `roots`"
+        }
+        LdapError::Io(_) => "check the name, the port (636 for ldaps, 389 for ldap), and what is in between",
+        LdapError::Refused { outcome, .. } if outcome.code == code::INVALID_CREDENTIALS => {
+            "check `account` and `password_file`; is the account locked, disabled or expired?"
+        }
+        LdapError::Malformed(_) | LdapError::Nonsense(_) | LdapError::Referral => {
+            "check that a domain controller answers there, and what the account may read"
+        }
+        LdapError::Refused { .. } => "look at the rights of the account (docs: active-directory)",
+    }
+}
+
+fn server(settings: &Settings, address: &Address, report: &mut Report<'_>) -> Result<(), LdapError> {
+    let mut connection = open(settings, address)?;
+    report.good(format!("connected over TLS, logged on as {}", settings.account));
+    let dse = controller::root_dse(&mut connection)?;
+    let domain = controller::domain(&mut connection, &dse, &settings.map)?;
+    report.good(format!("{} serves {} ({}), SID {}", dse.host, domain.dn, domain.netbios, domain.sid));
+    if domain.netbios.is_empty() {
+        report.note(
+            "the short name of the domain cannot be read",
+            "let the account read CN=Partitions in the configuration partition",
+        );
+    }
+    for (name, what) in [
+        (a::PUBLIC_DELEGATES, "delegates (Send on Behalf)"),
+        (a::MAILBOX_GUID, "mailboxes"),
+        (a::MASTER_ACCOUNT_SID, "linked accounts"),
+    ] {
+        match domain.theirs.contains(name) {
+            true => report.good(format!("{what} are read from the domain ({name})")),
+            false => report.note(
+                format!("the schema has no {name}: {what} are kept by Procura itself"),
+                "that is well for a forest without Exchange; or extend the schema and set `map`",
+            ),
+        }
+    }
+    match controller::begin(&mut connection, &domain, &dse)?.0 {
+        Method::DirSync => report.good("changes are followed by DirSync, deletions too"),
+        Method::DirSyncAsSeen => report.note(
+            "changes are followed by DirSync with what the account may see: a deleted account may count until the next check",
+            "grant the account “Replicating Directory Changes” on the domain (not “… All”)",
+        ),
+        Method::Usn => report.note(
+            "DirSync is refused: changes are followed by their number, and a deleted account may count until the next check",
+            "grant the account “Replicating Directory Changes” on the domain (not “… All”)",
+        ),
+    }
+    objects(settings, &mut connection, &domain, report)
+}
+
+fn objects(
+    settings: &Settings,
+    connection: &mut Connection,
+    domain: &Domain,
+    report: &mut Report<'_>,
+) -> Result<(), LdapError> {
+    let begin = std::time::Instant::now();
+    let found = controller::load(connection, domain, &settings.map, settings.page, filetime())?;
+    let class = |found: &crate::found::Found| {
+        directory::Class::from_object_classes(found.attributes.get(a::OBJECT_CLASS).map_or(&[][..], |values| values))
+    };
+    let count = |which: &dyn Fn(&crate::found::Found) -> bool| found.iter().filter(|found| which(found)).count();
+    let accounts = count(&|found| class(found).is_account());
+    let groups = count(&|found| class(found) == directory::Class::Group);
+    report.good(format!(
+        "{} objects in {} ms: {accounts} accounts, {groups} groups",
+        found.len(),
+        begin.elapsed().as_millis()
+    ));
+    let unreadable: Vec<&str> = found
+        .iter()
+        .filter(|found| {
+            let stored = found.attributes.get(a::DESCRIPTOR).and_then(|values| values.first());
+            stored.and_then(|stored| crate::mirror::explicit(stored)).is_none()
+        })
+        .map(|found| found.dn.as_str())
+        .collect();
+    match unreadable.split_first() {
+        None => report.good("the permissions of all objects can be read"),
+        Some((first, rest)) => report.bad(
+            format!("the permissions of {} objects cannot be read, the first {first}", rest.len() + 1),
+            "grant the account “Read permissions” (READ_CONTROL) on the domain, for this object and all child objects; \
+             until then nothing is granted on these, and mail of their owners is answered 451",
+        ),
+    }
+    let known: std::collections::HashSet<Guid> = found.iter().map(|found| found.guid).collect();
+    let orphans =
+        count(&|found| found.guid != domain.guid() && found.parent.is_some_and(|parent| !known.contains(&parent)));
+    if orphans > 0 {
+        report.note(
+            format!("{orphans} objects are below something that the account may not see: they are left out"),
+            "let the account list the contents of all containers and organizational units",
+        );
+    }
+    let mail = count(&|found| {
+        class(found).is_account()
+            && (found.attributes.contains_key(a::MAIL) || found.attributes.contains_key(a::PROXY_ADDRESSES))
+    });
+    match mail {
+        0 => report.bad(
+            "no account has a mail address (mail, proxyAddresses)",
+            "fill in `mail`, or set `map = { proxyAddresses = \"userPrincipalName\" }`",
+        ),
+        count => report.good(format!("{count} accounts have mail addresses")),
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! `[directory]`: domains of Active Directory as the source of people and permissions.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::{Absent, DataDirectory, Service};
+use directory::import::{AttributeMap, Source};
+use directory::organization::{Names, new_organization_in};
+use ldap::{Address, Settings};
+use zeroize::Zeroizing;
+
+use crate::cli::args::Init;
+use crate::cli::fault::Failure;
+use crate::config::Loaded;
+use crate::config::keys::Directory;
+use crate::init;
+use crate::node::{self, DEFAULT_DATA, Node};
+
+/// What is wrong with the section: the key, what, and what to do.
+pub fn fault(config: &Directory) -> Option<(&'static str, String, &'static str)> {
+    if !["own", "ldap"].contains(&config.source.as_str()) {
+        return Some(("source", format!("source is `{}`", config.source), "write \"own\" or \"ldap\""));
+    }
+    for server in &config.servers {
+        if let Err(error) = Address::parse(server) {
+            return Some(("servers", error.to_string(), "nothing is ever sent without TLS"));
+        }
+    }
+    let seconds = [
+        ("poll_seconds", config.poll_seconds),
+        ("timeout_seconds", config.timeout_seconds),
+        ("max_age_seconds", config.max_age_seconds),
+        ("stale_limit_seconds", config.stale_limit_seconds),
+        ("check_minutes", config.check_minutes),
+    ];
+    if let Some((key, _)) = seconds.into_iter().find(|(_, count)| !(1..=31_536_000).contains(count)) {
+        return Some((key, format!("{key} is out of range"), "write 1 or more"));
+    }
+    if config.source != "ldap" {
+        return None;
+    }
+    if config.servers.is_empty() {
+        let message = "no domain controller is named".to_owned();
+        return Some(("source", message, "add `servers = [\"ldaps://dc1.example.com\"]`"));
+    }
+    if config.account.is_none() {
+        return Some(("source", "nobody is named who reads the domain".into(), "add `account = \"…\"`"));
+    }
+    if config.password_file.is_none() {
+        return Some(("source", "the account has no password".into(), "add `password_file = \"…\"`"));
+    }
+    None
+}
+
+/// The settings of the source; none where people come from the node's own directory. Files are read now.
+pub fn settings(node: &Node) -> Result<Option<Settings>, Failure> {
+    let config = &node.loaded.config.directory;
+    if config.source != "ldap" {
+        return Ok(None);
+    }
+    let failed = |e: &dyn std::fmt::Display| Failure::new(e.to_string()).help("check [directory] in procura.toml");
+    let servers = config.servers.iter().map(|text| Address::parse(text)).collect::<Result<Vec<_>, _>>();
+    let path = node.loaded.path(config.password_file.as_deref().unwrap_or_default());
+    let read = fs::read_to_string(&path).map(Zeroizing::new);
+    let read = read.map_err(|e| failed(&format!("{}: {e}", path.display())))?;
+    let password = Zeroizing::new(read.lines().next().unwrap_or_default().to_owned());
+    if password.is_empty() {
+        return Err(failed(&format!("{} holds no password", path.display())));
+    }
+    let source = |theirs: &String| {
+        if theirs.contains('{') { Source::Template(theirs.clone()) } else { Source::Attribute(theirs.clone()) }
+    };
+    let entries = config.map.iter().map(|(ours, theirs)| (ours.clone(), source(theirs))).collect();
+    let seconds = |count: u32| Duration::from_secs(count.into());
+    Ok(Some(Settings {
+        servers: servers.map_err(|e| failed(&e))?,
+        account: config.account.clone().unwrap_or_default(),
+        password,
+        tls: ldap::tls(&node.loaded.path(&config.roots)).map_err(|e| failed(&e))?,
+        map: AttributeMap { entries },
+        patience: seconds(config.timeout_seconds),
+        poll: seconds(config.poll_seconds),
+        page: 1000,
+        max_age: seconds(config.max_age_seconds),
+        stale_limit: seconds(config.stale_limit_seconds),
+        check: seconds(config.check_minutes) * 60,
+    }))
+}
+
+/// `procura init --ldap`: an organization whose people are those of a domain.
+pub fn init(arguments: &Init) -> Result<(), Failure> {
+    let path = arguments.dir.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+    if ["directory.db", "procura.toml"].iter().any(|name| path.join(name).exists()) {
+        return Err(Failure::new(format!("{} holds an organization already", path.display()))
+            .help("create another one elsewhere"));
+    }
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let config = Directory {
+        source: "ldap".to_owned(),
+        servers: arguments.ldap.clone(),
+        account: arguments.ldap_account.clone(),
+        password_file: arguments.ldap_password_file.as_deref().map(absolute),
+        roots: arguments.ldap_roots.as_deref().map_or_else(|| Directory::default().roots, absolute),
+        ..Directory::default()
+    };
+    if let Some((_, message, help)) = fault(&config) {
+        return Err(Failure::new(message).help(help));
+    }
+    let mut loaded = Loaded::defaults(&path);
+    loaded.config.directory = config.clone();
+    let mut node = Node { loaded, data: path.clone() };
+    let settings = settings(&node)?.ok_or_else(|| Failure::new("no domain controller is named"))?;
+    // Nothing is made before the domain answers.
+    let found = ldap::look(&settings)
+        .map_err(|error| Failure::new(error).help("`procura directory test` says more; nothing was created"))?;
+    let dns = directory::dn::parse(&found.dn).map(|rdns| directory::dn::domain_name(&rdns)).unwrap_or_default();
+    let mail = init::message_domain(arguments.domain.as_deref().unwrap_or(&dns))?;
+    let hostname = match &arguments.hostname {
+        Some(name) => name.clone(),
+        None => init::qualified(&node::system_hostname(), &mail),
+    };
+    let data = DataDirectory::open(&path, Absent::Create)?;
+    node.data = data.path().to_owned();
+    let options = node.options(&data, Default::default());
+    let service = Arc::new(Service::open(data, options)?);
+    let status = service.load_active_directory(settings)?;
+    let names = Names {
+        domain: mail,
+        netbios: found.netbios.clone(),
+        domain_sid: found.sid.parse().map_err(|_| Failure::new("the domain has no SID"))?,
+        organization: "First Organization".to_owned(),
+        server: hostname.split('.').next().unwrap_or(&hostname).to_ascii_uppercase(),
+        server_fqdn: hostname.clone(),
+    };
+    let root = service
+        .snapshot()
+        .domains()
+        .first()
+        .and_then(|domain| service.snapshot().object(domain.object).map(directory::Object::guid));
+    let root = root.ok_or_else(|| Failure::new("no domain was read"))?;
+    let snapshot =
+        service.commit_as_system("procura init", new_organization_in(root, &names, &mut admin::random::new_guid))?;
+    let snapshot = service.commit_as_system("default connectors", admin::default_connectors(&snapshot)?)?;
+    if arguments.internet {
+        init::take_strangers(&service, &snapshot)?;
+    }
+    // Last: a configuration says that the directory is whole.
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let list = toml::Value::Array(config.servers.iter().cloned().map(toml::Value::String).collect()).to_string();
+    let set = [
+        ("node.hostname", quoted(&hostname)),
+        ("node.data", quoted(".")),
+        ("directory.source", quoted("ldap")),
+        ("directory.servers", list),
+        ("directory.account", quoted(config.account.as_deref().unwrap_or_default())),
+        ("directory.password_file", quoted(config.password_file.as_deref().unwrap_or_default())),
+        ("directory.roots", quoted(&config.roots)),
+    ];
+    let file = service.directory().join("procura.toml");
+    init::write_new(&file, &crate::config::keys::commented(&set))?;
+    let shown = path.display();
+    println!("created {shown}: organization of {}, server {hostname}", names.domain);
+    for domain in &status.domains {
+        println!("  {}: {} objects, {} with unreadable permissions", domain.dn, domain.objects, domain.unreadable);
+    }
+    for (_, connector) in service.snapshot().receive_connectors() {
+        let ports: Vec<String> = connector.bindings.iter().map(|binding| binding.to_string()).collect();
+        println!("  connector      {}: {}", connector.name, ports.join(", "));
+    }
+    println!("next:\n  procura --data {shown} directory test\n  procura --data {shown} serve");
+    Ok(())
+}
