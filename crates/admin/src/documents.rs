@@ -387,6 +387,16 @@ pub struct Undo {
     pub version: u64,
 }
 
+/// Which versions an import was made in that was too large for one.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ImportSteps {
+    /// The import, as its answer named it.
+    pub import: String,
+    /// See to it that all of them can be taken back.
+    #[serde(default)]
+    pub try_out: bool,
+}
+
 /// Is a service account fit to send for its users?
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ServiceAccountCheck {

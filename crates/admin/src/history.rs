@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use acl::{Guid, SecurityDescriptor, Sid};
 use directory::attributes::{self as a, Syntax};
 use directory::{
-    AttributeChange, ChangeBatch, ChangeLog, ObjectChange, ObjectId, Record, Snapshot, Time, Value, parse_link,
+    AttributeChange, Change, ChangeBatch, ChangeLog, ObjectChange, ObjectId, Record, Snapshot, Time, Value, parse_link,
 };
 use rights::admin::Action;
 use store::{HistoryEntry, HistoryFilter};
 
 use crate::authorize::{authorize_undo, require, require_organization};
-use crate::documents::{ChangeLine, History, HistoryPage, HistoryRow};
+use crate::documents::{ChangeLine, History, HistoryPage, HistoryRow, ImportSteps};
 use crate::error::{Fault, FaultKind};
 use crate::permissions::trustee;
 use crate::response::Response;
@@ -143,16 +143,7 @@ pub fn undo(asked: Asked<'_>, version: u64) -> Result<Response, Fault> {
         after.extend(later(guid)?);
     }
     asked.change(|snapshot| {
-        let conflicts = conflicts(snapshot, &log);
-        if !conflicts.is_empty() {
-            return Err(conflicted(snapshot, version, &conflicts, &after));
-        }
-        let changes = log.inverse();
-        let (author, time) = (asked.caller.sid.clone(), asked.service.now());
-        let batch = ChangeBatch { author, time, comment: String::new(), changes };
-        let undone = snapshot.apply(&batch)?.snapshot;
-        authorize_undo(snapshot, asked.caller, &log, &batch.changes, &undone)?;
-        let changes = batch.changes;
+        let (changes, _) = taken_back(asked, snapshot, version, &log, &after)?;
         let mut plan = Plan::new(format!("version {version} undone"), changes);
         plan.authorized = true;
         if plan.changes.is_empty() {
@@ -167,6 +158,62 @@ pub fn undo(asked: Asked<'_>, version: u64) -> Result<Response, Fault> {
         }
         Ok(plan)
     })
+}
+
+/// What takes a version back, and what the directory is then; `later`: the changes since then of what it touched.
+fn taken_back(
+    asked: Asked<'_>,
+    snapshot: &Snapshot,
+    version: u64,
+    log: &ChangeLog,
+    later: &[HistoryEntry],
+) -> Result<(Vec<Change>, Snapshot), Fault> {
+    let conflicts = conflicts(snapshot, log);
+    if !conflicts.is_empty() {
+        return Err(conflicted(snapshot, version, &conflicts, later));
+    }
+    let (author, time) = (asked.caller.sid.clone(), asked.service.now());
+    let batch = ChangeBatch { author, time, comment: String::new(), changes: log.inverse() };
+    let undone = snapshot.apply(&batch)?.snapshot;
+    authorize_undo(snapshot, asked.caller, log, &batch.changes, &undone)?;
+    Ok((batch.changes, undone))
+}
+
+/// How the comment of each step of an import ends, and of what takes one back.
+pub(crate) fn of_import(import: &str) -> String {
+    format!("(import {import})")
+}
+
+/// The versions of an import that was made in steps, newest first, as they are to be undone; those that were undone already
+/// left out.
+pub fn import_steps(asked: Asked<'_>, steps: &ImportSteps) -> Result<Response, Fault> {
+    require_organization(asked.snapshot, asked.caller, "read the history of")?;
+    let mark = of_import(&steps.import);
+    let undone_mark = format!(" undone {mark}");
+    let marked = asked.service.store().commented(&mark)?;
+    let undone: BTreeSet<u64> = marked
+        .iter()
+        .filter_map(|(_, comment)| comment.strip_suffix(&undone_mark)?.rsplit(' ').next()?.parse().ok())
+        .collect();
+    let is_step = |(version, comment): &(u64, String)| !comment.ends_with(&undone_mark) && !undone.contains(version);
+    let mut versions: Vec<u64> = marked.iter().filter(|step| is_step(step)).map(|(version, _)| *version).collect();
+    versions.sort_unstable_by(|a, b| b.cmp(a));
+    if marked.is_empty() {
+        return Err(Fault::new(
+            FaultKind::NotFound,
+            format!("there is no import {} that was made in steps", steps.import),
+        )
+        .help("`procura history` shows its name with each step: (import NAME)"));
+    }
+    if steps.try_out {
+        let mut now: Option<Snapshot> = None;
+        for version in &versions {
+            let Some(log) = asked.service.store().log(*version)? else { continue };
+            let snapshot = now.as_ref().unwrap_or(asked.snapshot);
+            now = Some(taken_back(asked, snapshot, *version, &log, &[])?.1);
+        }
+    }
+    Ok(Response::ImportSteps { versions })
 }
 
 /// Something that is no longer as the version left it.

@@ -15,6 +15,7 @@ use store::fail_point;
 use self::spool::Spool;
 use crate::authorize::{Created, is_administrator};
 use crate::error::{Fault, FaultKind};
+use crate::history::of_import;
 use crate::operations::{ImportData, ImportRun};
 use crate::random::{new_guid, new_token};
 use crate::response::{Done, Imported, Response};
@@ -133,7 +134,11 @@ pub fn run(asked: Asked<'_>, run: &ImportRun) -> Result<Response, Fault> {
     if let Some(changes) = planned.next()? {
         let count = changes.len() as u64;
         let summary = format!("import: {count} changes");
-        asked.service.change(asked.caller, asked.comment, |_| {
+        let comment = match &planned.progress.import {
+            Some(import) => format!("{} {}", asked.comment, of_import(import)).trim_start().to_owned(),
+            None => asked.comment.to_owned(),
+        };
+        asked.service.change(asked.caller, &comment, |_| {
             Ok(Plan { changes, done: Done { summary, warnings: Vec::new() }, authorized: false })
         })?;
         planned.progress.done += count;
@@ -182,10 +187,12 @@ fn plan(asked: Asked<'_>, run: &ImportRun, mut file: Spool) -> Result<Planned, F
         keep(&mut step).map_err(unkept)?;
     }
     let warnings = warnings.iter().map(|w| format!("line {}: {}: {}", w.line, w.dn, w.text)).collect();
+    let changes_in_all: u64 = steps.iter().map(|step: &Step| step.count as u64).sum();
     let progress = Imported {
         added: added as u64,
         modified: modified as u64,
-        changes: steps.iter().map(|step: &Step| step.count as u64).sum(),
+        changes: changes_in_all,
+        import: (changes_in_all > BATCH as u64 && !run.dry_run).then(|| new_token()[..8].to_owned()),
         ..Imported::default()
     };
     let mut planned = Planned { changes, steps, warnings, progress };

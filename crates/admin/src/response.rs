@@ -54,6 +54,11 @@ pub enum Response {
     },
     /// How far an import is.
     Imported(Imported),
+    /// The versions of an import that are not undone, newest first.
+    ImportSteps {
+        /// What `undo` takes, in this order.
+        versions: Vec<u64>,
+    },
     /// Rights on an object or a mailbox.
     Permissions(Permissions),
     /// Who may send on behalf.
@@ -358,6 +363,9 @@ pub struct Imported {
     pub done: u64,
     /// Nothing is left to do.
     pub finished: bool,
+    /// What it is called, where it is made in steps: for `undo --import`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<String>,
     /// What was left out, with lines of the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

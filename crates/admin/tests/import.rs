@@ -9,7 +9,7 @@ use admin::operations::{self as op, Request as R, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use common::{HELPER, ROOT, Site, grant};
+use common::{HELPER, ROOT, Site, grant, undo};
 
 /// LDIF of users below OU=Staff, with a line of their own each.
 fn users(count: usize, line: &str) -> String {
@@ -155,4 +155,69 @@ fn whoever_may_create_objects_in_a_unit_imports_into_it_and_nowhere_else() {
     assert_eq!(run(&site, HELPER, &upload, false).unwrap_err().kind, FaultKind::Denied);
     let upload = piece(&site, HELPER, None, &users(1, "")).unwrap();
     run(&site, HELPER, &upload, false).unwrap();
+}
+
+/// The versions of an import that are left to undo, newest first.
+fn steps(site: &Site, import: &str, try_out: bool) -> Result<Vec<u64>, admin::Fault> {
+    let steps = R::ImportSteps(op::ImportSteps { import: import.to_owned(), try_out });
+    site.service.call(ROOT, "", steps).map(|response| match response {
+        Response::ImportSteps { versions } => versions,
+        other => panic!("{other:?}"),
+    })
+}
+
+/// A large import, and what it is called.
+fn large(site: &Site) -> String {
+    import(site, &users(5_050, "")).pop().unwrap().import.unwrap()
+}
+
+fn take_back(site: &Site, import: &str, version: u64) {
+    let comment = format!("version {version} undone (import {import})");
+    site.service.call(ROOT, &comment, undo(version)).unwrap();
+}
+
+#[test]
+fn a_large_import_is_undone_step_by_step_to_the_byte() {
+    let site = Site::new();
+    let before = site.records();
+    let import = large(&site);
+    let versions = steps(&site, &import, true).unwrap();
+    assert_eq!(versions.len(), 51);
+    versions.into_iter().for_each(|version| take_back(&site, &import, version));
+    assert_eq!(site.records(), before);
+    assert!(steps(&site, &import, false).unwrap().is_empty());
+}
+
+#[test]
+fn an_undo_that_was_interrupted_goes_on_where_it_was() {
+    let site = Site::new();
+    let import = large(&site);
+    let versions = steps(&site, &import, false).unwrap();
+    take_back(&site, &import, versions[0]);
+    assert_eq!(steps(&site, &import, false).unwrap(), versions[1..]);
+}
+
+#[test]
+fn changes_of_others_between_the_steps_are_no_steps() {
+    let site = Site::new();
+    let import = large(&site);
+    site.user("later", None);
+    assert_eq!(steps(&site, &import, false).unwrap().first(), Some(&(site.version() - 1)));
+}
+
+#[test]
+fn trying_the_undo_of_an_import_out_names_what_stands_in_its_way() {
+    let site = Site::new();
+    let import = large(&site);
+    site.ask(common::send_as("u7", "zoe"));
+    let fault = steps(&site, &import, true).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Conflict);
+    assert!(fault.message.contains("CN=user 7,"), "{fault}");
+}
+
+#[test]
+fn an_import_that_was_made_at_once_or_never_has_no_steps() {
+    let site = Site::new();
+    assert_eq!(import(&site, &users(2, "")).pop().unwrap().import, None);
+    assert_eq!(steps(&site, "5f2a90c1", false).unwrap_err().kind, FaultKind::NotFound);
 }

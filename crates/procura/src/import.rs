@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use admin::operations::{ImportData, ImportRun, Imported, Request, Response};
+use admin::operations::{Done, ImportData, ImportRun, ImportSteps, Imported, Request, Response, Undo};
 use admin::{AdminError, Endpoint};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -99,6 +99,36 @@ fn run(
             return Ok(Imported { warnings, ..imported });
         }
     }
+}
+
+/// Takes all steps of an import back, the newest first.
+pub fn undo(endpoint: &mut Endpoint, global: &Global, import: &str) -> Result<(), Failure> {
+    let asked = ImportSteps { import: import.to_owned(), try_out: global.dry_run };
+    let Response::ImportSteps { versions } = endpoint.call("", Request::ImportSteps(asked))? else {
+        return Err(Failure::new("the service answered something else"));
+    };
+    let range = match (versions.last(), versions.first()) {
+        (Some(first), Some(last)) => format!("versions {first} to {last}"),
+        _ => "nothing is left of it".to_owned(),
+    };
+    if !global.dry_run {
+        let bar = bar(versions.len() as u64, "{msg} {bar:30} {pos}/{len} {eta}");
+        bar.set_message("undoing");
+        for version in &versions {
+            let why = if global.comment.is_empty() { String::new() } else { format!("{}: ", global.comment) };
+            let comment = format!("{why}version {version} undone (import {import})");
+            endpoint.call(&comment, Request::Undo(Undo { version: *version }))?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+    }
+    let summary = format!("import {import}: {} steps undone, {range}", versions.len());
+    let response = Response::Done(Done { summary, warnings: Vec::new() });
+    output::show(&response, global.format).map_err(|e| Failure::new(format!("standard output: {e}")))?;
+    if global.dry_run {
+        eprintln!("dry run: nothing was changed");
+    }
+    Ok(())
 }
 
 /// A progress bar on standard error; hidden where that is no terminal.

@@ -391,6 +391,20 @@ impl DirectoryStore {
             .collect()
     }
 
+    /// Versions whose comments contain a text, with their comments, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn commented(&self, text: &str) -> Result<Vec<(u64, String)>, StoreError> {
+        let read = (|| {
+            let mut select = (self.database.connection)
+                .prepare_cached("SELECT version, comment FROM batch WHERE instr(comment, ?1) > 0 ORDER BY version")?;
+            let rows = select.query_map([text], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, String>(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })();
+        read.map_err(|error| self.database.fault(error))
+    }
+
     /// The log of one version, for undo (`ChangeLog::inverse`); `None` if there is no such version.
     ///
     /// # Errors

@@ -114,6 +114,9 @@ pub(super) fn text(response: &Response) -> String {
         Response::Upload { upload } => format!("{upload}\n"),
         Response::Imported(imported) => {
             let mut text = format!("{} added, {} changed\n", imported.added, imported.modified);
+            if let Some(import) = &imported.import {
+                text += &format!("made in steps; `procura undo --import {import}` takes all of them back\n");
+            }
             for warning in &imported.warnings {
                 text += &format!("warning: {warning}\n");
             }

@@ -14,8 +14,8 @@ use super::args::{Format, Global};
 use super::fault::Failure;
 use super::report::show_report;
 use super::tools::{
-    AuditCommand, AuditExport, History, SeparationCommand, ServiceAccount, ServiceAccountCommand, Tool, WhatCan,
-    request, tried,
+    AuditCommand, AuditExport, History, SeparationCommand, ServiceAccount, ServiceAccountCommand, Tool, Undo,
+    WhatCan, request, tried,
 };
 use super::{access, diff, html, output, pause, report, separation, test_send};
 use crate::node::Node;
@@ -56,6 +56,10 @@ pub fn run(global: &Global, tool: Tool) -> miette::Result<ExitCode> {
             false
         }
         Tool::History(history) => self::history(&mut endpoint, global, history)?,
+        Tool::Undo(Undo { import: Some(import), .. }) => {
+            crate::import::undo(&mut endpoint, global, import)?;
+            false
+        }
         Tool::Token(command) => {
             access::tokens(&mut endpoint, global, command)?;
             false

@@ -230,12 +230,15 @@ pub struct History {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It needs the rights that the change itself needed. Where something was changed again since then, nothing is undone and the later changes are named.\n\nExamples:\n  procura undo 17 --dry-run\n  procura undo 17"
+    after_help = "It needs the rights that the change itself needed. Where something was changed again since then, nothing is undone and the later changes are named.\n\nExamples:\n  procura undo 17 --dry-run\n  procura undo 17\n  procura undo --import 5f2a90c1"
 )]
 pub struct Undo {
     /// The version, as `procura history` shows it
-    #[arg(id = "change", value_name = "VERSION")]
-    pub version: u64,
+    #[arg(id = "change", value_name = "VERSION", required_unless_present = "import")]
+    pub version: Option<u64>,
+    /// All steps of a large import, newest first, each as a change of its own; interrupted, it goes on where it was
+    #[arg(long, value_name = "NAME", conflicts_with = "change")]
+    pub import: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -293,7 +296,7 @@ pub fn request(tool: &Tool) -> Option<op::Request> {
             could_become: who.could_become,
             ..op::WhoCan::default()
         }),
-        Tool::Undo(undo) => R::Undo(op::Undo { version: undo.version }),
+        Tool::Undo(undo) => R::Undo(op::Undo { version: undo.version? }),
         Tool::ServiceAccount(ServiceAccountCommand::Grant(grant)) => R::ServiceAccountGrant(op::ServiceAccountGrant {
             identity: grant.account.clone(),
             user: grant.user.clone(),
