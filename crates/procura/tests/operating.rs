@@ -174,13 +174,91 @@ fn nothing_found_is_an_exit_code() {
     assert_eq!(trace(&demo, &["--from", "nobody@nowhere.test"]).code, 1);
 }
 
-#[test]
-fn what_an_operator_did_is_part_of_the_fate() {
-    let demo = many(1);
-    let mut demo = demo;
+/// A demo with this configuration.
+fn configured(text: &str) -> Demo {
+    let mut demo = Demo::start();
+    demo.stop();
+    std::fs::write(demo.data().join("procura.toml"), text).unwrap();
     demo.start_again();
-    demo.run(&["queue", "hold", "A00000"]).ok();
-    demo.run(&["queue", "remove", "A00000", "--yes"]).ok();
-    // It came before there was a record of it, so only who asked for the message itself finds it in the queue.
-    assert_eq!(listed(&demo, &["A00000"]), 0);
+    demo
+}
+
+#[test]
+fn a_reload_takes_what_can_be_taken_and_names_what_needs_a_restart() {
+    let demo = configured("[log]\nlevel = \"info\"\n");
+    let text = "[log]\nlevel = \"debug\"\n[delivery]\nexpire_hours = 5\n";
+    std::fs::write(demo.data().join("procura.toml"), text).unwrap();
+    let said = demo.run(&["reload"]).ok();
+    assert!(said.contains("log.level was changed: it counts now"), "{said}");
+    assert!(said.contains("delivery.expire_hours was changed: it counts after a restart"), "{said}");
+    assert!(said.contains("the certificate is the one in use"), "{said}");
+}
+
+#[test]
+fn a_configuration_with_a_fault_is_not_taken() {
+    let demo = configured("[log]\nlevel = \"info\"\n");
+    std::fs::write(demo.data().join("procura.toml"), "[log]\nlevl = \"debug\"\n").unwrap();
+    // The command itself reads another file than the server.
+    let other = demo.file("other.toml", &format!("[node]\ndata = \"{}\"\n", demo.data().display()));
+    let other = ["--config", other.to_str().unwrap(), "reload"];
+    common::procura(&other).fails(2, &["levl", "the configuration in force stays"]);
+    std::fs::write(demo.data().join("procura.toml"), "[log]\nlevel = \"info\"\n").unwrap();
+    assert!(demo.run(&["reload"]).ok().contains("the configuration is the one in force"));
+}
+
+#[test]
+fn a_session_lives_through_a_reload() {
+    let demo = configured("[log]\nlevel = \"info\"\n");
+    let mut client = BufReader::new(TcpStream::connect(demo.internet).unwrap());
+    let mut line = String::new();
+    client.read_line(&mut line).unwrap();
+    demo.run(&["reload"]).ok();
+    client.get_mut().write_all(b"NOOP\r\n").unwrap();
+    line.clear();
+    client.read_line(&mut line).unwrap();
+    assert!(line.starts_with("250 "), "{line}");
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_an_alarm_that_is_mailed() {
+    // The certificate that the server signs itself is in force for centuries.
+    let demo = configured("[alarms]\nnotify = [\"bob@example.com\"]\ncertificate_days = 4000000\n");
+    let said = trace_until(&demo, &["--to", "bob@example.com", "--from", "<>"], "delivered");
+    assert!(said.contains("bob@example.com"), "{said}");
+}
+
+#[test]
+fn a_doctor_finds_a_data_directory_that_is_open_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let demo = Demo::start();
+    std::fs::set_permissions(demo.data(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let finished = demo.run(&["doctor", "--no-network", "--format", "jsonl"]);
+    assert_eq!(finished.code, 1);
+    let row = |check: &str| {
+        let rows = finished.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        rows.into_iter().find(|row| row["check"] == check)
+    };
+    let files = row("files").unwrap();
+    assert_eq!(files["level"], "fault");
+    assert!(files["mend"].as_str().unwrap().starts_with("chmod 750 "), "{files}");
+    assert_eq!(row("relay"), None, "the demo relays for nobody");
+}
+
+#[test]
+fn a_doctor_finds_an_open_relay() {
+    let demo = Demo::start();
+    let right = "ms-Exch-SMTP-Accept-Any-Recipient";
+    demo.run(&["permission", "add", "Internet", "--user", "ANONYMOUS LOGON", "--right", right]).ok();
+    let finished = demo.run(&["doctor", "--skip", "directory"]);
+    assert_eq!(finished.code, 1);
+    assert!(finished.out.contains("Internet takes mail from strangers to strangers"), "{}", finished.out);
+}
+
+#[test]
+fn a_doctor_says_when_a_port_is_taken() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let _taken = std::net::TcpListener::bind(demo.internet).unwrap();
+    let finished = demo.run(&["doctor", "--skip", "directory"]);
+    assert!(finished.out.contains("Internet cannot listen on"), "{}", finished.out);
 }

@@ -44,7 +44,9 @@ fn say(client: &mut BufReader<TcpStream>, line: &str) -> String {
 }
 
 fn value(metrics: &str, name: &str) -> u64 {
-    let line = metrics.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+    let line = metrics
+        .lines()
+        .find(|line| line.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '{', '"'])));
     line.unwrap_or_else(|| panic!("{name} not in:\n{metrics}")).rsplit(' ').next().unwrap().parse().unwrap()
 }
 
@@ -76,6 +78,7 @@ fn metrics_count_what_was_accepted_and_refused() {
     assert_eq!(value(&metrics, "procura_messages_accepted_total"), 1, "{replies}\n{metrics}");
     assert_eq!(value(&metrics, "procura_refused_total{status=\"550 5.7.1\"}"), 1, "{replies}\n{metrics}");
     assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    assert_eq!(value(&metrics, "procura_refusals_total{refusal="), 1, "{metrics}");
 }
 
 #[test]
@@ -85,4 +88,16 @@ fn an_address_that_is_none_is_refused_with_its_place() {
     std::fs::write(demo.data().join("procura.toml"), "[http]\nlisten = \"localhost\"\n").unwrap();
     let output = common::finish(&mut demo.command(), "");
     output.fails(2, &["procura.toml:2", "localhost", "127.0.0.1:8025"]);
+}
+
+#[test]
+fn metrics_tell_of_queue_disk_and_certificate() {
+    let http = free();
+    let _demo = demo(&format!("listen = \"{http}\""));
+    let (_, metrics) = get(http, "/metrics");
+    for state in ["waiting", "deferred", "held", "paused", "quarantined"] {
+        assert_eq!(value(&metrics, &format!("procura_queue_state{{state=\"{state}\"}}")), 0, "{metrics}");
+    }
+    assert!(value(&metrics, "procura_certificate_expiry_seconds") > 86_400, "{metrics}");
+    assert!(metrics.contains("procura_queue_commit_seconds_bucket{le=\"0.001\"}"), "{metrics}");
 }

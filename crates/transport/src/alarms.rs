@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use message::Address;
 
-use crate::pause::notice;
+use crate::pause;
 use crate::shared::{Shared, now};
 
 /// An alarm that goes on is mailed again after this time.
@@ -72,7 +72,7 @@ impl Shared {
         for alarm in tell {
             for to in to {
                 match Address::parse(to) {
-                    Ok(address) => notice::mail(self, &snapshot, &address, &alarm.subject, &alarm.text),
+                    Ok(address) => pause::mail(self, &snapshot, &address, &alarm.subject, &alarm.text),
                     Err(error) => tracing::error!(to, %error, "nobody can be told of an alarm there"),
                 }
             }

@@ -20,11 +20,12 @@ use crate::events;
 use crate::shared::{Shared, now};
 
 mod held;
-pub(crate) mod notice;
+mod notice;
 mod orders;
 mod release;
 
 pub(crate) use held::pause_parameters;
+pub(crate) use notice::mail;
 pub use orders::{Chosen, Order, Ordered};
 pub(crate) use release::start;
 pub use session::Pair;

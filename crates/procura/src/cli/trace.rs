@@ -192,6 +192,7 @@ fn words(record: &Record, own: &str) -> String {
         Event::Bounced => {
             part("a report to ", &record.to.join(", "));
             part("as ", &record.id);
+            part("", &record.reason);
         }
         Event::Held | Event::Released | Event::Retried | Event::Removed => {
             part("by ", &record.by);

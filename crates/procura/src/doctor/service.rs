@@ -62,7 +62,6 @@ pub(super) fn examine(endpoint: &mut Endpoint, no_network: bool, wanted: &dyn Fn
 
 /// Each binding greets, or could be listened on.
 fn ports(connector: &ConnectorRow, running: bool) -> Vec<Finding> {
-    const CHECK: &str = "ports";
     let mut findings = Vec::new();
     for binding in connector.bindings.iter().filter_map(|binding| binding.parse::<SocketAddr>().ok()) {
         let name = &connector.name;

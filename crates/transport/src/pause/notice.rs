@@ -258,6 +258,16 @@ pub(crate) fn mail(shared: &Shared, snapshot: &Snapshot, to: &Address, subject: 
         lane: None,
         audit: None,
     };
+    shared.note(::tracking::Record {
+        time,
+        id: envelope.queue_id.clone(),
+        event: ::tracking::Event::Bounced,
+        sender: Some(String::new()),
+        to: vec![to.as_str().to_owned()],
+        reason: subject.to_owned(),
+        size: bytes.len() as u64,
+        ..::tracking::Record::default()
+    });
     shared.queue().commit(body, envelope, |result| {
         if let Err(error) = result {
             tracing::error!(%error, "a notice cannot be queued");
