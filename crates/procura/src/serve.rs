@@ -305,6 +305,7 @@ fn delivery_options(node: &Node, usual: DeliveryOptions) -> Result<DeliveryOptio
     Ok(DeliveryOptions {
         exits: Exits { smart_host, lmtp: delivery.lmtp.as_deref().and_then(LmtpHost::parse) },
         expire: Duration::from_secs(u64::from(delivery.expire_hours) * 3600),
+        warn_after: (delivery.warn_hours > 0).then(|| Duration::from_secs(u64::from(delivery.warn_hours) * 3600)),
         backoff: Backoff { first: i64::from(delivery.retry_seconds) * 1000, ..Backoff::default() },
         leases: delivery.connections as usize * 2,
         timeouts: ClientTimeouts {

@@ -339,6 +339,20 @@ impl Queue {
         self.operate(Operation::Remove { queue_id: queue_id.to_owned() }, |_| ())
     }
 
+    /// Messages from somebody that expire before this time and whose sender was not told yet that they are late
+    /// ([`Queue::warned`]), held ones not among them; their queue ids, at most `limit`.
+    ///
+    /// # Errors
+    /// Database faults.
+    pub fn late(&self, expires_before: Millis, limit: usize) -> Result<Vec<String>, QueueError> {
+        self.0.readers.late(expires_before, limit)
+    }
+
+    /// Notes that the sender of a message was told that it is late.
+    pub fn warned(&self, queue_id: &str) -> Pending<()> {
+        self.operate(Operation::Warned { queue_id: queue_id.to_owned() }, |_| ())
+    }
+
     /// Messages in order of acceptance.
     ///
     /// # Errors

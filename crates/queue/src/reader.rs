@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::block::{self, Block};
 use crate::schedule::Due;
 use crate::segment::Referenced;
-use crate::sqlite::{DELIVERED, EIGHT_BIT, PENDING, SMTPUTF8, lanes};
+use crate::sqlite::{DELIVERED, EIGHT_BIT, PENDING, SMTPUTF8, WARNED, lanes};
 use crate::{
     AuditItem, DestinationState, DueRecipient, Held, Hold, ListFilter, Measured, MessageDetail, MessageSummary, Millis,
     QueueError, RecipientDetail, RecipientState, Selected, Selection, schema, select,
@@ -191,6 +191,18 @@ impl Readers {
             Ok(Some(MessageDetail { summary, parameters, smtputf8, eight_bit, recipients }))
         })?;
         detail.ok_or_else(|| QueueError::UnknownMessage { queue_id: queue_id.to_owned() })
+    }
+
+    /// Messages of which nobody was told yet that they are late.
+    pub(crate) fn late(&self, expires_before: Millis, limit: usize) -> Result<Vec<String>, QueueError> {
+        self.with(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT queue_id FROM message
+                 WHERE expires < ?1 AND flags & ?2 = 0 AND hold_key IS NULL AND sender IS NOT NULL LIMIT ?3",
+            )?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            select.query_map(params![expires_before, WARNED, limit], |row| row.get(0))?.collect()
+        })
     }
 
     /// Messages, held messages and audit records.

@@ -19,6 +19,8 @@ pub(crate) const FAILED: i64 = 2;
 /// [`crate::Envelope::smtputf8`] and [`crate::Envelope::eight_bit`] in `message.flags`.
 pub(crate) const SMTPUTF8: i64 = 1;
 pub(crate) const EIGHT_BIT: i64 = 2;
+/// Its sender was told that it is late.
+pub(crate) const WARNED: i64 = 4;
 /// It has a ticket.
 pub(crate) const TICKET: i64 = 4;
 
@@ -182,6 +184,15 @@ fn apply(connection: &Transaction<'_>, operation: &Operation, node: i64, epoch: 
             let message = find(connection, queue_id)?;
             let blocks = delete(connection, message, 0)?;
             Ok(Effect::Removed { message, blocks })
+        }
+        Operation::Warned { queue_id } => {
+            let noted = connection
+                .prepare_cached("UPDATE message SET flags = flags | ?2 WHERE queue_id = ?1")?
+                .execute(params![queue_id, WARNED])?;
+            match noted {
+                0 => Err(Fault::Operation(QueueError::UnknownMessage { queue_id: queue_id.clone() })),
+                _ => Ok(Effect::Done),
+            }
         }
         Operation::Destination { state } => set_destination(connection, state),
         Operation::AcknowledgeAudit { ids } => {

@@ -30,6 +30,8 @@ pub(crate) enum Operation {
     Resolve(Box<Resolve>),
     Retry { queue_id: String, now: Millis },
     Remove { queue_id: String },
+    /// Its sender was told that it is late.
+    Warned { queue_id: String },
     Destination { state: DestinationState },
     AcknowledgeAudit { ids: Vec<i64> },
     Note { events: Vec<Event>, now: Millis },

@@ -11,6 +11,7 @@ use crate::certificate::LiveCertificate;
 
 pub(crate) mod bounce;
 mod client;
+mod delay;
 mod errand;
 pub(crate) mod fate;
 mod filing;
@@ -60,6 +61,8 @@ pub struct DeliveryOptions {
     pub sts: StsOptions,
     /// A message is given up after this time and bounces.
     pub expire: Duration,
+    /// Senders are told of a message that is not delivered after this time; `None`: they are not.
+    pub warn_after: Option<Duration>,
     /// Waiting times between attempts.
     pub backoff: Backoff,
     /// Deliveries to local mailboxes at the same time.
@@ -138,6 +141,7 @@ impl DeliveryOptions {
             dns: DnsOptions::default(),
             sts: StsOptions::default(),
             expire: Duration::from_secs(2 * 24 * 3600),
+            warn_after: Some(Duration::from_secs(4 * 3600)),
             backoff: Backoff::default(),
             local: 8,
             leases: 2048,

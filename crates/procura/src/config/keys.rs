@@ -204,6 +204,8 @@ configuration! {
         smart_host: Option<String> = None, "host:port", "\"relay.example.com:25\"";
         /// Hours after which mail that could not be delivered goes back to its sender.
         expire_hours: u32 = 48, "number", "120";
+        /// Hours after which the sender of mail that could not be delivered yet is told so, once; 0: not at all.
+        warn_hours: u32 = 4, "number", "12";
         /// LMTP server that keeps the mailboxes, as Dovecot: path of a unix socket, or host and port. Mail for mailboxes goes
         /// there instead of into Maildirs.
         lmtp: Option<String> = None, "path or host:port", "\"/run/dovecot/lmtp\"";

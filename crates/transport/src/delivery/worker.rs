@@ -135,6 +135,7 @@ impl Courier {
         while *stop.borrow() == Stop::No {
             self.look_at_clock().await;
             let wait = self.lease(&mut attempts).map(|wait| wait.min(LOOK_AT_CLOCK));
+        tokio::task::spawn_local(Rc::clone(&self).warn_of_delays(stop.clone()));
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop > Stop::No) => break,
                 () = self.shared.queue().changed() => {}

@@ -5,6 +5,9 @@
 
 mod certificates;
 mod delivery;
+#[path = "../../../../tests/e2e/src/dns.rs"]
+mod dns;
+mod extensions;
 mod hosts;
 mod memory;
 mod receive;
