@@ -32,12 +32,27 @@ pub trait Host {
         let _ = (connector, source, per_minute);
         true
     }
+    /// Counts what an account sends, if its limits let it; the error is what it is told (`450 4.7.1`). A program that keeps no
+    /// count lets everything pass.
+    fn admits_sending(&self, snapshot: &Snapshot, account: ObjectId, what: Sent) -> Result<(), String> {
+        let _ = (snapshot, account, what);
+        Ok(())
+    }
     /// Whether mail of this service account for this user waits: what comes later waits behind it
     /// (`authorization.md` §8).
     fn is_paused(&self, account: &Guid, user: &Guid) -> bool {
         let _ = (account, user);
         false
     }
+}
+
+/// What counts for the sending limits of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// A message, at MAIL.
+    Message,
+    /// A recipient, at RCPT.
+    Recipient,
 }
 
 /// Where everything goes that the session produces.

@@ -30,9 +30,9 @@ mod transaction;
 
 pub use held::{HeldMessage, Judgement};
 pub use host::{
-    Answer, Claimant, Extensions, GssMessage, GssOutcome, Host, Identity, KeysOutcome, LogEntry, Mechanisms, Origin, Output, Pair,
-    PasswordCheck, PasswordOutcome, Pause, Peer, PeerCertificate, Progress, Proven, Recipient, Settings, StoreOutcome,
-    Submission, TlsFacts, TokenCheck, TokenOutcome, Wait,
+    Answer, Claimant, Extensions, GssMessage, GssOutcome, Host, Identity, KeysOutcome, LogEntry, Mechanisms, Origin,
+    Output, Pair, PasswordCheck, PasswordOutcome, Pause, Peer, PeerCertificate, Progress, Proven, Recipient, Sent,
+    Settings, StoreOutcome, Submission, TlsFacts, TokenCheck, TokenOutcome, Wait,
 };
 pub use http::Submitter;
 pub use rates::MessageRate;

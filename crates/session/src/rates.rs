@@ -3,7 +3,7 @@
 use directory::Time;
 
 use crate::host::Output;
-use crate::host::{LogEntry, Wait};
+use crate::host::{LogEntry, Sent, Wait};
 use crate::replies;
 use crate::session::{Context, Session};
 
@@ -45,10 +45,21 @@ impl Session {
             && (limits.rate_per_source == 0
                 || cx.host.admits_message(&self.connector_guid, source, limits.rate_per_source));
         if admitted {
-            return Ok(());
+            return self.within_limits(cx, Sent::Message, out);
         }
         out.log(LogEntry::Information { context: "Message rate exceeded", data: &source.to_string() });
         self.reply(replies::too_many_messages(), out);
+        Err(Wait::Nothing)
+    }
+}
+
+impl Session {
+    /// Whether the account may send one more of these; else it is told so.
+    pub(crate) fn within_limits(&mut self, cx: &Context<'_>, what: Sent, out: &mut dyn Output) -> Result<(), Wait> {
+        let Some(account) = self.authority.account else { return Ok(()) };
+        let Err(reason) = cx.host.admits_sending(cx.snapshot, account, what) else { return Ok(()) };
+        out.log(LogEntry::Information { context: "Sending limit reached", data: &reason });
+        self.reply(replies::sending_limit(reason), out);
         Err(Wait::Nothing)
     }
 }

@@ -5,7 +5,7 @@ use message::Address;
 use rights::{Asked, Denied, Refusal};
 use smtp::{ForwardPath, OriginalRecipient, RcptParams, Reply};
 
-use crate::host::{Output, Recipient, Wait};
+use crate::host::{Output, Recipient, Sent, Wait};
 use crate::refusal::canonical;
 use crate::replies;
 use crate::session::{Context, Session};
@@ -46,6 +46,10 @@ impl Session {
         let canonical = address.canonical();
         // The same mailbox twice in one message is one delivery (RFC 5321 §4.1.1.3 leaves it to us).
         if !transaction.recipients.iter().any(|recipient| recipient.canonical == canonical) {
+            if let Err(wait) = self.within_limits(cx, Sent::Recipient, out) {
+                return wait;
+            }
+            let Some(transaction) = &mut self.transaction else { return Wait::Nothing };
             let guid = |owner| cx.snapshot.object(owner).map(|object| (owner, object.guid()));
             let owner = grant.object.and_then(guid);
             let mut params = params.clone();

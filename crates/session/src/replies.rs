@@ -47,6 +47,11 @@ pub(crate) fn queued(queue_id: &str) -> Reply {
     Reply::new(250, (2, 6, 0), format!("{queue_id} Queued mail for delivery"))
 }
 
+/// The account has sent as much as it may.
+pub(crate) fn sending_limit(reason: String) -> Reply {
+    Reply::new(450, (4, 7, 1), reason)
+}
+
 /// A chunk was taken (RFC 3030 §4).
 pub(crate) fn chunk_taken(size: u64) -> Reply {
     Reply::new(250, (2, 0, 0), format!("{size} octets received"))

@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use acl::Guid;
-use directory::{Snapshot, Time};
+use directory::{ObjectId, Snapshot, Time};
 use queue::{Beside, BodyWriter, Envelope, QueueError, Ticket};
 use rights::pause::{Policy, REASON, account_name, event, event_name};
 use rights::{DecisionRecord, VerdictKind};
 use serde_json::{Value, json};
-use session::{Host, LogEntry, Output, Pair, Pause, StoreOutcome, Submission};
+use session::{Host, LogEntry, Output, Pair, Pause, Sent, StoreOutcome, Submission};
 use store::Webhook;
 use tokio::sync::oneshot;
 use ulid::Ulid;
@@ -187,6 +187,10 @@ impl Host for Ambient<'_> {
 
     fn admits_message(&self, connector: &Guid, source: IpAddr, per_minute: u32) -> bool {
         self.0.rates().admits(connector, source, per_minute, now())
+    }
+
+    fn admits_sending(&self, snapshot: &Snapshot, account: ObjectId, what: Sent) -> Result<(), String> {
+        self.0.sending().admits(snapshot, account, what, now())
     }
 
     fn is_paused(&self, account: &Guid, user: &Guid) -> bool {

@@ -17,6 +17,7 @@ use crate::events::Webhooks;
 use crate::figures::Figures;
 use crate::pause::Pauses;
 use crate::rates::SourceRates;
+use crate::sending::SendingCounts;
 use crate::tracking::Tracks;
 
 /// Shared by listeners, sessions, delivery and the admin service.
@@ -27,6 +28,7 @@ pub struct Shared {
     credentials: Credentials,
     audit: AuditLog,
     rates: SourceRates,
+    sending: SendingCounts,
     figures: Figures,
     pauses: Arc<Pauses>,
     webhooks: Webhooks,
@@ -51,6 +53,7 @@ impl Shared {
             credentials,
             audit,
             rates,
+            sending: SendingCounts::default(),
             figures,
             pauses,
             webhooks: Webhooks::default(),
@@ -92,6 +95,11 @@ impl Shared {
     /// Messages by source.
     pub(crate) fn rates(&self) -> &SourceRates {
         &self.rates
+    }
+
+    /// What accounts have sent, and their limits.
+    pub fn sending(&self) -> &SendingCounts {
+        &self.sending
     }
 
     /// What was counted since the process began.

@@ -75,6 +75,7 @@ pub(crate) fn start(
             sts: Sts::new(options.sts.clone(), options.roots.clone()),
             tokens: Tokens::new(options.roots.clone()),
             clock: Cell::new(Steady::now()),
+            noted: Cell::new(Instant::now()),
             pool: Rc::new(Pool::default()),
             started: now().0,
             shared,
@@ -101,6 +102,8 @@ pub(super) struct Courier {
     pub(super) sts: Sts,
     pub(super) tokens: Tokens,
     clock: Cell<Steady>,
+    /// When the counts of sending limits were noted last.
+    noted: Cell<Instant>,
     /// When this process began to deliver: what was accepted before may have been delivered before.
     started: Millis,
 }
@@ -132,10 +135,10 @@ impl Courier {
         let mut versions = self.shared.subscribe();
         let mut routing = Routing::of(&self.shared.snapshot());
         self.shared.queue().set_limits(routing.limits());
+        tokio::task::spawn_local(Rc::clone(&self).warn_of_delays(stop.clone()));
         while *stop.borrow() == Stop::No {
             self.look_at_clock().await;
             let wait = self.lease(&mut attempts).map(|wait| wait.min(LOOK_AT_CLOCK));
-        tokio::task::spawn_local(Rc::clone(&self).warn_of_delays(stop.clone()));
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop > Stop::No) => break,
                 () = self.shared.queue().changed() => {}
@@ -152,6 +155,13 @@ impl Courier {
             }
         }
         self.finish(attempts, stop, grace).await;
+        self.note_sending();
+    }
+
+    fn note_sending(&self) {
+        if let Err(error) = self.shared.sending().note() {
+            tracing::warn!(%error, "the counts of sending limits cannot be noted");
+        }
     }
 
     /// Where the clock was set, plans keep their distance to now: nothing expires because of it, and nothing waits.
@@ -160,6 +170,10 @@ impl Courier {
         let passed = Millis::try_from(time.steady.duration_since(before.steady).as_millis()).unwrap_or(Millis::MAX);
         let moved = time.day.saturating_sub(before.day).saturating_sub(passed);
         self.clock.set(time);
+        if time.steady >= self.noted.get() + LOOK_AT_CLOCK {
+            self.noted.set(time.steady);
+            self.note_sending();
+        }
         if moved.abs() > SET {
             tracing::warn!(
                 seconds = moved / 1000,
@@ -255,6 +269,7 @@ impl Courier {
                 fates.push((due.index, Fate::failed((5, 1, 3), "the address cannot be read")));
                 continue;
             };
+            let (manner, RecipientFacts { params, .. }) = Manner::of(delivery, due);
             match Route::resolve(&snapshot, &canonical, delivery.size, &self.intake.exits) {
                 Route::Mailbox { mailbox, address: primary, .. } => {
                     copies.push(LocalCopy {
@@ -262,6 +277,7 @@ impl Courier {
                         mailbox,
                         folder: primary.map(|primary| primary.as_str().to_owned()),
                         recipient: due.address.clone(),
+                        manner,
                         may_be_read: due.attempts > 0 || delivery.received < self.started,
                     });
                 }
@@ -272,7 +288,6 @@ impl Courier {
                         None => hops.push((way, vec![errand])),
                     }
                 }
-            let (manner, RecipientFacts { params, .. }) = Manner::of(delivery, due);
                 Route::Group(_) => {
                     fates.push((due.index, Fate::failed((5, 1, 1), "the group has no member that mail can go to")));
                 }
@@ -280,7 +295,6 @@ impl Courier {
                 Route::None { reason } => fates.push((due.index, Fate::down(reason))),
             }
         }
-                        manner,
         if !copies.is_empty() {
             fates.extend(match self.intake.exits.lmtp {
                 Some(_) => self.hand_over(delivery, copies).await,

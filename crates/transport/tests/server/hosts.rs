@@ -56,7 +56,12 @@ pub struct Host {
 impl Host {
     /// A host that behaves by these manners, one connection after the other; the last ones stay.
     pub fn start(manners: Vec<Manners>) -> Host {
-        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        Host::start_on("127.0.0.1:0".parse().unwrap(), manners)
+    }
+
+    /// The same at this address.
+    pub fn start_on(address: SocketAddr, manners: Vec<Manners>) -> Host {
+        let socket = TcpListener::bind(address).unwrap();
         let address = socket.local_addr().unwrap();
         let (say_message, messages) = channel();
         let manners = Arc::new(manners);

@@ -26,17 +26,17 @@ const HEADER: &str = "Received: from elsewhere by nowhere; Thu, 1 Jan 2026 11:00
 const BLOB: &[u8] = b"QUIT\r\n\x00\xff.\r\n";
 
 impl Directory {
-    fn of(&self, wanted: impl Fn(&Config) -> bool) -> ObjectId {
+    pub fn of(&self, wanted: impl Fn(&Config) -> bool) -> ObjectId {
         self.snapshot.configuration().find(|(_, config)| wanted(config)).unwrap().0
     }
 
-    fn put(&mut self, id: ObjectId, attribute: &str, value: &str) {
+    pub fn put(&mut self, id: ObjectId, attribute: &str, value: &str) {
         let guid = self.snapshot.object(id).unwrap().guid();
         let attributes = vec![(attribute.to_owned(), vec![value.as_bytes().to_vec()])];
         self.apply(vec![Change::Modify { guid, attributes }]);
     }
 
-    fn relay(&self) -> ObjectId {
+    pub fn relay(&self) -> ObjectId {
         self.of(|config| matches!(config, Config::SendConnector(_)))
     }
 
@@ -54,7 +54,7 @@ impl Directory {
     }
 
     /// The connector on the Internet's binding trusts by address, and takes everything from whom it trusts.
-    fn trust_by_address(&mut self) {
+    pub fn trust_by_address(&mut self) {
         let internet = self.of(|config| matches!(config, Config::ReceiveConnector(c) if c.name == "internet"));
         self.put(internet, attributes::RECEIVE_SECURITY, "33");
         let all = RIGHTS.iter().filter(|right| right.on == GrantedOn::ReceiveConnector);
@@ -71,12 +71,12 @@ fn deny(sid: &Sid, right: RightName) -> Ace {
     Ace::deny_object(sid.clone(), AccessMask::CONTROL_ACCESS, right.guid())
 }
 
-fn quick(options: &mut ServerOptions) {
+pub fn quick(options: &mut ServerOptions) {
     options.delivery.backoff = Backoff { first: 20, longest: 50 };
 }
 
 /// A site whose mail for `relay.test` goes to this address.
-fn relaying_to(
+pub fn relaying_to(
     address: SocketAddr,
     more: impl FnOnce(&mut Directory) + 'static,
     options: impl FnOnce(&mut ServerOptions) + 'static,
@@ -97,7 +97,7 @@ fn relaying_to(
 }
 
 /// Hands a message over, with all that only trusted hosts may set.
-fn hand_over(site: &Site, to: &str) {
+pub fn hand_over(site: &Site, to: &str) {
     let mut wire = Wire::greet(site.address(INTERNET));
     let offered = wire.say("EHLO client.test", "250");
     assert!(offered.contains("XEXCH50"), "{offered}");
@@ -113,7 +113,7 @@ fn hand_over(site: &Site, to: &str) {
     wire.say("QUIT", "221");
 }
 
-fn offering(offers: &[&'static str]) -> Manners {
+pub fn offering(offers: &[&'static str]) -> Manners {
     let mut manners = Manners::good();
     manners.offers.extend(offers);
     manners
@@ -201,7 +201,7 @@ fn a_host_that_we_log_on_to_is_a_stranger() {
 }
 
 /// Waits until the mail was put off for a reason with these words.
-fn await_reason(site: &Site, words: &str) {
+pub fn await_reason(site: &Site, words: &str) {
     eventually(words, || {
         site.shared.queue().destinations(None).iter().any(|state| state.reason.contains(words)).then_some(())
     });
@@ -239,7 +239,7 @@ fn no_mail_goes_without_tls_where_the_connector_requires_it() {
 }
 
 /// An authority and a certificate that it vouches for.
-fn certificate_for(name: &str) -> (CertificateDer<'static>, Arc<CertifiedKey>) {
+pub fn certificate_for(name: &str) -> (CertificateDer<'static>, Arc<CertifiedKey>) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -251,12 +251,12 @@ fn certificate_for(name: &str) -> (CertificateDer<'static>, Arc<CertifiedKey>) {
     (authority.der().clone(), Arc::new(certified))
 }
 
-fn digest(certificate: &CertifiedKey) -> String {
+pub fn digest(certificate: &CertifiedKey) -> String {
     key_digest(&certificate.cert[0]).unwrap().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A site that takes mail for `relay.test` into the mailboxes of example.com, with this certificate.
-fn inner(certificate: Arc<CertifiedKey>, more: impl FnOnce(&mut Directory) + 'static) -> Site {
+pub fn inner(certificate: Arc<CertifiedKey>, more: impl FnOnce(&mut Directory) + 'static) -> Site {
     Site::with(Plan {
         directory: Box::new(|directory| {
             directory.accept("relay.test", "0");

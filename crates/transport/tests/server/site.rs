@@ -280,6 +280,16 @@ impl Directory {
         self.apply(vec![Change::Add(record)]);
     }
 
+    /// A send connector for an address space, by MX records, to this port.
+    pub fn send_by_mx(&mut self, name: &str, space: &str, port: u16) {
+        let organization = self.snapshot.organization().unwrap();
+        let record = self
+            .record(Class::SendConnector, organization, name)
+            .with(attributes::SEND_SPACES, space)
+            .with(attributes::SEND_PORT, port.to_string());
+        self.apply(vec![Change::Add(record)]);
+    }
+
     /// An accepted domain of a kind: 1 external relay, 2 internal relay.
     pub fn accept(&mut self, name: &str, flags: &str) {
         let parent = self.snapshot.accepted_domains().next().map(|(id, _)| id).unwrap();
@@ -309,7 +319,7 @@ impl Directory {
         self.apply(vec![Change::Modify { guid: self.guid(id), attributes }]);
     }
 
-    fn record(&mut self, class: Class, parent: ObjectId, name: &str) -> Record {
+    pub fn record(&mut self, class: Class, parent: ObjectId, name: &str) -> Record {
         let classes = class.object_classes().iter().map(|name| name.as_bytes().to_vec());
         let parent = self.guid(parent);
         Record::new(next_guid(&mut self.guids), Some(parent), format!("CN={name}"))
