@@ -52,6 +52,7 @@ struct Draft {
     proven: Proven,
     bypass_anti_spam: bool,
     audit: Option<DecisionRecord>,
+    sent_for: Vec<(Guid, bool)>,
     pair: Option<Pair>,
     pause: Option<Box<Pause>>,
     /// What the message may measure; `None`: no limit for the token that was chosen.
@@ -59,7 +60,6 @@ struct Draft {
     /// That token holds Accept Exch50.
     keeps_exch50: bool,
 }
-    sent_for: Vec<(Guid, bool)>,
 
 impl Session {
     pub(crate) fn data(&mut self, cx: &Context<'_>, out: &mut dyn Output) -> Wait {
@@ -209,6 +209,7 @@ impl Session {
             proven: proven(&accepted.token.kind),
             bypass_anti_spam: accepted.bypass_anti_spam,
             audit,
+            sent_for: sent_for(cx.snapshot, accepted),
             pair,
             pause,
             limit: (!bypass).then_some(cx.connector.max_message_size),
@@ -216,7 +217,6 @@ impl Session {
                 && holds(RightName::AcceptExch50),
         }))
     }
-            sent_for: sent_for(cx.snapshot, accepted),
 
     fn submission(&mut self, cx: &Context<'_>, draft: Draft, size: u64) -> Option<Submission> {
         let transaction = self.transaction.as_mut()?;
@@ -242,6 +242,7 @@ impl Session {
             smtputf8: transaction.smtputf8,
             eight_bit: transaction.eight_bit,
             extensions: std::mem::take(&mut transaction.extensions),
+            sent_for: draft.sent_for,
             origin,
             audit: draft.audit,
             pair: draft.pair,
@@ -249,7 +250,6 @@ impl Session {
         })
     }
 
-            sent_for: draft.sent_for,
     /// For whom a service account that pauses sends the message.
     fn pair(&self, cx: &Context<'_>, accepted: &Accepted) -> Option<Pair> {
         let account = accepted.token.account.filter(|_| accepted.token.kind == TokenKind::Account)?;
@@ -411,13 +411,6 @@ fn addresses(senders: &Senders) -> Vec<String> {
     senders.from.iter().map(|mailbox| mailbox.address.as_str().to_owned()).collect()
 }
 
-fn proven(kind: &TokenKind) -> Proven {
-    match kind {
-        TokenKind::Anonymous => Proven::Anonymous,
-        TokenKind::Account => Proven::Account,
-        TokenKind::Host(HostKind::ExternallySecured) => Proven::Address,
-        TokenKind::Host(HostKind::Hub | HostKind::Edge) => Proven::Server,
-        TokenKind::Host(HostKind::Partner { .. }) => Proven::Partner,
 /// The owners of the header senders but the account itself.
 fn sent_for(snapshot: &Snapshot, accepted: &Accepted) -> Vec<(Guid, bool)> {
     let guid = |owner: ObjectId| snapshot.object(owner).map(|object| object.guid());
@@ -426,5 +419,12 @@ fn sent_for(snapshot: &Snapshot, accepted: &Accepted) -> Vec<(Guid, bool)> {
     sent_as.chain(on_behalf).collect()
 }
 
+fn proven(kind: &TokenKind) -> Proven {
+    match kind {
+        TokenKind::Anonymous => Proven::Anonymous,
+        TokenKind::Account => Proven::Account,
+        TokenKind::Host(HostKind::ExternallySecured) => Proven::Address,
+        TokenKind::Host(HostKind::Hub | HostKind::Edge) => Proven::Server,
+        TokenKind::Host(HostKind::Partner { .. }) => Proven::Partner,
     }
 }
