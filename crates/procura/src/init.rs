@@ -13,33 +13,53 @@ use directory::organization::{Names, NewConnector, Usage, new_edge_organization,
 use directory::{Change, Snapshot, attributes as a};
 use rights::{GroupTrustee, PermissionGroup, ServerRole, assign_groups, permission_groups, role_of};
 
-use crate::cli::args::{Init, Role};
+use crate::cli::args::{Global, Init, Role};
 use crate::cli::fault::Failure;
 use crate::config::{self, Loaded};
 use crate::node::{self, DEFAULT_DATA, Node};
 
 /// Creates the directory.
-pub fn init(arguments: &Init) -> Result<(), Failure> {
+pub fn init(global: &Global, arguments: &Init) -> miette::Result<()> {
     if !arguments.ldap.is_empty() {
-        return crate::active_directory::init(arguments);
+        return Ok(crate::active_directory::init(arguments)?);
     }
-    let path = arguments.dir.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+    // A configuration that is there already, as that of the package, says where, and stays as it is.
+    let configured = match (&arguments.dir, &global.config, &global.data) {
+        (None, None, None) if !Path::new(node::SYSTEM_CONFIG).exists() => None,
+        (None, _, None) => Some(Node::locate(global)?.loaded),
+        _ => None,
+    };
+    create(arguments, configured, global.data.clone()).map_err(Into::into)
+}
+
+fn create(arguments: &Init, configured: Option<Loaded>, data: Option<PathBuf>) -> Result<(), Failure> {
+    let default = configured.as_ref().map(Loaded::data).or(data).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+    let path = arguments.dir.clone().unwrap_or(default);
     let domain = message_domain(arguments.domain.as_deref().unwrap_or("example.com"))?;
     let hostname = match &arguments.hostname {
         Some(name) => name.clone(),
-        None => qualified(&node::system_hostname(), &domain),
+        None => match configured.as_ref().and_then(|loaded| loaded.config.node.hostname.clone()) {
+            Some(name) => name,
+            None => qualified(&node::system_hostname(), &domain),
+        },
     };
     if ["directory.db", "procura.toml"].iter().any(|name| path.join(name).exists()) {
         return Err(Failure::new(format!("{} holds an organization already", path.display()))
             .help("start it with `procura serve --data`, or create another one elsewhere"));
     }
     let data = DataDirectory::open(&path, Absent::Create)?;
-    let file = data.path().join("procura.toml");
-    let set = [("node.hostname", format!("\"{hostname}\"")), ("node.data", "\".\"".to_owned())];
-    write_new(&file, &config::keys::commented(&set))?;
     let shown = path.display();
-
-    let loaded = Loaded { config: config::Config::default(), base: data.path().to_owned(), file: None };
+    let loaded = match configured {
+        Some(loaded) => loaded,
+        None => {
+            let file = data.path().join("procura.toml");
+            let set = [("node.hostname", format!("\"{hostname}\"")), ("node.data", "\".\"".to_owned())];
+            write_new(&file, &config::keys::commented(&set))?;
+            Loaded { config: config::Config::default(), base: data.path().to_owned(), file: Some(file) }
+        }
+    };
+    let of_system = loaded.file.as_deref() == Some(Path::new(node::SYSTEM_CONFIG));
+    let file = loaded.file.clone().unwrap_or_default();
     let node = Node { loaded, data: data.path().to_owned() };
     let options = node.options(&data, Default::default());
     let service = Service::open(data, options)?;
@@ -61,24 +81,28 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
         let ports: Vec<String> = connector.bindings.iter().map(|binding| binding.to_string()).collect();
         println!("  connector      {}: {}", connector.name, ports.join(", "));
     }
+    let command = if of_system { "procura".to_owned() } else { format!("procura --data {shown}") };
     println!("next:");
     match arguments.role {
         Role::Hub => {
-            println!("  procura --data {shown} user add alice --mailbox");
-            println!("  procura --data {shown} password set alice");
+            println!("  {command} user add alice --mailbox");
+            println!("  {command} password set alice");
             if !arguments.internet {
                 println!("  # to take mail from the Internet:");
                 println!(
-                    "  procura --data {shown} connector receive set 'Default {}' --add-permission-groups AnonymousUsers",
+                    "  {command} connector receive set 'Default {}' --add-permission-groups AnonymousUsers",
                     names.server
                 );
             }
         }
         Role::Edge => println!(
-            "  procura --data {shown} connector send new Inside --usage internal --address-space {domain} --smart-host HUB"
+            "  {command} connector send new Inside --usage internal --address-space {domain} --smart-host HUB"
         ),
     }
-    println!("  procura --data {shown} serve");
+    match of_system {
+        true => println!("  systemctl start procura"),
+        false => println!("  {command} serve"),
+    }
     Ok(())
 }
 

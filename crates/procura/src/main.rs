@@ -68,7 +68,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
     }
     match command {
         Command::Serve(arguments) => serve::serve(&global, &arguments)?,
-        Command::Init(arguments) => init::init(&arguments)?,
+        Command::Init(arguments) => init::init(&global, &arguments)?,
         Command::Config(ConfigCommand::Describe) => match global.format {
             Format::Table => print!("{}", config::keys::reference()),
             _ => print_json(&config::keys::sections())?,

@@ -17,7 +17,7 @@ use crate::config::Loaded;
 /// Where data stand when nobody says where.
 pub const DEFAULT_DATA: &str = "procura-data";
 /// Where the configuration stands when there is no data directory here either.
-const SYSTEM_CONFIG: &str = "/etc/procura/procura.toml";
+pub const SYSTEM_CONFIG: &str = "/etc/procura/procura.toml";
 
 /// A node: its configuration and where its data are.
 pub struct Node {
