@@ -18,6 +18,7 @@ pub mod firewall;
 pub mod header;
 pub mod journal;
 pub mod parts;
+pub mod readdress;
 pub mod rewrite;
 pub mod senders;
 pub mod trace_fields;

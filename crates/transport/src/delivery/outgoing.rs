@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use directory::Rewrite;
 use message::firewall::{FieldClass, class};
-use message::trace_fields::{HOP_MARKER, count_received, hops};
 use message::journal::Around;
-use message::{Edits, HeaderBlock, HeaderFault, HeaderProgress, HeaderReader, Keep, rewrite};
+use message::readdress::{SENDER_FIELDS, readdress};
+use message::trace_fields::{HOP_MARKER, count_received, hops};
+use message::{Address, Edits, HeaderBlock, HeaderFault, HeaderProgress, HeaderReader, Keep, rewrite};
 use queue::{BodyReader, Queue, QueueError};
 use thiserror::Error;
 
@@ -121,6 +123,15 @@ impl Outgoing {
             rest: self.rest,
             last: around.after,
         })
+    }
+
+    /// Rewrites the addresses of those that the message is from.
+    pub(crate) fn rewrite_senders(&mut self, rules: &[Rewrite]) -> Result<(), OpenError> {
+        if !rules.is_empty() {
+            let becomes = |address: &Address| Rewrite::apply(rules, address);
+            self.header = HeaderBlock::parse(&readdress(&self.header, &SENDER_FIELDS, &becomes))?;
+        }
+        Ok(())
     }
 
     /// The value of a field, or nothing.

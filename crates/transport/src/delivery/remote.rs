@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use directory::Snapshot;
+use directory::{Config, Rewrite, Snapshot};
 use message::Address;
 use queue::Delivery;
 use rights::Receiver;
@@ -42,6 +42,10 @@ impl Courier {
     ) -> Vec<(u32, Fate)> {
         let (hop, manner) = way;
         let all = |fate: Fate| errands.iter().map(|errand| (errand.index, fate.clone())).collect::<Vec<_>>();
+        let rules = match hop.connector.and_then(|(id, _)| snapshot.object(id)?.config()) {
+            Some(Config::SendConnector(connector)) => connector.rewrites.as_slice(),
+            _ => &[],
+        };
         let secretly = MessageFacts::read(&delivery.parameters).0.require_tls;
         let (candidates, demand) = match self.candidates(hop).await {
             Ok(found) => found,
@@ -96,7 +100,10 @@ impl Courier {
                 let to = errands.first().map(|errand| errand.address.as_str()).unwrap_or_default();
                 let message = match manner.open(self.shared.queue(), &delivery.queue_id, &self.hostname, to) {
                     Ok(message) if message.loops(self.options.max_hops) => return all(looping()),
-                    Ok(message) => message,
+                    Ok(mut message) => match message.rewrite_senders(rules) {
+                        Ok(()) => message,
+                        Err(error) => return all(cannot_open(&delivery.queue_id, &error)),
+                    },
                     Err(error) => return all(cannot_open(&delivery.queue_id, &error)),
                 };
                 let receiver = match self.receiver(snapshot, hop, &client) {
@@ -111,7 +118,10 @@ impl Courier {
                 let header = message.for_host(allowed.keep);
                 let exch50 = allowed.exch50.then(|| exch50(delivery)).flatten().filter(|_| client.takes_exch50());
                 let exch50 = exch50.filter(|_| !manner.journal);
-                let envelope = Envelope { exch50, ..manner.envelope(delivery, errands, &header, &message) };
+                let mut envelope = Envelope { exch50, ..manner.envelope(delivery, errands, &header, &message) };
+                if let Some(rewritten) = envelope.sender.as_ref().and_then(|sender| Rewrite::apply(rules, sender)) {
+                    envelope.sender = Some(rewritten);
+                }
                 match self.transmit(client, &station, envelope, &header, message).await {
                     // A connection that was open may have been closed by the host at this very moment.
                     None if !fresh => fresh = true,
