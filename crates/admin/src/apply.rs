@@ -3,9 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use directory::{Class, NameError, ObjectId, Snapshot};
+use directory::{Class, NameError, Object, ObjectId, Snapshot};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::accounts::{addresses, container, guid_of};
+use crate::connectors::documents::{ReceiveSettings, SendSettings};
+use crate::connectors::{receive, send};
 use crate::error::{Fault, FaultKind};
 use crate::operations::{
     Apply, Delegates, DomainAdd, DomainKind, DomainRemove, DomainSet, GroupAdd, GroupSet, Item, MailboxEnable,
@@ -142,30 +146,49 @@ fn mailbox_permission(grant: &WantedMailboxGrant) -> MailboxPermissionChange {
     }
 }
 
-fn receive_connector(snapshot: &Snapshot, wanted: &WantedReceive) -> Request {
-    let WantedReceive { name, usage, server, permission_groups, settings, .. } = wanted.clone();
-    match is_connector(snapshot, Class::ReceiveConnector, &name) {
-        true => Request::ReceiveConnectorSet(ReceiveSet {
-            identity: name,
-            permission_groups,
-            settings,
-            ..ReceiveSet::default()
-        }),
-        false => Request::ReceiveConnectorNew(ReceiveNew { name, usage, server, permission_groups, settings }),
+fn receive_connector(snapshot: &Snapshot, wanted: &WantedReceive) -> Result<Vec<Request>, Fault> {
+    let WantedReceive { name, usage, server, mut permission_groups, mut settings, .. } = wanted.clone();
+    let Some(id) = connector(snapshot, Class::ReceiveConnector, &name) else {
+        return Ok(vec![Request::ReceiveConnectorNew(ReceiveNew { name, usage, server, permission_groups, settings })]);
+    };
+    let now = receive::row(snapshot, id);
+    settings = other_settings(settings, &now.settings)?;
+    permission_groups = permission_groups.filter(|groups| *groups != now.permission_groups);
+    if settings == ReceiveSettings::default() && permission_groups.is_none() {
+        return Ok(Vec::new());
     }
+    let set = ReceiveSet { identity: name, permission_groups, settings, ..ReceiveSet::default() };
+    Ok(vec![Request::ReceiveConnectorSet(set)])
 }
 
-fn send_connector(snapshot: &Snapshot, wanted: &WantedSend) -> Request {
-    let WantedSend { name, usage, settings, .. } = wanted.clone();
-    match is_connector(snapshot, Class::SendConnector, &name) {
-        true => Request::SendConnectorSet(SendSet { identity: name, settings, ..SendSet::default() }),
-        false => Request::SendConnectorNew(SendNew { name, usage, password: None, settings }),
+fn send_connector(snapshot: &Snapshot, wanted: &WantedSend) -> Result<Vec<Request>, Fault> {
+    let WantedSend { name, usage, mut settings, .. } = wanted.clone();
+    let Some(id) = connector(snapshot, Class::SendConnector, &name) else {
+        return Ok(vec![Request::SendConnectorNew(SendNew { name, usage, password: None, settings })]);
+    };
+    settings = other_settings(settings, &send::settings(snapshot, id))?;
+    if settings == SendSettings::default() {
+        return Ok(Vec::new());
     }
+    Ok(vec![Request::SendConnectorSet(SendSet { identity: name, settings, ..SendSet::default() })])
 }
 
-fn is_connector(snapshot: &Snapshot, class: Class, name: &str) -> bool {
+/// The settings that are others than those of the connector: a default that is spelled out is no change.
+fn other_settings<T: Serialize + DeserializeOwned>(wanted: T, now: &T) -> Result<T, Fault> {
+    let other = || -> serde_json::Result<T> {
+        let (mut wanted, now) = (serde_json::to_value(&wanted)?, serde_json::to_value(now)?);
+        if let Some(wanted) = wanted.as_object_mut() {
+            wanted.retain(|name, value| now.get(name) != Some(value));
+        }
+        serde_json::from_value(wanted)
+    };
+    other().map_err(|error| Fault::new(FaultKind::Invalid, error.to_string()))
+}
+
+fn connector(snapshot: &Snapshot, class: Class, name: &str) -> Option<ObjectId> {
     let name = directory::dn::folded(name);
-    snapshot.objects().any(|(_, object)| object.class() == class && directory::dn::folded(&object.name()) == name)
+    let named = |object: &Object| object.class() == class && directory::dn::folded(&object.name()) == name;
+    snapshot.objects().find(|(_, object)| named(object)).map(|(id, _)| id)
 }
 
 fn at_line(item: &Item, fault: Fault) -> Fault {
@@ -193,8 +216,8 @@ fn requests(snapshot: &Snapshot, wanted: &Wanted, stage: u8) -> Result<Vec<Reque
         (Wanted::Group(group), 0) => self::group(snapshot, group)?,
         (Wanted::User(user), 0) => self::user(snapshot, user)?,
         (Wanted::Group(group), 1) => self::members(snapshot, group)?,
-        (Wanted::ReceiveConnector(connector), 1) => vec![receive_connector(snapshot, connector)],
-        (Wanted::SendConnector(connector), 1) => vec![send_connector(snapshot, connector)],
+        (Wanted::ReceiveConnector(connector), 1) => receive_connector(snapshot, connector)?,
+        (Wanted::SendConnector(connector), 1) => send_connector(snapshot, connector)?,
         (Wanted::Grant(grant), 2) => vec![Request::PermissionAdd(permission(grant))],
         (Wanted::MailboxGrant(grant), 2) => vec![Request::MailboxPermissionAdd(mailbox_permission(grant))],
         (Wanted::Delegates(delegates), 2) => self::delegates(snapshot, delegates)?,

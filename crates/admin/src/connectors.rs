@@ -4,9 +4,9 @@
 mod cross_forest;
 mod defaults;
 pub(crate) mod documents;
-mod receive;
+pub(crate) mod receive;
 pub(crate) mod rules;
-mod send;
+pub(crate) mod send;
 mod trial;
 
 use acl::Guid;

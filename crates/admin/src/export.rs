@@ -1,5 +1,7 @@
 //! The directory as LDIF, as an import takes it.
 
+pub mod organization;
+
 use directory::{ObjectId, ldif};
 
 use crate::authorize::is_administrator;

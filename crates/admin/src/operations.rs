@@ -144,6 +144,8 @@ pub enum Request {
     PermissionUnused(PermissionUnused),
     /// A page of the directory as LDIF.
     Export(Export),
+    /// The organization as parts of a document that [`Request::Apply`] takes.
+    ExportOrganization(ExportOrganization),
     /// Make the organization as a document says.
     Apply(Apply),
     /// Bring a piece of an LDIF file.

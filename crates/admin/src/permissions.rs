@@ -104,6 +104,15 @@ pub(crate) fn entries(change: &PermissionChange, trustee: &Sid) -> Result<Vec<Ac
     Ok(aces)
 }
 
+pub(crate) fn mailbox_entry(change: &MailboxPermissionChange, trustee: &Sid) -> Result<Ace, Fault> {
+    let mut mask = AccessMask::NONE;
+    for text in &change.rights {
+        mask = AccessMask(mask.0 | words::mailbox_right(text)?.0);
+    }
+    let ace = if change.deny { Ace::deny(trustee.clone(), mask) } else { Ace::allow(trustee.clone(), mask) };
+    Ok(ace.with_flags(AceFlags::CONTAINER_INHERIT))
+}
+
 /// Adds or removes entries; whether anything changed.
 pub(crate) fn edit_dacl(descriptor: &mut SecurityDescriptor, aces: &[Ace], add: bool) -> bool {
     descriptor.control.set(Control::DACL_PRESENT, true);
@@ -129,12 +138,8 @@ pub fn change_mailbox(asked: Asked<'_>, change: &MailboxPermissionChange, add: b
         let id = find(snapshot, &change.identity)?;
         let guid = owner(snapshot, id)?.guid();
         let trustee = trustee(snapshot, &change.trustee)?;
-        let mut mask = AccessMask::NONE;
-        for text in &change.rights {
-            mask = AccessMask(mask.0 | words::mailbox_right(text)?.0);
-        }
-        let ace = if change.deny { Ace::deny(trustee.clone(), mask) } else { Ace::allow(trustee.clone(), mask) };
-        let ace = ace.with_flags(AceFlags::CONTAINER_INHERIT);
+        let ace = mailbox_entry(change, &trustee)?;
+        let mask = ace.mask;
         let mut descriptor = match snapshot.explicit_mailbox_descriptor(id) {
             Some(descriptor) => SecurityDescriptor::clone(&descriptor),
             None => return Err(unreadable(snapshot, id)),

@@ -95,6 +95,8 @@ pub enum Response {
     Access(AccessResponse),
     /// A page of the directory.
     Ldif(Ldif),
+    /// The organization as parts of a document.
+    Organization(crate::wanted::OrganizationPage),
     /// Receive connectors.
     ReceiveConnectors(Page<ReceiveRow>),
     /// Send connectors.

@@ -498,6 +498,7 @@ impl Asked<'_> {
             R::Verify(verify) => crate::verify::verify(self, &verify),
             R::PermissionUnused(unused) => crate::usage::unused(self, &unused),
             R::Export(export) => crate::export::export(self, &export),
+            R::ExportOrganization(export) => crate::export::organization::export(self, &export),
             R::Apply(apply) => crate::apply::apply(self, &apply),
             R::Backup(backup) => crate::backup::backup(self, &backup.file),
             R::GroupAdd(add) => groups::add(self, add),

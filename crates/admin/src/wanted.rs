@@ -16,6 +16,26 @@ pub struct Apply {
     pub prune: bool,
 }
 
+/// The organization as it is, in pages.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ExportOrganization {
+    /// Continue after this object: `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u32>,
+}
+
+/// A page of the organization as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct OrganizationPage {
+    /// What is there.
+    pub items: Vec<Wanted>,
+    /// Entries and delegates that a document cannot say: of other forms, or with an end.
+    pub entries_left_out: u64,
+    /// Where the next page begins; none: this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u32>,
+}
+
 /// One part of the document.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Item {

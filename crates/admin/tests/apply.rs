@@ -201,6 +201,109 @@ fn who_may_not_change_it_step_by_step_may_not_apply_it() {
     assert_eq!(site.records(), before);
 }
 
+/// The organization as a document, and how many entries it cannot say.
+fn exported(site: &Site) -> (Vec<op::Item>, u64) {
+    match site.ask(R::ExportOrganization(op::ExportOrganization::default())) {
+        Response::Organization(page) => {
+            assert_eq!(page.next, None);
+            let items = (1..).zip(page.items).map(|(line, wanted)| op::Item { line, wanted });
+            (items.collect(), page.entries_left_out)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn apply_exported(items: Vec<op::Item>) -> R {
+    R::Apply(op::Apply { items, prune: false })
+}
+
+/// The organization with one of everything, applied and then granted by hand.
+fn full() -> Site {
+    let site = Site::new();
+    site.ask(apply(&all()));
+    site.ask(request(json!({"op": "send-connector-new", "name": "Out", "address_spaces": ["*"], "port": 2525})));
+    for right in ["write-dac", "full-control", "ms-Exch-SMTP-Submit"] {
+        site.ask(common::grant("OU=Desk", "helpers", right, false, None));
+    }
+    site.ask(common::grant("Client", "helpers", "ms-Exch-SMTP-Accept-Any-Recipient", false, None));
+    site.ask(common::grant("zoe", "max", "Send As", true, None));
+    site
+}
+
+#[test]
+fn an_export_applied_to_where_it_came_from_changes_nothing() {
+    let site = full();
+    let version = site.version();
+    let (items, _) = exported(&site);
+    let said = site.done(apply_exported(items));
+    assert_eq!(site.version(), version, "{said}");
+}
+
+#[test]
+fn an_export_applied_to_a_new_organization_makes_it_the_same() {
+    let site = full();
+    let (items, _) = exported(&site);
+    let other = Site::new();
+    other.ask(apply_exported(items.clone()));
+    let text = |items: &[op::Item]| {
+        let mut all: Vec<String> = items.iter().map(|item| serde_json::to_string(&item.wanted).unwrap()).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(text(&exported(&other).0), text(&items));
+}
+
+#[test]
+fn an_export_says_what_was_granted_and_nothing_that_comes_with_a_class() {
+    let site = full();
+    let (items, _) = exported(&site);
+    let mut grants: Vec<String> = items
+        .into_iter()
+        .filter_map(|item| match item.wanted {
+            op::Wanted::Grant(grant) if grant.user.ends_with("helpers") || grant.on == "zoe" => {
+                let deny = if grant.deny { " denied" } else { "" };
+                Some(format!("{} {}{deny} {:?}", grant.on, grant.right, grant.inherit_to))
+            }
+            _ => None,
+        })
+        .collect();
+    grants.sort();
+    let expected = [
+        "CN=Client,CN=SMTP Receive Connectors ms-Exch-SMTP-Accept-Any-Recipient None",
+        "OU=Desk,DC=example,DC=com Send-As Some(\"user\")",
+        "OU=Desk,DC=example,DC=com full-control None",
+        "OU=Desk,DC=example,DC=com ms-Exch-SMTP-Submit None",
+        "OU=Desk,DC=example,DC=com write-dac None",
+        "zoe Send-As denied None",
+    ];
+    let short = |text: &String| match (text.split_once(",CN=Protocols"), text.split_once(" ms-Exch-SMTP-Accept")) {
+        (Some((before, _)), Some((_, after))) => format!("{before} ms-Exch-SMTP-Accept{after}"),
+        _ => text.clone(),
+    };
+    assert_eq!(grants.iter().map(short).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_grant_that_ends_is_left_out_of_an_export_and_stays_as_it_is() {
+    let site = Site::new();
+    site.ask(request(json!({
+        "op": "permission-add", "identity": "zoe", "trustee": "max", "rights": ["Send As"], "until": 5_000,
+    })));
+    let before = site.records();
+    let (items, left_out) = exported(&site);
+    assert!(!items.iter().any(|item| matches!(&item.wanted, op::Wanted::Grant(grant) if grant.on == "zoe")));
+    site.ask(apply_exported(items));
+    assert!(site.records() == before, "the grant was changed");
+    assert!(left_out >= 1);
+}
+
+#[test]
+fn only_administrators_export_the_organization() {
+    let site = Site::new();
+    let (kind, _) = site.fault(common::HELPER, R::ExportOrganization(op::ExportOrganization::default()));
+    assert_eq!(kind, admin::FaultKind::Denied);
+}
+
 fn names() -> impl Strategy<Value = &'static str> {
     proptest::sample::select(vec!["zoe", "max", "helper", "new1", "new2"])
 }
@@ -245,6 +348,8 @@ proptest! {
         if site.service.call(common::ROOT, "", apply(&items)).is_ok() {
             let version = site.version();
             let Response::Done(done) = site.ask(apply(&items)) else { panic!() };
+            prop_assert_eq!(site.version(), version, "{:?}", done);
+            let Response::Done(done) = site.ask(apply_exported(exported(&site).0)) else { panic!() };
             prop_assert_eq!(site.version(), version, "{:?}", done);
         }
     }

@@ -3,7 +3,18 @@
 
 use acl::{SddlContext, SecurityDescriptor, Sid, well_known};
 
-use crate::{Class, Value};
+use crate::{Class, ObjectId, Snapshot, Value};
+
+/// The explicit descriptor that an object has got from its class when it was made without one.
+pub fn default_descriptor(snapshot: &Snapshot, id: ObjectId) -> SecurityDescriptor {
+    let class = snapshot.object(id).map_or(Class::Other, |object| object.class());
+    let domain = snapshot.domain_of(id).map(|domain| &domain.sid);
+    let root = snapshot.forest_root(id).or_else(|| snapshot.domains().iter().find(|domain| domain.is_root));
+    // Without a domain of its own, configuration has the forest's.
+    let root = root.map(|root| &root.sid);
+    SecurityDescriptor::parse(&explicit(class, domain.or(root), root))
+        .unwrap_or_else(|_| SecurityDescriptor::with_dacl(acl::Acl::new(Vec::new())))
+}
 
 /// The explicit descriptor of a new object: the class default, owned by the group that a domain's (or the forest's)
 /// administrators act as (acl-algorithms 1.4, DAG).

@@ -43,6 +43,7 @@ pub use config::{
     Organization, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, SendingLimits,
     Server, TokenGrant, TokenSource,
 };
+pub use defaults::default_descriptor;
 pub use descriptor::{Descriptor, DescriptorHash};
 pub use load::{LoadError, Loaded, Problem};
 pub use object::{Mailbox, Object, ObjectId};

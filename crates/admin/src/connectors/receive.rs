@@ -193,7 +193,7 @@ pub fn get(asked: Asked<'_>, get: &ConnectorGet) -> Result<Response, Fault> {
     Ok(Response::ReceiveConnectors(rows.into()))
 }
 
-fn row(snapshot: &Snapshot, id: ObjectId) -> ReceiveRow {
+pub(crate) fn row(snapshot: &Snapshot, id: ObjectId) -> ReceiveRow {
     let held = permission_groups(snapshot, id);
     let settings = settings_of(snapshot, id);
     let mut notes: Vec<String> = Vec::new();

@@ -139,7 +139,7 @@ pub fn get(asked: Asked<'_>, get: &ConnectorGet) -> Result<Response, Fault> {
     Ok(Response::SendConnectors(rows.into()))
 }
 
-fn row(asked: Asked<'_>, id: ObjectId) -> Result<SendRow, Fault> {
+pub(crate) fn row(asked: Asked<'_>, id: ObjectId) -> Result<SendRow, Fault> {
     let snapshot = asked.snapshot;
     let guid = guid(snapshot, id)?;
     let settings = match snapshot.object(id).and_then(|object| object.config()) {
@@ -188,6 +188,14 @@ fn rights(snapshot: &Snapshot, id: ObjectId) -> Vec<String> {
         format!("{deny}{}: {}", snapshot.sid_name(&ace.sid), words::rights(ace).join(", "))
     };
     descriptor.dacl.iter().flat_map(|dacl| &dacl.aces).filter(about).map(line).collect()
+}
+
+/// The settings of a connector; none where they cannot be read.
+pub(crate) fn settings(snapshot: &Snapshot, id: ObjectId) -> SendSettings {
+    match snapshot.object(id).and_then(|object| object.config()) {
+        Some(Config::SendConnector(settings)) => shown(settings),
+        _ => SendSettings::default(),
+    }
 }
 
 fn shown(connector: &SendConnector) -> SendSettings {

@@ -53,11 +53,16 @@ pub enum Lifecycle {
     #[command(after_help = super::verify::HELP)]
     CheckDirectory,
     /// Write the directory as LDIF, descriptors included, as `procura import` reads it
-    #[command(after_help = "Examples:\n  procura export > forest.ldif\n  procura export --under OU=Staff > staff.ldif")]
+    #[command(
+        after_help = "Examples:\n  procura export > forest.ldif\n  procura export --under OU=Staff > staff.ldif\n  procura export --toml > org.toml"
+    )]
     Export {
         /// Only this object and what is below it
-        #[arg(long, value_name = "OBJECT")]
+        #[arg(long, value_name = "OBJECT", conflicts_with = "toml")]
         under: Option<String>,
+        /// Write the organization as a file for `procura apply` instead: domains, units, groups, users, connectors, grants
+        #[arg(long)]
+        toml: bool,
     },
     /// Make domains, connectors, units, groups, users and grants as a file says; what it does not name stays
     #[command(after_help = super::apply::HELP)]
@@ -202,7 +207,8 @@ pub fn run(global: &Global, command: Lifecycle) -> Result<ExitCode, Failure> {
             };
             show(&response, global.format)
         }
-        Lifecycle::Export { under } => export(global, under),
+        Lifecycle::Export { toml: true, .. } => super::document::export(&mut endpoint(global)?),
+        Lifecycle::Export { under, .. } => export(global, under),
         Lifecycle::Apply { file, prune } => {
             let request = super::apply::request(&file, prune)?;
             let response = call(&mut endpoint(global)?, global, request);

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod args;
 pub mod connectors;
 mod diff;
+mod document;
 pub mod directory;
 pub mod examples;
 pub mod fault;

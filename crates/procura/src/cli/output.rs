@@ -111,6 +111,7 @@ pub(super) fn text(response: &Response) -> String {
             }),
         ),
         Response::Ldif(page) => page.text.clone(),
+        Response::Organization(page) => format!("{} parts\n", page.items.len()),
         Response::Upload { upload } => format!("{upload}\n"),
         Response::Imported(imported) => {
             let mut text = format!("{} added, {} changed\n", imported.added, imported.modified);

@@ -1,0 +1,91 @@
+//! `procura export --toml`: the organization as a file that `procura apply` takes.
+
+use std::io::{self, BufWriter, Write};
+
+use admin::Endpoint;
+use admin::operations::{ExportOrganization, Request, Response, Wanted};
+use serde::Serialize;
+
+use super::fault::Failure;
+use super::run::{broken, spinner, unexpected};
+
+const HEAD: &str = "\
+# Written by `procura export --toml`. `procura apply` makes an organization so; applied to where it came from, it changes nothing.
+# Not in it: passwords, grants that end at a time, accounts of other forests, limits of mailboxes, delivery restrictions, pauses,
+# servers, databases and secure domains. `procura export` writes all of the directory as LDIF.
+";
+
+/// Writes the document to standard output.
+pub fn export(endpoint: &mut Endpoint) -> Result<(), Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    out.write_all(HEAD.as_bytes()).map_err(broken)?;
+    let bar = spinner("{spinner} {pos} parts, {elapsed}");
+    let (mut after, mut left_out) = (None, 0);
+    loop {
+        let asked = Request::ExportOrganization(ExportOrganization { after });
+        let Response::Organization(page) = endpoint.call("", asked)? else { return Err(unexpected()) };
+        for item in &page.items {
+            let text = part(item).map_err(|e| Failure::new(format!("a part of the organization has no form: {e}")))?;
+            out.write_all(text.as_bytes()).map_err(broken)?;
+            bar.inc(1);
+        }
+        left_out += page.entries_left_out;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    if left_out > 0 {
+        let text = format!("\n# {left_out} entries and delegates are left out: of other forms, or with an end.\n");
+        out.write_all(text.as_bytes()).map_err(broken)?;
+    }
+    out.flush().map_err(broken)
+}
+
+/// One part, with an empty line before it.
+fn part(wanted: &Wanted) -> Result<String, toml::ser::Error> {
+    match wanted {
+        Wanted::Domain(part) => table("domain", part),
+        Wanted::Ou(part) => table("ou", part),
+        Wanted::Group(part) => table("group", part),
+        Wanted::User(part) => table("user", part),
+        Wanted::ReceiveConnector(part) => table("receive_connector", part),
+        Wanted::SendConnector(part) => table("send_connector", part),
+        Wanted::Grant(part) => table("grant", part),
+        Wanted::MailboxGrant(part) => table("mailbox_grant", part),
+        Wanted::Delegates(part) => table("delegates", part),
+    }
+}
+
+/// Words that say the same when they are left away and false.
+const FALSE_UNLESS_SAID: [&str; 4] = ["deny", "distribution", "mailbox", "protected"];
+
+fn table(kind: &str, part: &impl Serialize) -> Result<String, toml::ser::Error> {
+    let mut table = toml::Table::try_from(part)?;
+    table.retain(|key, value| value.as_bool() != Some(false) || !FALSE_UNLESS_SAID.iter().any(|name| name.eq_ignore_ascii_case(key)));
+    Ok(format!("\n[[{kind}]]\n{}", toml::to_string(&table)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use admin::operations::WantedUser;
+
+    use super::*;
+
+    #[test]
+    fn a_part_is_a_table_without_what_goes_without_saying() {
+        let user = WantedUser {
+            name: "alice".to_owned(),
+            display_name: None,
+            ou: None,
+            addresses: Some(vec!["alice@example.com".to_owned()]),
+            mailbox: false,
+            database: None,
+            enabled: Some(false),
+            absent: false,
+        };
+        let text = part(&Wanted::User(user)).unwrap();
+        assert_eq!(text, "\n[[user]]\naddresses = [\"alice@example.com\"]\nenabled = false\nname = \"alice\"\n");
+    }
+}
