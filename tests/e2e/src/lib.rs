@@ -11,12 +11,17 @@
 
 mod client;
 mod demo;
+mod dns;
 mod domain_controller;
+mod dovecot;
+mod exim;
+mod http;
 mod issuer;
 mod mailboxes;
 mod network;
 mod node;
 mod outcome;
+mod page;
 mod peer;
 mod postfix;
 mod server;
@@ -26,11 +31,16 @@ mod talk;
 
 pub use client::{Attempt, Logon, Mechanism, Tool};
 pub use demo::Demo;
+pub use dns::NameServer;
 pub use domain_controller::DomainController;
+pub use dovecot::Dovecot;
+pub use exim::Exim;
+pub use http::{Answer, Hook, Http, Post};
 pub use issuer::Issuer;
 pub use network::Network;
 pub use node::Node;
 pub use outcome::{Message, Outcome};
+pub use page::{Known, Shell, Step, steps};
 pub use peer::{require, skip_without};
 pub use postfix::Postfix;
 pub use server::{Finished, Server, free_port, procura, run_procura};
