@@ -87,15 +87,18 @@ impl DomainController {
     /// Stops it; connections to it are refused from now on.
     pub fn stop(&mut self) {
         let Some(mut samba) = self.samba.take() else { return };
-        // Its children first: those that serve LDAP go on for a while without it.
-        for pid in self.processes() {
+        if let Some(pid) = rustix::process::Pid::from_raw(samba.id() as i32) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
-        let _ = samba.wait();
         let begin = Instant::now();
-        while !self.processes().is_empty() && begin.elapsed() < PATIENCE {
+        while matches!(samba.try_wait(), Ok(None)) && begin.elapsed() < Duration::from_secs(5) {
             thread::sleep(Duration::from_millis(20));
         }
+        // Those that serve LDAP may go on for a while without the first.
+        for pid in self.processes() {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        let _ = samba.wait();
     }
 
     /// It takes connections and says nothing (SIGSTOP), or goes on.
@@ -106,15 +109,14 @@ impl DomainController {
         }
     }
 
-    /// All processes of the domain controller: those with its configuration file on their command line.
+    /// All processes of the domain controller: Samba's in its namespace.
     fn processes(&self) -> Vec<rustix::process::Pid> {
-        let conf = self.conf().display().to_string();
+        let namespace = fs::read_link(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
         let all =
             fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
         let ours = all.filter(|pid| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let is_samba = line.starts_with(b"samba") || line.starts_with(b"/usr/sbin/samba");
-            is_samba && String::from_utf8_lossy(&line).contains(&conf)
+            let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            program.ends_with("samba") && fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|its| its == namespace)
         });
         ours.filter_map(rustix::process::Pid::from_raw).collect()
     }
@@ -264,6 +266,7 @@ fn provision(data: &Path) {
     let own = format!(
         "[global]\n\tserver services = ldap, cldap, kdc, rpc\n\tprefork children = 1\n\tpid directory = {place}/run\n\
          \tncalrpc dir = {place}/ncalrpc\n\tldap server require strong auth = allow_sasl_over_tls\n\
+         \told password allowed period = 0\n\
          \ttls keyfile = {key}\n\ttls certfile = {certificate}\n\ttls cafile =\n"
     );
     let text = fs::read_to_string(&conf).unwrap();
