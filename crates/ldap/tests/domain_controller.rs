@@ -1,0 +1,152 @@
+//! Against a real domain controller (Samba): how long a domain takes to load, and whether verdicts and tokens are what
+//! Samba's own modules say.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use acl::{Guid, Sid, well_known};
+use directory::{Change, ObjectId, Snapshot, Time};
+use e2e::{DomainController, require, skip_without};
+use ldap::{Address, Settings, Sink};
+use rights::{Facts, NoTrace, Question, decide};
+use zeroize::Zeroizing;
+
+/// Keeps what is found in memory.
+#[derive(Default)]
+struct Kept(Mutex<Option<Arc<Snapshot>>>, Mutex<Option<String>>);
+
+impl Sink for Kept {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.lock().unwrap().get_or_insert_with(|| Arc::new(Snapshot::empty())).clone()
+    }
+
+    fn follow(&self, comment: &str, plan: &mut dyn FnMut(&Snapshot) -> Vec<Change>) -> Result<Vec<String>, String> {
+        let mut now = Snapshot::clone(&self.snapshot());
+        let mut problems = Vec::new();
+        for _ in 0..5 {
+            let changes = plan(&now);
+            if changes.is_empty() {
+                problems.clear();
+                break;
+            }
+            let outcome = ldap::mirror::make(&now, &well_known::SYSTEM, Time(0), comment, changes);
+            (now, problems) = (outcome.snapshot, outcome.problems);
+        }
+        *self.0.lock().unwrap() = Some(Arc::new(now));
+        Ok(problems)
+    }
+
+    fn remembered(&self) -> Option<String> {
+        self.1.lock().unwrap().clone()
+    }
+
+    fn remember(&self, state: &str) -> Result<(), String> {
+        *self.1.lock().unwrap() = Some(state.to_owned());
+        Ok(())
+    }
+
+    fn password_changed(&self, _: &Guid) {}
+
+    fn available(&self, _: bool) {}
+}
+
+fn settings(certificate: &Path) -> Settings {
+    Settings {
+        servers: vec![Address::parse("ldaps://127.0.0.1").unwrap()],
+        account: "Administrator@AD.EXAMPLE.TEST".to_owned(),
+        password: Zeroizing::new("Passw0rd!x1".to_owned()),
+        tls: ldap::tls(certificate).unwrap(),
+        map: directory::import::AttributeMap::default(),
+        patience: Duration::from_secs(30),
+        poll: Duration::from_secs(1),
+        page: 1000,
+        max_age: Duration::from_secs(300),
+        stale_limit: Duration::from_secs(7200),
+        check: Duration::from_secs(3600),
+    }
+}
+
+/// A domain controller; none where something for it is missing.
+fn controller() -> Option<DomainController> {
+    if !require(&DomainController::PROGRAMS) {
+        return None;
+    }
+    if !DomainController::possible() {
+        skip_without("root, to make a network namespace");
+        return None;
+    }
+    Some(DomainController::start())
+}
+
+/// What stands there; how long that took.
+fn load(controller: &DomainController) -> (Arc<Snapshot>, Duration) {
+    let sink = Arc::new(Kept::default());
+    let begin = Instant::now();
+    let into: Arc<dyn Sink> = sink.clone();
+    let status = controller.at(|| ldap::load_once(settings(&controller.certificate()), into)).unwrap();
+    assert!(status.domains[0].problems.is_empty(), "{:?}", status.domains[0].problems);
+    (sink.snapshot(), begin.elapsed())
+}
+
+fn account(snapshot: &Snapshot, sid: &str) -> ObjectId {
+    snapshot.by_sid(&sid.parse::<Sid>().unwrap()).unwrap()
+}
+
+fn allowed(snapshot: &Snapshot, who: ObjectId, target: ObjectId) -> bool {
+    let token = snapshot.token_of(who).unwrap();
+    let facts = Facts { connector: snapshot.domains()[0].object, logon: None, time: Time(0) };
+    decide::<NoTrace>(snapshot, &token, &facts, &Question::SendAs(target)).reason.is_ok()
+}
+
+#[test]
+fn verdicts_and_tokens_are_those_of_the_domain_controller() {
+    let Some(controller) = controller() else { return };
+    let script = include_str!("matrix.py").replace("SEED", "20261122").replace("COUNT", "40");
+    let judged = controller.python(&script);
+    let (snapshot, _) = load(&controller);
+    let (mut yes, mut all) = (0, 0);
+    let mut wrong = Vec::new();
+    for line in judged.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["token", sid, ..] => {
+                let token = snapshot.token_of(account(&snapshot, sid)).unwrap();
+                let place = snapshot.domains()[0].object;
+                let ours: BTreeSet<String> =
+                    token.sids_on(&snapshot, place).iter().map(|sid| snapshot.sid(sid).to_string()).collect();
+                let theirs: BTreeSet<String> = words[2..].iter().map(|sid| (*sid).to_owned()).collect();
+                assert_eq!(ours, theirs, "the token of {sid}");
+            }
+            ["verdict", who, target, verdict] => {
+                let ours = allowed(&snapshot, account(&snapshot, who), account(&snapshot, target));
+                all += 1;
+                yes += usize::from(ours);
+                if ours != (verdict == "yes") {
+                    wrong.push(line.to_owned());
+                }
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    println!("{yes} of {all} allowed");
+    assert!(wrong.is_empty(), "{} of {all} differ: {:?}", wrong.len(), &wrong[..wrong.len().min(5)]);
+    assert!(all == 1600 && yes * 4 > all && yes * 2 < all, "about a third is allowed: {yes} of {all}");
+}
+
+#[test]
+fn ten_thousand_users_are_loaded() {
+    let Some(controller) = controller() else { return };
+    controller.python(
+        "db.transaction_start()\ndb.add({'dn': 'OU=Bulk,' + base, 'objectClass': 'organizationalUnit'})\n\
+         for i in range(10000):\n    name = 'u%05d' % i\n    \
+         db.add({'dn': 'CN=%s,OU=Bulk,%s' % (name, base), 'objectClass': 'user', 'sAMAccountName': name, \
+         'mail': name + '@ad.example.test', 'userAccountControl': '514'})\ndb.transaction_commit()\n",
+    );
+    let (snapshot, took) = load(&controller);
+    println!("{} objects in {took:?}", snapshot.len());
+    assert!(snapshot.len() > 10_000);
+}
