@@ -12,7 +12,7 @@ use crate::config;
 use crate::node::Node;
 
 /// Where systems keep the authorities that they trust.
-const SYSTEM_ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+pub const SYSTEM_ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// The judge of tokens, where an issuer is configured.
 pub fn tokens(node: &Node) -> Result<Option<Tokens>, Failure> {

@@ -26,13 +26,22 @@ impl Sink {
     /// Starts it on this address.
     #[track_caller]
     pub fn start_on(address: SocketAddr) -> Sink {
-        let listener = TcpListener::bind(address).unwrap();
+        Sink::serving(TcpListener::bind(address).unwrap(), |_| None)
+    }
+
+    /// Starts one that refuses messages at the end of data, by their subject, with a reply.
+    pub fn refusing(answer: impl Fn(&str) -> Option<&'static str> + Send + Sync + 'static) -> Sink {
+        Sink::serving(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    }
+
+    fn serving(listener: TcpListener, answer: impl Fn(&str) -> Option<&'static str> + Send + Sync + 'static) -> Sink {
+        let answer = Arc::new(answer);
         let sink = Sink { port: listener.local_addr().unwrap().port(), messages: Arc::default() };
         let messages = Arc::clone(&sink.messages);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let messages = Arc::clone(&messages);
-                thread::spawn(move || drop(serve(&stream, &messages)));
+                let (messages, answer) = (Arc::clone(&messages), Arc::clone(&answer));
+                thread::spawn(move || drop(serve(&stream, &messages, &*answer)));
             }
         });
         sink
@@ -73,7 +82,11 @@ impl Sink {
     }
 }
 
-fn serve(stream: &TcpStream, messages: &Mutex<Vec<Message>>) -> std::io::Result<()> {
+fn serve(
+    stream: &TcpStream,
+    messages: &Mutex<Vec<Message>>,
+    answer: &dyn Fn(&str) -> Option<&'static str>,
+) -> std::io::Result<()> {
     let mut out = stream.try_clone()?;
     let mut lines = BufReader::new(stream.try_clone()?);
     out.write_all(b"220 sink.test\r\n")?;
@@ -88,8 +101,13 @@ fn serve(stream: &TcpStream, messages: &Mutex<Vec<Message>>) -> std::io::Result<
             "DATA" => {
                 out.write_all(b"354 go on\r\n")?;
                 let message = read_message(&mut lines)?;
-                messages.lock().unwrap().push(message);
-                out.write_all(b"250 taken\r\n")?;
+                match answer(message.values("Subject").first().unwrap_or(&"")) {
+                    Some(refusal) => out.write_all(format!("{refusal}\r\n").as_bytes())?,
+                    None => {
+                        messages.lock().unwrap().push(message);
+                        out.write_all(b"250 taken\r\n")?;
+                    }
+                }
             }
             "QUIT" => return out.write_all(b"221 bye\r\n"),
             _ => out.write_all(b"250 ok\r\n")?,

@@ -363,6 +363,43 @@ fn audit(demo: &Demo, queue_id: &str, kind: &str) -> Option<Value> {
 }
 
 #[test]
+fn nothing_overtakes_a_released_message_that_the_destination_puts_off() {
+    if !require(&["python3"]) {
+        return;
+    }
+    // The destination puts the first message off, twice.
+    let refusals = std::sync::atomic::AtomicUsize::new(2);
+    let sink = Sink::refusing(move |subject| {
+        let again = |left: usize| left.checked_sub(1);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        (subject == "dora 0" && refusals.fetch_update(order, order, again).is_ok()).then_some("451 4.7.1 later")
+    });
+    let demo = small(&sink);
+    let mut talk = log_on(&demo);
+    for number in 0..4 {
+        assert!(send(&mut talk, "dora", &format!("dora {number}")).starts_with("250"));
+    }
+    let to_another = "From: dora@example.com\nSubject: to another\n\nhello\n";
+    assert!(talk.send("dora@example.com", &["other@partner.test"], to_another).starts_with("250"));
+    demo.procura(&["permission", "add", "dora", "--user", "gateway", "--right", "Send As"]).ok();
+    // Another recipient does not wait for the first one's.
+    assert_eq!(sink.wait_for(1), ["to another"]);
+    let first = |demo: &Demo| {
+        let listed = demo.procura(&["queue", "list", "--format", "json"]).ok();
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        listed["rows"][0]["id"].as_str().map(str::to_owned)
+    };
+    // The first comes again when it is asked to, instead of in a minute.
+    wait_for("the rest", || {
+        if let Some(id) = first(&demo) {
+            demo.procura(&["queue", "retry", &id]);
+        }
+        sink.subjects().len() == 5
+    });
+    assert_eq!(sink.subjects()[1..], ["dora 0", "dora 1", "dora 2", "dora 3"]);
+}
+
+#[test]
 fn what_is_too_old_needs_a_person() {
     if !require(&["python3"]) {
         return;

@@ -179,7 +179,6 @@ impl Logon {
         lines.finish(&mut |octets| last.extend_from_slice(octets));
         let shared = Arc::clone(&self.submissions.shared);
         self.out.replies.clear();
-        self.out.refusal = None;
         let mut wait = self.session.receive(&Ambient(&shared), &last, &mut self.out).wait;
         let mut accepted = None;
         if let Wait::Store(submission) = wait {

@@ -59,8 +59,10 @@ async fn show(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::read(request.uri(), false)?;
-    let logon = log_on(&site, request.headers(), parameters.mailbox.as_deref(), &client).await?;
+    let logon = log_on(&site, request.headers(), None, &client).await?;
+    if request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return Err(Problem::bad_request("there are no parameters here"));
+    }
     let shaped = id.len() == 26 && id.bytes().all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit());
     if !shaped {
         return Err(Problem::unknown(&id));
@@ -96,7 +98,7 @@ async fn submitted(site: &Arc<Site>, client: &Client, request: Request) -> Resul
     // Whatever is wrong, the client is to read why before the connection ends.
     let first = async {
         let kind = kind(&parts.headers);
-        let parameters = Parameters::read(&parts.uri, matches!(kind, Ok(Kind::Message)));
+        let parameters = Parameters::read(&parts.uri);
         let mailbox = parameters.as_ref().ok().and_then(|parameters| parameters.mailbox.clone());
         let logon = log_on(site, &parts.headers, mailbox.as_deref(), client).await?;
         Ok((logon, kind?, parameters?, key(&parts.headers)?))
@@ -134,7 +136,7 @@ async fn submitted(site: &Arc<Site>, client: &Client, request: Request) -> Resul
         let account = logon.account();
         let taken = match kind {
             Kind::Message => message(logon, &parameters, &mut reading, length, under_way.as_ref()).await,
-            Kind::Json => document(site, logon, &mut reading, length, under_way.as_ref()).await,
+            Kind::Json => document(site, logon, &parameters, &mut reading, length, under_way.as_ref()).await,
         };
         match taken {
             Ok(accepted) => Ok(answer(&accepted.id, accepted.answer, false)),
@@ -211,6 +213,7 @@ async fn message(
 async fn document(
     site: &Site,
     mut logon: Logon,
+    parameters: &Parameters,
     reading: &mut Reading,
     length: Option<u64>,
     under_way: Option<&UnderWay>,
@@ -228,7 +231,7 @@ async fn document(
     let draft = Draft::read(&octets).map_err(Problem::bad_request)?;
     let id = format!("{}@{}", Ulid::generate(), site.submissions.hostname());
     let letter = draft.letter(&id, now()).map_err(|fault| Problem::invalid(&fault.pointer, fault.detail))?;
-    logon.open(&letter.envelope).await?;
+    logon.open(&parameters.over(letter.envelope.clone())?).await?;
     let mut refused = None;
     let written = letter.write(&mut |piece| {
         logon.write(piece).map_err(|refusal| {

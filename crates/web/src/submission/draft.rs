@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
+use std::marker::PhantomData;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -13,6 +15,8 @@ use mail_builder::headers::text::Text;
 use mail_builder::mime::MimePart;
 use message::{Address, Mailbox, mailbox_list, trace_fields};
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use transport::submission::Envelope;
 
 /// Base64 with or without padding.
@@ -68,7 +72,7 @@ pub(super) struct Draft<'a> {
     #[serde(default, borrow)]
     html: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
-    attachments: Vec<Attachment<'a>>,
+    attachments: Vec<Object<Attachment<'a>>>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     #[serde(default)]
@@ -77,28 +81,39 @@ pub(super) struct Draft<'a> {
     partial: bool,
 }
 
-/// One mailbox, or several.
-#[derive(Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a mailbox is a text (`Alice <alice@example.com>`), an object (`{\"name\": …, \"address\": …}`), or a list of these"
-)]
-enum Mailboxes {
-    One(Named),
-    Several(Vec<Named>),
-}
+/// What is written as an object, and not otherwise: what serde derives takes a list of the values too.
+#[derive(Debug)]
+struct Object<T>(T);
 
-impl Default for Mailboxes {
-    fn default() -> Mailboxes {
-        Mailboxes::Several(Vec::new())
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Object<T>, D::Error> {
+        from.deserialize_map(AnObject(PhantomData))
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a mailbox is a text (`Alice <alice@example.com>`) or an object (`{\"name\": …, \"address\": …}`)"
-)]
+struct AnObject<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for AnObject<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+/// One mailbox, or several: a text, an object, or a list of these.
+#[derive(Debug, Default)]
+struct Mailboxes {
+    list: bool,
+    all: Vec<Named>,
+}
+
+/// A text, or an object.
+#[derive(Debug)]
 enum Named {
     Text(String),
     Parts(Parts),
@@ -110,6 +125,64 @@ struct Parts {
     #[serde(default)]
     name: Option<String>,
     address: String,
+}
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Named, D::Error> {
+        from.deserialize_any(OneMailbox)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mailboxes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Mailboxes, D::Error> {
+        from.deserialize_any(SomeMailboxes)
+    }
+}
+
+/// Reads a [`Named`]. By hand: what serde derives takes a list of two texts for an object of two fields.
+struct OneMailbox;
+
+impl<'de> Visitor<'de> for OneMailbox {
+    type Value = Named;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mailbox: a text as `Alice <alice@example.com>`, or an object with `name` and `address`")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Named, E> {
+        Ok(Named::Text(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Named, A::Error> {
+        Parts::deserialize(MapAccessDeserializer::new(map)).map(Named::Parts)
+    }
+}
+
+/// Reads [`Mailboxes`].
+struct SomeMailboxes;
+
+impl<'de> Visitor<'de> for SomeMailboxes {
+    type Value = Mailboxes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mailbox, or a list of mailboxes")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Mailboxes, E> {
+        OneMailbox.visit_str(text).map(|one| Mailboxes { list: false, all: vec![one] })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mailboxes, A::Error> {
+        OneMailbox.visit_map(map).map(|one| Mailboxes { list: false, all: vec![one] })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Mailboxes, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            all.push(one);
+        }
+        Ok(Mailboxes { list: true, all })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -141,7 +214,7 @@ pub(super) struct Letter<'a> {
 impl<'a> Draft<'a> {
     /// Reads a document; the error is in words.
     pub(super) fn read(octets: &'a [u8]) -> Result<Draft<'a>, String> {
-        serde_json::from_slice(octets).map_err(|error| error.to_string())
+        serde_json::from_slice(octets).map(|Object(draft)| draft).map_err(|error| error.to_string())
     }
 
     /// Checks it, and makes a message of it with this `Message-ID` and time.
@@ -229,16 +302,12 @@ impl Write for Giving<'_> {
 
 impl Mailboxes {
     fn read(self, pointer: &str) -> Result<Vec<Mailbox>, Fault> {
-        match self {
-            Mailboxes::One(one) => one.several(pointer),
-            Mailboxes::Several(several) => {
-                let mut all = Vec::with_capacity(several.len());
-                for (at, one) in several.into_iter().enumerate() {
-                    all.extend(one.several(&format!("{pointer}/{at}"))?);
-                }
-                Ok(all)
-            }
+        let mut all = Vec::with_capacity(self.all.len());
+        for (at, one) in self.all.into_iter().enumerate() {
+            let pointer = if self.list { format!("{pointer}/{at}") } else { pointer.to_owned() };
+            all.extend(one.several(&pointer)?);
         }
+        Ok(all)
     }
 }
 
@@ -272,13 +341,13 @@ impl Named {
 fn body<'a>(
     text: Option<Cow<'a, str>>,
     html: Option<Cow<'a, str>>,
-    attachments: Vec<Attachment<'a>>,
+    attachments: Vec<Object<Attachment<'a>>>,
 ) -> Result<MimePart<'a>, Fault> {
     if attachments.len() > MOST_ATTACHMENTS {
         return Err(fault("/attachments", format!("a message has {MOST_ATTACHMENTS} attachments at most")));
     }
     let (mut beside, mut related) = (Vec::new(), Vec::new());
-    for (at, attachment) in attachments.into_iter().enumerate() {
+    for (at, Object(attachment)) in attachments.into_iter().enumerate() {
         let inline = attachment.content_id.is_some() && html.is_some();
         let part = attachment.part(&format!("/attachments/{at}"))?;
         if inline { related.push(part) } else { beside.push(part) }

@@ -17,21 +17,21 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// Reads a query; `envelope`: it may name one.
-    pub(super) fn read(uri: &Uri, envelope: bool) -> Result<Parameters, Problem> {
+    /// Reads a query.
+    pub(super) fn read(uri: &Uri) -> Result<Parameters, Problem> {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
         let pairs = pairs.map_err(|error| Problem::bad_request(error.to_string()))?;
         let mut parameters = Parameters::default();
         for (name, value) in pairs.0 {
             let twice = || Problem::bad_request(format!("the parameter {name} is there twice"));
             match name.as_str() {
-                "from" if envelope => {
+                "from" => {
                     if parameters.from.replace(value).is_some() {
                         return Err(twice());
                     }
                 }
-                "to" if envelope => parameters.to.push(value),
-                "partial" if envelope => {
+                "to" => parameters.to.push(value),
+                "partial" => {
                     parameters.partial = match value.as_str() {
                         "true" => true,
                         "false" => false,
@@ -49,17 +49,9 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// The envelope; what is not said is taken from the message's header, which begins with `head`.
+    /// The envelope of a message as it is; what is not said is taken from its header, with which `head` begins.
     pub(super) fn envelope(&self, head: &[u8], size: Option<u64>) -> Result<Envelope, Problem> {
-        let address = |text: &str| {
-            Address::parse(text).map_err(|error| Problem::bad_request(format!("`{text}` is no address: {error}")))
-        };
-        let named = self.from.as_deref().map(|from| match from {
-            "" | "<>" => Ok(None),
-            from => address(from).map(Some),
-        });
-        let mut recipients = self.to.iter().map(|to| address(to)).collect::<Result<Vec<_>, _>>()?;
-        let mut sender = named.transpose()?;
+        let (mut sender, mut recipients) = self.named()?;
         if sender.is_none() || recipients.is_empty() {
             let block = header(head)?;
             if sender.is_none() {
@@ -70,6 +62,30 @@ impl Parameters {
             }
         }
         Ok(Envelope { sender: sender.flatten(), recipients, smtputf8: !is_ascii(head), size, partial: self.partial })
+    }
+
+    /// An envelope, but for what is said otherwise here.
+    pub(super) fn over(&self, envelope: Envelope) -> Result<Envelope, Problem> {
+        let (sender, recipients) = self.named()?;
+        Ok(Envelope {
+            sender: sender.unwrap_or(envelope.sender),
+            recipients: if recipients.is_empty() { envelope.recipients } else { recipients },
+            partial: self.partial || envelope.partial,
+            ..envelope
+        })
+    }
+
+    /// Sender and recipients that are named; `Some(None)` is the null reverse-path.
+    fn named(&self) -> Result<(Option<Option<Address>>, Vec<Address>), Problem> {
+        let address = |text: &str| {
+            Address::parse(text).map_err(|error| Problem::bad_request(format!("`{text}` is no address: {error}")))
+        };
+        let named = self.from.as_deref().map(|from| match from {
+            "" | "<>" => Ok(None),
+            from => address(from).map(Some),
+        });
+        let recipients = self.to.iter().map(|to| address(to)).collect::<Result<_, _>>()?;
+        Ok((named.transpose()?, recipients))
     }
 }
 
@@ -219,7 +235,7 @@ mod tests {
     #[test]
     fn the_query_stands_before_the_message() {
         let uri: Uri = "/v1/messages?from=&to=carol%40x.test&partial=true".parse().unwrap();
-        let parameters = Parameters::read(&uri, true).unwrap();
+        let parameters = Parameters::read(&uri).unwrap();
         let envelope = parameters.envelope(b"From: a@x.test\nTo: b@x.test\n\n", Some(9)).unwrap();
         assert_eq!((envelope.sender, envelope.partial), (None, true));
         assert_eq!(envelope.recipients[0].as_str(), "carol@x.test");
@@ -229,8 +245,7 @@ mod tests {
     fn what_is_no_parameter_is_refused() {
         for query in ["form=a@b", "from=a@b&from=c@d", "partial=yes", "mailbox="] {
             let uri: Uri = format!("/v1/messages?{query}").parse().unwrap();
-            assert!(Parameters::read(&uri, true).is_err(), "{query}");
+            assert!(Parameters::read(&uri).is_err(), "{query}");
         }
-        assert!(Parameters::read(&"/v1/messages?to=a@b".parse().unwrap(), false).is_err());
     }
 }

@@ -31,6 +31,19 @@ fn a_plain_message_is_what_it_says() {
 }
 
 #[test]
+fn two_texts_are_two_mailboxes() {
+    let octets = with("to", json!(["bob@example.com", "Carol <carol@example.com>"])).to_string();
+    let letter = Draft::read(octets.as_bytes()).unwrap().letter("i@x", 0).unwrap_or_else(|fault| panic!("{fault:?}"));
+    let to: Vec<&str> = letter.envelope.recipients.iter().map(Address::as_str).collect();
+    assert_eq!(to, ["bob@example.com", "carol@example.com"]);
+    let attachments = json!([["a.txt", null, "", null]]);
+    assert!(compose(&with("attachments", attachments)).is_err(), "a list is no attachment");
+    for wrong in [json!([["bob@example.com", "x"]]), json!(1), json!({ "name": "x" }), json!([null])] {
+        assert!(compose(&with("to", wrong.clone())).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn nobody_but_the_envelope_knows_blind_copies() {
     let document = with("bcc", json!("secret@example.com"));
     assert!(!compose(&document).unwrap().contains("secret"));
