@@ -311,6 +311,7 @@ fn well_known_names() -> impl Iterator<Item = (Sid, &'static str, &'static str)>
         (well_known::BUILTIN_BACKUP_OPERATORS, BUILTIN, "Backup Operators"),
         (well_known::BUILTIN_REPLICATOR, BUILTIN, "Replicator"),
         (well_known::BUILTIN_PRE_WINDOWS_2000, BUILTIN, "Pre-Windows 2000 Compatible Access"),
+        (well_known::BUILTIN_WINDOWS_AUTHORIZATION, BUILTIN, "Windows Authorization Access Group"),
         (well_known::PARTNER_SERVERS, MS, "Partner Servers"),
         (well_known::HUB_SERVERS, MS, "Hub Transport Servers"),
         (well_known::EDGE_SERVERS, MS, "Edge Transport Servers"),

@@ -3,10 +3,11 @@
 //! It is made at the moment of deciding and holds names as they were then, so that it can be read years later, when the
 //! objects are gone; GUIDs and SIDs stand beside the names.
 
-use acl::{Ace, AceFlags, Acl, Outcome, SddlContext, SecurityDescriptor, Sid};
+use acl::{Ace, AceFlags, Acl, Outcome, SddlContext, SecurityDescriptor, Sid, well_known};
 use directory::{HostKind, ObjectId, Snapshot, Time, Token, TokenKind};
 use serde::{Deserialize, Serialize};
 
+use crate::decide::mailbox_place;
 use crate::pause::Paused;
 use crate::refusal::Refusal;
 use crate::said::Said;
@@ -328,10 +329,29 @@ pub(crate) fn token_name(token: &Token) -> &'static str {
 
 /// The name by which people know an object: its SID's name for a principal, else its distinguished name.
 fn name(snapshot: &Snapshot, id: ObjectId) -> String {
-    match snapshot.object(id).and_then(|object| object.sid()) {
-        Some(sid) => snapshot.sid_name(&snapshot.sid(sid)),
-        None => snapshot.dn(id),
+    let Some(sid) = snapshot.object(id).and_then(|object| object.sid()) else { return snapshot.dn(id) };
+    let sid = snapshot.sid(sid);
+    match snapshot.domain_of(id) {
+        Some(domain) if is_in_each_domain(snapshot, &sid) => {
+            format!("{} of {}", snapshot.sid_name(&sid), domain.dns_name)
+        }
+        _ => snapshot.sid_name(&sid),
     }
+}
+
+/// BUILTIN groups have the same SIDs in each domain, and count in their own only.
+fn is_in_each_domain(snapshot: &Snapshot, sid: &Sid) -> bool {
+    snapshot.domains().len() > 1 && sid.domain() == Some(well_known::BUILTIN)
+}
+
+/// Whom an entry of an object names.
+fn trustee_name(snapshot: &Snapshot, sid: &Sid, on: ObjectId, kind: DescriptorKind) -> String {
+    let place = match kind {
+        DescriptorKind::Object => on,
+        DescriptorKind::Mailbox => mailbox_place(snapshot, on),
+    };
+    let group = is_in_each_domain(snapshot, sid).then(|| snapshot.principal_on(sid, place)).flatten();
+    group.map_or_else(|| snapshot.sid_name(sid), |group| name(snapshot, group))
 }
 
 /// The steps of a decision in words.
@@ -442,7 +462,7 @@ fn ace_line(
             DescriptorKind::Mailbox => snapshot.mailbox_ace_origin(on, index),
         })
     });
-    let trustee = snapshot.sid_name(&ace.sid);
+    let trustee = trustee_name(snapshot, &ace.sid, on, kind);
     let through = token.account.and_then(|account| snapshot.membership_path(account, &ace.sid));
     let through = through.map(|path| path_names(snapshot, &path)).unwrap_or_default();
     let mut text = format!(

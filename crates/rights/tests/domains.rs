@@ -7,7 +7,7 @@ use directory::organization::{self, Names};
 use directory::{
     Change, ChangeBatch, Class, GroupScope, GroupType, ObjectId, Record, Snapshot, Time, attributes as a, link_value,
 };
-use rights::{Permission, SendAsAudit, Via, what_can, who_can, who_people};
+use rights::{Facts, Permission, Question, SendAsAudit, Steps, Via, decide, lines, what_can, who_can, who_people};
 
 struct Forest {
     snapshot: Snapshot,
@@ -128,4 +128,25 @@ fn reports_list_whom_decisions_allow_in_every_domain() {
             }
         }
     }
+}
+
+#[test]
+fn an_explanation_says_which_domain_a_builtin_group_is_of() {
+    let mut forest = Forest::new();
+    let (guid, parent) = (forest.guid(), forest.guid_of("DC=child,DC=example,DC=com"));
+    let group = organization::group(guid, parent, "Account Operators", GroupType::security(GroupScope::DomainLocal))
+        .with(a::OBJECT_SID, well_known::BUILTIN_ACCOUNT_OPERATORS.to_bytes())
+        .with_all(a::MEMBER, [link_value(&forest.guid_of("alice"))]);
+    forest.apply(vec![Change::Add(group)]);
+    let mut sd = (*forest.snapshot.explicit_descriptor(forest.id("junior")).unwrap()).clone();
+    let ace = Ace::allow_object(well_known::BUILTIN_ACCOUNT_OPERATORS, AccessMask::CONTROL_ACCESS, names::SEND_AS);
+    sd.dacl.as_mut().unwrap().aces.insert(0, ace);
+    let attributes = vec![(a::DESCRIPTOR.to_owned(), vec![sd.to_bytes()])];
+    forest.apply(vec![Change::Modify { guid: forest.guid_of("junior"), attributes }]);
+    let (snapshot, junior) = (&forest.snapshot, forest.id("junior"));
+    let token = snapshot.account_token(forest.id("alice")).unwrap();
+    let facts = Facts { connector: junior, logon: None, time: Time(0) };
+    let verdict = decide::<Steps>(snapshot, &token, &facts, &Question::SendAs(junior));
+    let text = lines(snapshot, &token, &verdict.trace.0).remove(0).text;
+    assert!(text.contains("allowed to BUILTIN\\Account Operators of child.example.com, explicit"), "{text}");
 }
