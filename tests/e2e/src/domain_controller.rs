@@ -1,6 +1,7 @@
 //! A real Active Directory domain controller: Samba, in a network namespace of its own, so that its fixed ports meet nobody.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::resume_unwind;
@@ -132,6 +133,20 @@ impl DomainController {
         certify(&self.folder.path().join("dc"));
     }
 
+    /// Something else in its place, with its key: a server whose answers are of no use (`garbage.py` says which modes there
+    /// are). It ends when it is dropped.
+    #[track_caller]
+    pub fn garbage(&self, mode: &str) -> Garbage {
+        let key = self.folder.path().join("dc/key.pem");
+        let mut command = self.command("python3", &["-c", include_str!("garbage.py"), "636"]);
+        command.arg(self.certificate()).arg(key).arg(mode);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "listening\n");
+        Garbage(child)
+    }
+
     /// Runs a Python program with `db`, its database opened with all rights, and `base`, the domain's DN; its output.
     #[track_caller]
     pub fn python(&self, program: &str) -> String {
@@ -197,6 +212,17 @@ impl DomainController {
         self.inside("ldapsearch", &arguments).ok()
     }
 
+    /// The SID of an account by its logon name, also while it is stopped.
+    #[track_caller]
+    pub fn sid_offline(&self, name: &str) -> String {
+        let script = format!(
+            "from samba.ndr import ndr_unpack\nfrom samba.dcerpc import security\n\
+             read = db.search(base, expression='(sAMAccountName={name})', attrs=['objectSid'])\n\
+             print(ndr_unpack(security.dom_sid, read[0]['objectSid'][0]))"
+        );
+        self.python(&script).trim().to_owned()
+    }
+
     /// The SID of an account or group, as `samba-tool` shows it.
     #[track_caller]
     pub fn sid(&self, dn: &str) -> String {
@@ -238,6 +264,17 @@ impl Drop for DomainController {
         self.stop();
         let _ = self.holder.kill();
         let _ = self.holder.wait();
+    }
+}
+
+/// A server that answers garbage.
+#[derive(Debug)]
+pub struct Garbage(Child);
+
+impl Drop for Garbage {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -496,3 +496,39 @@ fn the_test_says_what_the_account_lacks() {
     assert!(lacking.out.contains("Replicating Directory Changes"), "{}", lacking.out);
     assert!(lacking.out.contains(&format!("cannot be read, the first {}", person("ivan"))), "{}", lacking.out);
 }
+
+#[test]
+fn garbage_in_place_of_a_domain_controller_changes_no_verdict() {
+    let Some(mut site) = Site::start(|controller| {
+        let hanna = controller.sid(&person("hanna"));
+        dsacl(controller, &person("ivan"), &format!("(OA;;CR;{SEND_AS};;{hanna})"));
+    }) else {
+        return;
+    };
+    let mut talk = site.hanna();
+    site.until(&mut talk, "250");
+    site.controller.stop();
+    for (mode, said) in [
+        ("random", "not LDAP"),
+        ("endless", "too large"),
+        ("referral", "refers to another server"),
+        ("empty", "no domain controller"),
+        ("other", "another question"),
+    ] {
+        let garbage = site.controller.garbage(mode);
+        let status = site.until_status(|status| {
+            let error = status["servers"][0]["error"].as_str().unwrap_or_default();
+            error.contains(said) || mode == "random" && !error.is_empty() && !error.contains("refused")
+        });
+        assert_eq!(status["available"], true, "{mode}: {status}");
+        assert_eq!(status["domains"][0]["problems"].as_array().map(Vec::len), Some(0), "{mode}: {status}");
+        let sent = send_as_ivan(&mut talk);
+        assert!(sent.starts_with("250"), "{mode}: {sent}");
+        drop(garbage);
+    }
+    // The grant goes while it is away, and counts no more when it is back.
+    let hanna = site.controller.sid_offline("hanna");
+    revoke(&site.controller, &person("ivan"), &hanna);
+    site.controller.resume();
+    site.until(&mut talk, REFUSED);
+}
