@@ -44,6 +44,7 @@ mod queued;
 mod trace;
 pub mod random;
 mod reach;
+mod recipients;
 mod reports;
 mod response;
 mod sd_edit;

@@ -11,6 +11,9 @@ pub use crate::ownership::documents::*;
 pub use crate::pause::documents::*;
 pub use crate::protection::documents::*;
 pub use crate::queued::documents::*;
+pub use crate::recipients::{
+    CatchAll, Journal, RecipientNew, RecipientRequest, RecipientResponse, RecipientRow, RecipientSet, RecipientSettings,
+};
 pub use crate::response::*;
 pub use crate::sd_edit::{SdSet, SdText};
 pub use crate::servers::{SecureDomains, ServerNew, ServerRow, ServerSet};
@@ -218,6 +221,8 @@ pub enum Request {
     Access(AccessRequest),
     /// Service accounts whose mail waits for a missing right.
     Pause(PauseRequest),
+    /// What becomes of mail for recipients.
+    Recipient(RecipientRequest),
     /// Change a mailbox database or server.
     DatabaseSet(DatabaseSet),
     /// Create a receive connector.

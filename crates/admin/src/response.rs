@@ -93,6 +93,8 @@ pub enum Response {
     Pause(PauseResponse),
     /// About tokens and webhooks.
     Access(AccessResponse),
+    /// About recipients.
+    Recipient(crate::recipients::RecipientResponse),
     /// A page of the directory.
     Ldif(Ldif),
     /// The organization as parts of a document.

@@ -555,6 +555,7 @@ impl Asked<'_> {
             R::ServiceAccountGrant(grant) => service_accounts::grant(self, &grant),
             R::Access(request) => crate::access::answer(self, &request),
             R::Pause(request) => crate::pause::answer(self, request),
+            R::Recipient(request) => crate::recipients::answer(self, &request),
             R::DatabaseSet(set) => databases::set(self, &set),
             R::ReceiveConnectorNew(new) => crate::connectors::new_receive(self, &new),
             R::ReceiveConnectorSet(set) => crate::connectors::set_receive(self, &set),

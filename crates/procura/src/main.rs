@@ -90,6 +90,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Completion(arguments) => cli::shell::completion(&arguments),
         Command::Man(arguments) => cli::shell::man(&global, &arguments)?,
         Command::Directory(command) => return cli::directory::run(&global, &command),
+        Command::Recipient(command) => return cli::recipients::run(&global, command),
         Command::Queue(command) => return cli::queue::run(&global, &command),
         Command::Doctor(arguments) => return doctor::run(&global, &arguments),
         Command::Trace(arguments) => return cli::trace::run(&global, &arguments),

@@ -25,6 +25,7 @@ use super::connectors::Connectors;
 use super::directory::DirectoryCommand;
 use super::lifecycle::Lifecycle;
 use super::queue::QueueCommand;
+use super::recipients::RecipientCommand;
 use super::shell::{Completion, Man};
 use super::tools::Tool;
 use super::trace::TraceArgs;
@@ -92,6 +93,9 @@ pub enum Command {
     /// Mailboxes of accounts
     #[command(subcommand)]
     Mailbox(MailboxCommand),
+    /// What becomes of mail for recipients: forwarding, restrictions, copies, journals; dynamic groups, contacts, catch-alls
+    #[command(subcommand)]
+    Recipient(RecipientCommand),
     /// Accepted domains
     #[command(subcommand)]
     Domain(DomainCommand),

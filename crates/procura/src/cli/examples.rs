@@ -27,6 +27,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("group set", &["group set Press --address press@example.com --address media@example.com"]),
     ("group remove", &["group remove Press"]),
     ("group list", &["group list --format json"]),
+    ("recipient get", &["recipient get alice", "recipient get Sales --format json"]),
     ("group member add", &["group member add Press alice bob"]),
     ("group member remove", &["group member remove Press bob"]),
     ("group member list", &["group member list Press --recursive"]),

@@ -19,6 +19,7 @@ pub mod report;
 pub mod requests;
 pub mod rows;
 pub mod run;
+pub mod recipients;
 mod separation;
 pub mod shell;
 mod shown;

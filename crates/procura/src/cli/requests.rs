@@ -123,6 +123,7 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         | Command::Lifecycle(_)
         | Command::Connectors(_)
         | Command::Queue(_)
+        | Command::Recipient(_)
         | Command::Directory(_)
         | Command::Trace(_)
         | Command::Doctor(_)
