@@ -18,12 +18,14 @@ const HEAD: &str = "\
 /// Writes the document to standard output.
 pub fn export(endpoint: &mut Endpoint) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
-    out.write_all(HEAD.as_bytes()).map_err(broken)?;
     let bar = spinner("{spinner} {pos} parts, {elapsed}");
     let (mut after, mut left_out) = (None, 0);
     loop {
         let asked = Request::ExportOrganization(ExportOrganization { after });
         let Response::Organization(page) = endpoint.call("", asked)? else { return Err(unexpected()) };
+        if after.is_none() {
+            out.write_all(HEAD.as_bytes()).map_err(broken)?;
+        }
         for item in &page.items {
             let text = part(item).map_err(|e| Failure::new(format!("a part of the organization has no form: {e}")))?;
             out.write_all(text.as_bytes()).map_err(broken)?;
@@ -61,10 +63,21 @@ fn part(wanted: &Wanted) -> Result<String, toml::ser::Error> {
 /// Words that say the same when they are left away and false.
 const FALSE_UNLESS_SAID: [&str; 4] = ["deny", "distribution", "mailbox", "protected"];
 
+/// What a part is about comes first.
+const FIRST: [&str; 3] = ["name", "on", "of"];
+
 fn table(kind: &str, part: &impl Serialize) -> Result<String, toml::ser::Error> {
     let mut table = toml::Table::try_from(part)?;
-    table.retain(|key, value| value.as_bool() != Some(false) || !FALSE_UNLESS_SAID.iter().any(|name| name.eq_ignore_ascii_case(key)));
-    Ok(format!("\n[[{kind}]]\n{}", toml::to_string(&table)?))
+    table.retain(|key, value| {
+        value.as_bool() != Some(false) || !FALSE_UNLESS_SAID.iter().any(|said| said.eq_ignore_ascii_case(key))
+    });
+    let mut text = format!("\n[[{kind}]]\n");
+    for key in FIRST {
+        if let Some(value) = table.remove(key) {
+            text += &toml::to_string(&toml::Table::from_iter([(key.to_owned(), value)]))?;
+        }
+    }
+    Ok(text + &toml::to_string(&table)?)
 }
 
 #[cfg(test)]
@@ -86,6 +99,6 @@ mod tests {
             absent: false,
         };
         let text = part(&Wanted::User(user)).unwrap();
-        assert_eq!(text, "\n[[user]]\naddresses = [\"alice@example.com\"]\nenabled = false\nname = \"alice\"\n");
+        assert_eq!(text, "\n[[user]]\nname = \"alice\"\naddresses = [\"alice@example.com\"]\nenabled = false\n");
     }
 }
