@@ -532,3 +532,93 @@ fn garbage_in_place_of_a_domain_controller_changes_no_verdict() {
     site.controller.resume();
     site.until(&mut talk, REFUSED);
 }
+
+/// The schema extension of the documentation, for this domain.
+fn extend_schema(controller: &DomainController) {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/active-directory-schema.ldif");
+    controller.modify(&fs::read_to_string(file).unwrap().replace("DC=X", DOMAIN));
+}
+
+#[test]
+fn delegates_stand_in_the_domain_where_its_schema_is_extended() {
+    let Some(mut site) = Site::start(extend_schema) else { return };
+    site.server = None;
+    let file = site.path("data/procura.toml");
+    let written = fs::read_to_string(&file).unwrap();
+    let map = "map = { msExchMailboxGuid = \"objectGUID\"";
+    fs::write(&file, written.replace(map, &format!("{map}, publicDelegates = \"procuraDelegates\""))).unwrap();
+    site.serve();
+    let mut talk = site.hanna();
+    site.until(&mut talk, REFUSED);
+
+    // Made there.
+    let link = |operation: &str| {
+        site.controller.modify(&format!(
+            "dn: {}\nchangetype: modify\n{operation}: procuraDelegates\nprocuraDelegates: {}\n-\n",
+            person("ivan"),
+            person("hanna")
+        ));
+    };
+    link("add");
+    site.until(&mut talk, "250");
+    link("delete");
+    site.until(&mut talk, REFUSED);
+
+    // Made here.
+    let delegates = || {
+        let script = format!(
+            "print(db.search('{}', scope=0, attrs=['procuraDelegates'])[0].get('procuraDelegates'))",
+            person("ivan")
+        );
+        site.controller.python(&script)
+    };
+    let (owner, delegate) = ("ivan@ad.example.test", "hanna@ad.example.test");
+    site.procura(&["send-on-behalf", "add", owner, delegate]).ok();
+    assert!(delegates().contains(&person("hanna")), "{}", delegates());
+    site.until(&mut talk, "250");
+    site.procura(&["send-on-behalf", "remove", owner, delegate]).ok();
+    assert!(!delegates().contains(&person("hanna")), "{}", delegates());
+    site.until(&mut talk, REFUSED);
+}
+
+#[test]
+fn delegates_are_kept_here_where_the_schema_has_none() {
+    let Some(mut site) = Site::start(|_| {}) else { return };
+    let mut talk = site.hanna();
+    site.procura(&["send-on-behalf", "add", "ivan@ad.example.test", "hanna@ad.example.test"]).ok();
+    site.until(&mut talk, "250");
+    // Reading everything again leaves them alone.
+    site.server = None;
+    site.serve();
+    site.until_status(|status| status["available"] == true);
+    let mut talk = site.hanna();
+    site.until(&mut talk, "250");
+}
+
+#[test]
+fn what_the_account_may_not_write_is_refused_and_changes_nothing() {
+    let Some(mut site) = Site::start(|controller| {
+        controller.samba_tool(&["user", "add", "svc", PASSWORD]);
+    }) else {
+        return;
+    };
+    site.server = None;
+    fs::write(site.path("password"), format!("{PASSWORD}\n")).unwrap();
+    let file = site.path("data/procura.toml");
+    let written = fs::read_to_string(&file).unwrap();
+    fs::write(&file, written.replace("Administrator@AD.EXAMPLE.TEST", "svc@AD.EXAMPLE.TEST")).unwrap();
+    site.serve();
+    let status = site.until_status(|status| status["available"] == true && !status["domains"][0]["server"].is_null());
+    assert_eq!(status["domains"][0]["method"], "dir-sync-as-seen", "{status}");
+    let grant = ["permission", "add", "ivan@ad.example.test", "--user", "hanna@ad.example.test", "--right", "send-as"];
+    let refused = site.procura(&grant);
+    assert!(refused.code == 2 && refused.all().contains("may not change"), "{}", refused.all());
+    let mut talk = site.hanna();
+    let reply = send_as_ivan(&mut talk);
+    assert!(reply.starts_with(REFUSED), "{reply}");
+    // With the right to do it, it is done; and what the account may see is followed.
+    let svc = site.controller.sid(&format!("CN=svc,CN=Users,{DOMAIN}"));
+    dsacl(&site.controller, &person("ivan"), &format!("(A;;WDRC;;;{svc})"));
+    site.procura(&grant).ok();
+    site.until(&mut talk, "250");
+}
