@@ -207,6 +207,16 @@ fn a_comment_inside_an_address_may_not_look_like_one() {
     assert_eq!(from("b@y.com (ceo@example.com)"), ["b@y.com"]);
 }
 
+/// For some readers the line end is the end of the comment, and what follows belongs to the address.
+#[test]
+fn a_comment_in_or_right_before_an_address_stays_on_one_line() {
+    for value in ["<bob(his\r\n account)@y.com>", "(a\r\n b)bob@y.com", "<(a\r\n b)bob@y.com>", "bob@(a\r\n b)y.com"] {
+        assert_eq!(from_fault(value), Kind::CommentInAddress, "{value}");
+    }
+    assert_eq!(from("Bob (his\r\n account) <bob@y.com>"), ["bob@y.com"]);
+    assert_eq!(from("bob@y.com (his\r\n account)"), ["bob@y.com"]);
+}
+
 #[test]
 fn a_quoted_local_part_may_not_look_like_an_address() {
     assert_eq!(from_fault("\"ceo@example.com\"@evil.example"), Kind::ConfusingLocalPart);

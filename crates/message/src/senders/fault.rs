@@ -51,8 +51,8 @@ pub enum SenderFaultKind {
     /// Comments nested too deeply.
     #[error("has comments nested too deeply")]
     CommentDepth,
-    /// A comment in an address that itself has `@`, `<` or `>`.
-    #[error("has a comment inside an address that looks like an address")]
+    /// A comment in an address, or right before one, that itself has `@`, `<` or `>` or goes over several lines.
+    #[error("has a comment inside an address that looks like an address, or goes over several lines")]
     CommentInAddress,
     /// A quoted string or comment with `@`, `<` or `>`, in or behind one with a line end in it: there are readers for
     /// whom the line end is the end of it (Python's `email.utils` among them).

@@ -83,7 +83,7 @@ impl<'a> Parser<'a> {
             self.route()?;
         }
         let (words, gap) = self.lexer.words()?;
-        if before.address_like {
+        if before.address_like || before.folded {
             return Err(Fault::CommentInAddress);
         }
         if self.lexer.peek() != Some('@') {
@@ -124,10 +124,11 @@ impl<'a> Parser<'a> {
         self.lexer.take(b'@');
         let after = self.lexer.gap()?;
         gap.address_like |= after.address_like || words.first().is_some_and(|word| angle && word.gap.address_like);
+        gap.folded |= after.folded || words.first().is_some_and(|word| word.gap.folded);
         let domain = self.lexer.domain();
         let behind = self.lexer.gap()?;
         gap.address_like |= angle && behind.address_like;
-        if gap.address_like {
+        if gap.address_like || gap.folded {
             return Err(Fault::CommentInAddress);
         }
         if behind.present && self.lexer.peek() == Some('.') {

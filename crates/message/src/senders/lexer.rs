@@ -30,6 +30,8 @@ pub(super) struct Gap {
     pub comment_last: bool,
     /// A comment among it has a character that could make it an address.
     pub address_like: bool,
+    /// A comment among it goes over several lines.
+    pub folded: bool,
 }
 
 /// A word of a phrase or of a local part.
@@ -96,7 +98,9 @@ impl<'a> Lexer<'a> {
                     gap.comment_last = false;
                 }
                 Some(b'(') => {
+                    let start = self.position;
                     gap.address_like |= self.comment()?;
+                    gap.folded |= self.text[start..self.position].contains('\r');
                     gap.comment_last = true;
                 }
                 Some(b')') => return Err(Fault::Comment),
