@@ -176,6 +176,8 @@ fn start(
     if let Err(error) = shared.sending().set_up(usual, &directory.join("sending")) {
         tracing::warn!(%error, "what accounts have sent lately cannot be read: their limits count from now on");
     }
+    let filters: Vec<_> = config.content.filters.iter().filter_map(|filter| filter.filter().ok()).collect();
+    shared.filter_by(filters, &hostname);
     if let Some(tracking) = tracking(config, directory)? {
         shared.track_in(tracking);
     }

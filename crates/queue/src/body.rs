@@ -77,6 +77,11 @@ impl BodyWriter {
         }
     }
 
+    /// Reads what was written so far, from its beginning.
+    pub fn reread(&self) -> Reread<'_> {
+        Reread { writer: self, next: 0, part: Vec::new(), position: 0 }
+    }
+
     /// Octets so far.
     pub fn len(&self) -> u64 {
         self.length
@@ -163,6 +168,46 @@ impl BodyWriter {
     /// The message is durable: its blocks belong to the database now.
     pub(crate) fn keep(mut self) {
         self.blocks.clear();
+    }
+}
+
+/// Reads what a [`BodyWriter`] has taken so far; as with [`BodyReader`], nothing is given out that differs from its checksum.
+#[derive(Debug)]
+pub struct Reread<'a> {
+    writer: &'a BodyWriter,
+    /// The next block; behind the last one comes the buffer.
+    next: usize,
+    part: Vec<u8>,
+    position: usize,
+}
+
+impl io::Read for Reread<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.position == self.part.len() {
+            let blocks = self.writer.blocks.len();
+            self.part.clear();
+            self.position = 0;
+            if self.next < blocks {
+                let block = self.writer.blocks[self.next];
+                let segment = self.writer.touched.iter().find(|segment| segment.id() == block.segment);
+                let segment = segment.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+                self.part.resize(block.length as usize, 0);
+                segment.read_at(&mut self.part, block.offset)?;
+                if crc32c::crc32c(&self.part) != block.checksum {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "checksum mismatch"));
+                }
+            } else if self.next == blocks {
+                self.part.extend_from_slice(&self.writer.buffer);
+            } else {
+                return Ok(0);
+            }
+            self.next += 1;
+        }
+        let left = &self.part[self.position..];
+        let count = left.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&left[..count]);
+        self.position += count;
+        Ok(count)
     }
 }
 

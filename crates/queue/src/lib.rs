@@ -39,7 +39,7 @@ mod ticket;
 
 pub use backoff::Backoff;
 pub use beside::{Beside, Event, EventCounts, KeptEvent, KeptTicket, Ticket, TicketFate, TicketRecipient, Told};
-pub use body::{BodyReader, BodyWriter};
+pub use body::{BodyReader, BodyWriter, Reread};
 pub use envelope::{
     AuditItem, Counts, Delivery, DestinationState, DueRecipient, Envelope, Held, Hold, ListFilter, MessageDetail,
     MessageSummary, Millis, NewMessage, Outcome, Recipient, RecipientDetail, RecipientState, Resolution,

@@ -287,6 +287,17 @@ impl Session {
         }))
     }
 
+    /// The message was refused for what it contains.
+    pub(crate) fn not_stored(&mut self, reply: &str, out: &mut dyn Output) -> Wait {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.body_begun = false;
+        }
+        self.reset_transaction(out);
+        let reply = replies::of_filter(reply).unwrap_or_else(replies::store_failed);
+        self.reply(reply, out);
+        Wait::Nothing
+    }
+
     /// The message is on stable storage, or not; only now the client is told.
     pub(crate) fn stored(&mut self, queue_id: &str, outcome: StoreOutcome, out: &mut dyn Output) -> Wait {
         // What was begun is the queue's now, whatever became of it.

@@ -215,6 +215,9 @@ pub enum Answer {
     Gss(GssOutcome),
     /// What came of storing the message.
     Stored(StoreOutcome),
+    /// The message is not stored, for what it contains: the reply, `550 5.7.1 …` or `451 4.7.1 …`. Anything that is no such
+    /// reply is answered as a failure.
+    Refused(String),
     /// The time of [`Wait::Until`] has come.
     Resume,
 }

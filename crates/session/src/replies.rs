@@ -47,6 +47,15 @@ pub(crate) fn queued(queue_id: &str) -> Reply {
     Reply::new(250, (2, 6, 0), format!("{queue_id} Queued mail for delivery"))
 }
 
+/// What a content filter wants said: one line with a code of class 4 or 5; `None` if it is none.
+pub(crate) fn of_filter(line: &str) -> Option<Reply> {
+    let (code, text) = line.split_once(' ')?;
+    let code: u16 = code.parse().ok().filter(|code| (400..600).contains(code))?;
+    // 421 would say that the session ends.
+    let code = if code == 421 { 451 } else { code };
+    Some(Reply::new(code, None, text.replace('\n', " ")))
+}
+
 /// The account has sent as much as it may.
 pub(crate) fn sending_limit(reason: String) -> Reply {
     Reply::new(450, (4, 7, 1), reason)

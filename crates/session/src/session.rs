@@ -199,6 +199,10 @@ impl Session {
                 let wait = self.stored(&queue_id, outcome, out);
                 self.within(host, out, |_, _, _| wait)
             }
+            (Phase::Storing(_), Answer::Refused(reply)) => {
+                let wait = self.not_stored(&reply, out);
+                self.within(host, out, |_, _, _| wait)
+            }
             (Phase::Held(reply), Answer::Resume) => self.within(host, out, |session, _, out| {
                 session.reply(reply, out);
                 Wait::Nothing

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use directory::{Snapshot, Time};
 use rustls::ServerConfig;
-use session::{Answer, Host, Peer, Session, Settings, StoreOutcome, Submission, TlsFacts, Wait};
+use session::{Answer, Host, Peer, Session, Settings, Submission, TlsFacts, Wait};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -203,7 +203,7 @@ impl Connection {
                 }
                 Wait::Store(submission) => {
                     let outcome = Box::pin(self.store(submission)).await;
-                    self.answer(Answer::Stored(outcome))
+                    self.answer(outcome)
                 }
                 Wait::Until(time) => {
                     self.flush().await?;
@@ -409,7 +409,7 @@ impl Connection {
     }
 
     /// Makes a message durable; returns when it is, or when it is certain not to be kept.
-    async fn store(&mut self, submission: Box<Submission>) -> StoreOutcome {
+    async fn store(&mut self, submission: Box<Submission>) -> Answer {
         let body = self.out.take_body();
         let Ground { shared, intake, .. } = &*self.ground;
         reception::keep(shared, intake, (body, submission), self.peer).await

@@ -34,6 +34,7 @@ pub struct Figures {
     deliveries: Family<(&'static str, &'static str)>,
     logons: Family<(&'static str, &'static str)>,
     handshakes: Family<String>,
+    filtered: Family<&'static str>,
 }
 
 /// Counts by a label.
@@ -125,6 +126,16 @@ impl Figures {
     /// Logons by means and result.
     pub fn logons(&self) -> Vec<((&'static str, &'static str), u64)> {
         counts(&self.logons)
+    }
+
+    /// Counts what content filters said of a message: `accepted`, `quarantined`, `refused`, `put-off`.
+    pub fn filtered(&self, result: &'static str) {
+        count(&self.filtered, result);
+    }
+
+    /// Messages by what content filters said of them.
+    pub fn filter_results(&self) -> Vec<(&'static str, u64)> {
+        counts(&self.filtered)
     }
 
     /// Counts a TLS handshake with a client by its version, `failed` where it failed.

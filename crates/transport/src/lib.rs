@@ -15,6 +15,7 @@ pub mod events;
 mod expansion;
 mod facts;
 mod figures;
+mod filtering;
 #[cfg(feature = "kerberos")]
 pub mod kerberos;
 mod listener;

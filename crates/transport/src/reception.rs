@@ -10,13 +10,14 @@ use queue::{Beside, BodyWriter, Envelope, QueueError, Ticket};
 use rights::pause::{Policy, REASON, account_name, event, event_name};
 use rights::{DecisionRecord, VerdictKind};
 use serde_json::{Value, json};
-use session::{Host, LogEntry, Output, Pair, Pause, Sent, StoreOutcome, Submission};
+use session::{Answer, Host, LogEntry, Output, Pair, Pause, Sent, StoreOutcome, Submission};
 use store::Webhook;
 use tokio::sync::oneshot;
 use ulid::Ulid;
 
 use crate::accept::Intake;
 use crate::events;
+use crate::filtering::Filtered;
 use crate::protocol_log::SessionLog;
 use crate::shared::{Shared, now};
 
@@ -35,14 +36,14 @@ pub(crate) struct Slip {
 /// Somebody was faster with a submission of the same key.
 pub(crate) struct Duplicate;
 
-/// Makes a message durable; returns when it is, or when it is certain not to be kept.
+/// Shows a message to content filters and makes it durable; returns when it is, or when it is certain not to be kept.
 pub(crate) async fn keep(
     shared: &Arc<Shared>,
     intake: &Intake,
     message: (Body, Box<Submission>),
     client: SocketAddr,
-) -> StoreOutcome {
-    keep_with(shared, intake, message, client, None).await.unwrap_or(StoreOutcome::Failed)
+) -> Answer {
+    keep_with(shared, intake, message, client, None).await.unwrap_or(Answer::Stored(StoreOutcome::Failed))
 }
 
 /// The same, with a slip.
@@ -52,22 +53,32 @@ pub(crate) async fn keep_with(
     (body, submission): (Body, Box<Submission>),
     client: SocketAddr,
     slip: Option<Slip>,
-) -> Result<StoreOutcome, Duplicate> {
+) -> Result<Answer, Duplicate> {
     let body = match body {
         Body::Writing { queue_id, writer } if queue_id == submission.queue_id => writer,
-        Body::Failed { queue_id, error } if queue_id == submission.queue_id => return Ok(failed(&queue_id, &error)),
+        Body::Failed { queue_id, error } if queue_id == submission.queue_id => return Ok(Answer::Stored(failed(&queue_id, &error))),
         _ => {
             tracing::error!(queue_id = submission.queue_id, "a message without a body was submitted");
-            return Ok(StoreOutcome::Failed);
+            return Ok(Answer::Stored(StoreOutcome::Failed));
         }
     };
-    let envelope = match intake.envelope(&shared.snapshot(), &submission) {
+    let (body, quarantine) = match shared.filters() {
+        None => (body, None),
+        Some(filters) => match filters.ask(shared, body, &submission, client).await {
+            Filtered::On(body, hold) => (body, hold),
+            Filtered::Refused(reply) => return Ok(Answer::Refused(reply)),
+            Filtered::Failed(error) => return Ok(Answer::Stored(failed(&submission.queue_id, &error))),
+        },
+    };
+    let mut envelope = match intake.envelope(&shared.snapshot(), &submission) {
         Ok(envelope) => envelope,
         Err(error) => {
             tracing::error!(queue_id = submission.queue_id, %error, "a message cannot be queued");
-            return Ok(StoreOutcome::Failed);
+            return Ok(Answer::Stored(StoreOutcome::Failed));
         }
     };
+    // What is paused is decided about again when the right is there, and waits until then in any case.
+    envelope.hold = envelope.hold.or(quarantine);
     let seat = match &submission.pause {
         None => None,
         Some(pause) => {
@@ -77,7 +88,7 @@ pub(crate) async fn keep_with(
             let seat = shared.pauses().reserve(pause.pair, body.len(), envelope.received, policy.as_ref());
             let Some(seat) = seat else {
                 tracing::warn!(client = %client, "as much mail of the service account is paused as may be");
-                return Ok(StoreOutcome::PauseFull);
+                return Ok(Answer::Stored(StoreOutcome::PauseFull));
             };
             Some((seat, (!pause.behind).then_some(pause.snapshot)))
         }
@@ -85,7 +96,7 @@ pub(crate) async fn keep_with(
     let audited = envelope.audit.is_some();
     let recipients = envelope.recipients.len();
     let to = envelope.recipients.iter().map(|recipient| recipient.address.as_str());
-    let introduction = shared.introduction(&submission, to, client);
+    let introduction = shared.introduction(&submission, to, client, envelope.hold.as_ref());
     let beside = beside(shared, &submission, &envelope, slip);
     let (done, committed) = oneshot::channel();
     // Once committed, the message stays, whether or not its session is still there to hear it.
@@ -119,10 +130,10 @@ pub(crate) async fn keep_with(
                 decision = submission.audit.as_ref().map(|record| record.id.as_str()),
                 "accepted"
             );
-            Ok(StoreOutcome::Stored)
+            Ok(Answer::Stored(StoreOutcome::Stored))
         }
         Err(QueueError::DuplicateKey) => Err(Duplicate),
-        Err(error) => Ok(failed(&submission.queue_id, &error)),
+        Err(error) => Ok(Answer::Stored(failed(&submission.queue_id, &error))),
     }
 }
 

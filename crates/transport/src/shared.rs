@@ -15,6 +15,7 @@ use crate::certificate::LiveCertificate;
 use crate::credentials::Credentials;
 use crate::events::Webhooks;
 use crate::figures::Figures;
+use crate::filtering::Filters;
 use crate::pause::Pauses;
 use crate::rates::SourceRates;
 use crate::sending::SendingCounts;
@@ -33,6 +34,7 @@ pub struct Shared {
     pauses: Arc<Pauses>,
     webhooks: Webhooks,
     tracks: OnceLock<Tracks>,
+    filters: OnceLock<Filters>,
     /// When the newest snapshot came, in milliseconds since the Unix epoch.
     published: AtomicI64,
     certificate: OnceLock<Arc<LiveCertificate>>,
@@ -58,6 +60,7 @@ impl Shared {
             pauses,
             webhooks: Webhooks::default(),
             tracks: OnceLock::new(),
+            filters: OnceLock::new(),
             published: AtomicI64::new(now().0),
             certificate: OnceLock::new(),
             alarms: Alarms::default(),
@@ -135,6 +138,17 @@ impl Shared {
     /// Keeps a record of what becomes of messages, from now on; once.
     pub fn track_in(&self, tracking: ::tracking::Tracking) {
         let _ = self.tracks.set(Tracks::new(tracking));
+    }
+
+    /// Shows messages to these content filters, in this order, from now on; once. `hostname` is what they are told of us.
+    pub fn filter_by(&self, filters: Vec<content::Filter>, hostname: &str) {
+        if !filters.is_empty() {
+            let _ = self.filters.set(Filters::new(filters, hostname.to_owned()));
+        }
+    }
+
+    pub(crate) fn filters(&self) -> Option<&Filters> {
+        self.filters.get()
     }
 
     pub(crate) fn tracks(&self) -> Option<&Tracks> {

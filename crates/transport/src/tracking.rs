@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use acl::Guid;
 use directory::Snapshot;
-use queue::{Delivery, NewMessage, Outcome};
+use queue::{Delivery, Hold, NewMessage, Outcome};
 use rights::DecisionRecord;
 use rights::pause::account_name;
 use session::{Proven, Submission};
@@ -63,6 +63,7 @@ impl Shared {
         from: &Submission,
         recipients: impl Iterator<Item = &'a str>,
         client: SocketAddr,
+        hold: Option<&Hold>,
     ) -> Option<Record> {
         self.tracks()?;
         let snapshot = self.snapshot();
@@ -84,7 +85,12 @@ impl Shared {
         Some(Record {
             time: from.received.0,
             id: from.queue_id.clone(),
-            event: if from.pause.is_some() { Event::Paused } else { Event::Received },
+            event: match (&from.pause, hold) {
+                (Some(_), _) => Event::Paused,
+                (None, Some(_)) => Event::Quarantined,
+                (None, None) => Event::Received,
+            },
+            reason: hold.map(|hold| cut(hold.reason.clone())).unwrap_or_default(),
             sender: Some(from.sender.as_ref().map(|sender| sender.as_str().to_owned()).unwrap_or_default()),
             from: from.header_from.clone(),
             to,

@@ -192,6 +192,15 @@ fn families(shared: &Shared) -> Vec<Family> {
             two(["destination", "result"], counted.attempts()),
         ),
         counter("logons", "Logons tried, by means and result", two(["by", "result"], counted.logons())),
+        counter(
+            "filtered",
+            "Messages shown to content filters, by what came of it",
+            counted
+                .filter_results()
+                .into_iter()
+                .map(|(result, count)| (vec![("result", result.to_owned())], count))
+                .collect(),
+        ),
         counter("tls_handshakes", "TLS handshakes with clients, by version", one("version", counted.handshakes())),
         gauge(
             "alarm",

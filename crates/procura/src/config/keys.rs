@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use directory::SendingLimits;
 use serde::{Deserialize, Serialize};
 
+use super::filter::ContentFilter;
 use super::provider::Provider;
 
 /// A section of the file, for people.
@@ -255,6 +256,15 @@ configuration! {
         /// network of your own. Without it there is no HTTP.
         listen: Option<String> = None, "address:port", "\"127.0.0.1:8025\"";
     }
+    /// Content filters: Rspamd over HTTP, and milters.
+    content: Content {
+        /// Asked in this order when a message is complete, before it is acknowledged: each has a `name` and is either
+        /// `rspamd` (its URL; also `password`) or `milter` (`inet:HOST:PORT`, `unix:/PATH`). `on_failure` is `tempfail` (when
+        /// absent) or `accept`; `on_reject` is `reject` (when absent), `quarantine` or `tag`. `bypass = false` shows it mail
+        /// with the right Bypass-Anti-Spam, too, as a filter that signs wants it; also `timeout_seconds`, `max_mib`.
+        filters: Vec<ContentFilter> = Vec::new(), "list of tables",
+            "[{ name = \"rspamd\", rspamd = \"http://127.0.0.1:11333\" }]";
+    }
     /// What somebody is told of: it is logged, stands in `/metrics`, and is mailed once a day as long as it goes on.
     alarms: Alarms {
         /// Mail addresses of those who are told.
@@ -344,6 +354,11 @@ impl Config {
         for (name, provider) in &self.oauth.providers {
             if let Some((message, help)) = provider.fault() {
                 return wrong("oauth", "providers", format!("{name}: {message}"), help);
+            }
+        }
+        for filter in &self.content.filters {
+            if let Err((message, help)) = filter.filter() {
+                return wrong("content", "filters", format!("{}: {message}", filter.name), help);
             }
         }
         if !["auto", "text", "json", "journal"].contains(&self.log.format.as_str()) {
@@ -501,7 +516,7 @@ pub fn reference() -> String {
 }
 
 fn is_empty(value: &toml::Value) -> bool {
-    value.as_table().is_some_and(toml::Table::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+    value.as_table().is_some_and(toml::Table::is_empty) || value.as_array().is_some_and(Vec::is_empty) || value.as_array().is_some_and(Vec::is_empty)
 }
 
 fn words(lines: &[&str]) -> String {

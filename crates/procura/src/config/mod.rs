@@ -5,6 +5,7 @@
 //! `procura config describe` come from there.
 
 mod fault;
+pub mod filter;
 pub mod keys;
 pub mod provider;
 

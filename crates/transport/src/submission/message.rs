@@ -198,8 +198,8 @@ impl Logon {
                     return Err(Refusal::Duplicate);
                 }
             };
-            accepted = (outcome == StoreOutcome::Stored).then_some(Accepted { id, answer });
-            wait = self.session.answer(&Ambient(&shared), Answer::Stored(outcome), &mut self.out);
+            accepted = (outcome == Answer::Stored(StoreOutcome::Stored)).then_some(Accepted { id, answer });
+            wait = self.session.answer(&Ambient(&shared), outcome, &mut self.out);
         }
         self.follow(wait).await;
         match accepted {
