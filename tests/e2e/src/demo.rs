@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::mailboxes;
 use crate::outcome::Message;
-use crate::server::{Finished, Server, free_port, run_procura};
+use crate::server::{Finished, Server, free_port, procura, run_procura};
 
 /// `procura serve --demo` with its data in a temporary folder.
 #[derive(Debug)]
@@ -40,6 +41,19 @@ impl Demo {
         demo
     }
 
+    /// The same by another command, to which that of the server is given as its last arguments.
+    #[track_caller]
+    pub fn start_by(prefix: impl Fn(&Path) -> Vec<String>, configuration: &str) -> Demo {
+        let mut demo = Demo::stopped();
+        fs::DirBuilder::new().mode(0o700).create(demo.data()).unwrap();
+        fs::write(demo.data().join("procura.toml"), configuration).unwrap();
+        let prefix = prefix(&demo.data());
+        let mut command = Command::new(&prefix[0]);
+        command.args(&prefix[1..]).arg(procura()).args(demo.arguments());
+        demo.server = Some(Server::start_command(command, &[demo.client_port, demo.internet_port]));
+        demo
+    }
+
     fn stopped() -> Demo {
         let folder = tempfile::Builder::new().prefix("procura-e2e-").tempdir().unwrap();
         Demo { server: None, folder, client_port: free_port(), internet_port: free_port() }
@@ -49,20 +63,17 @@ impl Demo {
     #[track_caller]
     pub fn start_again(&mut self) {
         assert!(self.server.is_none(), "the demo runs already");
-        let (client, internet) =
-            (format!("127.0.0.1:{}", self.client_port), format!("127.0.0.1:{}", self.internet_port));
-        let data = self.data();
-        let arguments = [
-            "serve",
-            "--demo",
-            "--data",
-            data.to_str().unwrap(),
-            "--client-listen",
-            &client,
-            "--internet-listen",
-            &internet,
-        ];
+        let arguments = self.arguments();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.server = Some(Server::start(&arguments, &[self.client_port, self.internet_port]));
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let listen = |port: u16| format!("127.0.0.1:{port}");
+        let (client, internet) = (listen(self.client_port), listen(self.internet_port));
+        let data = self.data().display().to_string();
+        let all = ["serve", "--demo", "--data", &data, "--client-listen", &client, "--internet-listen", &internet];
+        all.map(str::to_owned).into()
     }
 
     /// Stops the server and keeps its data; the exit code.

@@ -26,6 +26,7 @@ mod peer;
 mod postfix;
 mod server;
 mod sink;
+mod swarm;
 mod table;
 mod talk;
 
@@ -45,5 +46,6 @@ pub use peer::{require, skip_without};
 pub use postfix::Postfix;
 pub use server::{Finished, Server, free_port, procura, run_procura};
 pub use sink::Sink;
+pub use swarm::{StalledHosts, hand_in};
 pub use table::run_table;
 pub use talk::Talk;
