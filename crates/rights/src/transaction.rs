@@ -478,7 +478,7 @@ pub fn may_log_on(
     account: ObjectId,
     logon: Option<ObjectId>,
 ) -> Result<(), Box<Denied>> {
-    let authority = Authority { account: Some(account), logon, ..authority.clone() };
+    let authority = Authority { logon, ..authority.clone() };
     let facts = authority.facts(time);
     let Ok(token) = authority.token(snapshot, account) else {
         return Err(Denied::ended(snapshot, Refusal::AuthenticationFailed));

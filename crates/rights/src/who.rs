@@ -193,17 +193,9 @@ pub fn who_people(snapshot: &Snapshot, target: ObjectId, permission: Permission)
     if let Some(linked) = snapshot.object(target).and_then(|object| object.master_account()) {
         candidates.add(snapshot, &snapshot.sid(linked));
     }
-    for row in who_can(snapshot, target, permission) {
-        match row.via {
-            Via::NullDacl => candidates.all = true,
-            Via::AnySender { .. } => {}
-            _ => candidates.add_row(snapshot, &row),
-        }
-    }
-    if permission == Permission::SendAs {
-        for delegate in snapshot.delegates(target) {
-            candidates.some.extend(members_of(snapshot, delegate));
-        }
+    // Who may use any sender on a connector has no right on the target.
+    for row in standing(snapshot, target, permission) {
+        candidates.add_row(snapshot, &row);
     }
     let people = |accounts: &mut dyn Iterator<Item = ObjectId>| {
         accounts.filter_map(|account| person(snapshot, account, target, permission)).collect()

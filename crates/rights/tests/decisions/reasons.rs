@@ -148,6 +148,21 @@ fn blocked_inheritance_is_named_where_it_is_blocked_with_the_grant_above_that_do
 }
 
 #[test]
+fn the_grant_that_does_not_come_through_is_looked_for_up_to_the_domain_and_not_beyond() {
+    let mut world = world();
+    let grant = below(world.send_as("good"));
+    open(&mut world, "Staff", std::slice::from_ref(&grant));
+    world.acl("Team", &[]).acl("alice", &[]);
+    assert_eq!(told(&world).3, format!("the grant on {STAFF} does not reach it"));
+    let mut world = with_child(&[]);
+    world.add_user("junior", "child").acl("junior", &[]);
+    open(&mut world, "domain", &[grant]);
+    let directory = world.load();
+    let found = shortfall(&directory.snapshot, directory.id("good"), directory.id("junior")).unwrap();
+    assert_eq!((found.reason, found.outlook.as_str()), (Reason::InheritanceBlocked, ""));
+}
+
+#[test]
 fn an_owner_that_was_an_administrator_is_an_orphan_where_it_inherits_nothing_itself() {
     let mut world = world();
     world.acl("alice", &[]).text("alice", a::ADMIN_COUNT, "1");
