@@ -21,7 +21,9 @@ async def send(order):
             log_on = smtp.auth_login if order["mechanism"] == "LOGIN" else smtp.auth_plain
             await log_on(order["login"], order["password"])
         message = order["message"].replace("\n", "\r\n").encode()
-        _, reply = await smtp.sendmail(order["envelope"], order["to"], message)
+        plain = order["envelope"].isascii() and all(recipient.isascii() for recipient in order["to"])
+        options = [] if plain else ["SMTPUTF8"]
+        _, reply = await smtp.sendmail(order["envelope"], order["to"], message, mail_options=options)
         return "250 " + reply
     except aiosmtplib.SMTPRecipientsRefused as refused:
         return text(refused.recipients[0].code, refused.recipients[0].message)

@@ -305,16 +305,22 @@ fn a_message_with_a_false_end_is_not_delivered_in_part() {
     assert!(demo.delivered_now("first half").is_empty());
 }
 
-/// Attack 4, 5 and 14: chunks are neither offered nor taken, and none of them is read as commands.
+/// Attack 4, 5 and 14: no chunk is ever read as commands, taken or not.
 #[test]
-fn chunks_are_thrown_away_and_a_huge_one_ends_the_connection() {
+fn chunks_are_never_commands_and_a_huge_one_ends_the_connection() {
     let demo = Demo::start();
     let mut wire = Wire::connect(demo.internet_port);
-    assert!(!wire.say("EHLO attacker.test").contains("CHUNKING"));
+    assert!(wire.say("EHLO attacker.test").contains("CHUNKING"));
     assert!(wire.say("MAIL FROM:<stranger@outside.test>").starts_with("250"));
     wire.send(b"BDAT 6\r\nQUIT\r\nNOOP\r\n");
-    assert!(wire.reply().starts_with("502"));
+    assert!(wire.reply().starts_with("554"), "there is no recipient");
     assert!(wire.reply().starts_with("250"), "QUIT was the chunk");
-    assert!(wire.say("BDAT 999999999999").starts_with("502"));
+    assert!(wire.say("MAIL FROM:<stranger@outside.test>").starts_with("250"));
+    assert!(wire.say("RCPT TO:<bob@example.com>").starts_with("250"));
+    wire.send(b"BDAT 12\r\nSubject: x\r\nDATA\r\n");
+    assert!(wire.reply().starts_with("250"), "the first half");
+    assert!(wire.reply().starts_with("503"), "DATA is no second half");
+    assert!(wire.say("BDAT 0 LAST").starts_with("503"), "nothing is left of it");
+    assert!(wire.say("BDAT 999999999999").starts_with("503"));
     assert_eq!(wire.reply(), "", "the connection is closed");
 }

@@ -106,6 +106,9 @@ fn exim_takes_our_mail_by_its_mx_record_and_gives_us_its_own() {
     assert!(message.text.contains("\n.hello\n..\n"), "{}", message.text);
     site.network.at(THEIRS, || exim.sendmail("jo@partner.test", "alice@example.com", &from_jo("from exim")));
     site.ours.delivered("from exim");
+    // "K": by BDAT, for we offer CHUNKING.
+    let log = exim.wait_for_log("alice@example.com R=out");
+    assert!(log.lines().any(|line| line.contains("=> alice@example.com") && line.contains(" K ")), "{log}");
     site.network.at(THEIRS, || exim.sendmail("jo@partner.test", "nobody@example.com", &from_jo("to nobody")));
     exim.wait_for_log("nobody@example.com R=out");
 }
