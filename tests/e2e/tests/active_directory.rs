@@ -622,3 +622,83 @@ fn what_the_account_may_not_write_is_refused_and_changes_nothing() {
     site.procura(&grant).ok();
     site.until(&mut talk, "250");
 }
+
+#[test]
+fn a_ticket_of_the_domain_sends_mail_and_ntlm_is_not_offered() {
+    const HOST: &str = "mail.ad.example.test";
+    if !require(&["curl", "kinit"]) {
+        return;
+    }
+    let Some(mut site) = Site::start(|controller| {
+        controller.samba_tool(&["user", "add", "svc-smtp", PASSWORD]);
+        controller.modify(&format!(
+            "dn: CN=svc-smtp,CN=Users,{DOMAIN}\nchangetype: modify\nadd: servicePrincipalName\n\
+             servicePrincipalName: smtp/{HOST}\n-\nreplace: msDS-SupportedEncryptionTypes\n\
+             msDS-SupportedEncryptionTypes: 16\n-\n"
+        ));
+    }) else {
+        return;
+    };
+    site.server = None;
+    let keytab = site.path("smtp.keytab");
+    site.controller.export_keytab(&format!("smtp/{HOST}"), &keytab);
+    let file = site.path("data/procura.toml");
+    let written = fs::read_to_string(&file).unwrap();
+    let section = format!("[kerberos]\nkeytab = \"{}\"\n", keytab.display());
+    fs::write(&file, written.replacen("[kerberos]\n", &section, 1)).unwrap();
+    let checked = site.run(&["config", "check", file.to_str().unwrap()]);
+    if checked.code != 0 && checked.all().contains("without Kerberos") {
+        return skip_without("procura with its feature `kerberos`");
+    }
+    site.serve();
+    fs::write(
+        site.path("krb5.conf"),
+        "[libdefaults]\ndefault_realm = AD.EXAMPLE.TEST\ndns_lookup_kdc = false\ndns_lookup_realm = false\nrdns = false\n\
+         dns_canonicalize_hostname = false\n[realms]\nAD.EXAMPLE.TEST = {\n kdc = 127.0.0.1\n}\n[domain_realm]\n\
+         .ad.example.test = AD.EXAMPLE.TEST\n",
+    )
+    .unwrap();
+    let beside = |program: &str, arguments: &[&str], input: &str| {
+        use std::io::Write;
+        use std::process::Stdio;
+        let mut command = site.controller.beside(program, arguments);
+        command.env("KRB5_CONFIG", site.path("krb5.conf"));
+        command.env("KRB5CCNAME", format!("FILE:{}", site.path("tickets").display()));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    beside("kinit", &["hanna"], &format!("{PASSWORD}\n"));
+    let send = |from: &str| {
+        let url = format!("smtp://{HOST}:587/client.test");
+        let message = format!("From: {from}\nTo: ivan@ad.example.test\nSubject: by ticket\n\nhello\n");
+        let arguments = [
+            "--silent",
+            "--verbose",
+            "--max-time",
+            "60",
+            "--crlf",
+            "--connect-to",
+            "::127.0.0.1:587",
+            "--url",
+            &url,
+            "--user",
+            ":",
+            "--login-options",
+            "AUTH=GSSAPI",
+            "--mail-from",
+            from,
+            "--mail-rcpt",
+            "ivan@ad.example.test",
+            "--upload-file",
+            "-",
+        ];
+        beside("curl", &arguments, &message)
+    };
+    let sent = send("hanna@ad.example.test");
+    assert!(sent.contains("235 2.7.0") && sent.contains("Queued mail for delivery"), "{sent}\n{}", site.output());
+    let other = send("ivan@ad.example.test");
+    assert!(other.contains("550 5.7.1 Client does not have permissions to send as this sender"), "{other}");
+    assert!(sent.contains("GSSAPI") && !sent.contains("NTLM"), "{sent}");
+}
