@@ -137,9 +137,12 @@ impl Connection {
         self.reply().await
     }
 
-    /// Says QUIT; whatever the server answers, the connection is over.
+    /// Says QUIT, and that nothing follows: Exim waits for that, up to 0.2 s, before it answers. Whatever the answer is, the
+    /// connection is over.
     pub(crate) async fn quit(mut self) {
-        let _ = self.command("QUIT").await;
+        let _ = self.send(b"QUIT\r\n").await;
+        let _ = self.stream.shutdown().await;
+        let _ = self.reply().await;
     }
 
     async fn hello(&mut self, name: &str) -> Result<(), LoadError> {

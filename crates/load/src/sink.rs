@@ -66,6 +66,15 @@ impl Sink {
             });
         }
     }
+
+    /// Takes connections and never says a word on them: a next hop that stalls. Runs until the future is dropped or the
+    /// listener fails.
+    pub async fn stall(self) -> io::Result<()> {
+        let mut silent = Vec::new();
+        loop {
+            silent.push(self.listener.accept().await?);
+        }
+    }
 }
 
 async fn serve_one(mut stream: TcpStream, count: SinkCount) -> io::Result<()> {

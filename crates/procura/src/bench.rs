@@ -1,13 +1,12 @@
 //! `procura bench smtp` and `procura bench sink`: the load generator and its sink with a command line.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use load::{Accounts, Auth, Connections, Plan, Sink, Stop, Tls};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::args::{BenchSmtp, Format, Global};
+use crate::cli::args::{BenchSink, BenchSmtp, Format, Global};
 use crate::cli::fault::Failure;
 
 /// Runs the load and shows the report.
@@ -21,8 +20,12 @@ pub fn smtp(global: &Global, arguments: &BenchSmtp) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Accepts and discards mail until the process is interrupted or told to end; says then how much it was.
-pub fn sink(listen: SocketAddr) -> Result<(), Failure> {
+/// How often the sink looks whether it has had enough.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Accepts and discards mail until it has had enough, or the process is interrupted or told to end; says then how much it was.
+pub fn sink(arguments: &BenchSink) -> Result<(), Failure> {
+    let BenchSink { listen, until, stall } = *arguments;
     let failed = |e: io::Error| Failure::new(format!("{listen}: {e}"));
     if !listen.ip().is_loopback() {
         return Err(Failure::new(format!("{listen} is no loopback address"))
@@ -32,9 +35,22 @@ pub fn sink(listen: SocketAddr) -> Result<(), Failure> {
     runtime.block_on(async {
         let sink = Sink::bind(listen).await.map_err(failed)?;
         let count = sink.count();
+        let seen = sink.count();
+        let enough = async {
+            match until {
+                Some(until) => {
+                    while seen.messages() < until {
+                        tokio::time::sleep(LOOK).await;
+                    }
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let serving = async { if stall { sink.stall().await } else { sink.serve().await } };
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         tokio::select! {
-            ended = sink.serve() => ended.map_err(failed)?,
+            ended = serving => ended.map_err(failed)?,
+            () = enough => {}
             _ = terminate.recv() => {}
             interrupted = tokio::signal::ctrl_c() => interrupted.map_err(failed)?,
         }

@@ -81,7 +81,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::Import(arguments) => import::import(&global, &arguments)?,
         Command::Bench(BenchCommand::Smtp(arguments)) => bench::smtp(&global, &arguments)?,
-        Command::Bench(BenchCommand::Sink { listen }) => bench::sink(listen)?,
+        Command::Bench(BenchCommand::Sink(arguments)) => bench::sink(&arguments)?,
         Command::Sd(SdCommand::Edit(edit)) => cli::connectors::edit(&global, &edit)?,
         Command::Sd(command) => {
             let json = global.format == Format::Json;

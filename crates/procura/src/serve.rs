@@ -82,7 +82,10 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
     }
 
     let reloader = Arc::new(Reloader::new(&node, arguments.demo, logging));
-    let running = start(&node, &service, (certificate, tls_options), source, &reloader)?;
+    if arguments.discard {
+        tracing::warn!("messages are acknowledged and thrown away: this is for measuring only");
+    }
+    let running = start(&node, &service, (certificate, tls_options), source, &reloader, arguments.discard)?;
     let bindings = running.server.bindings();
     let mut out = std::io::stdout().lock();
     let mut say = |text: &str| {
@@ -144,6 +147,7 @@ fn start(
     (certificate, tls_options): (Option<Arc<LiveCertificate>>, TlsOptions),
     source: Option<ldap::Settings>,
     reloader: &Arc<Reloader>,
+    discard: bool,
 ) -> Result<Everything, Failure> {
     let config = &node.loaded.config;
     let directory = service.directory();
@@ -155,6 +159,7 @@ fn start(
         first: 2,
         far: config.delivery.connections,
         near: vec![MAILBOX.to_owned()],
+        discard,
         ..QueueOptions::default()
     };
     let failed = |e: &dyn std::fmt::Display| Failure::new(e.to_string());

@@ -103,6 +103,8 @@ pub(crate) struct Committer {
     pub(crate) next_message: i64,
     /// Outcomes that found no space. Their leases stay out, so nothing is delivered twice for lack of space.
     pub(crate) parked: Arc<Mutex<Vec<Request>>>,
+    /// New messages are acknowledged and forgotten.
+    pub(crate) discard: bool,
     pub(crate) buffer: Vec<u8>,
 }
 
@@ -149,7 +151,10 @@ impl Committer {
         false
     }
 
-    fn commit(&mut self, group: Vec<Request>) {
+    fn commit(&mut self, mut group: Vec<Request>) {
+        if self.discard {
+            group = group.into_iter().filter_map(discarded).collect();
+        }
         let mut works: Vec<Work> = group.into_iter().map(|request| Work { request, fault: None, first: 0 }).collect();
         self.admit(&mut works);
         self.write_bodies(&mut works);
@@ -299,6 +304,18 @@ impl Committer {
             Request::Operate { operation, .. } => operation.take(),
             Request::Stop => None,
         }
+    }
+}
+
+/// Acknowledges a new message without keeping it; other requests are left.
+fn discarded(request: Request) -> Option<Request> {
+    match request {
+        Request::Accept { message, done, .. } => {
+            drop(message);
+            done.call(Ok(()));
+            None
+        }
+        other => Some(other),
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) fn open(dir: &Path, options: &QueueOptions) -> Result<(Inner, Recover
         shared: shared.clone(),
         next_message: all.last_message + 1,
         parked: Arc::default(),
+        discard: options.discard,
         buffer: Vec::new(),
     };
     let threads =

@@ -47,6 +47,8 @@ pub struct QueueOptions {
     pub far: u32,
     /// How the names of destinations begin that do not stall, such as local mailboxes; none.
     pub near: Vec<String>,
+    /// Acknowledge new messages and keep none of them: for measuring what durability costs, never for mail.
+    pub discard: bool,
 }
 
 impl Default for QueueOptions {
@@ -62,6 +64,7 @@ impl Default for QueueOptions {
             first: 20,
             far: 1000,
             near: Vec::new(),
+            discard: false,
         }
     }
 }

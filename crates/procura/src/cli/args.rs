@@ -14,7 +14,7 @@ pub use accounts::{
     AccountCommand, AppPasswordCommand, DomainCommand, DomainKind, GroupCommand, ListArgs, MemberCommand, OuCommand,
     PasswordCommand, Scope, UserCommand,
 };
-pub use load::{BenchCommand, BenchSmtp};
+pub use load::{BenchCommand, BenchSink, BenchSmtp};
 pub use mailboxes::MailboxCommand;
 pub use rights::{
     Check, DelegateCommand, Delegates, DelegationCommand, Explain, Grant, MailboxGrant, MailboxPermissionCommand,
@@ -169,6 +169,9 @@ pub struct Serve {
     /// Address of the demo's Internet connector: anonymous [default: 127.0.0.1:2525]
     #[arg(long, value_name = "ADDR:PORT", requires = "demo")]
     pub internet_listen: Option<SocketAddr>,
+    /// Acknowledge mail and keep none of it, to measure what keeping it costs
+    #[arg(long, hide = true, requires = "demo")]
+    pub discard: bool,
 }
 
 #[derive(Debug, Args)]

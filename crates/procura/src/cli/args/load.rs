@@ -11,10 +11,19 @@ pub enum BenchCommand {
     #[command(after_help = BENCH_HELP)]
     Smtp(BenchSmtp),
     /// Accept all mail and keep none of it: a next hop for measurements, until it is interrupted
-    Sink {
-        /// Where to listen: on the loopback interface only, for it has no limits
-        listen: SocketAddr,
-    },
+    Sink(BenchSink),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchSink {
+    /// Where to listen: on the loopback interface only, for it has no limits
+    pub listen: SocketAddr,
+    /// End after so many messages
+    #[arg(long, value_name = "MESSAGES")]
+    pub until: Option<u64>,
+    /// Take connections and never say a word on them
+    #[arg(long, conflicts_with = "until")]
+    pub stall: bool,
 }
 
 const BENCH_HELP: &str = "Names hold ranges: user{0..999}@example.com; {account} is the login in use.
