@@ -141,7 +141,11 @@ impl Connection {
     /// connection is over.
     pub(crate) async fn quit(mut self) {
         let _ = self.send(b"QUIT\r\n").await;
-        let _ = self.stream.shutdown().await;
+        let _ = match &mut self.stream {
+            Stream::Plain(stream) => stream.shutdown().await,
+            Stream::Tls(stream) => stream.shutdown().await,
+            Stream::Nothing => Ok(()),
+        };
         let _ = self.reply().await;
     }
 
