@@ -42,6 +42,22 @@ pub fn command_holds(line: &[u8]) {
     }
 }
 
+/// Parameters of MAIL and RCPT: as [`command_holds`]; what they hold is bounded and has no control characters.
+pub fn parameters_hold(input: &[u8]) {
+    for command in [&b"MAIL FROM:<a@x.test> "[..], b"RCPT TO:<b@x.test> "] {
+        let line = [command, input].concat();
+        command_holds(&line);
+        let texts = match parse_command(&line) {
+            Ok(Command::Mail { params, .. }) => params.envid,
+            Ok(Command::Rcpt { params, .. }) => params.orcpt.map(|original| original.to_string()),
+            _ => None,
+        };
+        if let Some(text) = texts {
+            assert!(text.len() <= 500 && !text.chars().any(char::is_control), "{text:?}");
+        }
+    }
+}
+
 /// Lines are the same however the input is split.
 pub fn lines_hold(input: &[u8], size: usize) {
     let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
