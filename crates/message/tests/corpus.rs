@@ -1,17 +1,10 @@
 //! Inputs that fuzzing found worth keeping (`fuzz/corpus`).
 
 mod checks;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 
-use std::path::Path;
-
-fn replay(target: &str, check: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let files: Vec<_> = std::fs::read_dir(&folder).expect("the corpus is in the repository").collect();
-    assert!(!files.is_empty());
-    for file in files {
-        check(&std::fs::read(file.expect("readable").path()).expect("readable"));
-    }
-}
+use replay::replay;
 
 #[test]
 fn addresses_of_the_corpus_hold() {

@@ -3,6 +3,8 @@
 #![allow(missing_docs, reason = "a test")]
 
 mod checks;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "authz/organization.rs"]
 #[allow(dead_code, reason = "shared with the scripts")]
 mod organization;
@@ -10,16 +12,7 @@ mod organization;
 #[allow(dead_code, reason = "shared with the scripts")]
 mod script;
 
-use std::path::Path;
-
-fn replay(target: &str, check: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let files: Vec<_> = std::fs::read_dir(&folder).expect("the corpus is in the repository").collect();
-    assert!(!files.is_empty());
-    for file in files {
-        check(&std::fs::read(file.expect("readable").path()).expect("readable"));
-    }
-}
+use replay::replay;
 
 #[test]
 fn sessions_of_the_corpus_hold() {
