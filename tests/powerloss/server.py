@@ -9,6 +9,7 @@ import shutil
 import signal
 import smtplib
 import socket
+import socketserver
 import subprocess
 import threading
 import time
@@ -30,6 +31,8 @@ def arguments(parser):
     group.add_argument("--sender", default="sender@outside.test")
     group.add_argument("--points", action="store_true", help="also kill at every fail point (server built with queue/failpoints)")
     group.add_argument("--sessions", type=int, default=8)
+    group.add_argument("--relay", type=int, help="port of a host that takes what the server relays: recipients there count as delivered when it has taken them")
+    group.add_argument("--prepare", help="command that makes the data directory {root} before a first round")
     group.add_argument("--patience", type=float, default=60, help="seconds in which everything has to be delivered")
 
 
@@ -79,6 +82,74 @@ class Load:
             thread.join(15)
 
 
+class Relay(socketserver.ThreadingTCPServer):
+    """The next hop: counts what it takes, and now and then puts a message off or goes without an answer."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, port, seed):
+        super().__init__(("127.0.0.1", port), RelaySession)
+        self.chance, self.lock = random.Random(seed), threading.Lock()
+        self.forget()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def forget(self):
+        self.copies, self.wrong = Counter(), []
+
+    def mood(self):
+        with self.lock:
+            return self.chance.random()
+
+    def take(self, text, recipients):
+        match, problem = examine(text)
+        with self.lock:
+            if problem:
+                self.wrong.append(f"relayed: {problem}")
+            elif match:
+                self.copies[match] += recipients
+
+    def handle_error(self, request, address):
+        pass  # the server was killed in the middle
+
+
+class RelaySession(socketserver.StreamRequestHandler):
+    def handle(self):
+        def say(line):
+            self.wfile.write(line + b"\r\n")
+
+        say(b"220 relay.test")
+        recipients = 0
+        for line in self.rfile:
+            verb = line[:4].upper()
+            if verb == b"EHLO":
+                say(b"250-relay.test\r\n250 PIPELINING")
+            elif verb == b"RCPT":
+                recipients += 1
+                say(b"250 ok")
+            elif verb == b"DATA":
+                say(b"354 go on")
+                lines = []
+                while (line := self.rfile.readline()) != b".\r\n":
+                    if not line:
+                        return
+                    lines.append(line[1:] if line.startswith(b".") else line)
+                mood = self.server.mood()
+                if mood < 0.03:
+                    say(b"451 4.3.0 not now")
+                elif mood < 0.05:
+                    return
+                else:
+                    self.server.take(b"".join(lines), recipients)
+                    say(b"250 taken")
+                recipients = 0
+            elif verb == b"QUIT":
+                say(b"221 bye")
+                return
+            else:
+                recipients = 0 if verb in (b"MAIL", b"RSET") else recipients
+                say(b"250 ok")
+
+
 class Server:
     def __init__(self, options, root, log, environ=None):
         command = shlex.split(options.server.replace("{root}", str(root)))
@@ -111,6 +182,19 @@ class Server:
             raise SystemExit("the server does not end when it is told to")
 
 
+def examine(text):
+    """The name of a message of the load, and what is wrong with it."""
+    text = text.replace(b"\r\n", b"\n").decode("utf-8", "replace")
+    head, _, body = text.partition("\n\n")
+    match = re.search(r"^X-Powerloss: (\S+) (\d+)$", head, re.M)
+    if not match:
+        return None, None
+    name, count = match.group(1), int(match.group(2))
+    if body.split("\n")[:-1] != lines_of(name, count):
+        return name, f"{name}: {len(body)} octets that are not what was accepted"
+    return name, None
+
+
 def delivered(maildir):
     """Copies of each message in the mailboxes, and what is wrong with any of them."""
     copies, wrong = Counter(), []
@@ -118,15 +202,11 @@ def delivered(maildir):
         if os.path.basename(place) != "new":
             continue
         for file in files:
-            text = Path(place, file).read_bytes().replace(b"\r\n", b"\n").decode("utf-8", "replace")
-            head, _, body = text.partition("\n\n")
-            match = re.search(r"^X-Powerloss: (\S+) (\d+)$", head, re.M)
-            if not match:
-                continue
-            name, count = match.group(1), int(match.group(2))
-            if body.split("\n")[:-1] != lines_of(name, count):
-                wrong.append(f"{file} ({name}): {len(body)} octets that are not what was accepted")
-            copies[name] += 1
+            name, problem = examine(Path(place, file).read_bytes())
+            if problem:
+                wrong.append(f"{file}: {problem}")
+            if name:
+                copies[name] += 1
     return copies, wrong
 
 
@@ -139,11 +219,16 @@ def run(options, work, layer, log):
     plan = [None] * options.rounds + [f"{point}:{nth}" for point in points for nth in (1, 7)]
     chance.shuffle(plan)
     acknowledged, total, again, known = {}, 0, 0, Counter()
+    relay = Relay(options.relay, options.seed) if options.relay else None
     for number, point in enumerate(plan):
         if number % 4 == 0:
             shutil.rmtree(root, ignore_errors=True)
             root.mkdir()
+            if options.prepare:
+                subprocess.run(shlex.split(options.prepare.replace("{root}", str(root))), check=True, stdout=log, stderr=log)
             acknowledged, known = {}, Counter()
+            if relay:
+                relay.forget()
         maildir = Path(options.maildir.replace("{root}", str(root)))
         mode = chance.choice(["lose", "random"])
         journal.unlink(missing_ok=True)
@@ -185,6 +270,8 @@ def run(options, work, layer, log):
         until = time.monotonic() + options.patience
         while True:
             copies, wrong = delivered(maildir)
+            if relay:
+                copies, wrong = copies + relay.copies, wrong + relay.wrong
             missing = [name for name, recipients in acknowledged.items() if copies[name] < recipients]
             if not missing or wrong or time.monotonic() > until:
                 break

@@ -66,6 +66,7 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
     }
     // From now on, so that no signal ends the process half way; and not before root is given up, for it takes a thread.
     let signals = signals()?;
+    allow_files();
     let options = node.options(&data, node.users()?);
     let service = Arc::new(Service::open(data, options).map_err(Failure::from)?);
     let mut new = false;
@@ -125,6 +126,16 @@ fn sandboxed(node: &Node, data: &Path) -> Result<(), Failure> {
     let mut readable: Vec<PathBuf> = vec![loaded.base.clone()];
     readable.extend(named.flat_map(|path| [Some(path.clone()), path.canonicalize().ok()]).flatten().map(folder_of));
     sandbox::enter(&readable, &writable)
+}
+
+/// As many files and connections at a time as the system allows: the usual limit is lower, for the sake of programs of old.
+fn allow_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
 }
 
 /// Everything that runs.

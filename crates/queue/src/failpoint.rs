@@ -32,6 +32,8 @@ pub const FAIL_POINTS: &[&str] = &[
     "delivery.after_rename",
     "delivery.after_directory_sync",
     "delivery.before_outcome",
+    "relay.before_send",
+    "relay.after_send",
 ];
 
 /// Passes the point `name`: kills the process if the environment asks for it (see the crate `failpoint`).

@@ -292,7 +292,7 @@ impl Moody {
 
     fn serve(number: usize, mut stream: TcpStream, taken: &Mutex<Vec<String>>) -> Option<()> {
         let mut lines = BufReader::new(stream.try_clone().ok()?).lines();
-        let mood = if number % 2 == 0 { 1 + number / 2 % 8 } else { 0 };
+        let mood = if number.is_multiple_of(2) { 1 + number / 2 % 8 } else { 0 };
         let mut say = |text: &str| stream.write_all(text.as_bytes()).ok();
         match mood {
             // Says nothing until the other side goes.

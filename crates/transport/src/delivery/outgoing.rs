@@ -97,7 +97,7 @@ impl Outgoing {
     pub(crate) fn was_delivered_to(&self, recipient: &str) -> bool {
         self.header.fields().any(|field| {
             field.name.eq_ignore_ascii_case(b"Delivered-To")
-                && String::from_utf8_lossy(&field.value()).trim().eq_ignore_ascii_case(recipient)
+                && String::from_utf8_lossy(field.value()).trim().eq_ignore_ascii_case(recipient)
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use directory::{Config, Rewrite, Snapshot};
 use message::Address;
-use queue::Delivery;
+use queue::{Delivery, fail_point};
 use rights::Receiver;
 use smtp::RcptParams;
 use smtp::client::{ConnectionState, Envelope, Outcome as SmtpOutcome, Protocol};
@@ -347,7 +347,10 @@ impl Courier {
         let host = &station.host;
         let recipients = envelope.recipients.len();
         let reports = client.reports();
-        let (outcomes, state) = match client.send(envelope, header, &mut message).await {
+        fail_point("relay.before_send");
+        let sent = client.send(envelope, header, &mut message).await;
+        fail_point("relay.after_send");
+        let (outcomes, state) = match sent {
             Ok(sent) => sent,
             Err(unsendable) => {
                 self.pool.put(station, client, self.options.timeouts.idle);
