@@ -1,12 +1,13 @@
 //! Grants that end at a time, with a clock that the tests set.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::cell::Cell;
 use std::path::Path;
 
+use admin::Service;
 use admin::operations::{self as op, Request as R, Response};
-use admin::{Absent, DataDirectory, Options, Service, Users, random};
-use directory::organization::{Names, new_organization};
 use directory::{Time, attributes as a};
 use rights::Permission;
 use serde_json::json;
@@ -17,29 +18,13 @@ thread_local! {
 }
 
 fn open(path: &Path) -> Service {
-    let data = DataDirectory::open(path, Absent::Create).unwrap();
-    let options = Options {
-        users: Users { owner: 0, accounts: Default::default() },
-        hash: std::sync::Arc::new(|_| Err("no passwords here".to_owned())),
-        clock: || Time(NOW.get()),
-        node: "mail.example.com".to_owned(),
-    };
-    Service::open(data, options).unwrap()
+    common::open(path, || Time(NOW.get()))
 }
 
 /// An organization with mailboxes of ceo and alice.
 fn site() -> (TempDir, Service) {
     let folder = tempfile::tempdir().unwrap();
-    let service = open(folder.path());
-    let names = Names {
-        domain: "example.com".to_owned(),
-        netbios: "EXAMPLE".to_owned(),
-        domain_sid: random::new_domain_sid(),
-        organization: "First Organization".to_owned(),
-        server: "MAIL".to_owned(),
-        server_fqdn: "mail.example.com".to_owned(),
-    };
-    service.commit_as_system("test", new_organization(&names, &[], &mut random::new_guid)).unwrap();
+    let service = common::founded(folder.path(), || Time(NOW.get()));
     for name in ["ceo", "alice"] {
         let add = op::UserAdd { name: name.to_owned(), mailbox: true, ..op::UserAdd::default() };
         ask(&service, R::UserAdd(add));

@@ -2,53 +2,26 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::path::Path;
 
 use admin::operations::{self as op, Request as R, Response};
-use admin::{Absent, DataDirectory, FaultKind, Options, Service, Users, random};
+use admin::{FaultKind, Service};
+use common::{HELPER, ROOT};
 use directory::Time;
-use directory::organization::{Names, NewConnector, Usage, new_organization};
 use tempfile::TempDir;
 
-const ROOT: u32 = 0;
-const HELPER: u32 = 1001;
 const STRANGER: u32 = 1002;
 
 fn open(path: &Path) -> Service {
-    let data = DataDirectory::open(path, Absent::Create).unwrap();
-    let users = Users { owner: ROOT, accounts: [(HELPER, "EXAMPLE\\helper".to_owned())].into() };
-    let options = Options {
-        users,
-        hash: std::sync::Arc::new(|password| {
-            let phc = format!("hash of {}", String::from_utf8_lossy(password));
-            Ok(admin::Hashed { phc, scram: Some("keys".to_owned()) })
-        }),
-        clock: || Time(1_000),
-        node: "mail.example.com".to_owned(),
-    };
-    Service::open(data, options).unwrap()
+    common::open(path, || Time(1_000))
 }
 
 /// An organization with the account `helper` and OU=Staff.
 fn organization() -> (TempDir, Service) {
     let folder = tempfile::tempdir().unwrap();
-    let service = open(folder.path());
-    let names = Names {
-        domain: "example.com".to_owned(),
-        netbios: "EXAMPLE".to_owned(),
-        domain_sid: random::new_domain_sid(),
-        organization: "First Organization".to_owned(),
-        server: "MAIL".to_owned(),
-        server_fqdn: "mail.example.com".to_owned(),
-    };
-    let connector = NewConnector {
-        name: "Client".to_owned(),
-        usage: Usage::Client,
-        bindings: vec!["127.0.0.1:2587".parse().unwrap()],
-        grants: Vec::new(),
-    };
-    let changes = new_organization(&names, &[connector], &mut random::new_guid);
-    service.commit_as_system("test", changes).unwrap();
+    let service = common::founded(folder.path(), || Time(1_000));
     ask(&service, ROOT, R::OuAdd(op::OuAdd { name: "Staff".to_owned(), under: None, protected: false }));
     ask(&service, ROOT, user("helper", None));
     (folder, service)

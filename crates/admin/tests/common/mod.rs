@@ -24,23 +24,7 @@ impl Site {
     /// An organization with OU=Staff, OU=Plant and in it OU=Locked, which inherits nothing; users zoe, max and helper.
     pub fn new() -> Site {
         let folder = tempfile::tempdir().unwrap();
-        let site = Site { service: open(folder.path()), _folder: folder };
-        let names = Names {
-            domain: "example.com".to_owned(),
-            netbios: "EXAMPLE".to_owned(),
-            domain_sid: random::new_domain_sid(),
-            organization: "First Organization".to_owned(),
-            server: "MAIL".to_owned(),
-            server_fqdn: "mail.example.com".to_owned(),
-        };
-        let connector = NewConnector {
-            name: "Client".to_owned(),
-            usage: Usage::Client,
-            bindings: vec!["127.0.0.1:2587".parse().unwrap()],
-            grants: Vec::new(),
-        };
-        let changes = new_organization(&names, &[connector], &mut random::new_guid);
-        site.service.commit_as_system("test", changes).unwrap();
+        let site = Site { service: founded(folder.path(), || Time(1_000)), _folder: folder };
         for (name, under, protected) in
             [("Staff", None, false), ("Plant", None, false), ("Locked", Some("OU=Plant"), true)]
         {
@@ -135,7 +119,30 @@ impl Site {
     }
 }
 
-fn open(path: &Path) -> Service {
+/// A service with the new organization example.com, its server MAIL and the connector Client.
+pub fn founded(path: &Path, clock: fn() -> Time) -> Service {
+    let service = open(path, clock);
+    let names = Names {
+        domain: "example.com".to_owned(),
+        netbios: "EXAMPLE".to_owned(),
+        domain_sid: random::new_domain_sid(),
+        organization: "First Organization".to_owned(),
+        server: "MAIL".to_owned(),
+        server_fqdn: "mail.example.com".to_owned(),
+    };
+    let connector = NewConnector {
+        name: "Client".to_owned(),
+        usage: Usage::Client,
+        bindings: vec!["127.0.0.1:2587".parse().unwrap()],
+        grants: Vec::new(),
+    };
+    let changes = new_organization(&names, &[connector], &mut random::new_guid);
+    service.commit_as_system("test", changes).unwrap();
+    service
+}
+
+/// A service on a data directory, administered by root and by EXAMPLE\\helper.
+pub fn open(path: &Path, clock: fn() -> Time) -> Service {
     let data = DataDirectory::open(path, Absent::Create).unwrap();
     let users = Users { owner: ROOT, accounts: [(HELPER, "EXAMPLE\\helper".to_owned())].into() };
     let options = Options {
@@ -144,7 +151,7 @@ fn open(path: &Path) -> Service {
             let phc = format!("hash of {}", String::from_utf8_lossy(password));
             Ok(admin::Hashed { phc, scram: Some("keys".to_owned()) })
         }),
-        clock: || Time(1_000),
+        clock,
         node: "mail.example.com".to_owned(),
     };
     Service::open(data, options).unwrap()
