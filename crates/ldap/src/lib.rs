@@ -12,6 +12,7 @@ pub mod ber;
 pub mod connection;
 pub mod controller;
 pub mod controls;
+mod followed;
 pub mod found;
 mod login;
 pub mod message;

@@ -127,14 +127,32 @@ impl Planning<'_> {
         let (rdn, parent) = match self.parent(found, &rdns) {
             Some(parent) => (first.to_string(), Some(parent)),
             None if is_root => (dn::join(&rdns), None),
-            // Its parent may not be seen: it is nowhere.
-            None => return,
+            // Its parent may not be seen: it is nowhere, and what it inherits is unknown.
+            None => {
+                if self.snapshot.by_guid(&found.guid).is_some_and(|id| self.snapshot.descriptor(id).is_some()) {
+                    let attributes = vec![(a::DESCRIPTOR.to_owned(), vec![Value::new()])];
+                    self.others.push(Change::Modify { guid: found.guid, attributes });
+                }
+                return;
+            }
         };
         match self.snapshot.by_guid(&found.guid) {
             // A domain stays where it is.
             Some(id) if is_root => self.existing(id, found, &rdn, None, rdns.len()),
             Some(id) => self.existing(id, found, &rdn, parent, rdns.len()),
             None => self.new_object(found, rdn, parent, rdns.len()),
+        }
+    }
+
+    /// Whoever has the name that an object is to have gets another one, until it has its own: it goes, or is called something
+    /// else there by now.
+    fn free(&mut self, found: &Found) {
+        let holder = self.snapshot.by_dn(&found.dn).and_then(|id| self.snapshot.object(id));
+        if let Some(holder) = holder.filter(|holder| holder.guid() != found.guid)
+            && let Some(parent) = holder.parent().and_then(|id| self.snapshot.object(id))
+        {
+            let rdn = format!("CN={}", holder.guid());
+            self.places.push((0, Change::Move { guid: holder.guid(), parent: parent.guid(), rdn }));
         }
     }
 
@@ -164,6 +182,7 @@ impl Planning<'_> {
                 record.set(name, values_of(name, values));
             }
         }
+        self.free(found);
         self.places.push((depth, Change::Add(record)));
     }
 
@@ -172,6 +191,7 @@ impl Planning<'_> {
         if let Some(parent) = parent
             && (now.parent != Some(parent) || !same_name(&now.rdn, rdn))
         {
+            self.free(found);
             self.places.push((depth, Change::Move { guid: found.guid, parent, rdn: rdn.to_owned() }));
         }
         let mut modified = Vec::new();
@@ -389,6 +409,18 @@ impl<F: Fn(Vec<Change>) -> ChangeBatch> Making<F> {
             self.take(batch, applied);
         }
     }
+}
+
+/// The objects that changes are about.
+pub fn touched(changes: &[Change]) -> BTreeSet<Guid> {
+    let guid = |change: &Change| match change {
+        Change::Add(record) => record.guid,
+        Change::Modify { guid, .. }
+        | Change::Values { guid, .. }
+        | Change::Move { guid, .. }
+        | Change::Delete { guid } => *guid,
+    };
+    changes.iter().map(guid).collect()
 }
 
 /// How much of a domain would go with a whole load: objects held, and objects that would be deleted.

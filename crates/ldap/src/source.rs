@@ -1,6 +1,6 @@
 //! The source at work: one thread that keeps what we hold like what the domain controllers hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -10,9 +10,8 @@ use acl::Guid;
 use directory::{Change, Snapshot, attributes as a};
 
 use crate::connection::{Connection, LdapError};
-use crate::controller::{self, Domain, Mark, Method, RootDse};
-use crate::found::Found;
-use crate::mirror::{self, Wanted};
+use crate::controller::{self, Domain, Method, RootDse};
+use crate::followed::{Followed, count, open};
 use crate::settings::{Address, Settings};
 use crate::state::{DomainStatus, Kept, ServerStatus, State, Status};
 
@@ -45,10 +44,8 @@ const REMEMBERED_EVERY: Duration = Duration::from_secs(15);
 const LEFT_ALONE: Duration = Duration::from_secs(2);
 /// The same for one whose domain is not known: another one may serve it.
 const LEFT_ALONE_UNKNOWN: Duration = Duration::from_secs(10);
-/// Objects that may be missing from a domain that is read as a whole before that is called wrong.
-const MAY_GO: usize = 50;
-/// Differences and problems that are shown.
-const SHOWN: usize = 20;
+/// How often objects are counted.
+const COUNTED_EVERY: Duration = Duration::from_secs(10);
 
 /// The running source. Dropped, it stops.
 pub struct Active {
@@ -132,24 +129,6 @@ pub fn load_once(settings: Settings, sink: Arc<dyn Sink>) -> Result<Status, Stri
         Some(error) if status.domains.is_empty() || status.domains.iter().any(|domain| domain.heard == 0) => Err(error),
         _ => Ok(status),
     }
-}
-
-/// A domain that is followed.
-struct Followed {
-    kept: Kept,
-    /// The connection, and to which server.
-    connection: Option<(Address, Connection)>,
-    /// When which account ends.
-    ends: BTreeSet<(i64, Guid)>,
-    /// Whether [`Followed::ends`] was filled.
-    knows_ends: bool,
-    differing: usize,
-    differences: Vec<String>,
-    problems: Vec<String>,
-    took: Duration,
-    error: Option<String>,
-    /// Objects, and unreadable ones, at a version.
-    counted: (Option<u64>, (u64, u64)),
 }
 
 struct Server {
@@ -248,9 +227,7 @@ impl Running {
     }
 
     fn connect(&self, address: &Address) -> Result<(Connection, RootDse), LdapError> {
-        let settings = &self.inner.settings;
-        let mut connection = Connection::open(address, &settings.tls, settings.patience)?;
-        connection.bind(&settings.account, settings.password.as_bytes())?;
+        let mut connection = open(&self.inner.settings, address)?;
         let dse = controller::root_dse(&mut connection)?;
         Ok((connection, dse))
     }
@@ -307,7 +284,7 @@ impl Running {
     fn attempt(&mut self, number: usize, server: Option<usize>, address: Address, mut connection: Connection) -> bool {
         let inner = Arc::clone(&self.inner);
         let kept = self.followed[number].kept.clone();
-        match self.followed[number].refresh(&inner, &mut connection) {
+        match self.followed[number].refresh(&inner, &mut connection, &address) {
             Ok(()) => {
                 let followed = &mut self.followed[number];
                 followed.connection = Some((address, connection));
@@ -338,12 +315,16 @@ impl Running {
                 .iter()
                 .all(|followed| followed.kept.heard > 0 && age(&followed.kept) <= settings.stale_limit);
         for followed in &mut self.followed {
-            if followed.counted.0 != Some(snapshot.version()) {
-                followed.counted = (Some(snapshot.version()), count(&snapshot, &followed.kept.domain));
+            let (version, when, _) = &followed.counted;
+            // A large domain is not counted after each change.
+            let recently = when.is_some_and(|when| when.elapsed() < COUNTED_EVERY);
+            if *version != Some(snapshot.version()) && !(recently && now - followed.kept.checked > 5_000) {
+                let counted = count(&snapshot, &followed.kept.domain);
+                followed.counted = (Some(snapshot.version()), Some(Instant::now()), counted);
             }
         }
         let domains = self.followed.iter().map(|followed| {
-            let (_, (objects, unreadable)) = followed.counted;
+            let (_, _, (objects, unreadable)) = followed.counted;
             let (kept, age) = (&followed.kept, age(&followed.kept));
             let state = match () {
                 () if kept.heard == 0 => "unknown",
@@ -433,208 +414,6 @@ impl Server {
             error: self.error.clone(),
         }
     }
-}
-
-impl Followed {
-    fn new(kept: Kept) -> Followed {
-        Followed {
-            kept,
-            connection: None,
-            ends: BTreeSet::new(),
-            knows_ends: false,
-            differing: 0,
-            differences: Vec::new(),
-            problems: Vec::new(),
-            took: Duration::ZERO,
-            error: None,
-            counted: (None, (0, 0)),
-        }
-    }
-
-    /// Brings the domain up to date.
-    fn refresh(&mut self, inner: &Inner, connection: &mut Connection) -> Result<(), LdapError> {
-        let begin = milliseconds();
-        let dse = controller::root_dse(connection)?;
-        let invocation = if self.error.is_some() || self.kept.invocation.is_empty() || !self.knows_ends {
-            controller::invocation(connection, &dse)?
-        } else {
-            self.kept.invocation.clone()
-        };
-        let settings = &inner.settings;
-        let mark = self.kept.mark().filter(|mark| {
-            // Another server, or the same one restored: its numbers mean something else.
-            invocation == self.kept.invocation && mark.usn <= dse.usn && self.kept.map == format!("{:?}", settings.map)
-        });
-        let is_due = begin - self.kept.checked > settings.check.as_millis() as i64;
-        match mark {
-            Some(mark) if self.knows_ends && !is_due => self.follow(inner, connection, &dse, &mark)?,
-            // After a start the ends of accounts are not known; everything is compared anyway.
-            _ => self.load(inner, connection, &dse, invocation)?,
-        }
-        self.end_accounts(inner, connection)?;
-        self.kept.heard = begin;
-        Ok(())
-    }
-
-    /// Reads everything.
-    fn load(
-        &mut self,
-        inner: &Inner,
-        connection: &mut Connection,
-        dse: &RootDse,
-        invocation: String,
-    ) -> Result<(), LdapError> {
-        let begin = Instant::now();
-        let settings = &inner.settings;
-        let domain = controller::domain(connection, dse, &settings.map)?;
-        if !self.kept.domain.guid.is_empty() && domain.guid != self.kept.domain.guid {
-            return Err(LdapError::Nonsense(format!("{} is another domain than before", domain.dn)));
-        }
-        // Where to go on from is asked first: what changes meanwhile is seen twice.
-        let (method, mark) = controller::begin(connection, &domain, dse)?;
-        let found = controller::load(connection, &domain, &settings.map, settings.page, filetime())?;
-        if !found.iter().any(|found| found.guid == domain.guid()) {
-            return Err(LdapError::Nonsense(format!("{} itself was not among its objects", domain.dn)));
-        }
-        let wanted = Wanted { domain: domain.guid(), theirs: &domain.theirs, found: &found, gone: &[], whole: true };
-        let (held, lost) = mirror::loss(&inner.sink.snapshot(), &wanted);
-        if lost > MAY_GO && lost * 2 > held {
-            return Err(LdapError::Nonsense(format!(
-                "{lost} of {held} objects of {} are not there any more: may the account still read them?",
-                domain.dn
-            )));
-        }
-        let read = begin.elapsed();
-        let problems =
-            inner.sink.follow(&format!("{} as it is", domain.dn), &mut |snapshot| mirror::changes(snapshot, &wanted));
-        self.problems = problems.map_err(LdapError::Nonsense)?;
-        self.problems.truncate(SHOWN);
-        self.compare(inner, &found);
-        self.ends = found.iter().filter_map(|found| Some((found.expires?, found.guid))).collect();
-        self.knows_ends = true;
-        self.took = begin.elapsed();
-        tracing::info!(
-            domain = domain.dn,
-            objects = found.len(),
-            read_ms = read.as_millis() as u64,
-            all_ms = self.took.as_millis() as u64,
-            method = ?method,
-            "directory loaded"
-        );
-        self.kept.domain = domain;
-        self.kept.method = method;
-        self.kept.invocation = invocation;
-        self.kept.set_mark(&mark);
-        self.kept.map = format!("{:?}", settings.map);
-        self.kept.checked = milliseconds();
-        Ok(())
-    }
-
-    /// Holds the stored descriptors against the computed ones.
-    fn compare(&mut self, inner: &Inner, found: &[Found]) {
-        let snapshot = inner.sink.snapshot();
-        self.differing = 0;
-        self.differences.clear();
-        for object in found {
-            let stored = object.attributes.get(a::DESCRIPTOR).and_then(|values| values.first());
-            let Some((stored, computed)) = stored.and_then(|stored| mirror::differs(&snapshot, object, stored)) else {
-                continue;
-            };
-            self.differing += 1;
-            if self.differences.len() < SHOWN {
-                self.differences.push(format!("{}: stored {stored}, inheritance gives {computed}", object.dn));
-            }
-        }
-        if self.differing > 0 {
-            tracing::warn!(
-                domain = self.kept.domain.dn,
-                objects = self.differing,
-                "stored descriptors differ from computed ones"
-            );
-        }
-    }
-
-    /// Takes over what changed.
-    fn follow(
-        &mut self,
-        inner: &Inner,
-        connection: &mut Connection,
-        dse: &RootDse,
-        mark: &Mark,
-    ) -> Result<(), LdapError> {
-        if mark.usn == dse.usn {
-            return Ok(());
-        }
-        let begin = Instant::now();
-        let settings = &inner.settings;
-        let domain = &self.kept.domain;
-        let changed = match controller::changes(connection, domain, &settings.map, self.kept.method, mark, dse) {
-            Err(error @ LdapError::Refused { .. }) => {
-                // The cookie is lost, or the right: everything is read again, and a way is looked for again.
-                self.kept.usn = 0;
-                return Err(error);
-            }
-            other => other?,
-        };
-        let touched: Vec<Guid> = changed.objects.iter().filter(|(_, is)| !is.deleted).map(|(guid, _)| *guid).collect();
-        let found = controller::again(connection, domain, &settings.map, &touched, filetime())?;
-        self.take(inner, &found, &changed.objects.keys().copied().collect::<Vec<_>>())?;
-        for (guid, is) in &changed.objects {
-            if is.password || is.deleted {
-                inner.sink.password_changed(guid);
-            }
-        }
-        self.kept.set_mark(&changed.mark);
-        if !changed.objects.is_empty() {
-            self.took = begin.elapsed();
-            tracing::debug!(objects = changed.objects.len(), ms = self.took.as_millis() as u64, "directory followed");
-        }
-        Ok(())
-    }
-
-    /// Takes over some objects: those that were asked for and not found are gone.
-    fn take(&mut self, inner: &Inner, found: &[Found], asked: &[Guid]) -> Result<(), LdapError> {
-        let there: BTreeSet<Guid> = found.iter().filter(|found| !found.deleted).map(|found| found.guid).collect();
-        let gone: Vec<Guid> = asked.iter().filter(|guid| !there.contains(guid)).copied().collect();
-        let domain = &self.kept.domain;
-        let wanted = Wanted { domain: domain.guid(), theirs: &domain.theirs, found, gone: &gone, whole: false };
-        let problems =
-            inner.sink.follow(&format!("changes of {}", domain.dn), &mut |snapshot| mirror::changes(snapshot, &wanted));
-        let problems = problems.map_err(LdapError::Nonsense)?;
-        for problem in &problems {
-            tracing::warn!(problem, "directory");
-        }
-        self.problems.extend(problems);
-        let excess = self.problems.len().saturating_sub(SHOWN);
-        self.problems.drain(..excess);
-        self.ends.retain(|(_, guid)| !asked.contains(guid));
-        self.ends.extend(found.iter().filter_map(|found| Some((found.expires?, found.guid))));
-        Ok(())
-    }
-
-    /// Reads accounts again that end about now.
-    fn end_accounts(&mut self, inner: &Inner, connection: &mut Connection) -> Result<(), LdapError> {
-        let now = filetime();
-        let snapshot = inner.sink.snapshot();
-        let is_enabled = |guid: &Guid| {
-            snapshot.by_guid(guid).and_then(|id| snapshot.object(id)).is_some_and(|object| object.enabled())
-        };
-        let ended: Vec<Guid> =
-            self.ends.range(..=(now, Guid([0xff; 16]))).map(|(_, guid)| *guid).filter(is_enabled).collect();
-        if ended.is_empty() {
-            return Ok(());
-        }
-        let found = controller::again(connection, &self.kept.domain, &inner.settings.map, &ended, now)?;
-        self.take(inner, &found, &ended)
-    }
-}
-
-/// Objects of a domain, and how many of them have no readable descriptor.
-fn count(snapshot: &Snapshot, domain: &Domain) -> (u64, u64) {
-    let Some(id) = snapshot.by_guid(&domain.guid()) else { return (0, 0) };
-    let all = snapshot.subtree(id);
-    let unreadable = all.iter().filter(|id| snapshot.descriptor(**id).is_none()).count();
-    (all.len() as u64, unreadable as u64)
 }
 
 /// Milliseconds since the Unix epoch.

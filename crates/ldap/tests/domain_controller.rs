@@ -150,3 +150,41 @@ fn ten_thousand_users_are_loaded() {
     println!("{} objects in {took:?}", snapshot.len());
     assert!(snapshot.len() > 10_000);
 }
+
+#[test]
+fn what_is_held_wrong_is_put_right_by_the_comparison() {
+    let Some(controller) = controller() else { return };
+    let sink = Arc::new(Kept::default());
+    let into: Arc<dyn Sink> = sink.clone();
+    let settings = Settings {
+        check: Duration::from_millis(1),
+        poll: Duration::from_millis(100),
+        ..settings(&controller.certificate())
+    };
+    // Its threads are where the domain controller is.
+    let active = controller.at(|| ldap::Active::start(settings, into)).unwrap();
+    let guest = || {
+        let snapshot = sink.snapshot();
+        let domain = snapshot.domains().first()?.sid.with_rid(501)?;
+        let id = snapshot.by_sid(&domain)?;
+        snapshot.descriptor(id).map(|_| snapshot.object(id).unwrap().guid())
+    };
+    let wait = || {
+        let begin = Instant::now();
+        loop {
+            if let Some(guid) = guest() {
+                return guid;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", active.status());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let guid = wait();
+    let unreadable = vec![("nTSecurityDescriptor".to_owned(), vec![Vec::new()])];
+    sink.follow("a fault", &mut |snapshot| {
+        let is_wrong = snapshot.by_guid(&guid).is_some_and(|id| snapshot.descriptor(id).is_none());
+        if is_wrong { Vec::new() } else { vec![Change::Modify { guid, attributes: unreadable.clone() }] }
+    })
+    .unwrap();
+    wait();
+}
