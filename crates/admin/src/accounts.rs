@@ -1,5 +1,7 @@
 //! Users, their passwords, and the units they stand in.
 
+pub mod documents;
+
 use acl::{Control, SecurityDescriptor};
 use directory::dn::Rdn;
 use directory::{AddressOwner, Change, Class, Object, ObjectId, Record, Snapshot, attributes as a, link_value};

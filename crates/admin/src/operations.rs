@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::access::documents::*;
+pub use crate::accounts::documents::*;
 pub use crate::browse::{Browse, TreeRow};
 pub use crate::connectors::documents::*;
 pub use crate::delegation::{Delegation, DelegationRow};
 pub use crate::documents::*;
 pub use crate::ownership::documents::*;
 pub use crate::pause::documents::*;
+pub use crate::permissions::documents::*;
 pub use crate::protection::documents::*;
 pub use crate::queued::documents::*;
 pub use crate::recipients::{
@@ -286,170 +288,6 @@ pub struct List {
     pub limit: Option<u32>,
 }
 
-/// A new user.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct UserAdd {
-    /// Logon name, also the common name where no display name is given.
-    pub name: String,
-    /// Name for people.
-    #[serde(default)]
-    pub display_name: Option<String>,
-    /// Container; default `CN=Users` of the domain.
-    #[serde(default)]
-    pub ou: Option<String>,
-    /// sAMAccountName; default: `name`.
-    #[serde(default)]
-    pub sam_account_name: Option<String>,
-    /// Addresses, the primary one first.
-    #[serde(default)]
-    pub addresses: Vec<String>,
-    /// Initial password. Without one the account exists but cannot log on with a password.
-    #[serde(default)]
-    pub password: Option<Secret>,
-    /// The account is disabled.
-    #[serde(default)]
-    pub disabled: bool,
-    /// Give a mailbox too.
-    #[serde(default)]
-    pub mailbox: bool,
-    /// Mailbox database; default: the only one.
-    #[serde(default)]
-    pub database: Option<String>,
-}
-
-/// Changes to a user; what is absent stays.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct UserSet {
-    /// Which user.
-    pub identity: String,
-    /// New name for people.
-    #[serde(default)]
-    pub display_name: Option<String>,
-    /// New sAMAccountName.
-    #[serde(default)]
-    pub sam_account_name: Option<String>,
-    /// Replaces all addresses, the primary one first.
-    #[serde(default)]
-    pub addresses: Option<Vec<String>>,
-    /// Adds addresses.
-    #[serde(default)]
-    pub add_addresses: Vec<String>,
-    /// Removes addresses.
-    #[serde(default)]
-    pub remove_addresses: Vec<String>,
-    /// Enable or disable the account.
-    #[serde(default)]
-    pub enabled: Option<bool>,
-    /// Move to another container.
-    #[serde(default)]
-    pub ou: Option<String>,
-}
-
-/// A new group.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct GroupAdd {
-    /// Common name.
-    pub name: String,
-    /// sAMAccountName; default: `name`.
-    #[serde(default)]
-    pub sam_account_name: Option<String>,
-    /// Name for people.
-    #[serde(default)]
-    pub display_name: Option<String>,
-    /// Container; default `CN=Users` of the domain.
-    #[serde(default)]
-    pub ou: Option<String>,
-    /// A distribution group: carries no permissions, only mail.
-    #[serde(default)]
-    pub distribution: bool,
-    /// `global` (default), `universal` or `domain-local`.
-    #[serde(default)]
-    pub scope: GroupScope,
-    /// Addresses, the primary one first.
-    #[serde(default)]
-    pub addresses: Vec<String>,
-    /// First members.
-    #[serde(default)]
-    pub members: Vec<String>,
-}
-
-/// Scope of a group (groupType).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GroupScope {
-    /// Members of its own domain, counts everywhere.
-    #[default]
-    Global,
-    /// Members of the forest, counts everywhere.
-    Universal,
-    /// Members from anywhere, counts in its domain.
-    DomainLocal,
-}
-
-/// Changes to a group; what is absent stays.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct GroupSet {
-    /// Which group.
-    pub identity: String,
-    /// New name for people.
-    #[serde(default)]
-    pub display_name: Option<String>,
-    /// Replaces all addresses, the primary one first.
-    #[serde(default)]
-    pub addresses: Option<Vec<String>>,
-    /// Move to another container.
-    #[serde(default)]
-    pub ou: Option<String>,
-}
-
-/// Members of a group.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Members {
-    /// The group.
-    pub group: String,
-    /// The members.
-    pub members: Vec<String>,
-}
-
-/// Who is in a group.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MemberList {
-    /// The group.
-    pub group: String,
-    /// Through nested groups too, down to people.
-    #[serde(default)]
-    pub recursive: bool,
-}
-
-/// A mailbox for an existing user.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MailboxEnable {
-    /// The user.
-    pub identity: String,
-    /// Mailbox database; default: the only one.
-    #[serde(default)]
-    pub database: Option<String>,
-    /// Address to add when the user has none; default `name@` the default domain.
-    #[serde(default)]
-    pub address: Option<String>,
-    /// The Associated External Account, of another forest: a SID, or a name that the directory knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub linked: Option<String>,
-}
-
-/// Changes to a mailbox.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MailboxSet {
-    /// The owner.
-    pub identity: String,
-    /// Move to this database.
-    #[serde(default)]
-    pub database: Option<String>,
-    /// What the account may send, as `100 messages/hour`; `none`: no limit; empty: what the node says.
-    #[serde(default)]
-    pub sending_limits: Option<Vec<String>>,
-}
-
 /// How mail for a domain is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -506,55 +344,6 @@ pub struct DomainRemove {
     pub domain: String,
 }
 
-/// A new organizational unit.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct OuAdd {
-    /// Its name.
-    pub name: String,
-    /// Where; default: the domain.
-    #[serde(default)]
-    pub under: Option<String>,
-    /// Inheritance is blocked.
-    #[serde(default)]
-    pub protected: bool,
-}
-
-/// A password on its way: never shown by `Debug`.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(pub zeroize::Zeroizing<String>);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-/// An object to another container.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Move {
-    /// The object.
-    pub identity: String,
-    /// The container.
-    pub to: String,
-}
-
-/// Grants that nobody used for so long.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct PermissionUnused {
-    /// Days.
-    pub days: u32,
-    /// Those that were used, too.
-    #[serde(default)]
-    pub all: bool,
-    /// Full Mailbox Access, too: of its use, only the mail is known that it carried.
-    #[serde(default)]
-    pub full_access: bool,
-    /// Continue after this object: `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<u32>,
-}
-
 /// A page of the directory as LDIF.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Export {
@@ -571,24 +360,6 @@ pub struct Export {
 pub struct Backup {
     /// The new file, absolute.
     pub file: std::path::PathBuf,
-}
-
-/// A new password.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PasswordSet {
-    /// The account.
-    pub identity: String,
-    /// The password.
-    pub password: Secret,
-}
-
-/// An app password of an account.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AppPasswordName {
-    /// The account.
-    pub identity: String,
-    /// What it is called.
-    pub name: String,
 }
 
 /// A piece of an LDIF file on its way to the service.
@@ -612,65 +383,6 @@ pub struct ImportRun {
     /// Check everything, change nothing.
     #[serde(default)]
     pub dry_run: bool,
-}
-
-/// A right on an object.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PermissionChange {
-    /// The object.
-    pub identity: String,
-    /// Who.
-    pub trustee: String,
-    /// Rights by any of their names: `Send As`, `ms-Exch-SMTP-Submit`, `full-control`, `read-property`, …
-    pub rights: Vec<String>,
-    /// Deny instead of allow.
-    #[serde(default)]
-    pub deny: bool,
-    /// Inherit to objects of this class below (`user`, `group`, …), not to the object itself.
-    #[serde(default)]
-    pub inherit_to: Option<String>,
-    /// It ends at this time, milliseconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<i64>,
-}
-
-/// Who has which right on an object.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PermissionGet {
-    /// The object.
-    pub identity: String,
-    /// Only this trustee.
-    #[serde(default)]
-    pub trustee: Option<String>,
-}
-
-/// A mailbox right.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MailboxPermissionChange {
-    /// The mailbox.
-    pub identity: String,
-    /// Who.
-    pub trustee: String,
-    /// Rights: `full-access`, `read-permission`, `change-permission`, `change-owner`, `delete-item`.
-    pub rights: Vec<String>,
-    /// Deny instead of allow.
-    #[serde(default)]
-    pub deny: bool,
-    /// It ends at this time, milliseconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<i64>,
-}
-
-/// Delegates of an owner.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Delegates {
-    /// The owner.
-    pub identity: String,
-    /// Who may send on behalf.
-    pub delegates: Vec<String>,
-    /// It ends at this time, milliseconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<i64>,
 }
 
 /// Which decision.

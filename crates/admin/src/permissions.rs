@@ -1,5 +1,7 @@
 //! Rights on objects and on mailboxes: grant, take away, list.
 
+pub mod documents;
+
 use acl::{AccessMask, Ace, AceFlags, Acl, Control, SecurityDescriptor, Sid, edit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
