@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-/// Where a program stands, if it is installed.
+/// Where a program stands, if it is installed; a path stands for itself.
 fn find(program: &str) -> Option<std::path::PathBuf> {
+    if program.starts_with('/') {
+        return Some(program.into()).filter(|path: &std::path::PathBuf| path.exists());
+    }
     let path = std::env::var_os("PATH")?;
     let sbin = [Path::new("/usr/sbin").to_owned(), Path::new("/sbin").to_owned()];
     std::env::split_paths(&path).chain(sbin).map(|folder| folder.join(program)).find(|file| file.is_file())
