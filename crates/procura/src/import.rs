@@ -122,7 +122,8 @@ pub fn undo(endpoint: &mut Endpoint, global: &Global, import: &str) -> Result<()
         }
         bar.finish_and_clear();
     }
-    let summary = format!("import {import}: {} steps undone, {range}", versions.len());
+    let done = if global.dry_run { "can be undone" } else { "undone" };
+    let summary = format!("import {import}: {} steps {done}, {range}", versions.len());
     let response = Response::Done(Done { summary, warnings: Vec::new() });
     output::show(&response, global.format).map_err(|e| Failure::new(format!("standard output: {e}")))?;
     if global.dry_run {
