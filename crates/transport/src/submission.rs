@@ -73,9 +73,11 @@ pub struct Client {
 /// Why a request is not answered as it was meant.
 #[derive(Debug)]
 pub enum Refusal {
-    /// The token does not count, or its account may not submit, or not open the mailbox that was named. The decision of
-    /// which the audit knows, for an account that was proven.
-    Unauthorized(Option<String>),
+    /// The token does not count.
+    Unauthorized,
+    /// The account may not submit on the connector, or not open the mailbox that was named, or there is none: all alike
+    /// (`authorization.md` §6). The audit knows.
+    Logon,
     /// Too many wrong tokens from there, or too many messages: seconds to wait.
     TooMany(u32),
     /// Not now; in words.
@@ -197,14 +199,15 @@ impl Submissions {
             Proven::Identity(identity) => Some(Submitter::Identity(identity)),
         };
         let Some(submitter) = submitter else { return Err(self.wrong(client).await) };
-        logon.begin(submitter, mailbox).await;
+        // Of a disabled account no token counts.
+        if let Submitter::Account(account) = submitter
+            && snapshot.account_token(account).is_err()
+        {
+            return Err(self.wrong(client).await);
+        }
+        logon.begin(submitter, mailbox);
         let Some(account) = logon.account_id().and_then(|id| snapshot.object(id)).map(|object| object.guid()) else {
-            let decision = logon.decision();
-            drop(logon);
-            return Err(match self.wrong(client).await {
-                Refusal::Unauthorized(_) => Refusal::Unauthorized(decision),
-                other => other,
-            });
+            return Err(Refusal::Logon);
         };
         if let Proven::Token(token) = &proven {
             self.options.tokens.used(token);
@@ -232,7 +235,7 @@ impl Submissions {
         match self.shared.credentials().count_unnamed(false, client.remote.ip()) {
             Check::Wrong { delay } => {
                 sleep(delay).await;
-                Refusal::Unauthorized(None)
+                Refusal::Unauthorized
             }
             Check::Correct | Check::Unavailable => Refusal::TooMany(WAIT),
         }

@@ -154,12 +154,12 @@ fn the_openapi_document_is_true() {
     let Some(program) = schemathesis() else { return skip_without(SCHEMATHESIS) };
     let sink = Sink::start();
     let (demo, port, token) = demo(&format!(
-        "per_minute = 0\n[delivery]\nsmart_host = \"127.0.0.1:{}\"\n[authentication]\nsource_failures = 86400\n",
+        "per_minute = 0\n[delivery]\nsmart_host = \"127.0.0.1:{}\"\n[authentication]\nsource_failures = 86400\nfailure_seconds = 1\n",
         sink.port
     ));
     let http = Http { port, token: token.clone() };
     let served = http.request("GET", "/v1/openapi.json", &[], b"").body;
-    assert_eq!(served, include_str!("../../../docs/src/openapi.json"));
+    assert!(served == include_str!("../../../docs/src/openapi.json"), "the server gives out another document");
     // What the rules refuse and what cannot be a message is refused although its form is right.
     let settings = "[checks]\n\
         positive_data_acceptance.expected-statuses = [\"2xx\", 401, 403, 404, 409, 413, 422, 429]\n\
@@ -173,7 +173,7 @@ fn the_openapi_document_is_true() {
     let output = Command::new(program)
         .args(["--config-file", file.to_str().unwrap(), "run", &format!("http://127.0.0.1:{port}/v1/openapi.json")])
         .args(["--header", &format!("Authorization: Bearer {token}")])
-        .args(["--checks", "all", "--max-examples", "60", "--seed", "1", "--no-color"])
+        .args(["--checks", "all", "--max-examples", "15", "--seed", "1", "--no-color"])
         .env("SCHEMATHESIS_HOOKS", &hooks)
         .current_dir(demo.scratch())
         .output()

@@ -78,7 +78,7 @@ impl Parameters {
     /// Sender and recipients that are named; `Some(None)` is the null reverse-path.
     fn named(&self) -> Result<(Option<Option<Address>>, Vec<Address>), Problem> {
         let address = |text: &str| {
-            Address::parse(text).map_err(|error| Problem::bad_request(format!("`{text}` is no address: {error}")))
+            Address::parse(text).map_err(|error| Problem::invalid("", format!("`{text}` is no address: {error}")))
         };
         let named = self.from.as_deref().map(|from| match from {
             "" | "<>" => Ok(None),

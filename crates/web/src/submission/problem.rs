@@ -113,10 +113,13 @@ impl IntoResponse for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         match refusal {
-            Refusal::Unauthorized(decision) => match decision {
-                Some(decision) => Problem::unauthorized().with("decision", decision),
-                None => Problem::unauthorized(),
-            },
+            Refusal::Unauthorized => Problem::unauthorized(),
+            Refusal::Logon => Problem::new(
+                403,
+                "logon",
+                "The account may not submit here, or not open this mailbox",
+                "it needs Submit on the receive connector, and Full Mailbox Access to a mailbox other than its own",
+            ),
             Refusal::TooMany(seconds) => {
                 Problem::new(429, "too-many", "Too many requests", "wait, then try again").later(seconds)
             }
