@@ -187,3 +187,42 @@ fn the_legacy_policy_of_the_database_or_of_its_server_counts_and_nothing_else() 
     assert!(policy(Some("Mailboxes")) && policy(Some("Mail")));
     assert!(!policy(None));
 }
+
+/// Whether mail counts as internal that Alice's account, in this group, or a computer brings, everybody holding the right.
+fn internal(world: &World, who: &str, anonymous: bool) -> bool {
+    let directory = world.load();
+    directory.ask(&directory.account(who), &Question::Internal { anonymous }).reason.is_ok()
+}
+
+#[test]
+fn servers_with_an_account_mark_mail_as_internal_and_people_do_not() {
+    let mut world = World::new();
+    world.user("alice").user("bob").group("ExchangeLegacyInterop", &["bob"]).account("relay");
+    let computer = Class::Computer.object_classes().iter().map(|name| name.as_bytes().to_vec()).collect();
+    world.set("relay", a::OBJECT_CLASS, computer);
+    let flag = allow(&well_known::AUTHENTICATED_USERS, RightName::AcceptAuthenticationFlag);
+    world.acl("Receive", &[flag]);
+    assert_eq!(["alice", "bob", "relay"].map(|who| internal(&world, who, false)), [false, true, true]);
+    assert_eq!(["alice", "bob", "relay"].map(|who| internal(&world, who, true)), [false; 3]);
+    world.acl("Receive", &[]);
+    assert_eq!(["alice", "bob", "relay"].map(|who| internal(&world, who, false)), [false; 3]);
+}
+
+#[test]
+fn lists_of_a_recipient_say_who_may_send_to_it() {
+    let mut world = World::new();
+    world.user("alice").user("bob").user("carol");
+    let to = address("carol@example.com");
+    let sends = |world: &World, who: &str| {
+        let directory = world.load();
+        let sender = Proof::Owner(directory.id(who));
+        let question = Question::Recipient { to: &to, sender: Some(&sender), internal: false };
+        directory.ask(&directory.account(who), &question).reason.is_ok()
+    };
+    let both = |world: &World| ["alice", "bob"].map(|who| sends(world, who));
+    assert_eq!(both(&world), [true, true]);
+    world.link("carol", a::AUTH_ORIG, &["alice"]);
+    assert_eq!(both(&world), [true, false]);
+    world.link("carol", a::AUTH_ORIG, &[]).link("carol", a::UNAUTH_ORIG, &["alice"]);
+    assert_eq!(both(&world), [false, true]);
+}
