@@ -15,7 +15,9 @@ use tempfile::TempDir;
 
 use crate::server::{Finished, PATIENCE, finish};
 
-const PASSWORD: &str = "Passw0rd!x1";
+pub(crate) const PASSWORD: &str = "Passw0rd!x1";
+/// What its certificate is for.
+const NAMES: &str = "DNS:dc1.ad.example.test,IP:127.0.0.1";
 
 /// LDAP_SERVER_SD_FLAGS_OID with owner, group and DACL (MS-ADTS 3.1.1.3.4.1.11): BER of SEQUENCE { INTEGER 7 }.
 const DESCRIPTOR_CONTROL: &str = "!1.2.840.113556.1.4.801=::MAMCAQc=";
@@ -46,7 +48,7 @@ impl DomainController {
         let folder = tempfile::Builder::new().prefix("procura-dc-").tempdir().unwrap();
         let data = folder.path().join("dc");
         provision(&data);
-        certify(&data);
+        certify(&data, NAMES);
         // The namespace outlives the domain controller, which some tests stop and start again.
         let holder = Command::new("unshare")
             .args(["--net", "sh", "-c", "ip link set lo up && exec sleep infinity"])
@@ -121,14 +123,7 @@ impl DomainController {
 
     /// All processes of the domain controller: Samba's in its namespace.
     fn processes(&self) -> Vec<rustix::process::Pid> {
-        let namespace = fs::read_link(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
-        let all =
-            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-        let ours = all.filter(|pid| {
-            let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-            program.ends_with("samba") && fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|its| its == namespace)
-        });
-        ours.filter_map(rustix::process::Pid::from_raw).collect()
+        samba_in(self.holder.id())
     }
 
     /// The certificate that its LDAP server shows, PEM, for `dc1.ad.example.test` and 127.0.0.1.
@@ -139,7 +134,7 @@ impl DomainController {
     /// Another certificate takes the place of the one it shows; it counts when it starts again.
     #[track_caller]
     pub fn change_certificate(&self) {
-        certify(&self.folder.path().join("dc"));
+        certify(&self.folder.path().join("dc"), NAMES);
     }
 
     /// Something else in its place, with its key: a server whose answers are of no use (`garbage.py` says which modes there
@@ -159,16 +154,9 @@ impl DomainController {
     /// Runs a Python program with `db`, its database opened with all rights, and `base`, the domain's DN; its output.
     #[track_caller]
     pub fn python(&self, program: &str) -> String {
-        let head = format!(
-            "import sys\nfrom samba.param import LoadParm\nfrom samba.samdb import SamDB\nfrom samba.auth import system_session\n\
-             lp = LoadParm()\nlp.load('{}')\n\
-             db = SamDB(url='{}', session_info=system_session(), lp=lp)\nbase = '{}'\n",
-            self.conf().display(),
-            self.folder.path().join("dc/private/sam.ldb").display(),
-            Self::DOMAIN
-        );
+        let data = self.folder.path().join("dc");
         // Debian's own interpreter: Samba's modules are for that one.
-        finish(&mut self.command("/usr/bin/python3", &["-"]), &(head + program)).ok()
+        finish(&mut self.command("/usr/bin/python3", &["-"]), &(python_head(&data) + program)).ok()
     }
 
     /// Does something where the domain controller is: what is connected and started there, is there.
@@ -303,40 +291,64 @@ fn provision(data: &Path) {
     command.args(["--option=interfaces=lo", "--option=bind interfaces only=yes"]);
     command.args(["--option=vfs objects=dfs_samba4 acl_xattr"]);
     finish(&mut command, "").ok();
+    set_up(data, "ldap, cldap, kdc, rpc");
+}
+
+/// Makes the configuration of a domain controller that of a test: these services, everything below our folder, and no DNS
+/// server of the machine's as forwarder.
+#[track_caller]
+pub(crate) fn set_up(data: &Path, services: &str) {
     fs::create_dir_all(data.join("run")).unwrap();
     let conf = data.join("etc/smb.conf");
     let place = data.display();
-    let (key, certificate) = (data.join("key.pem"), data.join("cert.pem"));
-    let (key, certificate) = (key.display(), certificate.display());
-    // Only what LDAP needs, everything below our folder, and no DNS server of the machine's as forwarder.
     let own = format!(
-        "[global]\n\tserver services = ldap, cldap, kdc, rpc\n\tprefork children = 1\n\tpid directory = {place}/run\n\
+        "[global]\n\tserver services = {services}\n\tprefork children = 1\n\tpid directory = {place}/run\n\
          \tncalrpc dir = {place}/ncalrpc\n\tldap server require strong auth = allow_sasl_over_tls\n\
          \told password allowed period = 0\n\tdsdb:schema update allowed = true\n\
-         \ttls keyfile = {key}\n\ttls certfile = {certificate}\n\ttls cafile =\n"
+         \ttls keyfile = {place}/key.pem\n\ttls certfile = {place}/cert.pem\n\ttls cafile =\n"
     );
     let text = fs::read_to_string(&conf).unwrap();
+    let other = ["dns forwarder", "server services"];
     let kept: Vec<String> = text
         .lines()
-        .filter(|line| !line.trim_start().starts_with("dns forwarder"))
-        .map(|line| {
-            if line.trim_start().starts_with("log file") {
-                format!("\tlog file = {place}/log.%m")
-            } else {
-                line.to_owned()
-            }
+        .filter(|line| !other.iter().any(|name| line.trim_start().starts_with(name)))
+        .map(|line| match line.trim_start().starts_with("log file") {
+            true => format!("\tlog file = {place}/log.%m"),
+            false => line.to_owned(),
         })
         .collect();
     fs::write(&conf, kept.join("\n").replacen("[global]\n", &own, 1)).unwrap();
 }
 
+/// What a Python program for a domain controller's database begins with.
+pub(crate) fn python_head(data: &Path) -> String {
+    format!(
+        "import sys\nfrom samba.param import LoadParm\nfrom samba.samdb import SamDB\nfrom samba.auth import system_session\n\
+         lp = LoadParm()\nlp.load('{}')\ndb = SamDB(url='{}', session_info=system_session(), lp=lp)\nbase = '{}'\n",
+        data.join("etc/smb.conf").display(),
+        data.join("private/sam.ldb").display(),
+        DomainController::DOMAIN
+    )
+}
+
+/// Samba's processes in the network namespace of a process.
+pub(crate) fn samba_in(holder: u32) -> Vec<rustix::process::Pid> {
+    let namespace = fs::read_link(format!("/proc/{holder}/ns/net")).unwrap_or_default();
+    let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let ours = all.filter(|pid| {
+        let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        program.ends_with("samba") && fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|its| its == namespace)
+    });
+    ours.filter_map(rustix::process::Pid::from_raw).collect()
+}
+
 /// A certificate that signs itself, with the names by which the tests reach the domain controller.
 #[track_caller]
-fn certify(data: &Path) {
+pub(crate) fn certify(data: &Path, names: &str) {
     let (key, certificate) = (data.join("key.pem"), data.join("cert.pem"));
     let mut command = Command::new("openssl");
     command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=dc1.ad.example.test"]);
-    command.args(["-addext", "subjectAltName=DNS:dc1.ad.example.test,IP:127.0.0.1"]);
+    command.args(["-addext", &format!("subjectAltName={names}")]);
     command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
     finish(&mut command, "").ok();

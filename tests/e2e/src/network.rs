@@ -16,7 +16,7 @@ use crate::server::finish;
 #[derive(Debug)]
 pub struct Network {
     hosts: Vec<Namespace>,
-    _bridge: Namespace,
+    bridge: Namespace,
 }
 
 impl Network {
@@ -41,12 +41,30 @@ impl Network {
             ));
             host.run(&format!("ip address add {}/24 dev eth0 && ip link set eth0 up", Network::address(index)));
         }
-        Network { hosts, _bridge: bridge }
+        Network { hosts, bridge }
     }
 
     /// The address of a host.
     pub fn address(host: usize) -> Ipv4Addr {
         Ipv4Addr::new(192, 0, 2, u8::try_from(host + 1).unwrap())
+    }
+
+    /// A command that runs at a host.
+    pub fn command(&self, host: usize, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", self.hosts[host].holder.id())).arg(program);
+        command
+    }
+
+    /// A host can be reached by the others, or is cut off.
+    #[track_caller]
+    pub fn connect(&self, host: usize, connected: bool) {
+        self.bridge.run(&format!("ip link set port{host} {}", if connected { "up" } else { "down" }));
+    }
+
+    /// A process that is at a host as long as the network lives.
+    pub(crate) fn holder(&self, host: usize) -> u32 {
+        self.hosts[host].holder.id()
     }
 
     /// Does something at a host: what is connected, listened on and started there, is there.
