@@ -150,3 +150,15 @@ fn an_explanation_says_which_domain_a_builtin_group_is_of() {
     let text = lines(snapshot, &token, &verdict.trace.0).remove(0).text;
     assert!(text.contains("allowed to BUILTIN\\Account Operators of child.example.com, explicit"), "{text}");
 }
+
+#[test]
+fn an_explanation_says_no_domain_of_other_groups() {
+    let mut forest = Forest::new();
+    forest.grant_to_local_group_of("DC=child,DC=example,DC=com");
+    let (snapshot, junior) = (&forest.snapshot, forest.id("junior"));
+    let token = snapshot.account_token(forest.id("alice")).unwrap();
+    let facts = Facts { connector: junior, logon: None, time: Time(0) };
+    let verdict = decide::<Steps>(snapshot, &token, &facts, &Question::SendAs(junior));
+    let text = lines(snapshot, &token, &verdict.trace.0).remove(0).text;
+    assert!(text.contains("\\Local, explicit"), "{text}");
+}

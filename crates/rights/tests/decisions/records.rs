@@ -380,3 +380,16 @@ fn the_record_of_a_message_that_waits_names_what_stands_in_the_way_of_a_grant_an
     let shortfall = shortfall(&directory.snapshot, directory.id("bob"), directory.id("alice")).unwrap();
     assert_eq!((found.command, found.obstacle), (shortfall.command, Some(shortfall.detail)));
 }
+
+#[test]
+fn where_there_is_one_domain_a_builtin_group_is_named_without_it() {
+    let mut world = people();
+    world.group("Account Operators", &["bob"]);
+    let operators = acl::well_known::BUILTIN_ACCOUNT_OPERATORS;
+    world.set("Account Operators", a::OBJECT_SID, vec![operators.to_bytes()]);
+    let directory = world.acl("alice", &[allow(&operators, RightName::SendAs)]).load();
+    let bob = directory.account("bob");
+    let verdict = directory.ask(&bob, &Question::SendAs(directory.id("alice")));
+    let text = lines(&directory.snapshot, &bob, &verdict.trace.0).remove(0).text;
+    assert!(text.contains("allowed to BUILTIN\\Account Operators, explicit"), "{text}");
+}

@@ -274,3 +274,14 @@ fn a_failed_logon_tells_which_token_failed() {
         may_log_on(&directory.snapshot, &nobody(&directory), Time(0), directory.id("alice"), None).unwrap_err();
     assert_eq!(denied.token.account, Some(directory.id("alice")));
 }
+
+#[test]
+fn a_directory_that_is_out_of_date_since_mail_from_refuses_for_now() {
+    let before = world(&[authenticated(RightName::Submit)]).load();
+    let authority = alice(&before);
+    let mut transaction = begin(&before, &authority, None).unwrap();
+    let stale = before.snapshot.clone().dated(true);
+    let to = address("bob@example.com");
+    let refused = transaction.recipient(&stale, &authority, Time(0), &to).unwrap_err().refusal;
+    assert_eq!(refused, Refusal::DirectoryUnavailable);
+}
