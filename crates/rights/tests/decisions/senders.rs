@@ -226,3 +226,20 @@ fn lists_of_a_recipient_say_who_may_send_to_it() {
     world.link("carol", a::AUTH_ORIG, &[]).link("carol", a::UNAUTH_ORIG, &["alice"]);
     assert_eq!(both(&world), [false, true]);
 }
+
+#[test]
+fn a_recipient_who_is_nobody_is_refused_where_recipients_are_looked_up_and_the_reason_says_whose_the_domain_is() {
+    let mut world = World::new();
+    world.add("relay.example", Class::AcceptedDomain, "domain");
+    world.text("relay.example", a::ACCEPTED_DOMAIN_NAME, "relay.example");
+    world.text("relay.example", a::ACCEPTED_DOMAIN_FLAGS, "2").text("relay.example", a::RECIPIENT_LOOKUP, "TRUE");
+    let directory = world.load();
+    for (to, ours) in [("nobody@example.com", true), ("nobody@relay.example", false)] {
+        let to = address(to);
+        let question = Question::Recipient { to: &to, sender: None, internal: false };
+        let verdict = directory.ask(&directory.snapshot.anonymous_token(), &question);
+        assert_eq!(verdict.reason, Err(Refusal::UserUnknown(to.clone())));
+        let said = Step::Nobody { address: to.canonical(), authoritative: ours };
+        assert!(verdict.trace.0.contains(&said), "{:?}", verdict.trace);
+    }
+}
