@@ -66,10 +66,13 @@ pub fn shortfall(snapshot: &Snapshot, account: ObjectId, owner: ObjectId) -> Opt
         return None;
     }
     let object = snapshot.object(account)?;
-    let name = object.sid().map_or_else(|| snapshot.dn(account), |sid| snapshot.sid_name(&snapshot.sid(sid)));
+    // Of a disabled owner, the Associated External Account sends.
+    let linked = if object.enabled() { None } else { snapshot.linked_token(account).ok() };
+    let sid = linked.as_ref().map(|token| token.user).or(object.sid());
+    let name = sid.map_or_else(|| snapshot.dn(account), |sid| snapshot.sid_name(&snapshot.sid(sid)));
     let plain =
         |reason, detail: String, at, command: String| Shortfall { reason, detail, at, command, outlook: String::new() };
-    if !object.enabled() {
+    if !object.enabled() && linked.is_none() {
         let command = format!("procura user set '{name}' --enable");
         return Some(plain(
             Reason::AccountDisabled,
@@ -82,8 +85,9 @@ pub fn shortfall(snapshot: &Snapshot, account: ObjectId, owner: ObjectId) -> Opt
         let words = Obstacle::Unreadable.words(snapshot);
         return Some(plain(Reason::Unreadable, words, Some(owner), String::new()));
     }
-    let sids = snapshot.token_of(account).map(|token| token.sids_on(snapshot, owner).clone()).unwrap_or_default();
-    if let Some(sid) = object.sid()
+    let token = linked.or_else(|| snapshot.token_of(account).ok());
+    let sids = token.map(|token| token.sids_on(snapshot, owner).clone()).unwrap_or_default();
+    if let Some(sid) = sid
         && let Some(Obstacle::Denied { origin, trustee }) = reach::denial(snapshot, owner, &snapshot.sid(sid))
     {
         let command = match origin == owner {

@@ -6,7 +6,7 @@
 use std::fs;
 use std::process::Command;
 
-use e2e::{Demo, Http, Mechanism, Sink, Talk, free_port, procura, require};
+use e2e::{Demo, Http, Issuer, Mechanism, Sink, Talk, free_port, procura, require};
 use serde_json::{Value, json};
 
 /// The demo with submission by HTTP, and an application with a token of `account`.
@@ -333,6 +333,29 @@ fn a_message_that_waits_for_a_right_says_so_and_goes_when_it_is_there() {
     let accepted = http.send(&message).expect(202);
     demo.procura(&["pause", "expire", "--id", accepted["id"].as_str().unwrap(), "--remove"]).ok();
     http.wait_for(accepted["id"].as_str().unwrap(), "removed");
+}
+
+#[test]
+fn mail_of_an_external_account_that_was_paused_is_released_by_itself() {
+    if !require(&["node"]) {
+        return;
+    }
+    let issuer = Issuer::start();
+    let configuration = format!("{}claim = \"sid\"\nas = \"sid\"\n", issuer.configuration());
+    let (demo, http) = demo(&configuration, "alice");
+    let external = "S-1-5-21-7-8-9-1106";
+    demo.procura(&["service-account", "pause", "enable", "besadmin"]).ok();
+    demo.procura(&["mailbox", "link", "besadmin", external, "--disable"]).ok();
+    let http = Http { token: issuer.token("", json!({ "sid": external })), ..http };
+    let message = json!({ "from": "erin@example.com", "to": "bob@example.com", "subject": "external", "text": "x" });
+    let accepted = http.send(&message).expect(202);
+    assert_eq!(accepted["state"], "paused", "{accepted}");
+    let listed = demo.procura(&["pause", "list", "--format", "json"]).out;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_ne!(listed["rows"][0]["cause"], "account-disabled", "{listed}");
+    demo.procura(&["permission", "add", "erin", "--user", external, "--right", "Send As"]).ok();
+    http.wait_for(accepted["id"].as_str().unwrap(), "delivered");
+    demo.delivered("external");
 }
 
 #[test]

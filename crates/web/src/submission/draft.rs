@@ -274,7 +274,9 @@ impl<'a> Draft<'a> {
                 false => builder.header(name, Text::new(value)),
             };
         }
-        let builder = builder.body(body(self.text, self.html, self.attachments)?);
+        let text = self.text.map(|text| lines(text, "/text")).transpose()?;
+        let html = self.html.map(|html| lines(html, "/html")).transpose()?;
+        let builder = builder.body(body(text, html, self.attachments)?);
         let envelope =
             Envelope { sender: sender_address, recipients, smtputf8: utf8, size: None, partial: self.partial };
         Ok(Letter { envelope, builder })
@@ -434,6 +436,17 @@ fn check_line(text: &str, pointer: &str) -> Result<(), Fault> {
         true => Err(fault(pointer, "line breaks and other control characters cannot be in a header field")),
         false => Ok(()),
     }
+}
+
+/// A text whose lines end alike, however they ended: LF, which becomes CRLF when the text is written.
+fn lines<'a>(text: Cow<'a, str>, pointer: &str) -> Result<Cow<'a, str>, Fault> {
+    if text.contains('\0') {
+        return Err(fault(pointer, "a message has no NUL characters"));
+    }
+    Ok(match text.contains('\r') {
+        true => Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")),
+        false => text,
+    })
 }
 
 fn address(text: &str, pointer: &str) -> Result<Address, Fault> {
