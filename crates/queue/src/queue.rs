@@ -248,6 +248,11 @@ impl Queue {
         self.0.shared.schedule.crowded(destination)
     }
 
+    /// Whether other deliveries for the destination are leased, besides the one of who asks.
+    pub fn destination_busy(&self, destination: &str) -> bool {
+        self.0.shared.schedule.others(destination) > 0
+    }
+
     /// Limits of destinations, by the beginning of their names up to a colon; they replace those set before.
     pub fn set_limits(&self, limits: Vec<(String, Limits)>) {
         self.0.shared.schedule.set_limits(limits);

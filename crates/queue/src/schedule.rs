@@ -219,6 +219,13 @@ impl Schedule {
         others > 0
     }
 
+    /// Leases of a destination besides one.
+    pub(crate) fn others(&self, name: &str) -> u32 {
+        let mut index = self.lock();
+        let Some(number) = index.numbers.get(name).copied() else { return 0 };
+        index.destination(number).map_or(0, |destination| destination.leased.saturating_sub(1))
+    }
+
     /// Sets the limits of destinations, by their name or its beginning up to a colon.
     pub(crate) fn set_limits(&self, limits: Vec<(String, Limits)>) {
         let mut index = self.lock();

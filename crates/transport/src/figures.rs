@@ -107,6 +107,7 @@ impl Figures {
             Some("connector") => "connector",
             Some("smart-host") => "smart-host",
             Some("domain") => "domain",
+            Some("lmtp") => "lmtp",
             _ => "other",
         };
         count(&self.deliveries, (class, result));

@@ -41,6 +41,15 @@ pub(crate) struct Failure {
 }
 
 impl Fate {
+    /// Whether the destination answered about this message: it is up, even where it does not want it.
+    pub(crate) fn is_answer(&self) -> bool {
+        match self {
+            Fate::Delivered | Fate::Relayed { .. } => true,
+            Fate::Failed(failure) => failure.reply.is_some(),
+            Fate::Deferred { everybody, .. } => !everybody,
+        }
+    }
+
     /// Temporary, and for this recipient alone.
     pub(crate) fn later(reason: impl Into<String>) -> Fate {
         Fate::Deferred { reason: reason.into(), everybody: false, itself: true }
@@ -58,7 +67,7 @@ impl Fate {
 
     /// Temporary, because `host` takes no mail at all now.
     pub(crate) fn unwilling(host: &str, reply: &Reply) -> Fate {
-        Fate::broken(format!("{host} said: {}", one_line(reply)))
+        Fate::down(format!("{host} said: {}", one_line(reply)))
     }
 
     /// Permanent, by our own judgement.

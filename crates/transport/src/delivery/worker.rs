@@ -289,7 +289,8 @@ impl Courier {
                     }
                 }
                 Route::Group(_) => {
-                    fates.push((due.index, Fate::failed((5, 1, 1), "the group has no member that mail can go to")));
+                    let reason = "not all members of the group got the message: none has an address, or they are too many";
+                    fates.push((due.index, Fate::failed((5, 1, 1), reason)));
                 }
                 Route::Unknown { status, reason } => fates.push((due.index, Fate::failed(status, reason))),
                 Route::None { reason } => fates.push((due.index, Fate::down(reason))),
@@ -344,8 +345,7 @@ impl Courier {
                 return self.put_off(delivery, &fates, time).await;
             }
         };
-        let has_it = |fate: &Fate| matches!(fate, Fate::Delivered | Fate::Relayed { .. });
-        if fates.iter().any(|(_, fate)| has_it(fate)) && delivery.destination_failures > 0 {
+        if delivery.destination_failures > 0 && fates.iter().any(|(_, fate)| fate.is_answer()) {
             queue.destination_up(&destination);
         }
         let outcomes = self.outcomes(&delivery, &fates, time);
@@ -429,8 +429,9 @@ impl Courier {
                     let own = time + self.options.backoff.delay(due.attempts + 1, spread(&delivery.queue_id, time));
                     let until = match (*everybody, *itself) {
                         (false, _) => own,
-                        // Others go to it at this moment: it has enough of us, perhaps.
-                        (true, _) if *crowded.get_or_insert_with(|| self.is_crowded(delivery)) => {
+                        // Others go to it at this moment. It has enough of us, perhaps; or it is the message.
+                        (true, true) if self.shared.queue().destination_busy(&delivery.destination) => own,
+                        (true, false) if *crowded.get_or_insert_with(|| self.is_crowded(delivery)) => {
                             time + CROWDED + Millis::from(spread(&delivery.queue_id, time)) * 20
                         }
                         (true, itself) => {
