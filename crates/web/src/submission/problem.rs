@@ -12,7 +12,10 @@ const LATER: u32 = 60;
 
 /// What is wrong with a request.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     status: StatusCode,
     /// Its name, stable; in the type.
     word: String,
@@ -24,24 +27,24 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(status: u16, word: &str, title: &str, detail: impl Into<String>) -> Problem {
-        Problem {
+        Problem(Box::new(Parts {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             word: word.to_owned(),
             title: title.to_owned(),
             detail: detail.into(),
             more: Map::new(),
             headers: Vec::new(),
-        }
+        }))
     }
 
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Problem {
-        self.more.insert(name.to_owned(), value.into());
+        self.0.more.insert(name.to_owned(), value.into());
         self
     }
 
     pub(super) fn header(mut self, name: HeaderName, value: &str) -> Problem {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.push((name, value));
+            self.0.headers.push((name, value));
         }
         self
     }
@@ -94,18 +97,19 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let Parts { status, word, title, detail, more, headers } = *self.0;
         let mut body = json!({
-            "type": format!("urn:procura:problem:{}", self.word),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
+            "type": format!("urn:procura:problem:{}", word),
+            "title": title,
+            "status": status.as_u16(),
+            "detail": detail,
         });
         if let Value::Object(body) = &mut body {
-            body.extend(self.more);
+            body.extend(more);
         }
         let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
-        let mut response = (self.status, kind, body.to_string()).into_response();
-        response.headers_mut().extend(self.headers);
+        let mut response = (status, kind, body.to_string()).into_response();
+        response.headers_mut().extend(headers);
         response
     }
 }
