@@ -24,21 +24,55 @@ pub(crate) struct Row {
 pub(crate) enum Operation {
     Accept(Box<Row>),
     Outcome(Box<Settle>),
-    Hold { queue_id: String, hold: Hold },
-    Release { queue_id: String, now: Millis },
-    ReleaseKey { key: String, now: Millis },
+    Hold {
+        queue_id: String,
+        hold: Hold,
+    },
+    Release {
+        queue_id: String,
+        now: Millis,
+    },
+    ReleaseKey {
+        key: String,
+        now: Millis,
+    },
     Resolve(Box<Resolve>),
-    Retry { queue_id: String, now: Millis },
-    Remove { queue_id: String },
+    Retry {
+        queue_id: String,
+        now: Millis,
+    },
+    Remove {
+        queue_id: String,
+    },
     /// Its sender was told that it is late.
-    Warned { queue_id: String },
-    Destination { state: DestinationState },
-    AcknowledgeAudit { ids: Vec<i64> },
-    Note { events: Vec<Event>, now: Millis },
-    Told { number: i64, told: Told },
-    ForgetEvents { target: String },
-    Clock { by: Millis, newest: i64 },
-    Tidy { tickets: Millis, events: Millis },
+    Warned {
+        queue_id: String,
+    },
+    Destination {
+        state: DestinationState,
+    },
+    AcknowledgeAudit {
+        ids: Vec<i64>,
+    },
+    Note {
+        events: Vec<Event>,
+        now: Millis,
+    },
+    Told {
+        number: i64,
+        told: Told,
+    },
+    ForgetEvents {
+        target: String,
+    },
+    Clock {
+        by: Millis,
+        newest: i64,
+    },
+    Tidy {
+        tickets: Millis,
+        events: Millis,
+    },
 }
 
 /// The outcome of a delivery, with new messages.

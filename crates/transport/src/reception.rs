@@ -56,7 +56,9 @@ pub(crate) async fn keep_with(
 ) -> Result<Answer, Duplicate> {
     let body = match body {
         Body::Writing { queue_id, writer } if queue_id == submission.queue_id => writer,
-        Body::Failed { queue_id, error } if queue_id == submission.queue_id => return Ok(Answer::Stored(failed(&queue_id, &error))),
+        Body::Failed { queue_id, error } if queue_id == submission.queue_id => {
+            return Ok(Answer::Stored(failed(&queue_id, &error)));
+        }
         _ => {
             tracing::error!(queue_id = submission.queue_id, "a message without a body was submitted");
             return Ok(Answer::Stored(StoreOutcome::Failed));
