@@ -18,6 +18,7 @@ mod filing;
 mod hosts;
 mod maildir;
 mod outgoing;
+mod policy;
 mod pool;
 mod proof;
 mod remote;
