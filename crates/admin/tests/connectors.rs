@@ -538,3 +538,69 @@ fn recipient_lookup_is_a_setting_of_the_domain() {
     site.ask(request(json!({"op": "domain-set", "domain": "a.test", "recipient_lookup": false})));
     assert!(!lookup("a.test"));
 }
+
+#[test]
+fn what_a_send_connector_demands_and_how_much_it_gives_reads_as_it_was_set() {
+    let site = Site::new();
+    let pin = "AB".repeat(32);
+    let settings = json!({
+        "tls": "Verified", "tls_pins": [pin], "max_connections": 3, "rate": 60, "auth": "oauth", "user": "us",
+        "token_url": "https://login.test/token", "token_client": "procura", "token_scope": "smtp.send",
+        "token_grant": "Refresh-Token", "password": "refresh-me and-secret",
+    });
+    site.ask(send("S", "Internet", settings));
+    let row = sending(&site, "S");
+    let shown = serde_json::to_value(&row).unwrap();
+    for (key, value) in [
+        ("tls", json!("verified")),
+        ("tls_pins", json!([pin.to_lowercase()])),
+        ("max_connections", json!(3)),
+        ("rate", json!(60)),
+        ("auth", json!("oauth")),
+        ("token_url", json!("https://login.test/token")),
+        ("token_client", json!("procura")),
+        ("token_scope", json!("smtp.send")),
+        ("token_grant", json!("refresh-token")),
+    ] {
+        assert_eq!(shown[key], value, "{key}");
+    }
+    assert!(row.has_password && !shown.to_string().contains("refresh-me"), "{shown}");
+}
+
+#[test]
+fn a_send_connector_without_smart_hosts_goes_by_mx() {
+    let site = Site::new();
+    site.ask(send("S", "Internet", json!({"smart_hosts": [], "tls": "mta-sts"})));
+    assert_eq!(sending(&site, "S").settings.smart_hosts, Some(Vec::new()));
+    let set = |more: serde_json::Value| {
+        let mut document = json!({"op": "send-connector-set", "identity": "S"});
+        document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request(document)
+    };
+    let (_, message) = site.fault(ROOT, set(json!({"smart_hosts": ["relay.test"]})));
+    assert!(message.contains("MTA-STS is about hosts that MX records name"), "{message}");
+    site.ask(set(json!({"smart_hosts": ["relay.test"], "tls": "required"})));
+    site.ask(set(json!({"smart_hosts": []})));
+    assert_eq!(sending(&site, "S").settings.smart_hosts, Some(Vec::new()));
+}
+
+#[test]
+fn sending_limits_belong_to_an_account_and_are_listed_with_its_mailbox() {
+    let site = Site::new();
+    let set =
+        |limits: serde_json::Value| request(json!({"op": "mailbox-set", "identity": "zoe", "sending_limits": limits}));
+    let (_, message) = site.fault(ROOT, set(json!(["100 messages"])));
+    assert!(message.contains("100 messages/hour"), "{message}");
+    let limits = || match site.ask(request(json!({"op": "mailbox-list"}))) {
+        Response::Mailboxes(page) => {
+            page.rows.iter().find(|row| row.owner.contains("zoe")).unwrap().sending_limits.clone()
+        }
+        other => panic!("{other:?}"),
+    };
+    site.ask(set(json!(["100 messages/hour", "1000 recipients/day"])));
+    let mut set_now = limits();
+    set_now.sort();
+    assert_eq!(set_now, ["100 messages/hour", "1000 recipients/day"]);
+    site.ask(set(json!([])));
+    assert!(limits().is_empty());
+}
