@@ -579,6 +579,55 @@ mod tests {
         }
     }
 
+    /// A file that gives a few octets at a time.
+    struct Dripping<'a>(&'a [u8]);
+
+    impl Dump for Dripping<'_> {
+        fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            let few = buffer.len().min(1 + offset as usize % 5);
+            self.0.read_at(offset, &mut buffer[..few])
+        }
+    }
+
+    /// The records of a file, each read again where it was found.
+    fn records(dump: &mut dyn Dump) -> Vec<Result<Option<Entry>, LdifError>> {
+        let mut texts = Texts::of(dump);
+        let mut found = Vec::new();
+        while let Some(place) = texts.next().unwrap() {
+            found.push((place, place.entry(texts.bytes())));
+        }
+        for (place, entry) in &found {
+            let again = place.read(dump, &mut Vec::new());
+            assert_eq!(again.map_err(|error| error.to_string()), entry.clone().map_err(|error| error.to_string()));
+        }
+        found.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    #[test]
+    fn a_file_larger_than_what_is_read_at_once_is_read_whole() {
+        let entry = |n: usize| Entry {
+            line: 0,
+            dn: format!("CN={n}"),
+            change: EntryChange::Add(vec![("description".into(), vec![b'x'; 5_000])]),
+        };
+        let text = write_entries(&(0..200).map(entry).collect::<Vec<_>>());
+        assert!(text.len() > 3 * PIECE);
+        let mut bytes = text.as_bytes();
+        let names: Vec<String> = records(&mut bytes).into_iter().filter_map(|e| Some(e.unwrap()?.dn)).collect();
+        assert_eq!(names, (0..200).map(|n| format!("CN={n}")).collect::<Vec<_>>());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn how_much_of_a_file_is_read_at_once_changes_nothing(
+            text in "(\u{feff})?(dn: CN=a\n|cn: b\r\n|description: [a-z]{0,30}\n| more\n|\n|\r\n|# said\n|version: 1\n){0,12}",
+        ) {
+            let whole = records(&mut text.as_bytes());
+            prop_assert_eq!(records(&mut Dripping(text.as_bytes())), whole);
+        }
+    }
+
     proptest! {
         #[test]
         fn reading_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
