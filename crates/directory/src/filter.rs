@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use crate::attributes::{self, Syntax};
+use crate::shared::OVERFLOW;
 use crate::{Class, Object, ObjectId, Snapshot};
 
 /// Filters nested deeper are refused.
@@ -133,6 +134,15 @@ fn values(snapshot: &Snapshot, id: ObjectId, name: &str) -> Vec<String> {
             None => snapshot.links(id, name),
         };
         return ends.into_iter().map(|end| snapshot.dn(end)).collect();
+    }
+    let number = snapshot.shared.names.number(name);
+    let plain = match attributes::known(number) {
+        Some(attribute) => matches!(attribute.syntax, Syntax::Text | Syntax::Integer | Syntax::Boolean),
+        None => number != OVERFLOW,
+    };
+    if plain {
+        let values = object.values(number).filter_map(|value| std::str::from_utf8(value).ok());
+        return values.map(str::to_owned).collect();
     }
     let values = snapshot.attribute(id, name);
     values.into_iter().filter_map(|value| String::from_utf8(value).ok()).collect()

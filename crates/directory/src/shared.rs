@@ -34,7 +34,7 @@ struct Unknown {
 }
 
 /// All attributes beyond the numbers that are left share this one's fate: they are not kept.
-const OVERFLOW: u16 = u16::MAX;
+pub(crate) const OVERFLOW: u16 = u16::MAX;
 
 impl AttributeNames {
     /// The number of a name, a new one when it has none. Without regard to case; the first spelling stays.

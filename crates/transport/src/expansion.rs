@@ -61,12 +61,14 @@ struct Waiting {
 impl Expansion<'_> {
     /// Everybody whom mail for one address reaches.
     fn add(&mut self, address: &Address, facts: RecipientFacts) {
+        let named = facts.clone();
         self.waiting.push(Waiting { address: address.clone(), facts, forwarded_by: Vec::new() });
         while let Some(next) = self.waiting.pop() {
             if self.found.len() >= MOST_RECIPIENTS {
                 self.waiting.clear();
-                tracing::warn!(most = MOST_RECIPIENTS, "a message has too many recipients; the rest are left out");
-                return;
+                tracing::warn!(most = MOST_RECIPIENTS, group = address.as_str(), "a group is too large for one message");
+                // The group stays among the recipients, and fails: its sender is told that not all got the message.
+                return self.take(address.clone(), address.canonical(), &named);
             }
             self.look_at(next);
         }

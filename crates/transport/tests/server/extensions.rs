@@ -230,17 +230,20 @@ fn a_whole_message_comes_back_to_who_asked_for_it() {
 fn the_sender_of_a_late_message_is_told_once_with_the_reason() {
     let busy = Manners { refused: vec![("busy", "451 4.2.1 the mailbox is busy")], ..Manners::good() };
     let host = Host::start(vec![busy]);
-    let site = relaying(
-        &host,
-        |_| {},
-        |options| {
-            options.delivery.warn_after = Some(Duration::from_millis(300));
-            options.delivery.backoff = Backoff { first: 400, longest: 500 };
-        },
-    );
+    let mut site = relaying_to(&host);
     let mut wire = alice(&site);
     from_alice(&mut wire, "", "busy@relay.test", "");
     from_alice(&mut wire, "", "busy@relay.test", " NOTIFY=FAILURE");
+    eventually("an attempt at each", || {
+        let waiting = site.shared.queue().list(&queue::ListFilter::default()).unwrap();
+        let tried = |id: &str| site.shared.queue().show(id).unwrap().recipients[0].attempts > 0;
+        (waiting.len() == 2 && waiting.iter().all(|message| tried(&message.queue_id))).then_some(())
+    });
+    site.server = None;
+    site.serve(|options| {
+        options.delivery.backoff = Backoff { first: 20, longest: 50 };
+        options.delivery.warn_after = Some(Duration::from_millis(1));
+    });
     let report = site.await_mail("alice", 1).remove(0);
     let expected =
         ["Subject: Your message is delayed", "Action: delayed", "451 4.2.1 the mailbox is busy", "Will-Retry-Until: "];
