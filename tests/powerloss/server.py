@@ -100,6 +100,10 @@ class Relay(socketserver.ThreadingTCPServer):
         with self.lock:
             return self.chance.random()
 
+    def seen(self):
+        with self.lock:
+            return self.copies.copy(), list(self.wrong)
+
     def take(self, text, recipients):
         match, problem = examine(text)
         with self.lock:
@@ -271,7 +275,8 @@ def run(options, work, layer, log):
         while True:
             copies, wrong = delivered(maildir)
             if relay:
-                copies, wrong = copies + relay.copies, wrong + relay.wrong
+                taken, problems = relay.seen()
+                copies, wrong = copies + taken, wrong + problems
             missing = [name for name, recipients in acknowledged.items() if copies[name] < recipients]
             if not missing or wrong or time.monotonic() > until:
                 break
