@@ -34,6 +34,7 @@ mod groups;
 mod history;
 mod import;
 mod mailboxes;
+mod observed;
 mod moves;
 pub mod operations;
 mod ownership;

@@ -21,6 +21,7 @@ pub use crate::sd_edit::{SdSet, SdText};
 pub use crate::servers::{SecureDomains, ServerNew, ServerRow, ServerSet};
 pub use crate::sheet::TextFormat;
 pub use crate::trace::{Trace, TraceReport, TraceWaits, TracedMessage};
+pub use crate::observed::ObservedRow;
 pub use crate::usage::UsageRow;
 pub use crate::verify::documents::*;
 pub use crate::wanted::*;
@@ -147,6 +148,8 @@ pub enum Request {
     Verify(Verify),
     /// Grants and their use.
     PermissionUnused(PermissionUnused),
+    /// What connectors that only observe would have refused.
+    PermissionObserved(PermissionObserved),
     /// A page of the directory as LDIF.
     Export(Export),
     /// The organization as parts of a document that [`Request::Apply`] takes.

@@ -16,6 +16,7 @@ use crate::sd_edit::SdText;
 use crate::queued::documents::{QueueAmount, QueueDetail, QueueOrdered, QueuePage};
 use crate::servers::ServerRow;
 use crate::trace::TraceReport;
+use crate::observed::ObservedRow;
 use crate::usage::UsageRow;
 use crate::verify::documents::VerifyPage;
 
@@ -67,6 +68,8 @@ pub enum Response {
     Delegation(Page<DelegationRow>),
     /// Grants and their use.
     Usage(Page<UsageRow>),
+    /// What connectors that only observe would have refused.
+    Observed(Page<ObservedRow>),
     /// A recorded decision, or the answer to a check.
     Decision(Box<DecisionRecord>),
     /// Messages that wait.

@@ -496,6 +496,7 @@ impl Asked<'_> {
             R::ProtectedEnd(target) => crate::protection::end(self, &target.identity),
             R::ProtectedTemplate(wanted) => crate::protection::template(self, &wanted),
             R::Verify(verify) => crate::verify::verify(self, &verify),
+            R::PermissionObserved(observed) => crate::observed::observed(self, &observed),
             R::PermissionUnused(unused) => crate::usage::unused(self, &unused),
             R::Export(export) => crate::export::export(self, &export),
             R::ExportOrganization(export) => crate::export::organization::export(self, &export),

@@ -86,6 +86,9 @@ fn routes(shared: Arc<Shared>) -> Router {
 /// `200 ok` while mail can be accepted and found, `503` with the reason when it cannot.
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
     match shared.queue().counts() {
+        Ok(_) if !shared.queue().has_room() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the disk is full: mail is refused for want of space\n").into_response()
+        }
         Ok(_) => (StatusCode::OK, "ok\n").into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the queue: {error}\n")).into_response(),
     }

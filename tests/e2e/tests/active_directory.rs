@@ -702,3 +702,39 @@ fn a_ticket_of_the_domain_sends_mail_and_ntlm_is_not_offered() {
     assert!(other.contains("550 5.7.1 Client does not have permissions to send as this sender"), "{other}");
     assert!(sent.contains("GSSAPI") && !sent.contains("NTLM"), "{sent}");
 }
+
+#[test]
+fn what_a_connector_would_refuse_is_reported_with_the_grant_that_mends_it() {
+    let Some(site) = Site::start(|_| {}) else { return };
+    site.procura(&["connector", "receive", "set", "Client MAIL", "--header-from", "observe"]).ok();
+    let mut talk = site.hanna();
+    let mut send = || {
+        let message = "From: ivan@ad.example.test\nTo: hanna@ad.example.test\nSubject: hello\n\nhello\n";
+        let reply = talk.send("hanna@ad.example.test", &["hanna@ad.example.test"], message);
+        assert!(reply.starts_with("250"), "{reply}");
+    };
+    let report = || -> serde_json::Value {
+        let shown = site.procura(&["permission", "observed", "--format", "json"]).ok();
+        serde_json::from_str(&shown).unwrap()
+    };
+    send();
+    send();
+    let begin = Instant::now();
+    let row = loop {
+        let rows = report()["rows"].clone();
+        if rows[0]["messages"] == 2 {
+            break rows[0].clone();
+        }
+        assert!(begin.elapsed() < PATIENCE, "{rows}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert_eq!((row["who"].as_str(), row["sender"].as_str()), (Some("ADTEST\\hanna"), Some("ivan@ad.example.test")));
+
+    // The command that it names, as it stands there.
+    let command = row["command"].as_str().unwrap().strip_prefix("procura ").unwrap();
+    let line = format!("'{}' --data '{}' {command}", procura().display(), site.path("data").display());
+    let done = site.controller.at(|| std::process::Command::new("sh").args(["-c", &line]).output().unwrap());
+    assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+    site.procura(&["connector", "receive", "set", "Client MAIL", "--header-from", "enforce"]).ok();
+    send();
+}

@@ -18,6 +18,13 @@ pub struct PermissionUnused {
     pub after: Option<u32>,
 }
 
+/// What connectors that only observe would have refused.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct PermissionObserved {
+    /// In the last so many days.
+    pub days: u32,
+}
+
 /// A right on an object.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PermissionChange {

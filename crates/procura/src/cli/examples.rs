@@ -82,6 +82,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("send-on-behalf add", &["send-on-behalf add ceo alice bob", "send-on-behalf add ceo alice --until 2027-01-31"]),
     ("send-on-behalf remove", &["send-on-behalf remove ceo alice"]),
     ("send-on-behalf get", &["send-on-behalf get ceo --format json"]),
+    ("permission observed", &["permission observed", "permission observed --days 30 --format csv > observed.csv"]),
     ("permission unused", &["permission unused --days 180", "permission unused --all --format csv > usage.csv"]),
     (
         "delegate add",

@@ -102,6 +102,20 @@ pub(super) fn text(response: &Response) -> String {
                 ]
             }),
         ),
+        Response::Observed(page) => table(
+            &["connector", "who", "as", "messages", "last", "missing", "grants it"],
+            page.rows.iter().map(|row| {
+                vec![
+                    row.connector.clone(),
+                    row.who.clone(),
+                    row.sender.clone(),
+                    row.messages.to_string(),
+                    row.last.clone(),
+                    row.missing.clone(),
+                    row.command.clone(),
+                ]
+            }),
+        ),
         Response::Domains(page) => table(
             &["domain", "kind", "alias of", "subaddressing", "recipient lookup", "default"],
             page.rows.iter().map(|row| {

@@ -78,6 +78,7 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
             PermissionCommand::Unused { days, all, full_access } => {
                 R::PermissionUnused(op::PermissionUnused { days, all, full_access, after: None })
             }
+            PermissionCommand::Observed { days } => R::PermissionObserved(op::PermissionObserved { days }),
             PermissionCommand::Get { object, trustee } => {
                 R::PermissionGet(op::PermissionGet { identity: object, trustee })
             }
@@ -148,6 +149,7 @@ pub fn only_looks(request: &op::Request) -> bool {
             | R::AppPasswordList(_)
             | R::PermissionGet(_)
             | R::PermissionUnused(_)
+            | R::PermissionObserved(_)
             | R::MailboxPermissionGet(_)
             | R::DelegateGet(_)
             | R::DelegationGet(_)

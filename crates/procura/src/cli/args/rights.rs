@@ -50,6 +50,12 @@ pub enum PermissionCommand {
         #[arg(long)]
         full_access: bool,
     },
+    /// What connectors that only observe would have refused: who, as whom, how often, and the command that grants it
+    Observed {
+        /// In the last so many days
+        #[arg(long, default_value_t = 7)]
+        days: u32,
+    },
     /// Who has which right on an object
     Get {
         /// The object: any of its names
