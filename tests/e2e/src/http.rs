@@ -1,6 +1,6 @@
 //! A small HTTP client and a receiver of webhooks.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -51,10 +51,18 @@ impl Answer {
 }
 
 impl Http {
-    /// One request on a connection of its own.
+    /// One request on a connection of its own. A server that was just started may not listen yet.
     #[track_caller]
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        self.try_request(method, path, headers, body).unwrap()
+        let begin = Instant::now();
+        loop {
+            match self.try_request(method, path, headers, body) {
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused && begin.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                answer => return answer.unwrap(),
+            }
+        }
     }
 
     /// The same; an error where the connection breaks.

@@ -434,8 +434,8 @@ fn people_release_return_and_remove() {
     let ids: Vec<String> = (0..3).map(|number| queued(send(&mut talk, "dora", &format!("dora {number}")))).collect();
     let release = demo.procura(&["pause", "release", "gateway"]);
     assert!(release.code == 1 && release.out.contains("0 message(s) released, 3 still held"), "{}", release.all());
-    let removed = demo.procura(&["queue", "remove", &ids[0]]);
-    assert!(removed.code != 0 && removed.err.contains("procura pause expire"), "{}", removed.all());
+    let removed = demo.procura(&["queue", "remove", &ids[0], "--yes"]);
+    assert!(removed.code != 0 && removed.all().contains("procura pause expire"), "{}", removed.all());
     demo.procura(&["pause", "expire", "--id", &ids[0], "--remove"]).ok();
     demo.procura(&["pause", "expire", "--id", &ids[1], "--return"]).ok();
     wait_for("the report to dora", || {
