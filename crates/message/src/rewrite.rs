@@ -77,7 +77,10 @@ pub enum SenderEdit {
     Set(Mailbox),
 }
 
-/// Appends `name: value`, folded at spaces to lines of 78 characters where it can be, of 998 where it must. Unfolding
+/// Longer lines are cut wherever that is, in octets. RFC 5322 §2.1.1 allows 998.
+const LONGEST_LINE: usize = 900;
+
+/// Appends `name: value`, folded at spaces outside quotes to lines of 78 characters where it can be, of 998 where it must. Unfolding
 /// gives the value again, but for space at its ends and control characters, which become spaces.
 pub fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
     const WISH: usize = 78;
@@ -88,7 +91,7 @@ pub fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
     let mut rest = clean.trim_matches(' ');
     let mut spaces = " ";
     while !rest.is_empty() {
-        let (word, tail) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+        let (word, tail) = rest.split_at(word_length(rest));
         // No address holds more spaces in a row; what else does can do without.
         spaces = &spaces[..spaces.len().min(Address::MAX_LENGTH)];
         if column + spaces.len() + word.len() > WISH && column > name.len() + 1 {
@@ -102,12 +105,28 @@ pub fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The length of what stands before the first space outside quotes: there are readers for whom a line end ends a quoted
+/// string.
+fn word_length(text: &str) -> usize {
+    let (mut quoted, mut escaped) = (false, false);
+    for (index, byte) in text.bytes().enumerate().take(LONGEST_LINE) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b' ' if !quoted => return index,
+            _ => {}
+        }
+    }
+    // A quote without its end, and one that no line could hold, quotes nothing.
+    text.find(' ').filter(|_| quoted || text.len() > LONGEST_LINE).unwrap_or(text.len())
+}
+
 /// Appends a word, cut where a line would become too long. Gives the column behind it.
 fn write_word(out: &mut Vec<u8>, word: &str, mut column: usize) -> usize {
-    const LIMIT: usize = 900;
     let mut rest = word;
-    while column + rest.len() > LIMIT {
-        let mut cut = LIMIT.saturating_sub(column).min(rest.len());
+    while column + rest.len() > LONGEST_LINE {
+        let mut cut = LONGEST_LINE.saturating_sub(column).min(rest.len());
         while !rest.is_char_boundary(cut) {
             cut -= 1;
         }

@@ -218,6 +218,14 @@ fn a_comment_in_or_right_before_an_address_stays_on_one_line() {
 }
 
 #[test]
+fn a_quoted_local_part_stays_on_one_line() {
+    for value in ["\"bob\r\n smith\"@y.com", "Bob <\"bob\r\n smith\"@y.com>"] {
+        assert_eq!(from_fault(value), Kind::FoldedAddress, "{value}");
+    }
+    assert_eq!(from("\"Bob\r\n Smith\" <bob@y.com>"), ["bob@y.com"]);
+}
+
+#[test]
 fn a_quoted_local_part_may_not_look_like_an_address() {
     assert_eq!(from_fault("\"ceo@example.com\"@evil.example"), Kind::ConfusingLocalPart);
     assert_eq!(from_fault("<\"<ceo\"@evil.example>"), Kind::ConfusingLocalPart);

@@ -121,6 +121,9 @@ impl<'a> Parser<'a> {
     /// `local-part "@" domain`, from the `@` on; `gap` stands before it.
     fn address(&mut self, words: Words<'a>, mut gap: Gap, angle: bool) -> Result<Address, Fault> {
         let local = local_part(&words, angle)?;
+        if words.iter().any(|word| word.folded) {
+            return Err(Fault::FoldedAddress);
+        }
         self.lexer.take(b'@');
         let after = self.lexer.gap()?;
         gap.address_like |= after.address_like || words.first().is_some_and(|word| angle && word.gap.address_like);

@@ -39,6 +39,8 @@ pub(super) struct Word<'a> {
     pub kind: WordKind<'a>,
     /// What stands before it.
     pub gap: Gap,
+    /// It is a quoted string over several lines.
+    pub folded: bool,
 }
 
 pub(super) enum WordKind<'a> {
@@ -115,6 +117,7 @@ impl<'a> Lexer<'a> {
         let mut words = Words::new();
         loop {
             let gap = self.gap()?;
+            let start = self.position;
             let kind = match self.byte() {
                 Some(b'"') => WordKind::Quoted(self.quoted_string()?),
                 Some(b'.') => {
@@ -124,7 +127,7 @@ impl<'a> Lexer<'a> {
                 Some(byte) if is_atext_byte(byte) => WordKind::Atom(self.atom()),
                 _ => return Ok((words, gap)),
             };
-            words.push(Word { kind, gap });
+            words.push(Word { kind, gap, folded: self.text[start..self.position].contains('\r') });
         }
     }
 
