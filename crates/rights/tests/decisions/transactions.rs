@@ -285,3 +285,14 @@ fn a_directory_that_is_out_of_date_since_mail_from_refuses_for_now() {
     let refused = transaction.recipient(&stale, &authority, Time(0), &to).unwrap_err().refusal;
     assert_eq!(refused, Refusal::DirectoryUnavailable);
 }
+
+#[test]
+fn a_directory_that_is_out_of_date_refuses_the_message_where_header_senders_are_not_looked_at_too() {
+    let mut world = world(&[authenticated(RightName::Submit)]);
+    let before = world.text("Receive", a::HEADER_FROM, "off").load();
+    let authority = alice(&before);
+    let mut transaction = begin(&before, &authority, None).unwrap();
+    let stale = before.snapshot.clone().dated(true);
+    let refused = end(&stale, &authority, &mut transaction, &header("alice@example.com", None));
+    assert_eq!(refused.err(), Some(Refusal::DirectoryUnavailable));
+}
