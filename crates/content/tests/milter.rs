@@ -45,8 +45,11 @@ fn receive(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     Some((packet[0], packet[1..].to_vec()))
 }
 
+/// What a milter was told: letters and data.
+type Told = Vec<(u8, Vec<u8>)>;
+
 /// A milter that says `c` to everything, and this at the end; it gives back what it was told.
-fn milter(steps: u32, end: Vec<Vec<u8>>) -> (Endpoint, JoinHandle<Vec<(u8, Vec<u8>)>>) {
+fn milter(steps: u32, end: Vec<Vec<u8>>) -> (Endpoint, JoinHandle<Told>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = Endpoint::Inet(listener.local_addr().unwrap().to_string());
     let thread = std::thread::spawn(move || {

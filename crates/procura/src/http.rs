@@ -34,6 +34,27 @@ pub fn submission(node: &Node, service: &Arc<Service>) -> Option<SubmissionOptio
     })
 }
 
+/// How submission by programs of this machine is set up, where `[local] socket` wants it.
+pub fn local(node: &Node) -> Option<SubmissionOptions> {
+    let config = &node.loaded.config.local;
+    config.socket.as_ref()?;
+    Some(SubmissionOptions {
+        connector: config.connector.clone(),
+        per_minute: config.per_minute,
+        keys_last: Duration::ZERO,
+        tokens: Box::new(NoTokens),
+    })
+}
+
+/// Programs of this machine have none.
+struct NoTokens;
+
+impl TokenSource for NoTokens {
+    fn find(&self, _digest: &[u8; 32]) -> Option<ApiToken> {
+        None
+    }
+}
+
 /// Serves submission, where it is set up.
 pub fn start(
     node: &Node,

@@ -9,6 +9,7 @@ mod doctor;
 mod http;
 mod import;
 mod init;
+mod local;
 mod logging;
 mod memory;
 mod node;
@@ -47,6 +48,10 @@ const FAILED: u8 = 2;
 fn main() -> ExitCode {
     cli::fault::show_plainly();
     cli::fault::end_with_the_reader();
+    let mut words = std::env::args();
+    if words.next().is_some_and(|name| name.rsplit('/').next() == Some("sendmail")) {
+        return cli::sendmail::run(&words.collect::<Vec<_>>());
+    }
     let cli = match Cli::from_arg_matches(&cli::command().get_matches()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -92,6 +97,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Directory(command) => return cli::directory::run(&global, &command),
         Command::Recipient(command) => return cli::recipients::run(&global, command),
         Command::Queue(command) => return cli::queue::run(&global, &command),
+        Command::Sendmail(arguments) => return Ok(cli::sendmail::run(&arguments.arguments)),
         Command::Doctor(arguments) => return doctor::run(&global, &arguments),
         Command::Trace(arguments) => return cli::trace::run(&global, &arguments),
         Command::Tool(tool) => return cli::run::run(&global, tool),

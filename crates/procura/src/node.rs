@@ -90,19 +90,29 @@ impl Node {
 
     /// `[admin] accounts` by user number.
     pub fn users(&self) -> Result<BTreeMap<u32, String>, Failure> {
-        let mut users = BTreeMap::new();
-        for (user, account) in &self.loaded.config.admin.accounts {
-            let uid = match user.parse() {
-                Ok(uid) => uid,
-                Err(_) => user_number(user).ok_or_else(|| {
-                    Failure::new(format!("[admin] accounts: there is no user {user} on this machine"))
-                        .help("use a name of /etc/passwd, or the number")
-                })?,
-            };
-            users.insert(uid, account.clone());
-        }
-        Ok(users)
+        by_number("admin", &self.loaded.config.admin.accounts)
     }
+
+    /// `[local] accounts` by user number.
+    pub fn local_users(&self) -> Result<BTreeMap<u32, String>, Failure> {
+        by_number("local", &self.loaded.config.local.accounts)
+    }
+}
+
+/// Accounts by user number instead of name.
+fn by_number(section: &str, accounts: &BTreeMap<String, String>) -> Result<BTreeMap<u32, String>, Failure> {
+    let mut users = BTreeMap::new();
+    for (user, account) in accounts {
+        let uid = match user.parse() {
+            Ok(uid) => uid,
+            Err(_) => user_number(user).ok_or_else(|| {
+                Failure::new(format!("[{section}] accounts: there is no user {user} on this machine"))
+                    .help("use a name of /etc/passwd, or the number")
+            })?,
+        };
+        users.insert(uid, account.clone());
+    }
+    Ok(users)
 }
 
 /// The time now.

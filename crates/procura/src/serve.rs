@@ -34,6 +34,7 @@ use crate::cli::fault::Failure;
 use crate::config::Config;
 use crate::demo;
 use crate::http;
+use crate::local::LocalSocket;
 use crate::logging::Logging;
 use crate::node::Node;
 use crate::notify::notify;
@@ -120,6 +121,7 @@ fn sandboxed(node: &Node, data: &Path) -> Result<(), Failure> {
     writable.extend(config.log.file.as_ref().map(|path| folder_of(data.join(path))));
     writable.extend(config.log.protocol.as_ref().map(|path| data.join(path)));
     writable.extend(node.socket().map(folder_of));
+    writable.extend(config.local.socket.as_ref().map(|path| folder_of(loaded.path(path))));
     let files = [&config.tls.certificate, &config.tls.key, &config.tls.partner_roots, &config.kerberos.keytab];
     let named = files.into_iter().flatten().map(|path| loaded.path(path));
     // What is a link is read where it leads to.
@@ -146,6 +148,7 @@ struct Everything {
     queue: Queue,
     web: Option<Web>,
     submission: Option<SubmissionServer>,
+    local: Option<LocalSocket>,
     webhooks: Webhooks,
     /// They end when these are dropped.
     timers: Vec<Sender<()>>,
@@ -218,6 +221,7 @@ fn start(
     options.tls = tls_options;
     options.tokens = tokens::tokens(node)?.map(Arc::new);
     options.submission = http::submission(node, service);
+    options.local = http::local(node);
     options.protocol_log = protocol_log(node, directory)?;
     #[cfg(feature = "kerberos")]
     {
@@ -233,6 +237,12 @@ fn start(
     let socket = SocketServer::start(&path, everybody, answer)
         .map_err(|e| Failure::new(format!("{}: {e}", path.display())).help("check [admin] socket"))?;
     let submission = http::start(node, &server, &certificate, http_tls)?;
+    let local = match (&config.local.socket, server.local()) {
+        (Some(path), Some(submissions)) => {
+            Some(LocalSocket::start(&node.loaded.path(path), node.local_users()?, submissions)?)
+        }
+        _ => None,
+    };
     let webhooks = Webhooks::start(poster, Arc::clone(&shared)).map_err(|e| failed(&e))?;
     let web = match &config.http.listen {
         Some(listen) => Some(start_web(listen, &shared)?),
@@ -246,7 +256,7 @@ fn start(
     let alarms = watch::alarms(Arc::clone(&shared), Arc::clone(reloader))?;
     let mut timers = vec![protector, expirer, follower, alarms];
     timers.extend(watch::watchdog(Arc::clone(&shared))?);
-    Ok(Everything { reloader: Arc::clone(reloader), server, socket, shared, queue, web, submission, webhooks, timers })
+    Ok(Everything { reloader: Arc::clone(reloader), server, socket, shared, queue, web, submission, local, webhooks, timers })
 }
 
 /// Sockets that the service manager listens on for us (sd_listen_fds(3)): each serves the binding of its address.
@@ -430,6 +440,7 @@ impl Everything {
             .map_err(|e| Failure::new(e.to_string()))?;
         self.server.wait();
         drop(self.submission);
+        drop(self.local);
         drop(self.webhooks);
         drop(self.web);
         drop(self.timers);

@@ -130,6 +130,7 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("secure-domain add", Writes("partner.test")),
     ("secure-domain list", Rows("")),
     ("secure-domain remove", Other),
+    ("sendmail", Other),
     ("serve", Other),
     ("server get", Rows("")),
     ("server key", Other),

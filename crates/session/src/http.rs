@@ -8,6 +8,9 @@ use crate::ehlo::Greeted;
 use crate::host::{Host, Identity, Output, Wait};
 use crate::session::{Phase, Session};
 
+/// What a program of this machine is called in trace fields.
+pub const LOCAL: &str = "localhost";
+
 /// Who submits, as far as it was proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Submitter<'a> {
@@ -40,7 +43,12 @@ impl Session {
                 Submitter::Account(account) => {
                     let enabled = cx.snapshot.account_token(account).is_ok();
                     let mailbox = named(cx.snapshot, mailbox, Some(account));
-                    enabled.then_some(PendingLogon { account: Some(account), mailbox, then: Then::LogOn, linked: false })
+                    enabled.then_some(PendingLogon {
+                        account: Some(account),
+                        mailbox,
+                        then: Then::LogOn,
+                        linked: false,
+                    })
                 }
                 Submitter::Identity(identity) => identified(cx, identity, mailbox),
             };

@@ -34,7 +34,7 @@ pub use host::{
     Output, Pair, PasswordCheck, PasswordOutcome, Pause, Peer, PeerCertificate, Progress, Proven, Recipient, Sent,
     Settings, StoreOutcome, Submission, TlsFacts, TokenCheck, TokenOutcome, Wait,
 };
-pub use http::Submitter;
+pub use http::{LOCAL, Submitter};
 pub use rates::MessageRate;
 pub use sasl::scram::{MIN_ITERATIONS, ScramKeys};
 pub use session::Session;

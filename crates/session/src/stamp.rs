@@ -115,6 +115,7 @@ impl Stamping<'_> {
     /// RFC 5321 §4.4.
     fn received(&self, way: &Way, queue_id: &str) -> String {
         let protocol = match way.http {
+            true if way.helo == crate::http::LOCAL => "local",
             true => "HTTP",
             false => trace_fields::protocol(way.extended, way.tls.is_some(), way.authenticated, way.smtputf8),
         };

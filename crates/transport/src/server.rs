@@ -45,6 +45,8 @@ pub struct ServerOptions {
     pub tokens: Option<Arc<Tokens>>,
     /// Submission by HTTP; without it there is none.
     pub submission: Option<SubmissionOptions>,
+    /// Submission by programs of this machine.
+    pub local: Option<SubmissionOptions>,
     /// The keys for tickets; without them AUTH GSSAPI is not offered.
     #[cfg(feature = "kerberos")]
     pub kerberos: Option<crate::kerberos::Kerberos>,
@@ -70,6 +72,7 @@ impl ServerOptions {
             tls: TlsOptions::default(),
             tokens: None,
             submission: None,
+            local: None,
             #[cfg(feature = "kerberos")]
             kerberos: None,
             protocol_log: None,
@@ -130,6 +133,7 @@ pub struct Server {
     stopper: Stopper,
     threads: Vec<JoinHandle<()>>,
     submissions: Option<Arc<Submissions>>,
+    local: Option<Arc<Submissions>>,
 }
 
 /// A binding that cannot be listened on is tried again so often.
@@ -153,11 +157,12 @@ impl Server {
         sockets.bind_all(&shared.snapshot(), options.server)?;
 
         let protocol_log = options.protocol_log.map(Arc::new);
-        let submissions = options.submission.map(|submission| {
+        let submissions = |submission: SubmissionOptions| {
             let intake = Intake { expire: options.delivery.expire, exits: options.delivery.exits.clone() };
             let (place, logs) = ((intake, options.server), (options.tokens.clone(), protocol_log.clone()));
             Arc::new(Submissions::new(Arc::clone(&shared), &options.hostname, place, logs, submission))
-        });
+        };
+        let (submissions, local) = (options.submission.map(submissions), options.local.map(submissions));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let reception = Reception {
             shared: Arc::clone(&shared),
@@ -180,7 +185,7 @@ impl Server {
             LocalSet::new().block_on(&runtime, reception.run(sockets));
             runtime.shutdown_timeout(Duration::from_secs(1));
         })?;
-        let mut server = Server { bindings, stopper: stop, threads: vec![io], submissions };
+        let mut server = Server { bindings, stopper: stop, threads: vec![io], submissions, local };
         let intake = Intake { expire: options.delivery.expire, exits: options.delivery.exits.clone() };
         let (hostname, stopped) = (options.hostname.clone(), server.stopper.0.subscribe());
         server.threads.push(pause::start(hostname, intake, Arc::clone(&shared), stopped)?);
@@ -200,6 +205,11 @@ impl Server {
     /// Submission by HTTP, where it is set up.
     pub fn submissions(&self) -> Option<Arc<Submissions>> {
         self.submissions.clone()
+    }
+
+    /// Submission by programs of this machine, where it is set up.
+    pub fn local(&self) -> Option<Arc<Submissions>> {
+        self.local.clone()
     }
 
     /// What is listened on now.

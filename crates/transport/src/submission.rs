@@ -215,6 +215,31 @@ impl Submissions {
         Ok(logon.of(account))
     }
 
+    /// Logs a program of this machine on that was proven by other means, as the kernel's word.
+    ///
+    /// # Errors
+    /// [`Refusal::Logon`], [`Refusal::Unavailable`].
+    pub fn log_on_locally(self: &Arc<Self>, account: ObjectId) -> Result<Logon, Refusal> {
+        let snapshot = self.shared.snapshot();
+        let connectors = connectors_of(&snapshot, self.server);
+        let found = connectors.into_iter().find(|(.., connector)| self.is_named(connector));
+        let Some((connector, _, settings)) = found else {
+            tracing::error!(connector = self.options.connector, "there is no such receive connector for local mail");
+            return Err(Refusal::Unavailable(format!("connector {} is not in service", self.options.connector)));
+        };
+        if snapshot.account_token(account).is_err() {
+            return Err(Refusal::Logon);
+        }
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        let client = Client { remote: here, local: here, tls: None };
+        let mut logon = self.session(connector, &settings.name, &client);
+        logon.begin_locally(account);
+        let Some(account) = logon.account_id().and_then(|id| snapshot.object(id)).map(|object| object.guid()) else {
+            return Err(Refusal::Logon);
+        };
+        Ok(logon.of(account))
+    }
+
     async fn prove(&self, token: Zeroizing<String>) -> Result<Option<Proven>, Refusal> {
         if let Some(digest) = ApiToken::digest(&token) {
             let counts = |token: &ApiToken| token.until.is_none_or(|until| until > now());

@@ -26,6 +26,7 @@ use super::directory::DirectoryCommand;
 use super::lifecycle::Lifecycle;
 use super::queue::QueueCommand;
 use super::recipients::RecipientCommand;
+use super::sendmail::SendmailArgs;
 use super::shell::{Completion, Man};
 use super::tools::Tool;
 use super::trace::TraceArgs;
@@ -135,6 +136,8 @@ pub enum Command {
     Status,
     /// Is this node fit for service? Each finding with what mends it
     Doctor(Doctor),
+    /// Send a message as a program of this machine does: options as of sendmail(8)
+    Sendmail(SendmailArgs),
     /// Have the server take its configuration and certificate anew; sessions go on
     Reload,
     /// Active Directory as the source of people and permissions

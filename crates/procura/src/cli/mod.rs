@@ -20,6 +20,7 @@ pub mod requests;
 pub mod rows;
 pub mod run;
 pub mod recipients;
+pub mod sendmail;
 mod separation;
 pub mod shell;
 mod shown;

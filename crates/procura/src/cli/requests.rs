@@ -128,6 +128,7 @@ pub fn request(command: Command) -> Result<op::Request, Failure> {
         | Command::Directory(_)
         | Command::Trace(_)
         | Command::Doctor(_)
+        | Command::Sendmail(_)
         | Command::Sd(_) => {
             return Err(Failure::new("this command is no request to the service"));
         }

@@ -291,6 +291,17 @@ configuration! {
         /// Hours for which an `Idempotency-Key` is remembered, 168 at most.
         idempotency_hours: u32 = 24, "number", "48";
     }
+    /// Mail of programs on this machine, by `procura sendmail` (also called by the name `sendmail`).
+    local: Local {
+        /// Socket to listen on; `/run/procura/submit.sock` is where `procura sendmail` looks. Without it there is none.
+        socket: Option<String> = None, "path", "\"/run/procura/submit.sock\"";
+        /// Users of this machine, by name or number, and the accounts of the directory that they send as. Nobody else may.
+        accounts: BTreeMap<String, String> = BTreeMap::new(), "table", "{ www-data = \"EXAMPLE\\\\website\" }";
+        /// The receive connector whose permissions, limits and settings count.
+        connector: String = "Client".into(), "name", "\"Client RELAY\"";
+        /// Messages that an account may submit in a minute; 0: no limit.
+        per_minute: u32 = 600, "number", "60";
+    }
     /// Webhooks: what became of mail, posted to those that `procura webhook add` names.
     webhooks: Webhooks {
         /// Authorities, PEM, that vouch for the receivers. Default: those of the system.

@@ -86,6 +86,13 @@ impl Logon {
         self.out.replies.clear();
     }
 
+    pub(super) fn begin_locally(&mut self, account: ObjectId) {
+        let shared = Arc::clone(&self.submissions.shared);
+        let who = Submitter::Account(account);
+        let _ = self.session.submit_by_http(&Ambient(&shared), who, None, session::LOCAL, &mut self.out);
+        self.out.replies.clear();
+    }
+
     pub(super) fn account_id(&self) -> Option<ObjectId> {
         self.session.account()
     }
