@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use load::{Accounts, Auth, Connections, Plan, Sink, Stop, Tls};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::cli::args::{BenchSink, BenchSmtp, Format, Global};
 use crate::cli::fault::Failure;
@@ -20,12 +21,9 @@ pub fn smtp(global: &Global, arguments: &BenchSmtp) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How often the sink looks whether it has had enough.
-const LOOK: Duration = Duration::from_millis(2);
-
-/// Accepts and discards mail until it has had enough, or the process is interrupted or told to end; says then how much it was.
+/// Accepts and discards mail until the process is interrupted or told to end; says then how much it was.
 pub fn sink(arguments: &BenchSink) -> Result<(), Failure> {
-    let BenchSink { listen, until, stall } = *arguments;
+    let BenchSink { listen, stall, ask } = *arguments;
     let failed = |e: io::Error| Failure::new(format!("{listen}: {e}"));
     if !listen.ip().is_loopback() {
         return Err(Failure::new(format!("{listen} is no loopback address"))
@@ -35,22 +33,27 @@ pub fn sink(arguments: &BenchSink) -> Result<(), Failure> {
     runtime.block_on(async {
         let sink = Sink::bind(listen).await.map_err(failed)?;
         let count = sink.count();
-        let seen = sink.count();
-        let enough = async {
-            match until {
-                Some(until) => {
-                    while seen.messages() < until {
-                        tokio::time::sleep(LOOK).await;
-                    }
+        let (done, ended) = oneshot::channel();
+        if ask {
+            let count = count.clone();
+            std::thread::spawn(move || {
+                for _ in io::stdin().lines().map_while(Result::ok) {
+                    println!("{}", count.messages());
                 }
-                None => std::future::pending().await,
+                let _ = done.send(());
+            });
+        }
+        let asked = async {
+            match ask {
+                true => drop(ended.await),
+                false => std::future::pending().await,
             }
         };
         let serving = async { if stall { sink.stall().await } else { sink.serve().await } };
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         tokio::select! {
             ended = serving => ended.map_err(failed)?,
-            () = enough => {}
+            () = asked => {}
             _ = terminate.recv() => {}
             interrupted = tokio::signal::ctrl_c() => interrupted.map_err(failed)?,
         }

@@ -18,12 +18,12 @@ pub enum BenchCommand {
 pub struct BenchSink {
     /// Where to listen: on the loopback interface only, for it has no limits
     pub listen: SocketAddr,
-    /// End after so many messages
-    #[arg(long, value_name = "MESSAGES")]
-    pub until: Option<u64>,
     /// Take connections and never say a word on them
-    #[arg(long, conflicts_with = "until")]
+    #[arg(long)]
     pub stall: bool,
+    /// Answer each line of standard input with the number of messages so far; end with it
+    #[arg(long)]
+    pub ask: bool,
 }
 
 const BENCH_HELP: &str = "Names hold ranges: user{0..999}@example.com; {account} is the login in use.
