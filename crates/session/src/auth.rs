@@ -1,7 +1,7 @@
 //! AUTH (RFC 4954): who the session acts as, and whose mailbox it logs on to.
 
 use acl::{Guid, Sid};
-use directory::{AddressOwner, ObjectId, Snapshot};
+use directory::{AddressOwner, Class, ObjectId, Snapshot};
 use message::CanonicalAddress;
 use rights::{Asked, Authority};
 use smtp::{AuthResponse, InitialResponse, Reply};
@@ -27,6 +27,14 @@ pub(crate) struct PendingLogon {
     pub(crate) then: Then,
     /// It is the account's Associated External Account that logs on.
     pub(crate) linked: bool,
+}
+
+impl PendingLogon {
+    /// The account is that of a computer, as servers have them.
+    fn is_computer(&self, snapshot: &Snapshot) -> bool {
+        let object = self.account.and_then(|account| snapshot.object(account));
+        object.is_some_and(|object| object.class() == Class::Computer)
+    }
 }
 
 /// What follows a yes of the host.
@@ -67,28 +75,66 @@ impl Session {
     ) -> Wait {
         let auth = &cx.connector.auth;
         let known = Mechanism::parse(mechanism).filter(|mechanism| self.is_set_up(cx, *mechanism));
+        if let Some(refusal) = self.not_now(cx) {
+            self.reply(refusal, out);
+            return Wait::Nothing;
+        }
         let refusal = match known {
-            _ if !self.greeted.as_ref().is_some_and(|greeted| greeted.extended) => {
-                replies::bad_sequence("Send EHLO first")
-            }
-            _ if self.transaction.is_some() => replies::bad_sequence("AUTH is not permitted during a mail transaction"),
-            _ if self.authority.account.is_some() => replies::bad_sequence("The session is authenticated already"),
-            _ if cx.connector.require_tls && self.tls.is_none() => replies::tls_required(),
             _ if !(auth.basic || auth.integrated && self.settings.mechanisms.kerberos) => replies::not_implemented(),
             None if self.lacks_tls(cx) => replies::encryption_required(),
             None => replies::unknown_mechanism(),
             Some(mechanism) if !self.offers(cx, mechanism) && self.tls.is_none() => replies::encryption_required(),
             // Channel binding where there is none to be had.
             Some(mechanism) if !self.offers(cx, mechanism) => replies::unknown_mechanism(),
-            Some(mechanism) => {
-                self.pending = None;
-                let initial = initial.map(|response| Zeroizing::new(response.into_bytes()));
-                let step = Exchange::begin(mechanism, initial, cx.connector.logon_separator);
-                return self.sasl_step(cx, step, out);
-            }
+            Some(mechanism) => return self.begin(cx, mechanism, initial, out),
         };
         self.reply(refusal, out);
         Wait::Nothing
+    }
+
+    /// X-EXPS (F §3.12): AUTH by another name, for servers of the organization alone. Theirs are the accounts of computers.
+    pub(crate) fn exps(
+        &mut self,
+        cx: &Context<'_>,
+        mechanism: &str,
+        initial: Option<InitialResponse>,
+        out: &mut dyn Output,
+    ) -> Wait {
+        let refusal = match self.not_now(cx) {
+            Some(refusal) => refusal,
+            None if !self.is_set_up(cx, Mechanism::ExpsGssapi) => replies::not_implemented(),
+            None if mechanism != Mechanism::ExpsGssapi.name() => replies::unknown_mechanism(),
+            None => return self.begin(cx, Mechanism::ExpsGssapi, initial, out),
+        };
+        self.reply(refusal, out);
+        Wait::Nothing
+    }
+
+    /// Why nobody may log on here and now, by whichever mechanism.
+    fn not_now(&self, cx: &Context<'_>) -> Option<Reply> {
+        Some(match () {
+            () if !self.greeted.as_ref().is_some_and(|greeted| greeted.extended) => {
+                replies::bad_sequence("Send EHLO first")
+            }
+            () if self.transaction.is_some() => {
+                replies::bad_sequence("AUTH is not permitted during a mail transaction")
+            }
+            () if self.authority.account.is_some() => replies::bad_sequence("The session is authenticated already"),
+            () if cx.connector.require_tls && self.tls.is_none() => replies::tls_required(),
+            () => return None,
+        })
+    }
+
+    fn begin(
+        &mut self,
+        cx: &Context<'_>,
+        mechanism: Mechanism,
+        initial: Option<InitialResponse>,
+        out: &mut dyn Output,
+    ) -> Wait {
+        self.pending = None;
+        let initial = initial.map(|response| Zeroizing::new(response.into_bytes()));
+        self.sasl_step(cx, Exchange::begin(mechanism, initial, cx.connector.logon_separator), out)
     }
 
     pub(crate) fn sasl_response(
@@ -233,6 +279,10 @@ impl Session {
         match outcome {
             GssOutcome::Continue(message) => self.sasl_step(cx, Exchange::Gss(mechanism).challenge(message), out),
             GssOutcome::Done { identity, mailbox } => match identified(cx, &identity, mailbox.as_deref()) {
+                Some(pending) if mechanism == Mechanism::ExpsGssapi && !pending.is_computer(cx.snapshot) => {
+                    out.log(LogEntry::Information { context: "No server has this identity", data: &shown(&identity) });
+                    self.authentication_failed(cx, out)
+                }
                 Some(pending) => self.log_on(cx, pending, out),
                 None => {
                     out.log(LogEntry::Information { context: "Nobody has this identity", data: &shown(&identity) });
@@ -272,6 +322,11 @@ impl Session {
     /// Logs on, or says 535: to an unknown account, an unknown or closed mailbox and an account that may not submit alike
     /// (`authorization.md` §4, §6). Never a fall-back to the account's own mailbox.
     pub(crate) fn log_on(&mut self, cx: &Context<'_>, pending: PendingLogon, out: &mut dyn Output) -> Wait {
+        // Whether the account is still what it was is not known.
+        if cx.snapshot.is_out_of_date() {
+            self.reply(replies::authentication_unavailable(), out);
+            return Wait::Nothing;
+        }
         let Some(account) = pending.account else { return self.authentication_failed(cx, out) };
         let logon = match pending.mailbox {
             Named::Own => None,

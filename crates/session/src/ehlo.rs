@@ -54,6 +54,9 @@ impl Session {
         if !offered.is_empty() {
             extensions.push(format!("AUTH {}", offered.join(" ")));
         }
+        if self.offers(cx, Mechanism::ExpsGssapi) {
+            extensions.push("X-EXPS GSSAPI".to_owned());
+        }
         // RFC 8689 §2: only over TLS.
         if self.tls.is_some() {
             extensions.push("REQUIRETLS".to_owned());
@@ -90,7 +93,7 @@ impl Session {
     /// needs it, and only once.
     pub(crate) fn offers(&self, cx: &Context<'_>, mechanism: Mechanism) -> bool {
         let secure = match mechanism {
-            Mechanism::Gssapi | Mechanism::GssSpnego => true,
+            Mechanism::Gssapi | Mechanism::GssSpnego | Mechanism::ExpsGssapi => true,
             Mechanism::Plain | Mechanism::Login | Mechanism::Scram => !self.lacks_tls(cx),
             Mechanism::ScramPlus => can_bind(self.tls.as_ref()) && !self.lacks_tls(cx),
             // RFC 6750 §5.3: who sees a token has it.
@@ -105,6 +108,7 @@ impl Session {
         let (auth, there) = (&cx.connector.auth, &self.settings.mechanisms);
         match mechanism {
             Mechanism::Gssapi => auth.integrated && there.kerberos,
+            Mechanism::ExpsGssapi => auth.exchange_server && there.kerberos,
             Mechanism::GssSpnego => auth.integrated && there.kerberos && there.spnego,
             Mechanism::Plain | Mechanism::Login => auth.basic,
             Mechanism::Scram | Mechanism::ScramPlus => auth.basic && there.scram,

@@ -22,6 +22,8 @@ pub(crate) enum Mechanism {
     Gssapi,
     /// Kerberos inside SPNEGO (RFC 4178), as Windows clients have it.
     GssSpnego,
+    /// `X-EXPS GSSAPI`: as GSSAPI, of a server of the organization (F §3.12). Not said to AUTH.
+    ExpsGssapi,
     /// RFC 7677, bound to the TLS connection.
     ScramPlus,
     /// RFC 7677.
@@ -37,7 +39,7 @@ pub(crate) enum Mechanism {
 }
 
 impl Mechanism {
-    /// All, in the order in which they are offered.
+    /// All of AUTH, in the order in which they are offered.
     pub(crate) const ALL: [Mechanism; 8] = [
         Mechanism::Gssapi,
         Mechanism::GssSpnego,
@@ -57,7 +59,7 @@ impl Mechanism {
     /// The name as it is offered in the reply to EHLO.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Mechanism::Gssapi => "GSSAPI",
+            Mechanism::Gssapi | Mechanism::ExpsGssapi => "GSSAPI",
             Mechanism::GssSpnego => "GSS-SPNEGO",
             Mechanism::ScramPlus => "SCRAM-SHA-256-PLUS",
             Mechanism::Scram => "SCRAM-SHA-256",
@@ -140,7 +142,7 @@ impl Exchange {
             Mechanism::ScramPlus => (Exchange::ScramFirst { plus: true }, ""),
             Mechanism::OauthBearer => (Exchange::Bearer(Dialect::OauthBearer), ""),
             Mechanism::Xoauth2 => (Exchange::Bearer(Dialect::Xoauth2), ""),
-            Mechanism::Gssapi | Mechanism::GssSpnego => {
+            Mechanism::Gssapi | Mechanism::GssSpnego | Mechanism::ExpsGssapi => {
                 return match initial {
                     Some(message) => Step::Gss { mechanism, first: true, message: message.to_vec() },
                     None => Step::Challenge(Exchange::Gss(mechanism), Cow::Borrowed("")),

@@ -399,6 +399,7 @@ impl Session {
             Command::StartTls => self.start_tls(cx, out),
             Command::XAnonymousTls => self.anonymous_tls(cx, out),
             Command::Auth { mechanism, initial } => self.auth(cx, &mechanism, initial, out),
+            Command::XExps { mechanism, initial } => self.exps(cx, &mechanism, initial, out),
             Command::Mail { from, params } => self.mail(cx, &from, &params, out),
             Command::Rcpt { to, params } => self.rcpt(cx, &to, &params, out),
             Command::Data => self.data(cx, out),
@@ -434,18 +435,19 @@ pub(crate) fn later(time: Time, milliseconds: u64) -> Time {
 /// Logs a command line without credentials: neither what follows the mechanism of AUTH, nor the lines of a client that
 /// goes on with an exchange which was refused (user name and password; they parse as nothing).
 fn log_command(line: &[u8], command: &Result<Command, PeerError>, credentials: &mut u8, out: &mut dyn Output) {
-    let is_auth = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"));
-    match command {
-        Ok(Command::Auth { mechanism, initial }) => {
+    let begins = |verb: &&str| line.get(..verb.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(verb.as_bytes()));
+    let verb = ["AUTH", "X-EXPS"].into_iter().find(begins);
+    match (verb, command) {
+        (Some(verb), Ok(Command::Auth { mechanism, initial } | Command::XExps { mechanism, initial })) => {
             *credentials = 2;
             let initial = if initial.is_some() { " *" } else { "" };
-            out.log(LogEntry::Client(&format!("AUTH {mechanism}{initial}")));
+            out.log(LogEntry::Client(&format!("{verb} {mechanism}{initial}")));
         }
-        _ if is_auth => {
+        (Some(verb), _) => {
             *credentials = 2;
-            out.log(LogEntry::Client("AUTH *"));
+            out.log(LogEntry::Client(&format!("{verb} *")));
         }
-        Err(_) | Ok(Command::Unknown(_)) if *credentials > 0 => {
+        (None, Err(_) | Ok(Command::Unknown(_))) if *credentials > 0 => {
             *credentials -= 1;
             out.log(LogEntry::Client("*"));
         }

@@ -19,6 +19,13 @@ pub enum Command {
     StartTls,
     /// `X-ANONYMOUSTLS`: TLS between servers of one organization (facts 3.12).
     XAnonymousTls,
+    /// `X-EXPS`: AUTH between servers of one organization (facts 3.12).
+    XExps {
+        /// As in [`Command::Auth`].
+        mechanism: String,
+        /// As in [`Command::Auth`].
+        initial: Option<InitialResponse>,
+    },
     /// `AUTH mechanism [initial-response]` (RFC 4954).
     Auth {
         /// The mechanism, in upper case.

@@ -36,7 +36,8 @@ pub fn parse_command_with(line: &[u8], strictness: Strictness) -> Result<Command
         "LHLO" => hello(rest).map(Command::Lhlo),
         "STARTTLS" => bare(rest, Command::StartTls),
         "X-ANONYMOUSTLS" => bare(rest, Command::XAnonymousTls),
-        "AUTH" => auth(rest),
+        "AUTH" => auth(rest).map(|(mechanism, initial)| Command::Auth { mechanism, initial }),
+        "X-EXPS" => auth(rest).map(|(mechanism, initial)| Command::XExps { mechanism, initial }),
         "MAIL" => mail(rest, strictness),
         "RCPT" => rcpt(rest, strictness),
         "DATA" => bare(rest, Command::Data),
@@ -97,7 +98,8 @@ fn argument(rest: &str) -> Result<String, PeerError> {
     if argument.is_empty() { Err(PeerError::ArgumentMissing) } else { Ok(argument.to_owned()) }
 }
 
-fn auth(rest: &str) -> Result<Command, PeerError> {
+/// A mechanism, and the initial response where there is one.
+fn auth(rest: &str) -> Result<(String, Option<InitialResponse>), PeerError> {
     let mut words = rest.split(' ');
     let mechanism = words.next().unwrap_or_default();
     let valid = (1..=20).contains(&mechanism.len())
@@ -111,7 +113,7 @@ fn auth(rest: &str) -> Result<Command, PeerError> {
         Some("=") => Some(InitialResponse::new(Vec::new())),
         Some(text) => Some(base64(text.as_bytes())?),
     };
-    Ok(Command::Auth { mechanism: mechanism.to_ascii_uppercase(), initial })
+    Ok((mechanism.to_ascii_uppercase(), initial))
 }
 
 fn base64(text: &[u8]) -> Result<InitialResponse, PeerError> {

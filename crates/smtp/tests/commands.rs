@@ -279,7 +279,8 @@ fn auth_takes_a_mechanism_and_an_initial_response() {
     assert!(!format!("{command:?}").contains("alice"), "{command:?}");
     assert_eq!(parse("AUTH LOGIN"), Command::Auth { mechanism: "LOGIN".to_owned(), initial: None });
     let empty = Some(InitialResponse::new(Vec::new()));
-    assert_eq!(parse("AUTH EXTERNAL ="), Command::Auth { mechanism: "EXTERNAL".to_owned(), initial: empty });
+    assert_eq!(parse("AUTH EXTERNAL ="), Command::Auth { mechanism: "EXTERNAL".to_owned(), initial: empty.clone() });
+    assert_eq!(parse("x-exps gssapi ="), Command::XExps { mechanism: "GSSAPI".to_owned(), initial: empty });
     assert_eq!(fault("AUTH"), PeerError::AuthSyntax);
     assert_eq!(fault("AUTH PLAIN a b"), PeerError::AuthSyntax);
     assert_eq!(fault("AUTH PLAIN !!!"), PeerError::Base64);

@@ -91,6 +91,7 @@ impl Organization {
             ["ou", path, "protected"] => self.ou(path, true),
             ["database", name] => self.database(name),
             ["user", name, "in", path, flags @ ..] => self.user(name, path, flags, words),
+            ["computer", name, "in", path] => self.computer(name, path),
             ["group", name, "in", path, flags @ ..] => self.group(name, path, flags, words),
             ["chain", name, count, "in", path] => self.chain(name, count, path),
             ["contact", name, "in", path] => self.contact(name, path, words),
@@ -230,6 +231,14 @@ impl Organization {
                 .with(attributes::HOME_MDB, link_value(&self.guid(database)?));
         }
         Ok(vec![Change::Add(record)])
+    }
+
+    /// `computer NAME in OU`: its logon name ends in `$`.
+    fn computer(&mut self, name: &str, path: &str) -> Result<Vec<Change>, String> {
+        let parent = self.container(path)?;
+        let record = self.record(Class::Computer, parent, &format!("CN={name}"))?;
+        let record = record.with(attributes::SAM_ACCOUNT_NAME, format!("{name}$"));
+        Ok(vec![Change::Add(record.with(attributes::USER_ACCOUNT_CONTROL, "4096"))])
     }
 
     fn group(&mut self, name: &str, path: &str, flags: &[&str], words: &Words<'_>) -> Result<Vec<Change>, String> {

@@ -119,7 +119,9 @@ impl Model {
         while !rest.is_empty() && !self.heard.closed {
             // A blob or a chunk ends where it ends; what follows is a command.
             let length = match self.expects {
-                Expects::Blob(left) | Expects::Chunk(left) if !self.lost => rest.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
+                Expects::Blob(left) | Expects::Chunk(left) if !self.lost => {
+                    rest.len().min(usize::try_from(left).unwrap_or(usize::MAX))
+                }
                 _ => rest.len(),
             };
             let (piece, after) = rest.split_at(length);
@@ -323,7 +325,9 @@ impl Model {
             {
                 self.mail = None;
             }
-            Some(Command::Data | Command::Bdat { .. }) => self.mail = None,
+            // DATA that is refused leaves the transaction as it was, but for one whose text had begun.
+            Some(Command::Data) => self.mail = self.mail.take().filter(|mail| mail.chunks.is_none()),
+            Some(Command::Bdat { .. }) => self.mail = None,
             _ => {}
         }
     }
@@ -331,7 +335,10 @@ impl Model {
     /// A chunk has come. Only one that is taken, and is not the last, leaves the transaction as it is.
     fn chunk_ended(&mut self, replies: &[String]) {
         let goes_on = replies.first().is_some_and(|reply| reply.ends_with("octets received"));
-        assert!(!goes_on || self.mail.as_ref().is_some_and(|mail| !mail.recipients.is_empty()), "a chunk of no message");
+        assert!(
+            !goes_on || self.mail.as_ref().is_some_and(|mail| !mail.recipients.is_empty()),
+            "a chunk of no message"
+        );
         if !goes_on {
             self.mail = None;
         }
