@@ -359,3 +359,55 @@ fn until(time: Time) -> Duration {
     let wait = time.0.saturating_sub(now().0).clamp(0, 600_000);
     Duration::from_millis(wait.unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use smtp::DataReader;
+
+    use super::*;
+
+    fn written(octets: &[u8], piece: usize) -> Vec<u8> {
+        let (mut lines, mut out) = (Lines::default(), Vec::new());
+        for piece in octets.chunks(piece) {
+            lines.push(piece, &mut |octets| out.extend_from_slice(octets));
+        }
+        lines.finish(&mut |octets| out.extend_from_slice(octets));
+        out
+    }
+
+    fn read(mut reader: DataReader, octets: &[u8]) -> (Vec<u8>, usize, bool) {
+        let mut text = Vec::new();
+        let progress = reader.push(octets, &mut |piece| text.extend_from_slice(piece));
+        (text, progress.consumed, progress.ended && reader.fault().is_none())
+    }
+
+    #[test]
+    fn lines_that_end_with_lf_end_with_crlf() {
+        assert_eq!(written(b"a: b\n\n.\n..\nx", 2), b"a: b\r\n\r\n..\r\n...\r\nx\r\n.\r\n");
+        assert_eq!(written(b"", 1), b".\r\n");
+    }
+
+    proptest! {
+        /// Whatever a message holds, it ends where we end it: nothing of it is taken for a command (attack 17).
+        #[test]
+        fn only_we_end_the_data(octets in "[\r\n.ab]{0,60}", piece in 1_usize..9) {
+            let out = written(octets.as_bytes(), piece);
+            for reader in [DataReader::new(), DataReader::tolerant()] {
+                let (_, consumed, _) = read(reader, &out);
+                prop_assert_eq!(consumed, out.len(), "{:?}", octets);
+            }
+        }
+
+        /// A message whose lines all end alike is read as it was sent.
+        #[test]
+        fn a_text_is_read_as_it_was_sent(lines in proptest::collection::vec("[.ab]{0,5}", 1..8), piece in 1_usize..9) {
+            let with = |end: &str| lines.iter().map(|line| format!("{line}{end}")).collect::<String>();
+            for end in ["\n", "\r\n"] {
+                let (text, _, sound) = read(DataReader::new(), &written(with(end).as_bytes(), piece));
+                prop_assert!(sound);
+                prop_assert_eq!(String::from_utf8(text).unwrap(), with("\r\n"));
+            }
+        }
+    }
+}
