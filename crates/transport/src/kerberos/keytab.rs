@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::AES256;
+use super::tokens::Key;
 
 /// The service whose tickets are for us.
 const SERVICE: &str = "smtp";
@@ -30,7 +30,7 @@ pub enum KeytabError {
         path: PathBuf,
     },
     /// It has no key that can be used here.
-    #[error("{}: it has no key of type aes256-cts-hmac-sha1-96 for a service principal smtp/…", path.display())]
+    #[error("{}: it has no AES key (aes256-cts-hmac-sha1-96 or aes128-cts-hmac-sha1-96) for a service principal smtp/…; RC4 and DES are refused", path.display())]
     NoKey {
         /// The file.
         path: PathBuf,
@@ -46,8 +46,7 @@ pub(super) struct Entry {
     pub(super) components: Vec<String>,
     pub(super) realm: String,
     pub(super) kvno: u32,
-    pub(super) etype: u16,
-    pub(super) key: Zeroizing<Vec<u8>>,
+    pub(super) key: Key,
 }
 
 impl Keytab {
@@ -57,24 +56,27 @@ impl Keytab {
             return Err(KeytabError::Format { path: path.to_owned() });
         }
         let octets = Zeroizing::new(std::fs::read(path).map_err(file)?);
-        let mut entries = parse(&octets).ok_or_else(|| KeytabError::Format { path: path.to_owned() })?;
-        entries.retain(|entry| {
-            entry.etype == AES256
-                && entry.key.len() == 32
-                && entry.components.first().is_some_and(|service| service.eq_ignore_ascii_case(SERVICE))
-        });
-        if entries.is_empty() {
-            return Err(KeytabError::NoKey { path: path.to_owned() });
+        let keytab = Keytab::parse(&octets).ok_or_else(|| KeytabError::Format { path: path.to_owned() })?;
+        match keytab.0.is_empty() {
+            true => Err(KeytabError::NoKey { path: path.to_owned() }),
+            false => Ok(keytab),
         }
-        Ok(Keytab(entries))
     }
 
-    /// The key for a ticket; without a version the newest. Names of services are compared as Active Directory does,
-    /// without regard to case.
-    pub(super) fn find(&self, service: &[String], realm: &str, kvno: Option<u32>) -> Option<&Entry> {
+    /// The keys of a keytab that are for us and can be used; `None`: it is none.
+    pub(super) fn parse(octets: &[u8]) -> Option<Keytab> {
+        let mut entries = entries(octets)?;
+        entries.retain(|entry| entry.components.first().is_some_and(|service| service.eq_ignore_ascii_case(SERVICE)));
+        Some(Keytab(entries))
+    }
+
+    /// The key of this encryption type for a ticket; without a version the newest. Names of services are compared as Active
+    /// Directory does, without regard to case.
+    pub(super) fn find(&self, service: &[String], realm: &str, kvno: Option<u32>, etype: u32) -> Option<&Entry> {
         let same = |a: &String, b: &String| a.eq_ignore_ascii_case(b);
         let fits = |entry: &&Entry| {
-            entry.realm.eq_ignore_ascii_case(realm)
+            entry.key.etype() == etype
+                && entry.realm.eq_ignore_ascii_case(realm)
                 && entry.components.len() == service.len()
                 && entry.components.iter().zip(service).all(|(a, b)| same(a, b))
                 && kvno.is_none_or(|kvno| kvno == entry.kvno)
@@ -89,8 +91,8 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// The entries of a keytab; `None`: it is none.
-fn parse(octets: &[u8]) -> Option<Vec<Entry>> {
+/// The entries of a keytab that have a key of AES; `None`: it is none.
+fn entries(octets: &[u8]) -> Option<Vec<Entry>> {
     let mut rest = octets.strip_prefix(&[5, 2])?;
     let mut entries = Vec::new();
     while !rest.is_empty() {
@@ -100,14 +102,15 @@ fn parse(octets: &[u8]) -> Option<Vec<Entry>> {
         // A negative length is a hole where an entry was removed; a zero one ends the file.
         match length {
             0 => break,
-            1.. => entries.push(entry(record)?),
+            1.. => entries.extend(entry(record)?),
             _ => {}
         }
     }
     Some(entries)
 }
 
-fn entry(mut rest: &[u8]) -> Option<Entry> {
+/// An entry; `Some(None)`: its key is of another kind. `None`: it is none.
+fn entry(mut rest: &[u8]) -> Option<Option<Entry>> {
     let count = u16::from_be_bytes(take(&mut rest)?);
     let realm = text(&mut rest)?;
     let components = (0..count).map(|_| text(&mut rest)).collect::<Option<_>>()?;
@@ -115,10 +118,10 @@ fn entry(mut rest: &[u8]) -> Option<Entry> {
     let _timestamp: [u8; 4] = take(&mut rest)?;
     let [short] = take(&mut rest)?;
     let etype = u16::from_be_bytes(take(&mut rest)?);
-    let key = Zeroizing::new(counted(&mut rest)?.to_vec());
+    let key = Key::new(etype.into(), counted(&mut rest)?.to_vec());
     // The version in 32 bits, where it is there and not 0.
     let long = take(&mut rest).map(u32::from_be_bytes).filter(|version| *version != 0);
-    Some(Entry { components, realm, kvno: long.unwrap_or(short.into()), etype, key })
+    Some(key.map(|key| Entry { components, realm, kvno: long.unwrap_or(short.into()), key }))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -140,17 +143,22 @@ fn text(rest: &mut &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{AES128, AES256};
     use super::*;
     use proptest::prelude::*;
 
     fn record(components: &[&str], kvno: u8, long: Option<u32>) -> Vec<u8> {
+        record_of(components, kvno, long, 18, 32)
+    }
+
+    fn record_of(components: &[&str], kvno: u8, long: Option<u32>, etype: u8, length: u8) -> Vec<u8> {
         let mut body = (components.len() as u16).to_be_bytes().to_vec();
         for text in std::iter::once(&"EXAMPLE.TEST").chain(components) {
             body.extend((text.len() as u16).to_be_bytes());
             body.extend(text.as_bytes());
         }
-        body.extend([0, 0, 0, 1, 0, 0, 0, 0, kvno, 0, 18, 0, 32]);
-        body.extend([kvno; 32]);
+        body.extend([0, 0, 0, 1, 0, 0, 0, 0, kvno, 0, etype, 0, length]);
+        body.extend(vec![kvno; length.into()]);
         body.extend(long.into_iter().flat_map(u32::to_be_bytes));
         [&(body.len() as i32).to_be_bytes()[..], &body].concat()
     }
@@ -167,13 +175,35 @@ mod tests {
             record(&["smtp", "mail"], 2, Some(300)),
             record(&["host", "mail"], 3, None),
         ]);
-        let keytab = Keytab(parse(&octets).unwrap());
+        let keytab = Keytab::parse(&octets).unwrap();
         let service = ["SMTP".to_owned(), "mail".to_owned()];
-        let find = |kvno| keytab.find(&service, "example.test", kvno).map(|entry| entry.kvno);
+        let find = |kvno| keytab.find(&service, "example.test", kvno, AES256).map(|entry| entry.kvno);
         assert_eq!(find(None), Some(300));
         assert_eq!(find(Some(1)), Some(1));
         assert_eq!(find(Some(2)), None);
-        assert_eq!(keytab.find(&service, "OTHER.TEST", None).map(|entry| entry.kvno), None);
+        assert_eq!(keytab.find(&service, "OTHER.TEST", None, AES256).map(|entry| entry.kvno), None);
+    }
+
+    #[test]
+    fn keys_of_aes_128_and_256_are_kept_apart_and_rc4_is_left_out() {
+        let service = ["smtp", "mail"];
+        let octets = keytab(&[
+            record_of(&service, 1, None, 17, 16),
+            record_of(&service, 2, None, 18, 32),
+            record_of(&service, 3, None, 23, 16),
+        ]);
+        let keytab = Keytab::parse(&octets).unwrap();
+        let find =
+            |etype| keytab.find(&service.map(str::to_owned), "EXAMPLE.TEST", None, etype).map(|entry| entry.kvno);
+        assert_eq!([find(AES128), find(AES256), find(23)], [Some(1), Some(2), None]);
+    }
+
+    #[test]
+    fn a_keytab_with_rc4_alone_says_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("krb5.keytab");
+        std::fs::write(&path, keytab(&[record_of(&["smtp", "mail"], 1, None, 23, 16)])).unwrap();
+        assert!(Keytab::read(&path).unwrap_err().to_string().contains("RC4 and DES are refused"));
     }
 
     #[test]
@@ -188,14 +218,14 @@ mod tests {
 
     #[test]
     fn a_key_is_not_shown_by_debug() {
-        let entries = parse(&keytab(&[record(&["smtp", "mail"], 7, None)])).unwrap();
+        let entries = entries(&keytab(&[record(&["smtp", "mail"], 7, None)])).unwrap();
         assert_eq!(format!("{entries:?}"), "[smtp/mail@EXAMPLE.TEST version 7]");
     }
 
     proptest! {
         #[test]
         fn no_octets_make_it_panic(octets: Vec<u8>) {
-            let _ = parse(&[&[5, 2][..], &octets].concat());
+            let _ = Keytab::parse(&[&[5, 2][..], &octets].concat());
         }
     }
 }
