@@ -1,12 +1,15 @@
 //! Conversations with milters, as told by a milter of the test.
 #![allow(clippy::unwrap_used)]
 
+mod checks;
+
 use std::io::{Cursor, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use content::{Body, Endpoint, Examined, Facts, Filter, Kind, OnFailure, OnReject, Verdict, examine, milter};
+use checks::HEADER;
+use content::{Body, Endpoint, Examined, Facts, Filter, Kind, OnFailure, OnReject, Verdict, examine};
 use proptest::prelude::*;
 
 struct Text(&'static [u8]);
@@ -16,8 +19,6 @@ impl Body for Text {
         Ok(Box::new(Cursor::new(self.0)))
     }
 }
-
-const HEADER: &[u8] = b"From: a@example.com\r\nSubject: one\r\n two\r\n\r\n";
 
 fn facts() -> Facts {
     Facts {
@@ -198,26 +199,25 @@ fn an_endpoint_is_written_with_its_kind() {
 
 proptest! {
     #[test]
-    fn no_packet_makes_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = milter::read(&octets);
+    fn no_packet_breaks_a_header(packet in proptest::collection::vec(any::<u8>(), 0..200)) {
+        checks::milter_holds(&packet);
     }
 
     #[test]
-    fn whatever_a_milter_adds_the_sender_stays(name in "\\PC{0,20}", value in ".{0,60}") {
-        let mut data = name.replace('\0', "").into_bytes();
-        data.push(0);
-        data.extend(value.replace('\0', "").bytes());
-        data.push(0);
-        let mut packet = vec![b'h'];
-        packet.extend(data);
-        let Ok(milter::Reply::Edit(edit)) = milter::read(&packet) else { return Ok(()) };
-        let mut header = content::Header::parse(HEADER);
-        header.apply(&edit);
-        let octets = header.to_bytes();
-        let again = content::Header::parse(&octets);
-        let from: Vec<_> = again.fields().filter(|(name, _)| name.eq_ignore_ascii_case("from")).collect();
-        prop_assert_eq!(from, vec![("From", &b" a@example.com"[..])]);
-        prop_assert!(octets.ends_with(b"\r\n\r\n"));
-        prop_assert_eq!(octets.windows(4).filter(|four| four == b"\r\n\r\n").count(), 1);
+    fn whatever_a_milter_adds_the_sender_stays(
+        letter in prop::sample::select(&b"him"[..]),
+        index in any::<u32>(),
+        name in "[A-Za-z:\r\n -]{0,20}|[Ff]rom|[Ss]ender ?|[Ss]ubject",
+        value in "[a-zA-Z@:\r\n\t -]{0,60}",
+    ) {
+        let mut packet = vec![letter];
+        if letter != b'h' {
+            packet.extend_from_slice(&(index % 4).to_be_bytes());
+        }
+        packet.extend_from_slice(name.as_bytes());
+        packet.push(0);
+        packet.extend_from_slice(value.as_bytes());
+        packet.push(0);
+        checks::milter_holds(&packet);
     }
 }
