@@ -9,7 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
-use queue::{LATENCY_BOUNDS, LatencyCounts};
+use queue::{EventCounts, LATENCY_BOUNDS, LatencyCounts};
 use transport::Shared;
 
 /// What `/metrics` is.
@@ -154,6 +154,13 @@ impl Reading {
                 Figure::now("queue_bodies", "Size of message bodies in the queue", queue.body_bytes).bytes(),
                 Figure::now("queue_segments", "Size of the files that hold them", queue.segment_bytes).bytes(),
                 Figure::now("queue_audit_backlog", "Decisions on their way to the audit", queue.audit_backlog),
+            ]);
+        }
+        if let Ok(counts) = shared.queue().event_counts() {
+            let sum = |of: fn(&EventCounts) -> u64| counts.iter().map(of).sum();
+            figures.extend([
+                Figure::now("webhook_events_waiting", "Events to be posted to webhooks", sum(|counts| counts.waiting)),
+                Figure::now("webhook_events_given_up", "Events that no webhook took", sum(|counts| counts.given_up)),
             ]);
         }
         Reading { figures, families: families(shared), histograms: histograms(shared) }
