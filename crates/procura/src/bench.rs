@@ -31,6 +31,8 @@ pub fn sink(arguments: &BenchSink) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
+        // Before anybody can see that it listens.
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let sink = Sink::bind(listen).await.map_err(failed)?;
         let count = sink.count();
         let (done, ended) = oneshot::channel();
@@ -50,7 +52,6 @@ pub fn sink(arguments: &BenchSink) -> Result<(), Failure> {
             }
         };
         let serving = async { if stall { sink.stall().await } else { sink.serve().await } };
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         tokio::select! {
             ended = serving => ended.map_err(failed)?,
             () = asked => {}

@@ -34,6 +34,7 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("audit separation import", Other),
     ("audit separation set-all", Writes("")),
     ("backup", Writes("backup.procura")),
+    ("bench sink", Other),
     ("bench smtp", Other),
     ("check", Rows("--as goodadmin --from ceo@example.com")),
     ("browse", Rows("")),
