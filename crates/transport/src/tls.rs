@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use webpki::{EndEntityCert, KeyUsage};
 
 use crate::certificate::provider;
+use crate::der::element;
 
 /// TLS 1.2 sessions remembered for a connector.
 const TLS_SESSIONS: usize = 512;
@@ -94,7 +95,6 @@ impl Tls {
     }
 }
 
-/// Asks for a certificate and takes any, or none: what one proves is decided later, by [`proven`], and a certificate that
 /// TLS of HTTP submission, with one certificate.
 pub struct HttpTls(Tls);
 
@@ -126,6 +126,7 @@ impl HttpTls {
     }
 }
 
+/// Asks for a certificate and takes any, or none: what one proves is decided later, by [`proven`], and a certificate that
 /// proves nothing must not keep mail from coming. That the client has its key is seen to here.
 #[derive(Debug)]
 struct Ask(WebPkiSupportedAlgorithms);
@@ -218,20 +219,6 @@ fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
         ('r', [13]) | ('e', [3, 4]) => Some(Sha512::digest(certificate).to_vec()),
         _ => None,
     }
-}
-
-/// The content of a DER element of this tag, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&[found, first], rest) = der.split_first_chunk::<2>()?;
-    let (length, rest) = match first {
-        0..=0x7F => (usize::from(first), rest),
-        0x81..=0x84 => {
-            let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7F))?;
-            (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
-        }
-        _ => return None,
-    };
-    (found == tag).then(|| rest.split_at_checked(length)).flatten()
 }
 
 #[cfg(test)]
