@@ -148,7 +148,7 @@ configuration! {
     }
     /// Kerberos (AUTH GSSAPI), on connectors with Integrated authentication.
     kerberos: Kerberos {
-        /// Keytab with the AES-256 keys of this server's service principals `smtp/host`. Without it Kerberos is not offered.
+        /// Keytab with the AES keys of this server's service principals `smtp/host`. Without it Kerberos is not offered.
         /// The server must have been built with its feature `kerberos`.
         keytab: Option<String> = None, "path", "\"/etc/procura/smtp.keytab\"";
     }
