@@ -9,10 +9,12 @@
 //! delivered. Its file name follows from queue id and recipient alone, so a delivery that is repeated after a crash finds
 //! what the first one left.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use acl::Guid;
 use queue::fail_point;
@@ -20,11 +22,15 @@ use thiserror::Error;
 
 /// Bytes that the writer gathers before it asks the system.
 const BUFFER: usize = 64 * 1024;
+/// Mailboxes that are remembered to be on stable storage.
+const MOST_DURABLE: usize = 200_000;
 
 /// The folders of all local mailboxes below one directory.
 #[derive(Debug, Clone)]
 pub struct MailStore {
     root: PathBuf,
+    /// Mailboxes whose folders this process has seen on stable storage.
+    durable: Arc<Mutex<HashSet<Guid>>>,
 }
 
 /// Why a message could not be put into a mailbox. All of them are temporary for the sender.
@@ -79,7 +85,7 @@ impl CopyName {
 impl MailStore {
     /// The mailboxes below `root`; folders are made when the first message comes.
     pub fn new(root: impl Into<PathBuf>) -> MailStore {
-        MailStore { root: root.into() }
+        MailStore { root: root.into(), durable: Arc::default() }
     }
 
     /// The folder of a mailbox.
@@ -121,9 +127,11 @@ impl MailStore {
         Ok(Filed::Written(path))
     }
 
-    /// Makes the folders of a mailbox, durably, unless they are there.
+    /// Makes the folders of a mailbox, durably. That they are there is not enough: another delivery, or another process
+    /// before a crash, may have made them a moment ago, and a message in a folder that is lost is lost with it. So each
+    /// process syncs them once.
     fn make(&self, folder: &Path, mailbox: &Guid, address: Option<&str>) -> Result<(), MailStoreError> {
-        if folder.join("new").is_dir() {
+        if self.durable().contains(mailbox) && folder.join("new").is_dir() {
             return Ok(());
         }
         for part in ["tmp", "cur", "new"] {
@@ -148,7 +156,16 @@ impl MailStore {
         if let Some(parent) = self.root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             sync_folder(parent)?;
         }
+        let mut durable = self.durable();
+        if durable.len() >= MOST_DURABLE {
+            durable.clear();
+        }
+        durable.insert(*mailbox);
         Ok(())
+    }
+
+    fn durable(&self) -> MutexGuard<'_, HashSet<Guid>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
