@@ -55,6 +55,13 @@ fn is_local(address: IpAddr) -> bool {
 /// The hosts that take the mail of a domain, without those that would send it back here. `said` is the name that we say in
 /// EHLO. Where there is none, what becomes of the recipients.
 pub(super) async fn by_mx(dns: &Dns, own: &Own, domain: &str, port: u16, said: &str) -> Result<Vec<Candidate>, Fate> {
+    if let Some(address) = literal(domain) {
+        if own.is_address(SocketAddr::new(address, port)) {
+            return Err(Fate::failed((5, 4, 6), format!("mail for {domain} loops back to this server")));
+        }
+        let host = SmartHost { host: address.to_string(), port };
+        return Ok(vec![Candidate { host, addresses: Some(vec![address]) }]);
+    }
     let MailHosts { hosts, implicit } = dns.mail_hosts(domain).await.map_err(of_fault)?;
     let mut candidates = Vec::new();
     let mut faults = Vec::new();
@@ -97,6 +104,16 @@ pub(super) async fn by_mx(dns: &Dns, own: &Own, domain: &str, port: u16, said: &
         Some(fault) => Fate::down(format!("no address of a host of {domain}: {fault}")),
         None => Fate::down(format!("the MX records of {domain} name no host")),
     })
+}
+
+/// The address in `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 §4.1.3).
+fn literal(domain: &str) -> Option<IpAddr> {
+    let inner = domain.strip_prefix('[')?.strip_suffix(']')?;
+    let tagged = inner.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:"));
+    match tagged {
+        Some(tag) => inner[tag.len()..].parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => inner.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
 }
 
 fn of_fault(fault: DnsFault) -> Fate {

@@ -45,7 +45,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// After a fault of the queue itself.
 const PAUSE: Duration = Duration::from_secs(5);
 /// What a destination that has enough connections is given next waits so long.
-const CROWDED: Millis = 5_000;
+const CROWDED: Millis = 1_000;
 /// The clock was set when it is further than this from where it should be, in milliseconds.
 const SET: Millis = 60_000;
 /// The clock is looked at so often at least.
@@ -289,7 +289,8 @@ impl Courier {
                     }
                 }
                 Route::Group(_) => {
-                    let reason = "not all members of the group got the message: none has an address, or they are too many";
+                    let reason =
+                        "not all members of the group got the message: none has an address, or they are too many";
                     fates.push((due.index, Fate::failed((5, 1, 1), reason)));
                 }
                 Route::Unknown { status, reason } => fates.push((due.index, Fate::failed(status, reason))),
@@ -432,7 +433,7 @@ impl Courier {
                         // Others go to it at this moment. It has enough of us, perhaps; or it is the message.
                         (true, true) if self.shared.queue().destination_busy(&delivery.destination) => own,
                         (true, false) if *crowded.get_or_insert_with(|| self.is_crowded(delivery)) => {
-                            time + CROWDED + Millis::from(spread(&delivery.queue_id, time)) * 20
+                            time + CROWDED + Millis::from(spread(&delivery.queue_id, time)) * 10
                         }
                         (true, itself) => {
                             if !std::mem::replace(&mut down, true) {

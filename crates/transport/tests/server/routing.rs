@@ -132,6 +132,15 @@ fn a_domain_without_mx_records_is_its_own_host_also_behind_an_alias() {
 }
 
 #[test]
+fn an_address_literal_is_its_own_host() {
+    let names = NameServer::start();
+    let (port, hosts) = loopback(&[3]);
+    let site = by_mx(&names, port, |_| {});
+    alice_writes(&site, "rita@[127.0.0.3]");
+    assert_eq!(hosts[0].message().to, ["RCPT TO:<rita@[127.0.0.3]>"]);
+}
+
+#[test]
 fn a_domain_that_does_not_exist_or_takes_no_mail_is_told_to_the_sender() {
     for (domain, status) in
         [("nowhere.test", "5.1.2"), ("null.test", "5.1.10"), ("bare.test", "5.4.4"), ("lost.test", "5.4.4")]

@@ -160,6 +160,61 @@ fn a_refusal_at_the_end_of_data_counts_whatever_was_said_before() {
     assert_eq!(ends.load(Ordering::SeqCst), 1);
 }
 
+/// A host that takes two connections at a time, and says so to the others.
+fn two_at_a_time() -> (SocketAddr, Arc<AtomicUsize>) {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let (open, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&refused);
+    std::thread::spawn(move || {
+        for stream in socket.incoming().flatten() {
+            let (open, seen) = (Arc::clone(&open), Arc::clone(&seen));
+            std::thread::spawn(move || {
+                if open.fetch_add(1, Ordering::SeqCst) < 2 {
+                    let takes = [
+                        GREETS,
+                        "<",
+                        "250 relay.test\r\n",
+                        "<",
+                        "250 a\r\n",
+                        "<",
+                        "250 b\r\n",
+                        "<",
+                        "354 go on\r\n",
+                        ".",
+                        "250 taken\r\n",
+                    ];
+                    let _ = converse(stream, &takes, &AtomicUsize::new(0));
+                } else {
+                    seen.fetch_add(1, Ordering::SeqCst);
+                    let _ = converse(stream, &["421 4.7.0 too many connections\r\n"], &AtomicUsize::new(0));
+                }
+                open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    (address, refused)
+}
+
+#[test]
+fn a_host_that_takes_few_connections_at_a_time_gets_few_and_is_not_taken_for_down() {
+    let (address, refused) = two_at_a_time();
+    let site = relaying_to(
+        address,
+        |_| {},
+        |options| {
+            options.delivery.timeouts.idle = Duration::ZERO;
+            // Were it taken for down, nothing would go for an hour.
+            options.delivery.backoff = queue::Backoff { first: 3_600_000, longest: 3_600_000 };
+        },
+    );
+    for number in 0..12 {
+        hand_over(&site, &format!("rita{number}@relay.test"));
+    }
+    site.await_empty_queue();
+    drop(refused);
+}
+
 #[test]
 fn many_stalled_hosts_leave_others_flowing() {
     let (stalled, _) = scripted(&["~"]);
