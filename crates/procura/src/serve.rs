@@ -123,7 +123,8 @@ fn sandboxed(node: &Node, data: &Path) -> Result<(), Failure> {
     writable.extend(node.socket().map(folder_of));
     writable.extend(config.local.socket.as_ref().map(|path| folder_of(loaded.path(path))));
     let files = [&config.tls.certificate, &config.tls.key, &config.tls.partner_roots, &config.kerberos.keytab];
-    let named = files.into_iter().flatten().map(|path| loaded.path(path));
+    let files = files.into_iter().chain([&config.delivery.roots]);
+    let named = files.flatten().map(|path| loaded.path(path));
     // What is a link is read where it leads to.
     let mut readable: Vec<PathBuf> = vec![loaded.base.clone()];
     readable.extend(named.flat_map(|path| [Some(path.clone()), path.canonicalize().ok()]).flatten().map(folder_of));
@@ -525,11 +526,17 @@ fn expire_in_time(service: Arc<Service>) -> Result<Sender<()>, Failure> {
     thread::Builder::new()
         .name("expiry".into())
         .spawn(move || {
+            let mut said = String::new();
             loop {
                 match service.expire() {
                     Ok(0) => {}
                     Ok(count) => tracing::info!(count, "time-bound grants ended"),
-                    Err(fault) => tracing::error!("time-bound grants: {fault}"),
+                    // Once: a domain that is away may be away for long.
+                    Err(fault) if said != fault.to_string() => {
+                        said = fault.to_string();
+                        tracing::error!("time-bound grants: {fault}");
+                    }
+                    Err(_) => {}
                 }
                 let next = service.next_expiry().map(|next| next.0.saturating_sub(service.now().0).max(1) as u64);
                 let wait = next.map_or(LOOK, |left| Duration::from_millis(left).min(LOOK));
