@@ -11,6 +11,7 @@ mod pauses;
 mod reasons;
 mod records;
 mod refusals;
+mod said;
 mod senders;
 mod transactions;
 mod world;
