@@ -95,9 +95,9 @@ fn create(arguments: &Init, configured: Option<Loaded>, data: Option<PathBuf>) -
                 );
             }
         }
-        Role::Edge => println!(
-            "  {command} connector send new Inside --usage internal --address-space {domain} --smart-host HUB"
-        ),
+        Role::Edge => {
+            println!("  {command} connector send new Inside --usage internal --address-space {domain} --smart-host HUB")
+        }
     }
     match of_system {
         true => println!("  systemctl start procura"),

@@ -202,8 +202,7 @@ fn start(
         shared.track_in(tracking);
     }
     let poster = http::poster(node)?;
-    let around =
-        Around { shared: Arc::downgrade(&shared), reloader: Arc::clone(reloader), poster: poster.clone() };
+    let around = Around { shared: Arc::downgrade(&shared), reloader: Arc::clone(reloader), poster: poster.clone() };
     service.attach(queue.clone(), Arc::new(around));
     if let Some(settings) = source {
         service.follow_active_directory(settings)?;
@@ -257,7 +256,18 @@ fn start(
     let alarms = watch::alarms(Arc::clone(&shared), Arc::clone(reloader))?;
     let mut timers = vec![protector, expirer, follower, alarms];
     timers.extend(watch::watchdog(Arc::clone(&shared))?);
-    Ok(Everything { reloader: Arc::clone(reloader), server, socket, shared, queue, web, submission, local, webhooks, timers })
+    Ok(Everything {
+        reloader: Arc::clone(reloader),
+        server,
+        socket,
+        shared,
+        queue,
+        web,
+        submission,
+        local,
+        webhooks,
+        timers,
+    })
 }
 
 /// Sockets that the service manager listens on for us (sd_listen_fds(3)): each serves the binding of its address.
