@@ -1,6 +1,8 @@
 //! Grants that end at a time. Their ends are attributes of the objects on which they stand, so they come and go with the
 //! grants, in the same batch, and are undone with them.
 
+use std::collections::BTreeSet;
+
 use acl::{Ace, AceFlags, Acl, SecurityDescriptor, well_known};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -70,8 +72,29 @@ impl Service {
     /// Takes back what has ended by now, as SYSTEM; how many objects changed. Undoing such a change gives the grant back
     /// without an end.
     pub fn expire(&self) -> Result<usize, Fault> {
+        let snapshot = self.snapshot();
+        let ended = snapshot.expired(self.now());
+        if ended.is_empty() {
+            return Ok(0);
+        }
+        // What is kept elsewhere may have to wait until it can be reached there, each object for itself.
+        let (there, here): (Vec<ObjectId>, Vec<ObjectId>) =
+            ended.into_iter().partition(|id| self.elsewhere.has(&snapshot, *id));
+        let mut count = self.expire_on(&here.into_iter().collect())?;
+        let mut failed = Ok(());
+        for id in there {
+            match self.expire_on(&BTreeSet::from([id])) {
+                Ok(more) => count += more,
+                Err(fault) => failed = Err(fault),
+            }
+        }
+        failed.map(|()| count)
+    }
+
+    /// Takes back what has ended on these objects.
+    fn expire_on(&self, objects: &BTreeSet<ObjectId>) -> Result<usize, Fault> {
         let now = self.now();
-        let expired = |snapshot: &Snapshot| snapshot.expired(now);
+        let expired = |snapshot: &Snapshot| -> BTreeSet<ObjectId> { &snapshot.expired(now) & objects };
         if expired(&self.snapshot()).is_empty() {
             return Ok(0);
         }

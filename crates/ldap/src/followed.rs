@@ -201,7 +201,7 @@ impl Followed {
             };
             self.differing += 1;
             if self.differences.len() < SHOWN {
-                self.differences.push(format!("{}: stored {stored}, inheritance gives {computed}", object.dn));
+                self.differences.push(format!("{}: only stored {stored}, only by inheritance {computed}", object.dn));
             }
         }
         if self.differing > 0 {

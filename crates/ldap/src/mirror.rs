@@ -4,7 +4,7 @@
 //! gone there goes here. Attributes that the domain does not keep (mailboxes and their descriptors, where the forest has
 //! no Exchange schema) are ours and stay.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use acl::{Guid, SecurityDescriptor, Sid};
 use directory::{
@@ -314,6 +314,8 @@ pub fn make(snapshot: &Snapshot, author: &Sid, time: Time, comment: &str, change
     Outcome { snapshot: making.snapshot, made: making.made, problems: making.problems }
 }
 
+/// Entries of a difference that are shown.
+const SHOWN: usize = 3;
 /// Changes that are made together: not more than the store likes.
 const TOGETHER: usize = 5_000;
 
@@ -432,21 +434,28 @@ pub fn loss(snapshot: &Snapshot, wanted: &Wanted<'_>) -> (usize, usize) {
     (held.len(), held.iter().filter(absent).count())
 }
 
-/// A descriptor as it is stored there, against the one that is computed here: what differs, in SDDL.
+/// A descriptor as it is stored there, against the one that is computed here: entries that only one of them has, in SDDL. An
+/// entry that stands there twice says nothing more.
 pub fn differs(snapshot: &Snapshot, found: &Found, stored: &[u8]) -> Option<(String, String)> {
     let id = snapshot.by_guid(&found.guid)?;
     let stored = SecurityDescriptor::parse(stored).ok()?;
     let computed = snapshot.descriptor(id)?.sd();
-    let aces = |sd: &SecurityDescriptor| -> BTreeMap<String, usize> {
-        let mut counted = BTreeMap::new();
-        for ace in sd.dacl.iter().flat_map(|dacl| &dacl.aces) {
-            *counted.entry(format!("{ace:?}")).or_default() += 1;
-        }
-        counted
+    let only = |one: &SecurityDescriptor, other: &SecurityDescriptor| {
+        let mut dacl = one.dacl.clone().unwrap_or_default();
+        let others = other.dacl.as_ref().map_or(&[][..], |dacl| &dacl.aces);
+        dacl.aces.retain(|ace| !others.contains(ace));
+        dacl.aces.truncate(SHOWN);
+        dacl
     };
-    if aces(&stored) == aces(computed) && stored.is_dacl_protected() == computed.is_dacl_protected() {
+    let (there, here) = (only(&stored, computed), only(computed, &stored));
+    let same_protection = stored.is_dacl_protected() == computed.is_dacl_protected();
+    if there.aces.is_empty() && here.aces.is_empty() && same_protection {
         return None;
     }
-    let text = |sd: &SecurityDescriptor| sd.to_sddl(&acl::SddlContext::default());
-    Some((text(&stored), text(computed)))
+    let text = |dacl: acl::Acl, sd: &SecurityDescriptor| {
+        let mut part = SecurityDescriptor { owner: None, group: None, sacl: None, ..sd.clone() };
+        part.dacl = Some(dacl);
+        part.to_sddl(&acl::SddlContext::default())
+    };
+    Some((text(there, &stored), text(here, computed)))
 }

@@ -15,6 +15,7 @@ use crate::connection::{Connection, LdapError};
 use crate::controller::Domain;
 use crate::controls;
 use crate::message::{Filter, Modification, Operation, Scope, Search, code};
+use crate::settings::Address;
 use crate::source::{Active, lock};
 
 /// Why something was not written. Unless it says otherwise, nothing of that object was.
@@ -90,8 +91,14 @@ impl Active {
     fn writer(&self, domain: &Domain) -> Result<Connection, WriteError> {
         let servers = lock(&self.inner.servers).get(&domain.dn.to_ascii_lowercase()).cloned().unwrap_or_default();
         let settings = &self.inner.settings;
-        let mut why = format!("none of {} is known", domain.dn);
-        for address in servers {
+        let mut why = format!("none of {} answers now", domain.dn);
+        // Whoever makes changes waits for this one: those that did not answer a moment ago are not waited for.
+        let status = self.status();
+        let good = |address: &Address| {
+            let text = address.to_string();
+            status.servers.iter().any(|server| server.good && server.address == text)
+        };
+        for address in servers.into_iter().filter(good) {
             let opened = Connection::open(&address, &settings.tls, settings.patience).and_then(|mut connection| {
                 connection.bind(&settings.account, settings.password.as_bytes()).map(|()| connection)
             });

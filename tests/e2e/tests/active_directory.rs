@@ -310,6 +310,10 @@ fn a_domain_that_is_away_for_too_long_decides_nothing_until_it_is_back() {
     site.until(&mut talk, REFUSED);
     site.controller.stop();
     site.until(&mut talk, "451 4.3.0");
+    // Nobody logs on either, with a password that was right a moment ago.
+    let mut other = site.controller.at(|| Talk::connect(587));
+    let reply = other.log_on("hanna@ad.example.test", PASSWORD, None, Mechanism::Plain);
+    assert!(reply.starts_with("454"), "{reply}");
     site.controller.resume();
     site.until(&mut talk, REFUSED);
 }

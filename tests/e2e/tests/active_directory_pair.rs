@@ -87,8 +87,16 @@ fn when_one_domain_controller_is_cut_off_the_other_serves() {
         ),
     );
     println!("the other domain controller counts {:?} after the change there", until("550 5.7.1"));
-    let status = pair.at(|| run_procura(["--data", &data, "directory", "status"], "")).ok();
-    assert!(status.contains("followed on ldaps://192.0.2.2"), "{status}");
+    let begin = Instant::now();
+    loop {
+        // The status follows what is published.
+        let status = pair.at(|| run_procura(["--data", &data, "directory", "status"], "")).ok();
+        if status.contains("followed on ldaps://192.0.2.2") {
+            break;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{status}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 
     // Whoever logs on now is asked for there too.
     let mut other = pair.at(|| Talk::connect(587));

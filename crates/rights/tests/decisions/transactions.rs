@@ -296,3 +296,20 @@ fn a_directory_that_is_out_of_date_refuses_the_message_where_header_senders_are_
     let refused = end(&stale, &authority, &mut transaction, &header("alice@example.com", None));
     assert_eq!(refused.err(), Some(Refusal::DirectoryUnavailable));
 }
+
+#[test]
+fn a_directory_that_is_out_of_date_neither_grants_nor_refuses_for_good() {
+    let world = world(&[authenticated(RightName::Submit)]);
+    let mut directory = world.load();
+    let authority = alice(&directory);
+    let mut transaction = begin(&directory, &authority, Some("alice@example.com")).unwrap();
+    directory.snapshot = Snapshot::clone(&directory.snapshot).dated(true);
+    for from in ["alice@example.com", "bob@example.com"] {
+        assert_eq!(begin(&directory, &authority, Some(from)).unwrap_err(), Refusal::DirectoryUnavailable, "{from}");
+    }
+    let message = header("alice@example.com", None);
+    let ended = end(&directory.snapshot, &authority, &mut transaction, &message);
+    assert_eq!(ended.unwrap_err(), Refusal::DirectoryUnavailable);
+    let current = Snapshot::clone(&directory.snapshot).dated(false);
+    assert!(end(&current, &authority, &mut transaction, &message).is_ok());
+}
