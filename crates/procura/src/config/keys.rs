@@ -192,7 +192,7 @@ configuration! {
         /// Days that the record of messages (`procura trace`) is kept, in the folder `tracking` of the data directory.
         /// 0: none is kept.
         tracking_days: u32 = 30, "number", "90";
-        /// MiB that it may have; the oldest goes first. A message takes about 700 octets.
+        /// MiB that it may have; the oldest goes first. A message takes about 530 octets.
         tracking_mib: u64 = 20_480, "number", "102400";
     }
     /// Where accepted mail goes.
