@@ -157,7 +157,9 @@ impl Reading {
             ]);
         }
         if let Ok(counts) = shared.queue().event_counts() {
-            let sum = |of: fn(&EventCounts) -> u64| counts.iter().map(of).sum();
+            let webhooks = shared.webhooks().all();
+            let is_webhook = |counts: &&EventCounts| webhooks.iter().any(|webhook| webhook.id == counts.target);
+            let sum = |of: fn(&EventCounts) -> u64| counts.iter().filter(is_webhook).map(of).sum();
             figures.extend([
                 Figure::now("webhook_events_waiting", "Events to be posted to webhooks", sum(|counts| counts.waiting)),
                 Figure::now("webhook_events_given_up", "Events that no webhook took", sum(|counts| counts.given_up)),

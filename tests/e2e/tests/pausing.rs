@@ -400,6 +400,27 @@ fn nothing_overtakes_a_released_message_that_the_destination_puts_off() {
 }
 
 #[test]
+fn the_operator_hears_of_a_cause_once_although_the_server_dies_before_it_tells() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let mut demo = small(&Sink::start());
+    assert!(send(&mut log_on(&demo), "dora", "dora 0").starts_with("250"));
+    // At once: what is to be told is gathered first.
+    demo.kill();
+    demo.start_again();
+    let notice = "Mail of EXAMPLE\\gateway is paused: Exchange Not Accessible";
+    demo.delivered(notice);
+    demo.kill();
+    demo.start_again();
+    // It decides about what waits when it starts, and again now.
+    assert!(send(&mut log_on(&demo), "dora", "dora 1").starts_with("250"));
+    demo.procura(&["permission", "add", "dora", "--user", "gateway", "--right", "Send As"]).ok();
+    wait_for("the release", || paused(&demo).is_empty());
+    assert_eq!(demo.delivered_now(notice).len(), 1);
+}
+
+#[test]
 fn what_is_too_old_needs_a_person() {
     if !require(&["python3"]) {
         return;

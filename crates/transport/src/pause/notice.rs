@@ -1,12 +1,12 @@
 //! Telling the operator of a service account that mail waits: once for each cause, not for each message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use acl::Guid;
 use directory::Snapshot;
 use message::Address;
-use queue::{Envelope, Millis, Recipient};
+use queue::{Envelope, Event, Millis, Queue, Recipient};
 use rights::pause::{Policy, REASON, account_name, event, event_name};
 use rights::shortfall::Shortfall;
 use serde_json::{Value, json};
@@ -21,6 +21,10 @@ use crate::shared::{Shared, now};
 
 /// A notice waits so long for others with the same cause, so that it can say how many there are.
 const GATHER: Millis = 2_000;
+/// Whom the queue's events about causes that were told of are for: us.
+const TOLD_OF: &str = "pause-told";
+/// Causes at a time that are remembered over a restart.
+const MOST_CAUSES: usize = 100_000;
 /// Users that a notice names.
 const SHOWN: usize = 20;
 
@@ -32,6 +36,8 @@ pub(crate) struct Notices {
     aside: BTreeMap<Guid, (Millis, Vec<(Pair, String)>)>,
     /// Causes may have been mended.
     stale: bool,
+    /// What was told of, as the queue keeps it: a process that died before it told of a cause does so when it is back.
+    told_of: HashSet<String>,
 }
 
 struct Told {
@@ -43,7 +49,8 @@ struct Told {
 impl Notices {
     /// A pair waits for this cause. `restored`: it did so before the process began, and was told then.
     pub(crate) fn waits(&mut self, cause: Cause, found: Shortfall, restored: bool, time: Millis) {
-        let due = (!restored).then_some(time.saturating_add(GATHER));
+        let told = restored && self.told_of.contains(&name(cause));
+        let due = (!told).then_some(time.saturating_add(GATHER));
         self.causes.entry(cause).or_insert(Told { due, found });
     }
 
@@ -75,7 +82,11 @@ impl Notices {
         }
         let snapshot = shared.snapshot();
         let by_cause = shared.pauses().by_cause();
-        self.causes.retain(|cause, _| by_cause.contains_key(cause));
+        let mended: Vec<Cause> = self.causes.keys().filter(|cause| !by_cause.contains_key(cause)).copied().collect();
+        for cause in mended {
+            self.causes.remove(&cause);
+            self.forget(shared.queue(), cause);
+        }
         for (cause, told) in &mut self.causes {
             if told.due.is_some_and(|due| due <= time) {
                 told.due = None;
@@ -83,6 +94,9 @@ impl Notices {
                 let (subject, text) = paused(&snapshot, *cause, &told.found, users);
                 tell(shared, &snapshot, cause.account, &subject, &text);
                 post(shared, cause.account, Webhook::CAUSE, &cause_data(&snapshot, *cause, &told.found, users));
+                if self.told_of.insert(name(*cause)) {
+                    drop(shared.queue().note_events(vec![told_of(*cause)], time));
+                }
             }
         }
         let due: Vec<Guid> =
@@ -95,6 +109,40 @@ impl Notices {
             }
         }
     }
+}
+
+impl Notices {
+    /// With what was told of before the process began.
+    pub(crate) fn of(queue: &Queue) -> Notices {
+        let kept = queue.events(TOLD_OF, false, MOST_CAUSES).unwrap_or_else(|error| {
+            tracing::error!(%error, "it cannot be read which pauses were told of; they are told of again");
+            Vec::new()
+        });
+        Notices { told_of: kept.into_iter().map(|kept| kept.event.kind).collect(), ..Notices::default() }
+    }
+
+    /// A cause is mended: when it comes again, it is told of again.
+    fn forget(&mut self, queue: &Queue, cause: Cause) {
+        let name = name(cause);
+        if !self.told_of.remove(&name) {
+            return;
+        }
+        let kept = queue.events(TOLD_OF, false, MOST_CAUSES).unwrap_or_default();
+        for kept in kept.into_iter().filter(|kept| kept.event.kind == name) {
+            drop(queue.event_told(kept.number, queue::Told::Yes));
+        }
+    }
+}
+
+/// The note that a cause was told of.
+fn told_of(cause: Cause) -> Event {
+    Event { id: Ulid::generate().to_string(), target: TOLD_OF.to_owned(), kind: name(cause), body: String::new() }
+}
+
+/// A cause, as the queue keeps it.
+fn name(cause: Cause) -> String {
+    let at = cause.at.map(|at| at.to_string()).unwrap_or_default();
+    format!("{} {} {at}", cause.account, cause.reason.name())
 }
 
 impl Pauses {

@@ -42,7 +42,8 @@ pub(crate) fn start(
 ) -> io::Result<JoinHandle<()>> {
     let _ = shared.pauses().ground.set(Ground { hostname, intake });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let releaser = Releaser { shared, stop, notices: Notices::default(), next_age: 0 };
+    let notices = Notices::of(shared.queue());
+    let releaser = Releaser { shared, stop, notices, next_age: 0 };
     std::thread::Builder::new().name("pause".into()).spawn(move || releaser.run(&runtime))
 }
 
