@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::{on, procura};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn organization() -> (TempDir, PathBuf) {
     (folder, data)
 }
 
-fn shown(data: &PathBuf, name: &str) -> Value {
+fn shown(data: &Path, name: &str) -> Value {
     on(data, &["recipient", "get", name, "--format", "json"], "").json()
 }
 
