@@ -57,10 +57,8 @@ pub fn set(asked: Asked<'_>, set: &MailboxSet) -> Result<Response, Fault> {
                 Fault::new(FaultKind::Invalid, wrong).help("hours and days, messages and recipients; or none")
             })?;
             let values = limits.iter().map(|limit| limit.as_bytes().to_vec()).collect();
-            changes.push(Change::Modify {
-                guid: object.guid(),
-                attributes: vec![(a::SENDING_LIMITS.to_owned(), values)],
-            });
+            changes
+                .push(Change::Modify { guid: object.guid(), attributes: vec![(a::SENDING_LIMITS.to_owned(), values)] });
         }
         if let Some(name) = &set.database {
             let attributes = vec![(a::HOME_MDB.to_owned(), vec![link_value(&database(snapshot, Some(name))?)])];
