@@ -40,8 +40,8 @@ pub use change::{AttributeChange, Change, ChangeBatch, ChangeError, ChangeLog, O
 pub use class::{Class, GroupScope, GroupType};
 pub use config::{
     AcceptedDomain, AddressSpace, AuthMechanisms, Config, Database, Domain, DomainKind, HeaderFrom, IpRange, OnBehalf,
-    Organization, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, SendingLimits,
-    Server, TokenGrant, TokenSource,
+    Organization, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, SendingLimits, Server, TokenGrant,
+    TokenSource,
 };
 pub use defaults::default_descriptor;
 pub use descriptor::{Descriptor, DescriptorHash};

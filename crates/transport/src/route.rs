@@ -77,12 +77,7 @@ pub struct Exits {
 
 impl Route {
     /// Routes a message of `size` octets to a recipient.
-    pub fn resolve(
-        snapshot: &Snapshot,
-        recipient: &CanonicalAddress,
-        size: u64,
-        exits: &Exits,
-    ) -> Route {
+    pub fn resolve(snapshot: &Snapshot, recipient: &CanonicalAddress, size: u64, exits: &Exits) -> Route {
         let authoritative =
             snapshot.accepted_domain(recipient.domain()).is_some_and(|domain| domain.kind == DomainKind::Authoritative);
         match snapshot.recipient(recipient) {

@@ -6,7 +6,8 @@ use crate::attributes::{self, known, number};
 use crate::object::{integer, is_true};
 use crate::{
     AcceptedDomain, AddressSpace, AuthMechanisms, Class, Config, Database, DomainKind, HeaderFrom, IpRange, Object,
-    OnBehalf, Organization, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, Server, TokenGrant, TokenSource,
+    OnBehalf, Organization, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, Server, TokenGrant,
+    TokenSource,
 };
 
 /// Attribute and what is wrong with it.
