@@ -51,6 +51,13 @@ struct Wanted {
 
 /// Runs it.
 pub fn run(arguments: &[String]) -> ExitCode {
+    // The parser of the other commands sees none of these arguments.
+    if arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--help") {
+        let mut command = <SendmailArgs as Args>::augment_args(clap::Command::new("procura sendmail"));
+        // Nobody may be reading.
+        let _ = command.print_long_help();
+        return ExitCode::SUCCESS;
+    }
     let wanted = match read(arguments) {
         Ok(wanted) => wanted,
         Err(why) => return fail(USAGE, &why),
