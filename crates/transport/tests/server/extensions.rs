@@ -1,13 +1,16 @@
 //! Extensions of SMTP through the whole server: chunks, PROXY headers, notifications, REQUIRETLS, LIMITS, SMTPUTF8.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use directory::attributes as a;
 use queue::Backoff;
 use transport::ServerOptions;
+use transport::delivery::Roots;
 
 use crate::hosts::{Host, Manners};
+use crate::sending::{self, await_reason, certificate_for, inner};
 use crate::site::{CLIENT, Directory, INTERNET, Plan, Site, eventually};
 use crate::wire::{Wire, text, tls_client};
 
@@ -314,4 +317,35 @@ fn a_host_gets_no_more_messages_over_a_connection_than_it_says_it_takes() {
         wire.mail("sue@outside.test", &["rita@relay.test"], &text("sue@outside.test", "one"));
         assert_eq!(host.message().connection, number);
     }
+}
+
+/// A message from outside, over TLS, that must stay there.
+fn sue_requires_tls(site: &Site) {
+    let mut wire = Wire::greet(site.address(INTERNET));
+    wire.say("EHLO client.test", "250");
+    wire.start_tls(&tls_client());
+    let offered = wire.say("EHLO client.test", "250");
+    assert!(offered.contains("250-REQUIRETLS\r\n"), "{offered}");
+    wire.say("MAIL FROM:<sue@outside.test> REQUIRETLS", "250");
+    wire.say("RCPT TO:<bob@relay.test>", "250");
+    wire.say("DATA", "354");
+    wire.send(&format!("{}\r\n.\r\n", text("sue@outside.test", "secret").replace('\n', "\r\n")));
+    wire.expect("250");
+}
+
+#[test]
+fn a_message_that_requires_tls_goes_to_a_host_that_proves_its_name_and_promises_the_same() {
+    let (root, certificate) = certificate_for("127.0.0.1");
+    let there = inner(certificate, |_| {});
+    let roots = |root| Some(Arc::new(Roots::new(vec![root])));
+    let believed = roots(root);
+    let here = sending::relaying_to(there.address(INTERNET), |_| {}, |options| options.delivery.roots = believed);
+    sue_requires_tls(&here);
+    there.await_mail("bob", 1);
+    let (stranger, _) = certificate_for("127.0.0.1");
+    let unknown = roots(stranger);
+    let here = sending::relaying_to(there.address(INTERNET), |_| {}, |options| options.delivery.roots = unknown);
+    sue_requires_tls(&here);
+    await_reason(&here, "is not to be trusted");
+    assert_eq!(there.mailbox("bob").len(), 1);
 }
