@@ -211,3 +211,63 @@ fn chosen(channel: &Channel, principal: Principal, message: &[u8]) -> Result<Gss
 fn done(principal: Principal, mailbox: Option<String>) -> GssOutcome {
     GssOutcome::Done { identity: Identity::Principal { name: principal.name, realm: principal.realm }, mailbox }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A keytab with a key of AES-256 for smtp/mail.
+    fn kerberos() -> Arc<Kerberos> {
+        let mut entry = vec![0, 2];
+        for text in ["EXAMPLE.TEST", "smtp", "mail"] {
+            entry.extend((text.len() as u16).to_be_bytes());
+            entry.extend(text.as_bytes());
+        }
+        entry.extend([0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 18, 0, 32]);
+        entry.extend([7; 32]);
+        let octets = [&[5, 2][..], &(entry.len() as i32).to_be_bytes(), &entry].concat();
+        Arc::new(Kerberos::with_keytab(&octets).unwrap())
+    }
+
+    #[test]
+    fn an_authenticator_counts_once() {
+        let kerberos = kerberos();
+        assert!(kerberos.remember(b"one").is_ok() && kerberos.remember(b"two").is_ok());
+        assert!(matches!(kerberos.remember(b"one"), Err(Fault::Replayed)));
+    }
+
+    #[test]
+    fn spnego_that_prefers_another_mechanism_is_refused() {
+        // NegTokenInit with NTLM alone, 1.3.6.1.4.1.311.2.2.10.
+        let ntlm = [
+            0x60, 0x1C, 0x06, 0x06, 0x2B, 0x06, 0x01, 0x05, 0x05, 0x02, 0xA0, 0x12, 0x30, 0x10, 0xA0, 0x0E, 0x30, 0x0C,
+            0x06, 0x0A, 0x2B, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0A,
+        ];
+        let mut context = kerberos().context(true);
+        assert!(matches!(context.negotiate(&ntlm), Err(Fault::Mechanism)));
+    }
+
+    proptest! {
+        /// Whatever is sent, and however it begins, nobody is logged on and nothing panics.
+        #[test]
+        fn no_octets_log_anybody_on(
+            spnego: bool,
+            begins in 0..4_usize,
+            messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 1..4),
+        ) {
+            let begins: &[u8] = [
+                &[][..],
+                &[0x60, 0x40, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x12, 0x01, 0x02, 0x02, 0x01, 0x00, 0x6E],
+                &[0x60, 0x40, 0x06, 0x06, 0x2B, 0x06, 0x01, 0x05, 0x05, 0x02, 0xA0, 0x36, 0x30],
+                &[0xA1, 0x20, 0x30, 0x1E, 0xA2],
+            ][begins];
+            let mut context = kerberos().context(spnego);
+            for message in &messages {
+                let outcome = context.step(&[begins, message].concat());
+                let is_done = matches!(outcome, GssOutcome::Done { .. });
+                prop_assert!(!is_done);
+            }
+        }
+    }
+}
