@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 pub enum BenchCommand {
     /// Send mail to a server as fast as it answers, or at a given rate
     #[command(after_help = BENCH_HELP)]
-    Smtp(BenchSmtp),
+    Smtp(Box<BenchSmtp>),
     /// Accept all mail and keep none of it: a next hop for measurements, until it is interrupted
     Sink(BenchSink),
 }
