@@ -3,20 +3,20 @@
 use rights::DecisionRecord;
 use serde::{Deserialize, Serialize};
 
+use crate::access::documents::AccessResponse;
 use crate::browse::TreeRow;
 use crate::connectors::documents::{ConnectorTested, ReceiveRow, SendRow};
 use crate::delegation::DelegationRow;
 use crate::documents::{HistoryPage, Holders, SeparationApplied, SeparationPage, ServiceAccountReport, Simulated};
+use crate::observed::ObservedRow;
 use crate::operations::Secret;
 use crate::ownership::documents::DisconnectedRow;
-use crate::access::documents::AccessResponse;
 use crate::pause::documents::PauseResponse;
 use crate::protection::documents::ProtectedReport;
-use crate::sd_edit::SdText;
 use crate::queued::documents::{QueueAmount, QueueDetail, QueueOrdered, QueuePage};
+use crate::sd_edit::SdText;
 use crate::servers::ServerRow;
 use crate::trace::TraceReport;
-use crate::observed::ObservedRow;
 use crate::usage::UsageRow;
 use crate::verify::documents::VerifyPage;
 

@@ -184,7 +184,11 @@ impl Service {
     }
 
     /// Searches the record of messages, what was noted a moment ago included.
-    pub(crate) fn traced(&self, folder: &Path, query: &tracking::Query) -> Result<tracking::Found, tracking::TrackingError> {
+    pub(crate) fn traced(
+        &self,
+        folder: &Path,
+        query: &tracking::Query,
+    ) -> Result<tracking::Found, tracking::TrackingError> {
         if let Some(running) = self.running() {
             running.flush_tracking();
         }

@@ -10,11 +10,11 @@ use rights::{Difference, Permission, differences};
 use crate::authorize::authorize;
 use crate::documents::{DifferenceRow, Simulated};
 use crate::error::Fault;
+use crate::history;
 use crate::operations::Request;
 use crate::reports::{could_become, person_via, principal, target_name};
 use crate::response::{Done, Response};
 use crate::service::{Asked, Plan};
-use crate::history;
 
 /// Rows of each list at most; the rest is counted.
 const MAX_ROWS: usize = 5_000;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use acl::Outcome;
 use directory::{HeaderFrom, HostKind, IpRange, ObjectId, Snapshot, Time, Token, TokenError};
 use message::Address;
-use smallvec::SmallVec;
 use message::firewall::Keep;
 use message::senders::{SenderFault, Senders};
+use smallvec::SmallVec;
 
 use crate::decide::{Facts, Grant, Question, decide, holds, receive_connector};
 use crate::header::HeaderGrant;

@@ -3,11 +3,11 @@
 #![allow(missing_docs, reason = "a test")]
 
 mod checks;
-#[path = "../../../fuzz/replay.rs"]
-mod replay;
 #[path = "authz/organization.rs"]
 #[allow(dead_code, reason = "shared with the scripts")]
 mod organization;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "authz/script.rs"]
 #[allow(dead_code, reason = "shared with the scripts")]
 mod script;

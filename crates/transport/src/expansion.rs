@@ -66,7 +66,11 @@ impl Expansion<'_> {
         while let Some(next) = self.waiting.pop() {
             if self.found.len() >= MOST_RECIPIENTS {
                 self.waiting.clear();
-                tracing::warn!(most = MOST_RECIPIENTS, group = address.as_str(), "a group is too large for one message");
+                tracing::warn!(
+                    most = MOST_RECIPIENTS,
+                    group = address.as_str(),
+                    "a group is too large for one message"
+                );
                 // The group stays among the recipients, and fails: its sender is told that not all got the message.
                 return self.take(address.clone(), address.canonical(), &named);
             }

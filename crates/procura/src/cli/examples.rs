@@ -49,7 +49,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("connector receive get", &["connector receive get", "connector receive get Internet --format json"]),
     ("connector receive remove", &["connector receive remove Scanners"]),
     ("connector send get", &["connector send get"]),
-    ("connector send set", &["connector send set Internet --smart-host relay.example.net", "connector send set Internet --by-mx --tls mta-sts"]),
+    (
+        "connector send set",
+        &[
+            "connector send set Internet --smart-host relay.example.net",
+            "connector send set Internet --by-mx --tls mta-sts",
+        ],
+    ),
     ("connector send remove", &["connector send remove Provider"]),
     ("server set", &["server set EDGE --add-certificate edge-2027.pem"]),
     ("server get", &["server get", "server get EDGE --format json"]),

@@ -14,8 +14,8 @@ use super::args::{Format, Global};
 use super::fault::Failure;
 use super::report::show_report;
 use super::tools::{
-    AuditCommand, AuditExport, History, SeparationCommand, ServiceAccount, ServiceAccountCommand, Tool, Undo,
-    WhatCan, request, tried,
+    AuditCommand, AuditExport, History, SeparationCommand, ServiceAccount, ServiceAccountCommand, Tool, Undo, WhatCan,
+    request, tried,
 };
 use super::{access, diff, html, output, pause, report, separation, test_send};
 use crate::node::Node;

@@ -475,7 +475,12 @@ impl Config {
             && !address.ip().is_loopback()
         {
             let message = format!("plain HTTP on {address} would show tokens to the network");
-            return wrong("submission", "plain", message, "remove it, listen on 127.0.0.1, or name the reverse `proxies`");
+            return wrong(
+                "submission",
+                "plain",
+                message,
+                "remove it, listen on 127.0.0.1, or name the reverse `proxies`",
+            );
         }
         if !(1..=168).contains(&submission.idempotency_hours) {
             let message = format!("idempotency_hours is {}", submission.idempotency_hours);
@@ -527,7 +532,9 @@ pub fn reference() -> String {
 }
 
 fn is_empty(value: &toml::Value) -> bool {
-    value.as_table().is_some_and(toml::Table::is_empty) || value.as_array().is_some_and(Vec::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+    value.as_table().is_some_and(toml::Table::is_empty)
+        || value.as_array().is_some_and(Vec::is_empty)
+        || value.as_array().is_some_and(Vec::is_empty)
 }
 
 fn words(lines: &[&str]) -> String {

@@ -4,8 +4,8 @@
 
 use smtp::client::{DotStuffer, ReplyFault, ReplyParser, write};
 use smtp::{
-    ChunkReader, Command, DataFault, DataReader, ForwardPath, Line, LineReader, PeerError, Reply, ReversePath, Strictness,
-    parse_auth_response, parse_command, parse_command_with,
+    ChunkReader, Command, DataFault, DataReader, ForwardPath, Line, LineReader, PeerError, Reply, ReversePath,
+    Strictness, parse_auth_response, parse_command, parse_command_with,
 };
 
 /// No line makes the parser panic; what it accepts has no line end, and is written to something that parses to the same.
