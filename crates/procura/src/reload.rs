@@ -84,7 +84,10 @@ impl Reloader {
             match certificate.reload(true) {
                 Ok(true) => said.push("a new certificate is in use".to_owned()),
                 Ok(false) => said.push("the certificate is the one in use".to_owned()),
-                Err(error) => said.push(format!("the certificate in use stays: {error}")),
+                Err(error) => {
+                    tracing::error!(%error, "the new certificate cannot be used; the old one stays");
+                    said.push(format!("the certificate in use stays: {error}"));
+                }
             }
         }
         Ok(said)

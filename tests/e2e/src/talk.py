@@ -37,7 +37,9 @@ def send(smtp, order):
             reply = smtp.rcpt(recipient)
     if reply[0] != 250:
         if reply[0] != 421:
-            smtp.docmd("RSET")
+            reset = smtp.docmd("RSET")
+            # The session may end between the two.
+            reply = reset if reset[0] == 421 else reply
         return text(reply)
     try:
         # As bytes, so that smtplib sends them as they are but for the line ends.
