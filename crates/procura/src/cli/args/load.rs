@@ -11,6 +11,7 @@ pub enum BenchCommand {
     #[command(after_help = BENCH_HELP)]
     Smtp(Box<BenchSmtp>),
     /// Accept all mail and keep none of it: a next hop for measurements, until it is interrupted
+    #[command(after_help = "Example:\n  procura bench sink 127.0.0.1:2526")]
     Sink(BenchSink),
 }
 
