@@ -35,6 +35,11 @@ class Lines:
         return self.lines
 
 
+def bound(command):
+    """A command that is killed when this process ends, however it ends."""
+    return ["setpriv", "--pdeathsig", "KILL", *map(str, command)]
+
+
 def build(work):
     layer = work / "layer.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-U_FORTIFY_SOURCE", "-o", layer, HERE / "layer.c", "-ldl", "-lpthread"], check=True)

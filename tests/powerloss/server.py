@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 import replay
-from layer import environment
+from layer import bound, environment
 
 HERE = Path(__file__).resolve().parent
 
@@ -73,7 +73,7 @@ class Load:
         head = f"From: <{self.options.sender}>\r\nTo: <{recipients[0]}>\r\nSubject: {name}\r\nX-Powerloss: {name} {count}\r\n\r\n"
         text = head + "".join(line + "\r\n" for line in lines_of(name, count))
         refused = client.sendmail(self.options.sender, recipients, text)
-        self.acknowledged[name] = len(recipients) - len(refused)
+        self.acknowledged[name] = set(recipients) - set(refused)
         self.first.set()
 
     def end(self):
@@ -110,7 +110,7 @@ class Relay(socketserver.ThreadingTCPServer):
             if problem:
                 self.wrong.append(f"relayed: {problem}")
             elif match:
-                self.copies[match] += recipients
+                self.copies.update((match, recipient) for recipient in recipients)
 
     def handle_error(self, request, address):
         pass  # the server was killed in the middle
@@ -122,13 +122,13 @@ class RelaySession(socketserver.StreamRequestHandler):
             self.wfile.write(line + b"\r\n")
 
         say(b"220 relay.test")
-        recipients = 0
+        recipients = []
         for line in self.rfile:
             verb = line[:4].upper()
             if verb == b"EHLO":
                 say(b"250-relay.test\r\n250 PIPELINING")
             elif verb == b"RCPT":
-                recipients += 1
+                recipients.append(re.search(rb"<([^>]*)>", line).group(1).decode())
                 say(b"250 ok")
             elif verb == b"DATA":
                 say(b"354 go on")
@@ -145,12 +145,12 @@ class RelaySession(socketserver.StreamRequestHandler):
                 else:
                     self.server.take(b"".join(lines), recipients)
                     say(b"250 taken")
-                recipients = 0
+                recipients = []
             elif verb == b"QUIT":
                 say(b"221 bye")
                 return
             else:
-                recipients = 0 if verb in (b"MAIL", b"RSET") else recipients
+                recipients = [] if verb in (b"MAIL", b"RSET") else recipients
                 say(b"250 ok")
 
 
@@ -158,7 +158,7 @@ class Server:
     def __init__(self, options, root, log, environ=None):
         command = shlex.split(options.server.replace("{root}", str(root)))
         self.options = options
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
+        self.process = subprocess.Popen(bound(command), stdout=log, stderr=log, env=environ)
 
     def ready(self, patience=30):
         """Waits for the port; false if the process ended."""
@@ -200,17 +200,21 @@ def examine(text):
 
 
 def delivered(maildir):
-    """Copies of each message in the mailboxes, and what is wrong with any of them."""
+    """Copies of each message in each mailbox, which is named as the link that leads to it, and what is wrong with any."""
     copies, wrong = Counter(), []
+    addresses = {os.readlink(link): link.name for link in Path(maildir).glob("*") if link.is_symlink()}
     for place, folders, files in os.walk(maildir):
-        if os.path.basename(place) != "new":
+        mailbox, last = os.path.split(place)
+        if last != "new":
             continue
+        mailbox = os.path.basename(mailbox)
+        mailbox = addresses.get(mailbox, mailbox)
         for file in files:
             name, problem = examine(Path(place, file).read_bytes())
             if problem:
                 wrong.append(f"{file}: {problem}")
             if name:
-                copies[name] += 1
+                copies[name, mailbox] += 1
     return copies, wrong
 
 
@@ -277,16 +281,18 @@ def run(options, work, layer, log):
             if relay:
                 taken, problems = relay.seen()
                 copies, wrong = copies + taken, wrong + problems
-            missing = [name for name, recipients in acknowledged.items() if copies[name] < recipients]
+            missing = [(name, recipient) for name, promised in acknowledged.items() for recipient in promised
+                       if not copies[name, recipient]]
+            wrong += [f"{name} came to {place}" for name, place in copies if place not in acknowledged.get(name, options.rcpt)]
             if not missing or wrong or time.monotonic() > until:
                 break
             time.sleep(0.2)
         server.end()
         if missing or wrong:
-            print(f"round {number} ({mode}, {point}): LOSS: {len(missing)} of {len(acknowledged)} acknowledged messages were "
-                  f"not delivered, such as {missing[:3]}; damaged: {wrong[:3]}; what is left: {work}")
+            print(f"round {number} ({mode}, {point}): LOSS: {len(missing)} recipients of {len(acknowledged)} acknowledged messages did "
+                  f"not get them, such as {missing[:3]}; damaged or misplaced: {wrong[:3]}; what is left: {work}")
             return 1
-        twice = {name for name, recipients in acknowledged.items() if copies[name] > recipients} - set(known)
+        twice = {name for (name, _), count in copies.items() if count > 1} - set(known)
         known.update(twice)
         again += len(twice)
         what = point or ("early" if early else "random time")
@@ -294,6 +300,6 @@ def run(options, work, layer, log):
             what += " (not reached)"
         print(f"round {number:3} {mode:6} {what:36} {len(load.acknowledged) if load else 0:5} acknowledged, lost {lost['changes']} writes, "
               f"{lost['pages']} pages, {lost['names']} names; all delivered, {len(twice)} twice", flush=True)
-    print(f"{len(plan)} rounds: {total} messages acknowledged, all delivered, none damaged. Delivered twice: {again}"
+    print(f"{len(plan)} rounds: {total} messages acknowledged, all delivered to all their recipients and nobody else, none damaged. Delivered twice: {again}"
           + (", each killed between its delivery and the durable outcome." if again else "."))
     return 0
