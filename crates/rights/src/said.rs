@@ -13,6 +13,8 @@ use crate::transaction::Authority;
 
 /// Decisions remembered with one snapshot; about 2 KB each.
 const MOST: usize = 4096;
+/// Decisions with more steps are not remembered: a header may name hundreds of addresses, in ever new orders.
+const LONGEST: usize = 32;
 
 /// The words for one decision.
 #[derive(Debug)]
@@ -72,6 +74,9 @@ impl Said {
                 steps: steps.to_vec(),
             },
         });
+        if steps.len() > LONGEST {
+            return said;
+        }
         let mut all = remembered.said.write().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MOST {
             all.clear();

@@ -96,6 +96,14 @@ fn no_address_is_believed_where_strangers_submit_where_all_addresses_may_come_or
 }
 
 #[test]
+fn a_directory_that_is_out_of_date_makes_no_address_believed_where_strangers_submit() {
+    let directory = trusting(&[anonymous(RightName::Submit)]).load();
+    let stale = directory.snapshot.clone().dated(true);
+    assert_eq!(address_trust(&stale, directory.id("Receive")), AddressTrust::TakesStrangers);
+    assert_eq!(nobody(&directory).host_by_address(&stale, "192.0.2.7".parse().unwrap()), None);
+}
+
+#[test]
 fn the_size_limit_of_the_connector_binds_unless_a_token_that_is_left_bypasses_it() {
     let limit = |aces: &[Ace]| {
         let mut world = world(aces);
