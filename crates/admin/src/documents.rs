@@ -488,6 +488,16 @@ pub struct UncoveredRow {
     pub command: String,
 }
 
+/// A new mailbox database.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct DatabaseNew {
+    /// Its name.
+    pub name: String,
+    /// Its server; default: the only one with mailboxes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+}
+
 /// Changes to a mailbox database or a server.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DatabaseSet {

@@ -123,6 +123,11 @@ fn original_domain(snapshot: &Snapshot, name: &str) -> Result<String, Fault> {
     by_name(snapshot, &name).map(|_| name)
 }
 
+/// The accepted domain of exactly this name, however it is spelled.
+pub(crate) fn named(snapshot: &Snapshot, domain: &str) -> Result<ObjectId, Fault> {
+    by_name(snapshot, &written(domain)?)
+}
+
 fn by_name(snapshot: &Snapshot, name: &str) -> Result<ObjectId, Fault> {
     let (wildcard, bare) = match name.strip_prefix("*.") {
         Some(bare) => (true, bare),

@@ -228,6 +228,8 @@ pub enum Request {
     Pause(PauseRequest),
     /// What becomes of mail for recipients.
     Recipient(RecipientRequest),
+    /// Create a mailbox database.
+    DatabaseNew(DatabaseNew),
     /// Change a mailbox database or server.
     DatabaseSet(DatabaseSet),
     /// Create a receive connector.

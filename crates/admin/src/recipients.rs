@@ -1,6 +1,8 @@
 //! What becomes of mail for a recipient: forwarding, delivery restrictions, copies, journals; groups whose members follow a
 //! filter, contacts, catch-alls.
 
+use std::collections::BTreeSet;
+
 use directory::dn::Rdn;
 use directory::filter::Filter;
 use directory::{Change, Class, Object, ObjectId, Record, Snapshot, attributes as a, link_value};
@@ -8,7 +10,9 @@ use message::Address;
 use rights::admin::Action;
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{account_name, address_attributes, addresses, container, guid_of, text, values};
+use crate::accounts::{
+    account_name, address_attributes, addresses, changed_addresses, container, guid_of, text, values,
+};
 use crate::authorize::require;
 use crate::error::{Fault, FaultKind};
 use crate::random::new_guid;
@@ -28,6 +32,11 @@ pub enum RecipientRequest {
     Set(Box<RecipientSet>),
     /// Create a contact or a dynamic group.
     New(Box<RecipientNew>),
+    /// Delete a contact or a dynamic group.
+    Remove {
+        /// Any of its names.
+        identity: String,
+    },
     /// Who gets mail for addresses of an accepted domain that nobody has.
     CatchAll(CatchAll),
     /// Where the messages of the organization are journaled.
@@ -84,6 +93,9 @@ pub struct RecipientSettings {
 pub struct RecipientSet {
     /// Any of its names.
     pub identity: String,
+    /// Its mail addresses from now on, the primary one first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<Vec<String>>,
     /// What changes.
     #[serde(flatten)]
     pub settings: RecipientSettings,
@@ -168,6 +180,7 @@ pub(crate) fn answer(asked: Asked<'_>, request: &RecipientRequest) -> Result<Res
         RecipientRequest::Get { identity } => get(asked, identity),
         RecipientRequest::Set(set) => self::set(asked, set),
         RecipientRequest::New(new) => self::new(asked, new),
+        RecipientRequest::Remove { identity } => remove(asked, identity),
         RecipientRequest::CatchAll(wanted) => catch_all(asked, wanted),
         RecipientRequest::Journal(wanted) => journal(asked, wanted),
     }
@@ -183,7 +196,7 @@ fn get(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
         class: object.class().ldap_name().to_owned(),
         dn: snapshot.dn(id),
         addresses: addresses(object),
-        settings: shown(snapshot, id, object),
+        settings: shown(snapshot, id, object, name_of),
         ..RecipientRow::default()
     };
     if object.class() == Class::DynamicGroup {
@@ -207,7 +220,8 @@ fn set(asked: Asked<'_>, set: &RecipientSet) -> Result<Response, Fault> {
     asked.change(|snapshot| {
         let id = find(snapshot, &set.identity)?;
         let object = recipient(snapshot, id)?;
-        let attributes = attributes(snapshot, id, object.class(), &set.settings)?;
+        let mut attributes = attributes(snapshot, id, object.class(), &set.settings)?;
+        attributes.extend(changed_addresses(snapshot, id, set.addresses.as_deref(), &[], &[])?);
         let mut plan = Plan::new(format!("changed {}", snapshot.dn(id)), Vec::new());
         match attributes.is_empty() {
             true => plan.done.warnings.push("there was nothing to change".to_owned()),
@@ -248,9 +262,23 @@ fn new(asked: Asked<'_>, new: &RecipientNew) -> Result<Response, Fault> {
     })
 }
 
+fn remove(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
+    asked.change(|snapshot| {
+        let id = find(snapshot, identity)?;
+        let own = |object: &&Object| matches!(object.class(), Class::Contact | Class::DynamicGroup);
+        let object = snapshot.object(id).filter(own).ok_or_else(|| {
+            Fault::new(FaultKind::Invalid, format!("{} is neither a contact nor a dynamic group", snapshot.dn(id)))
+                .help("`procura user remove` and `procura group remove` delete accounts and groups")
+        })?;
+        let change = Change::Delete { guid: object.guid() };
+        Ok(Plan::new(format!("removed {}", snapshot.dn(id)), vec![change]))
+    })
+}
+
 fn catch_all(asked: Asked<'_>, wanted: &CatchAll) -> Result<Response, Fault> {
     let domain = |snapshot: &Snapshot| {
-        snapshot.accepted_domain_id(&wanted.domain).ok_or_else(|| {
+        let own = crate::domains::named(snapshot, &wanted.domain).ok();
+        own.or_else(|| snapshot.accepted_domain_id(&wanted.domain)).ok_or_else(|| {
             Fault::new(FaultKind::NotFound, format!("{} is no accepted domain", wanted.domain))
                 .help("`procura domain list` shows them")
         })
@@ -385,9 +413,15 @@ fn attributes(
     Ok(all)
 }
 
-fn shown(snapshot: &Snapshot, id: ObjectId, object: &Object) -> RecipientSettings {
+/// How mail for a recipient goes; others are called as `name` says.
+fn shown(
+    snapshot: &Snapshot,
+    id: ObjectId,
+    object: &Object,
+    name: fn(&Snapshot, ObjectId) -> String,
+) -> RecipientSettings {
     let linked = |attribute: &str| -> Vec<String> {
-        snapshot.links(id, attribute).into_iter().map(|target| name_of(snapshot, target)).collect()
+        snapshot.links(id, attribute).into_iter().map(|target| name(snapshot, target)).collect()
     };
     let one = |attribute: &str| Some(linked(attribute).pop().unwrap_or_default());
     let words = |attribute: &str| Some(object.words(attribute).unwrap_or_default().to_owned());
@@ -417,6 +451,107 @@ fn shown(snapshot: &Snapshot, id: ObjectId, object: &Object) -> RecipientSetting
         filter: words(a::DYNAMIC_FILTER).filter(|_| object.class() == Class::DynamicGroup),
         below: one(a::DYNAMIC_BASE).filter(|_| object.class() == Class::DynamicGroup),
     }
+}
+
+/// The same without what goes without saying.
+pub(crate) fn said(
+    snapshot: &Snapshot,
+    id: ObjectId,
+    object: &Object,
+    name: fn(&Snapshot, ObjectId) -> String,
+) -> RecipientSettings {
+    let RecipientSettings {
+        forward_to,
+        keep_copy,
+        target,
+        accept_from,
+        reject_from,
+        authenticated_only,
+        copy_sent_as,
+        copy_sent_on_behalf,
+        journal_to,
+        owner,
+        reports_to,
+        filter,
+        below,
+    } = shown(snapshot, id, object, name);
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let flag = |flag: Option<bool>| flag.filter(|flag| *flag);
+    let list = |list: Option<Vec<String>>| {
+        let mut list = list.filter(|list| !list.is_empty())?;
+        list.sort();
+        Some(list)
+    };
+    RecipientSettings {
+        forward_to: text(forward_to),
+        keep_copy: flag(keep_copy),
+        target: text(target),
+        accept_from: list(accept_from),
+        reject_from: list(reject_from),
+        authenticated_only: flag(authenticated_only),
+        copy_sent_as: flag(copy_sent_as),
+        copy_sent_on_behalf: flag(copy_sent_on_behalf),
+        journal_to: text(journal_to),
+        owner: text(owner),
+        reports_to: reports_to.filter(|to| to != "sender"),
+        filter: text(filter),
+        below: text(below),
+    }
+}
+
+/// Of these settings those that a recipient has otherwise; names are compared by what they mean.
+pub(crate) fn others(
+    snapshot: &Snapshot,
+    id: ObjectId,
+    wanted: &RecipientSettings,
+) -> Result<RecipientSettings, Fault> {
+    let now = shown(snapshot, id, recipient(snapshot, id)?, name_of);
+    let mut others = wanted.clone();
+    let is_linked = |names: &[String], attributes: &[&str]| -> Result<bool, Fault> {
+        let named = names.iter().filter(|name| !name.is_empty()).map(|name| find(snapshot, name));
+        let named: BTreeSet<ObjectId> = named.collect::<Result<_, _>>()?;
+        let own: BTreeSet<ObjectId> = attributes.iter().flat_map(|attribute| snapshot.links(id, attribute)).collect();
+        Ok(named == own)
+    };
+    for (wanted, attribute) in [
+        (&mut others.forward_to, a::ALT_RECIPIENT),
+        (&mut others.owner, a::MANAGED_BY),
+        (&mut others.below, a::DYNAMIC_BASE),
+    ] {
+        if let Some(name) = wanted.as_ref()
+            && is_linked(std::slice::from_ref(name), &[attribute])?
+        {
+            *wanted = None;
+        }
+    }
+    for (wanted, attributes) in [
+        (&mut others.accept_from, [a::AUTH_ORIG, a::SUBMIT_PERMS]),
+        (&mut others.reject_from, [a::UNAUTH_ORIG, a::REJECT_PERMS]),
+    ] {
+        if let Some(names) = wanted.as_ref()
+            && is_linked(names, &attributes)?
+        {
+            *wanted = None;
+        }
+    }
+    for (wanted, now) in [
+        (&mut others.target, now.target),
+        (&mut others.journal_to, now.journal_to),
+        (&mut others.reports_to, now.reports_to),
+        (&mut others.filter, now.filter),
+    ] {
+        let now = now.unwrap_or_default();
+        wanted.take_if(|wanted| *wanted == now);
+    }
+    for (wanted, now) in [
+        (&mut others.keep_copy, now.keep_copy),
+        (&mut others.authenticated_only, now.authenticated_only),
+        (&mut others.copy_sent_as, now.copy_sent_as),
+        (&mut others.copy_sent_on_behalf, now.copy_sent_on_behalf),
+    ] {
+        wanted.take_if(|wanted| *wanted == now.unwrap_or_default());
+    }
+    Ok(others)
 }
 
 /// A recipient: something that mail can go to.

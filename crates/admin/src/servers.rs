@@ -157,18 +157,23 @@ pub fn get(asked: Asked<'_>, identity: Option<&str>) -> Result<Response, Fault> 
     let mut rows = Vec::new();
     for id in ids {
         require(snapshot, asked.caller, id, Action::Read, "read")?;
-        let Some(server) = settings(snapshot, id) else { continue };
-        let below = |connector: &ObjectId| snapshot.ancestor(*connector, Class::Server) == Some(id);
-        rows.push(ServerRow {
-            name: snapshot.object(id).map(|object| object.name()).unwrap_or_default(),
-            role: if server.edge { "edge" } else { "hub" }.to_owned(),
-            names: server.names.clone(),
-            keys: server.keys.iter().map(hexadecimal).collect(),
-            connectors: snapshot.receive_connectors().filter(|(connector, _)| below(connector)).count() as u64,
-            dn: snapshot.dn(id),
-        });
+        rows.extend(row(snapshot, id));
     }
     Ok(Response::Servers(rows.into()))
+}
+
+/// A server as it is.
+pub(crate) fn row(snapshot: &Snapshot, id: ObjectId) -> Option<ServerRow> {
+    let server = settings(snapshot, id)?;
+    let below = |connector: &ObjectId| snapshot.ancestor(*connector, Class::Server) == Some(id);
+    Some(ServerRow {
+        name: snapshot.object(id).map(|object| object.name()).unwrap_or_default(),
+        role: if server.edge { "edge" } else { "hub" }.to_owned(),
+        names: server.names.clone(),
+        keys: server.keys.iter().map(hexadecimal).collect(),
+        connectors: snapshot.receive_connectors().filter(|(connector, _)| below(connector)).count() as u64,
+        dn: snapshot.dn(id),
+    })
 }
 
 pub fn secure_domains(asked: Asked<'_>, wanted: &SecureDomains) -> Result<Response, Fault> {
@@ -206,23 +211,25 @@ pub fn secure_domains(asked: Asked<'_>, wanted: &SecureDomains) -> Result<Respon
     })
 }
 
-fn secure(snapshot: &Snapshot) -> Vec<String> {
+/// Domains whose mail needs their certificate.
+pub(crate) fn secure(snapshot: &Snapshot) -> Vec<String> {
     match snapshot.organization().and_then(|id| snapshot.object(id)).and_then(|object| object.config()) {
         Some(Config::Organization(organization)) => organization.secure_domains.clone(),
         _ => Vec::new(),
     }
 }
 
-fn canonical(domain: &str) -> Result<String, Fault> {
+pub(crate) fn canonical(domain: &str) -> Result<String, Fault> {
     message::canonical_domain(domain)
         .ok_or_else(|| Fault::new(FaultKind::Invalid, format!("`{domain}` is not a domain")).help("write example.net"))
 }
 
-fn servers(snapshot: &Snapshot) -> impl Iterator<Item = (ObjectId, String)> + '_ {
+pub(crate) fn servers(snapshot: &Snapshot) -> impl Iterator<Item = (ObjectId, String)> + '_ {
     snapshot.objects().filter(|(_, object)| object.class() == Class::Server).map(|(id, object)| (id, object.name()))
 }
 
-fn server(snapshot: &Snapshot, identity: &str) -> Result<ObjectId, Fault> {
+/// The server of a name.
+pub(crate) fn server(snapshot: &Snapshot, identity: &str) -> Result<ObjectId, Fault> {
     let named = servers(snapshot).find(|(_, name)| dn::folded(name) == dn::folded(identity));
     if let Some((id, _)) = named {
         return Ok(id);
@@ -234,7 +241,7 @@ fn server(snapshot: &Snapshot, identity: &str) -> Result<ObjectId, Fault> {
     }
 }
 
-fn settings(snapshot: &Snapshot, id: ObjectId) -> Option<&Server> {
+pub(crate) fn settings(snapshot: &Snapshot, id: ObjectId) -> Option<&Server> {
     match snapshot.object(id)?.config()? {
         Config::Server(server) => Some(server),
         _ => None,
@@ -254,7 +261,7 @@ fn hexadecimal(key: &[u8; 32]) -> String {
 }
 
 /// Keys as 64 hexadecimal digits; colons between them are passed over.
-fn keys(texts: &[String]) -> Result<Vec<String>, Fault> {
+pub(crate) fn keys(texts: &[String]) -> Result<Vec<String>, Fault> {
     let read = |text: &String| {
         let digits: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).collect::<String>().to_ascii_lowercase();
         match digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {

@@ -612,6 +612,7 @@ pub(crate) fn find(snapshot: &Snapshot, name: &str) -> Result<ObjectId, Fault> {
         && let Some(id) = snapshot.by_dn(&format!("{name},{}", snapshot.dn(domain.object)))
     {
         return Ok(id);
+            R::DatabaseNew(new) => databases::new(self, &new),
     }
     // A path from the top down, as S2 writes it.
     if name.contains('\\')

@@ -1,10 +1,13 @@
 //! What an organization is to be like: the parts of the document that `procura apply` takes. The names are those of the
 //! file.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::connectors::documents::{ReceiveSettings, SendSettings};
 use crate::operations::{DomainKind, GroupScope};
+use crate::recipients::RecipientSettings;
 
 /// An organization as a document says.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -29,7 +32,7 @@ pub struct ExportOrganization {
 pub struct OrganizationPage {
     /// What is there.
     pub items: Vec<Wanted>,
-    /// Entries and delegates that a document cannot say: of other forms, or with an end.
+    /// Entries that a document cannot say: of other forms than commands make.
     pub entries_left_out: u64,
     /// Where the next page begins; none: this was the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +53,12 @@ pub struct Item {
 #[serde(rename_all = "kebab-case")]
 #[allow(clippy::large_enum_variant, reason = "as many as a file has lines, for one command")]
 pub enum Wanted {
+    /// What concerns the organization as a whole.
+    Organization(WantedOrganization),
+    /// A server of the organization.
+    Server(WantedServer),
+    /// A mailbox database.
+    Database(WantedDatabase),
     /// An accepted domain.
     Domain(WantedDomain),
     /// An organizational unit.
@@ -58,6 +67,10 @@ pub enum Wanted {
     Group(WantedGroup),
     /// An account.
     User(WantedUser),
+    /// A contact: an address of ours whose mail goes elsewhere.
+    Contact(WantedContact),
+    /// A group whose members follow a filter.
+    DynamicGroup(WantedContact),
     /// A receive connector.
     #[serde(alias = "connector")]
     ReceiveConnector(WantedReceive),
@@ -69,6 +82,55 @@ pub enum Wanted {
     MailboxGrant(WantedMailboxGrant),
     /// Delegates of an owner: these, and no others.
     Delegates(WantedDelegates),
+}
+
+/// What concerns the organization as a whole.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedOrganization {
+    /// Domains whose mail needs their certificate: these, and no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secure_domains: Option<Vec<String>>,
+    /// Every message is reported to this address; an empty text: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_to: Option<String>,
+}
+
+/// A server of the organization.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedServer {
+    /// Its name.
+    pub name: String,
+    /// `hub` (default) or `edge`, when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Fully qualified name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fqdn: Option<String>,
+    /// Keys of its certificates: these, and no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Vec<String>>,
+    /// Full Mailbox Access carries Send As there, as before the separation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy_send_as: Option<bool>,
+    /// It is not to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
+}
+
+/// A mailbox database.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedDatabase {
+    /// Its name.
+    pub name: String,
+    /// Its server; default: the only one with mailboxes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Full Mailbox Access carries Send As there, as before the separation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy_send_as: Option<bool>,
 }
 
 /// An accepted domain.
@@ -86,6 +148,12 @@ pub struct WantedDomain {
     /// `user+tag@` is `user@`.
     #[serde(default)]
     pub subaddressing: Option<bool>,
+    /// Recipients that are not in the directory are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient_lookup: Option<bool>,
+    /// Who gets mail for addresses that nobody has; an empty text: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catch_all: Option<String>,
     /// It is not to be there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
@@ -106,8 +174,7 @@ pub struct WantedOu {
 }
 
 /// A group.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct WantedGroup {
     /// Logon name and common name.
     pub name: String,
@@ -129,14 +196,16 @@ pub struct WantedGroup {
     /// Its members: these, and no others.
     #[serde(default)]
     pub members: Option<Vec<String>>,
+    /// How mail for it goes; what is not named stays.
+    #[serde(flatten)]
+    pub settings: RecipientSettings,
     /// It is not to be there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
 }
 
 /// An account.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct WantedUser {
     /// Logon name.
     pub name: String,
@@ -158,6 +227,34 @@ pub struct WantedUser {
     /// It may log on.
     #[serde(default)]
     pub enabled: Option<bool>,
+    /// The Associated External Account of its mailbox: a SID, or a name that the directory knows; an empty text: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<String>,
+    /// What it may send, as `100 messages/hour`: these limits, and no others; `none`: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sending_limits: Option<Vec<String>>,
+    /// How mail for it goes; what is not named stays.
+    #[serde(flatten)]
+    pub settings: RecipientSettings,
+    /// It is not to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
+}
+
+/// A contact, or a group whose members follow a filter.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct WantedContact {
+    /// Its name.
+    pub name: String,
+    /// Container; the same name in another one is another object.
+    #[serde(default)]
+    pub ou: Option<String>,
+    /// Its addresses: these, and no others.
+    #[serde(default)]
+    pub addresses: Option<Vec<String>>,
+    /// How mail for it goes; what is not named stays. A dynamic group needs a filter when it is made.
+    #[serde(flatten)]
+    pub settings: RecipientSettings,
     /// It is not to be there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
@@ -217,6 +314,10 @@ pub struct WantedGrant {
     /// Inherit to objects of this class below.
     #[serde(default)]
     pub inherit_to: Option<String>,
+    /// It ends then: a time with its zone (`2027-01-31T18:00:00Z`), or a date, which begins at midnight UTC. Once that has
+    /// passed, it is not to be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
     /// It is not to be there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
@@ -230,12 +331,15 @@ pub struct WantedMailboxGrant {
     pub on: String,
     /// Who.
     pub user: String,
-    /// The right; `full-access` where nothing is said.
+    /// The right, or several separated by commas; `full-access` where nothing is said.
     #[serde(default)]
     pub right: Option<String>,
     /// Deny instead of allow.
     #[serde(default)]
     pub deny: bool,
+    /// It ends then, as a right on an object does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
     /// It is not to be there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
@@ -249,6 +353,9 @@ pub struct WantedDelegates {
     pub of: String,
     /// Who may send on behalf: these, and no others.
     pub users: Vec<String>,
+    /// Those of them who are delegates for a time, and its end.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub until: BTreeMap<String, String>,
 }
 
 impl Wanted {
@@ -256,10 +363,18 @@ impl Wanted {
     pub(crate) fn key(&self) -> String {
         let of = |parts: &[&str]| parts.join("\u{0}").to_lowercase();
         match self {
+            Wanted::Organization(_) => of(&["organization"]),
+            Wanted::Server(server) => of(&["server", &server.name]),
+            Wanted::Database(database) => {
+                of(&["database", &database.name, database.server.as_deref().unwrap_or_default()])
+            }
             Wanted::Domain(domain) => of(&["domain", &domain.name]),
             Wanted::Ou(ou) => of(&["ou", &ou.name, ou.under.as_deref().unwrap_or_default()]),
             Wanted::Group(group) => of(&["group", &group.name]),
             Wanted::User(user) => of(&["user", &user.name]),
+            Wanted::Contact(own) | Wanted::DynamicGroup(own) => {
+                of(&["contact", &own.name, own.ou.as_deref().unwrap_or_default()])
+            }
             Wanted::ReceiveConnector(connector) => of(&["receive", &connector.name]),
             Wanted::SendConnector(connector) => of(&["send", &connector.name]),
             Wanted::Grant(grant) => {
@@ -277,30 +392,39 @@ impl Wanted {
     /// It is to be there.
     pub(crate) fn is_present(&self) -> bool {
         match self {
-            Wanted::Domain(WantedDomain { absent, .. })
+            Wanted::Organization(_) | Wanted::Database(_) | Wanted::Ou(_) => true,
+            Wanted::Delegates(delegates) => !delegates.users.is_empty(),
+            Wanted::Server(WantedServer { absent, .. })
+            | Wanted::Domain(WantedDomain { absent, .. })
             | Wanted::Group(WantedGroup { absent, .. })
             | Wanted::User(WantedUser { absent, .. })
+            | Wanted::Contact(WantedContact { absent, .. })
+            | Wanted::DynamicGroup(WantedContact { absent, .. })
             | Wanted::ReceiveConnector(WantedReceive { absent, .. })
             | Wanted::SendConnector(WantedSend { absent, .. })
             | Wanted::Grant(WantedGrant { absent, .. })
             | Wanted::MailboxGrant(WantedMailboxGrant { absent, .. }) => !absent,
-            Wanted::Ou(_) => true,
-            Wanted::Delegates(delegates) => !delegates.users.is_empty(),
         }
     }
 
-    /// The same, gone; none for a unit, which may hold what no document names.
+    /// The same, gone; none for what may hold what no document names, and for the organization.
     pub(crate) fn gone(mut self) -> Option<Wanted> {
         match &mut self {
-            Wanted::Domain(WantedDomain { absent, .. })
+            Wanted::Organization(_) | Wanted::Database(_) | Wanted::Ou(_) => return None,
+            Wanted::Delegates(delegates) => {
+                delegates.users.clear();
+                delegates.until.clear();
+            }
+            Wanted::Server(WantedServer { absent, .. })
+            | Wanted::Domain(WantedDomain { absent, .. })
             | Wanted::Group(WantedGroup { absent, .. })
             | Wanted::User(WantedUser { absent, .. })
+            | Wanted::Contact(WantedContact { absent, .. })
+            | Wanted::DynamicGroup(WantedContact { absent, .. })
             | Wanted::ReceiveConnector(WantedReceive { absent, .. })
             | Wanted::SendConnector(WantedSend { absent, .. })
             | Wanted::Grant(WantedGrant { absent, .. })
             | Wanted::MailboxGrant(WantedMailboxGrant { absent, .. }) => *absent = true,
-            Wanted::Ou(_) => return None,
-            Wanted::Delegates(delegates) => delegates.users.clear(),
         }
         Some(self)
     }

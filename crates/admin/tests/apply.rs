@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use admin::operations::{self as op, Request as R, Response};
 use common::{Site, request};
 use proptest::prelude::*;
@@ -245,12 +247,14 @@ fn an_export_applied_to_a_new_organization_makes_it_the_same() {
     let (items, _) = exported(&site);
     let other = Site::new();
     other.ask(apply_exported(items.clone()));
-    let text = |items: &[op::Item]| {
-        let mut all: Vec<String> = items.iter().map(|item| serde_json::to_string(&item.wanted).unwrap()).collect();
-        all.sort();
-        all
-    };
-    assert_eq!(text(&exported(&other).0), text(&items));
+    assert_eq!(texts(&exported(&other).0), texts(&items));
+}
+
+/// The parts of a document, in no order.
+fn texts(items: &[op::Item]) -> Vec<String> {
+    let mut all: Vec<String> = items.iter().map(|item| serde_json::to_string(&item.wanted).unwrap()).collect();
+    all.sort();
+    all
 }
 
 #[test]
@@ -283,18 +287,160 @@ fn an_export_says_what_was_granted_and_nothing_that_comes_with_a_class() {
     assert_eq!(grants.iter().map(short).collect::<Vec<_>>(), expected);
 }
 
+/// What no one but the new parts of documents says: limits, links, servers, databases, ends, settings of recipients.
+fn rest() -> Vec<Value> {
+    let key = "ab".repeat(32);
+    vec![
+        json!({"organization": {"secure_domains": ["partner.example.net"], "journal_to": "archive@example.net"}}),
+        json!({"domain": {"name": "alias.example", "alias_of": "original.example"}}),
+        json!({"domain": {"name": "original.example", "recipient_lookup": false, "catch_all": "zoe"}}),
+        json!({"ou": {"name": "Inner", "under": "OU=Outer"}}),
+        json!({"ou": {"name": "Outer"}}),
+        json!({"server": {"name": "EDGE", "role": "edge", "fqdn": "edge.example.com", "keys": [key]}}),
+        json!({"database": {"name": "Archive", "legacy_send_as": true}}),
+        json!({"user": {"name": "linda", "mailbox": true, "database": "Archive", "enabled": false,
+                        "linked": "S-1-5-21-7-8-9-1105", "sending_limits": ["100 messages/hour", "500 recipients/day"],
+                        "forward_to": "tom@example.com", "keep_copy": true, "copy_sent_as": true,
+                        "accept_from": ["News", "zoe"], "journal_to": "journal@example.net"}}),
+        json!({"group": {"name": "News", "members": ["max"], "owner": "zoe", "reports_to": "owner",
+                         "authenticated_only": true, "reject_from": ["max"]}}),
+        json!({"contact": {"name": "Tom", "ou": "OU=Inner,OU=Outer", "addresses": ["tom@example.com"],
+                           "target": "tom@example.net"}}),
+        json!({"dynamic-group": {"name": "Sales", "addresses": ["sales@example.com"], "filter": "(department=Sales)",
+                                 "below": "OU=Outer"}}),
+        json!({"grant": {"on": "zoe", "user": "max", "right": "Send As", "until": "1970-01-01T00:00:05Z"}}),
+        json!({"mailbox-grant": {"on": "linda", "user": "max", "right": "full-access, read-permission",
+                                 "until": "1970-01-02"}}),
+        json!({"delegates": {"of": "zoe", "users": ["helper", "max"], "until": {"max": "1970-01-01T00:00:09Z"}}}),
+    ]
+}
+
 #[test]
-fn a_grant_that_ends_is_left_out_of_an_export_and_stays_as_it_is() {
+fn a_document_says_limits_links_servers_databases_ends_and_how_mail_for_recipients_goes() {
     let site = Site::new();
-    site.ask(request(json!({
-        "op": "permission-add", "identity": "zoe", "trustee": "max", "rights": ["Send As"], "until": 5_000,
-    })));
-    let before = site.records();
+    site.ask(apply(&rest()));
+    let snapshot = site.service.snapshot();
+    let linda = snapshot.object(snapshot.resolve("linda").unwrap()).unwrap();
+    assert_eq!(linda.sending_limits().unwrap().unwrap().messages_per_hour, Some(100));
+    assert_eq!(snapshot.sid(linda.master_account().unwrap()).to_string(), "S-1-5-21-7-8-9-1105");
+    let database = linda.mailbox().unwrap().database.unwrap();
+    assert_eq!(snapshot.object(database).unwrap().name(), "Archive");
+    assert!(rights::has_legacy_policy(&snapshot, snapshot.resolve("linda").unwrap()));
+    let Response::Recipient(op::RecipientResponse::One(row)) =
+        site.ask(R::Recipient(op::RecipientRequest::Get { identity: "linda".to_owned() }))
+    else {
+        panic!()
+    };
+    assert_eq!(row.settings.forward_to.as_deref(), Some("tom@example.com"));
+    assert_eq!((row.settings.keep_copy, row.settings.copy_sent_on_behalf), (Some(true), Some(false)));
+    assert_eq!(snapshot.catch_all("original.example"), snapshot.resolve("zoe").ok());
+    assert!(snapshot.by_dn("CN=Tom,OU=Inner,OU=Outer,DC=example,DC=com").is_some());
+    let ends: Vec<i64> = snapshot.next_expiry().into_iter().map(|time| time.0).collect();
+    assert_eq!(ends, [5_000]);
+}
+
+#[test]
+fn all_that_a_document_says_is_so_the_second_time() {
+    let site = Site::new();
+    site.ask(apply(&rest()));
+    let version = site.version();
+    let said = site.done(apply(&rest()));
+    assert_eq!(site.version(), version, "{said}");
+}
+
+#[test]
+fn what_such_a_document_says_comes_back_from_a_new_organization() {
+    let site = Site::new();
+    site.ask(apply(&rest()));
     let (items, left_out) = exported(&site);
-    assert!(!items.iter().any(|item| matches!(&item.wanted, op::Wanted::Grant(grant) if grant.on == "zoe")));
-    site.ask(apply_exported(items));
-    assert!(site.records() == before, "the grant was changed");
-    assert!(left_out >= 1);
+    let version = site.version();
+    let said = site.done(apply_exported(items.clone()));
+    assert_eq!(site.version(), version, "{said}");
+    let other = Site::new();
+    other.ask(apply_exported(items.clone()));
+    assert_eq!(texts(&exported(&other).0), texts(&items));
+    assert_eq!(left_out, exported(&Site::new()).1);
+}
+
+#[test]
+fn what_is_said_otherwise_changes_and_an_empty_text_takes_away() {
+    let site = Site::new();
+    site.ask(apply(&rest()));
+    let key = "cd".repeat(32);
+    site.ask(apply(&[
+        json!({"organization": {"secure_domains": [], "journal_to": ""}}),
+        json!({"domain": {"name": "original.example", "catch_all": ""}}),
+        json!({"server": {"name": "edge", "fqdn": "border.example.com", "keys": [key]}}),
+        json!({"database": {"name": "Archive", "legacy_send_as": false}}),
+        json!({"user": {"name": "linda", "linked": "", "sending_limits": [], "forward_to": "", "accept_from": []}}),
+        json!({"contact": {"name": "Tom", "ou": "OU=Inner,OU=Outer", "addresses": ["thomas@example.com"]}}),
+        json!({"grant": {"on": "zoe", "user": "max", "right": "Send As"}}),
+        json!({"delegates": {"of": "zoe", "users": ["max"]}}),
+    ]));
+    let snapshot = site.service.snapshot();
+    let linda = snapshot.object(snapshot.resolve("linda").unwrap()).unwrap();
+    assert!(linda.sending_limits().is_none() && linda.master_account().is_none());
+    assert!(snapshot.resolve("thomas@example.com").is_ok() && snapshot.resolve("tom@example.com").is_err());
+    assert_eq!(snapshot.catch_all("original.example"), None);
+    // The grant on the mailbox is left.
+    assert_eq!(snapshot.next_expiry().map(|time| time.0), Some(86_400_000));
+    let Response::Servers(servers) = site.ask(R::ServerGet(op::ConnectorGet { identity: Some("EDGE".to_owned()) }))
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (&servers.rows[0].names[..], &servers.rows[0].keys[..]),
+        (&["border.example.com".to_owned()][..], &[key][..])
+    );
+}
+
+#[test]
+fn a_grant_whose_end_has_passed_is_not_to_be_there() {
+    let site = Site::new();
+    site.ask(common::send_as("zoe", "max"));
+    let ended = "1970-01-01T00:00:00.5Z";
+    site.ask(apply(&[
+        json!({"grant": {"on": "zoe", "user": "max", "right": "Send As", "until": ended}}),
+        json!({"delegates": {"of": "zoe", "users": ["helper", "max"], "until": {"max": ended}}}),
+    ]));
+    assert!(!site.may_send_as("max", "zoe"));
+    let snapshot = site.service.snapshot();
+    let zoe = snapshot.resolve("zoe").unwrap();
+    assert_eq!(snapshot.delegates(zoe), [snapshot.resolve("helper").unwrap()]);
+}
+
+#[test]
+fn an_end_that_means_different_times_in_different_places_is_refused() {
+    let site = Site::new();
+    let grant = json!({"grant": {"on": "zoe", "user": "max", "right": "Send As", "until": "2027-01-31T18:00"}});
+    let (_, message) = site.fault(common::ROOT, apply(&[grant]));
+    assert!(message.starts_with("line 1: ") && message.contains("is no end of a grant"), "{message}");
+}
+
+#[test]
+fn what_refers_to_something_further_down_finds_it_and_what_is_nowhere_is_named_with_its_line() {
+    let site = Site::new();
+    let (_, message) = site.fault(
+        common::ROOT,
+        apply(&[
+            json!({"ou": {"name": "B", "under": "OU=A"}}),
+            json!({"ou": {"name": "D", "under": "OU=C"}}),
+            json!({"ou": {"name": "A"}}),
+        ]),
+    );
+    assert!(message.starts_with("line 2: ") && message.contains("OU=C"), "{message}");
+}
+
+#[test]
+fn servers_contacts_and_dynamic_groups_go_and_databases_stay() {
+    let site = Site::new();
+    site.ask(apply(&rest()));
+    let said = site.done(pruned(&[]));
+    assert!(said.contains("the mailbox database Archive stays"), "{said}");
+    let snapshot = site.service.snapshot();
+    for name in ["EDGE", "sales@example.com", "tom@example.com", "linda"] {
+        assert!(snapshot.resolve(name).is_err(), "{name}");
+    }
 }
 
 #[test]
@@ -308,17 +454,60 @@ fn names() -> impl Strategy<Value = &'static str> {
     proptest::sample::select(vec!["zoe", "max", "helper", "new1", "new2"])
 }
 
+/// How mail for a recipient goes; several of it may be refused for its class.
+fn settings() -> impl Strategy<Value = Value> {
+    let people = || proptest::collection::btree_set(names(), 0..3);
+    prop_oneof![
+        Just(json!({})),
+        names().prop_map(|name| json!({"forward_to": name})),
+        (people(), people()).prop_map(|(accept, reject)| json!({"accept_from": accept, "reject_from": reject})),
+        any::<bool>().prop_map(|on| json!({"authenticated_only": on})),
+        Just(json!({"journal_to": "journal@example.net"})),
+    ]
+}
+
+fn with(mut part: Value, settings: Value) -> Value {
+    let Value::Object(settings) = settings else { return part };
+    let inner = part.as_object_mut().unwrap().values_mut().next().unwrap();
+    inner.as_object_mut().unwrap().extend(settings);
+    part
+}
+
 fn items() -> impl Strategy<Value = Vec<Value>> {
     let unit = proptest::sample::select(vec!["OU=Staff", "OU=Plant", "OU=Locked,OU=Plant"]);
-    let user = (names(), unit, any::<bool>(), any::<Option<bool>>()).prop_map(|(name, ou, mailbox, enabled)| {
-        json!({"user": {"name": name, "ou": ou, "mailbox": mailbox, "enabled": enabled}})
+    let user = (names(), unit, any::<bool>(), any::<Option<bool>>(), settings()).prop_map(
+        |(name, ou, mailbox, enabled, settings)| {
+            with(json!({"user": {"name": name, "ou": ou, "mailbox": mailbox, "enabled": enabled}}), settings)
+        },
+    );
+    let limits = proptest::sample::select(vec!["", "none", "5 messages/hour", "7 recipients/day"]);
+    let sending = (names(), limits, any::<bool>()).prop_map(|(name, limit, linked)| {
+        let limits: Vec<&str> = Some(limit).filter(|limit| !limit.is_empty()).into_iter().collect();
+        let linked = if linked { "S-1-5-21-7-8-9-1105" } else { "" };
+        json!({"user": {"name": name, "mailbox": true, "sending_limits": limits, "linked": linked}})
     });
-    let group = (0..3, proptest::collection::btree_set(names(), 0..4))
-        .prop_map(|(n, members)| json!({"group": {"name": format!("group{n}"), "members": members}}));
-    let grant = (names(), names(), any::<bool>())
-        .prop_map(|(on, user, deny)| json!({"grant": {"on": on, "user": user, "right": "Send As", "deny": deny}}));
-    let delegates = (names(), proptest::collection::btree_set(names(), 0..3))
-        .prop_map(|(of, users)| json!({"delegates": {"of": of, "users": users}}));
+    let group =
+        (0..3, proptest::collection::btree_set(names(), 0..4), settings()).prop_map(|(n, members, settings)| {
+            with(json!({"group": {"name": format!("group{n}"), "members": members}}), settings)
+        });
+    let contact = (0..2, settings()).prop_map(|(n, settings)| {
+        let address = format!("contact{n}@example.com");
+        let contact =
+            json!({"contact": {"name": format!("contact{n}"), "addresses": [address], "target": "x@example.net"}});
+        with(contact, settings)
+    });
+    let place = (0..2, any::<bool>(), any::<bool>()).prop_map(|(n, server, legacy)| match server {
+        true => json!({"server": {"name": format!("EDGE{n}"), "keys": [format!("{n}a").repeat(32)]}}),
+        false => json!({"database": {"name": format!("Archive{n}"), "legacy_send_as": legacy}}),
+    });
+    let end = || proptest::sample::select(vec![None, Some("1970-01-01T00:00:05Z"), Some("1970-01-01T00:00:00.9Z")]);
+    let grant = (names(), names(), any::<bool>(), end()).prop_map(|(on, user, deny, until)| {
+        json!({"grant": {"on": on, "user": user, "right": "Send As", "deny": deny, "until": until}})
+    });
+    let delegates = (names(), proptest::collection::btree_set(names(), 0..3), end()).prop_map(|(of, users, until)| {
+        let first = users.first().copied().zip(until);
+        json!({"delegates": {"of": of, "users": users, "until": first.into_iter().collect::<BTreeMap<_, _>>()}})
+    });
     // Each thing once: a document that contradicts itself has no state that it describes.
     let key = |item: &Value| {
         let (kind, body) = item.as_object().unwrap().iter().next().unwrap();
@@ -326,14 +515,16 @@ fn items() -> impl Strategy<Value = Vec<Value>> {
             "{kind} {} {} {}",
             body["name"],
             body["of"],
-            if kind == "grant" { body.to_string() } else { String::new() }
+            if kind == "grant" { format!("{} {} {}", body["on"], body["user"], body["deny"]) } else { String::new() }
         )
     };
-    proptest::collection::vec(prop_oneof![user, group, grant, delegates], 0..8).prop_map(move |mut items| {
-        let mut seen = std::collections::BTreeSet::new();
-        items.retain(|item| seen.insert(key(item)));
-        items
-    })
+    proptest::collection::vec(prop_oneof![user, sending, group, contact, place, grant, delegates], 0..8).prop_map(
+        move |mut items| {
+            let mut seen = std::collections::BTreeSet::new();
+            items.retain(|item| seen.insert(key(item)));
+            items
+        },
+    )
 }
 
 proptest! {
@@ -349,8 +540,12 @@ proptest! {
             let version = site.version();
             let Response::Done(done) = site.ask(apply(&items)) else { panic!() };
             prop_assert_eq!(site.version(), version, "{:?}", done);
-            let Response::Done(done) = site.ask(apply_exported(exported(&site).0)) else { panic!() };
+            let (items, _) = exported(&site);
+            let Response::Done(done) = site.ask(apply_exported(items.clone())) else { panic!() };
             prop_assert_eq!(site.version(), version, "{:?}", done);
+            let other = Site::new();
+            other.ask(apply_exported(items.clone()));
+            prop_assert_eq!(texts(&exported(&other).0), texts(&items));
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The organization as parts of a document that `procura apply` takes: applied to where it came from, it changes nothing.
 //!
-//! What a document cannot say is left out: entries of other forms than `procura permission add` makes, grants that end at a
-//! time, accounts of other forests, limits, databases, servers. The LDIF has all of it.
+//! What a document cannot say is left out: entries of other forms than `procura permission add` makes, passwords, pauses of
+//! service accounts, public folders. The LDIF has all of it but the passwords.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use acl::{Ace, well_known};
+use acl::{Ace, Sid, well_known};
 use directory::{Class, Config, GroupScope as Scope, Object, ObjectId, Snapshot, attributes as a};
 use rights::permission_groups;
 
@@ -14,13 +14,14 @@ use crate::authorize::is_administrator;
 use crate::connectors::{receive, send};
 use crate::error::{Fault, FaultKind};
 use crate::operations::{
-    DomainKind, ExportOrganization, GroupScope, MailboxPermissionChange, OrganizationPage, PermissionChange, Wanted,
-    WantedDelegates, WantedDomain, WantedGrant, WantedGroup, WantedMailboxGrant, WantedOu, WantedReceive, WantedSend,
-    WantedUser,
+    DomainKind, ExportOrganization, GroupScope, MailboxPermissionChange, OrganizationPage, PermissionChange,
+    RecipientSettings, Wanted, WantedContact, WantedDatabase, WantedDelegates, WantedDomain, WantedGrant, WantedGroup,
+    WantedMailboxGrant, WantedOrganization, WantedOu, WantedReceive, WantedSend, WantedServer, WantedUser,
 };
+use crate::queued::iso;
 use crate::response::Response;
 use crate::service::Asked;
-use crate::{expiry, permissions, words};
+use crate::{expiry, permissions, recipients, servers, words};
 
 /// A page ends after the object with which it has so many parts, names in lists counted.
 const PAGE: usize = 20_000;
@@ -60,10 +61,15 @@ impl Parts<'_, '_> {
         let before = self.page.items.len();
         let mut listed = 1;
         match self.object.class() {
+            Class::Organization => self.organization(),
+            Class::Server => self.server(),
+            Class::Database => self.database(),
             Class::AcceptedDomain => self.domain(),
             Class::OrganizationalUnit => self.unit(),
             Class::User | Class::InetOrgPerson => self.user(),
             Class::Group => listed += self.group(),
+            Class::Contact => self.contact(Wanted::Contact),
+            Class::DynamicGroup => self.contact(Wanted::DynamicGroup),
             Class::ReceiveConnector => self.receive_connector(),
             Class::SendConnector => self.send_connector(),
             _ => {}
@@ -83,19 +89,60 @@ impl Parts<'_, '_> {
         self.page.items.push(wanted);
     }
 
+    fn organization(&mut self) {
+        let secure = servers::secure(self.snapshot);
+        let secure_domains = Some(secure).filter(|domains| !domains.is_empty());
+        let journal_to = self.object.words(a::JOURNAL).map(str::to_owned);
+        if secure_domains.is_some() || journal_to.is_some() {
+            self.put(Wanted::Organization(WantedOrganization { secure_domains, journal_to }));
+        }
+    }
+
+    fn server(&mut self) {
+        let Some(row) = servers::row(self.snapshot, self.id) else { return };
+        // Several names are none that a command gives.
+        let fqdn = <[String; 1]>::try_from(row.names).ok().map(|[name]| name);
+        self.put(Wanted::Server(WantedServer {
+            name: row.name,
+            role: Some(row.role),
+            fqdn,
+            keys: Some(row.keys),
+            legacy_send_as: self.legacy_send_as(),
+            absent: false,
+        }));
+    }
+
+    fn database(&mut self) {
+        let server = self.snapshot.ancestor(self.id, Class::Server).and_then(|id| self.snapshot.object(id));
+        let server = server.map(Object::name);
+        let legacy_send_as = self.legacy_send_as();
+        self.put(Wanted::Database(WantedDatabase { name: self.object.name(), server, legacy_send_as }));
+    }
+
+    fn legacy_send_as(&self) -> Option<bool> {
+        match self.object.config()? {
+            Config::Database(database) => Some(database.legacy_policy),
+            Config::Server(server) => Some(server.legacy_policy),
+            _ => None,
+        }
+    }
+
     fn domain(&mut self) {
         let Some(Config::AcceptedDomain(domain)) = self.object.config() else { return };
-        let name = if domain.wildcard { format!("*.{}", domain.name) } else { domain.name.clone() };
+        let spelled = if domain.wildcard { format!("*.{}", domain.name) } else { domain.name.clone() };
+        let catch_all = self.snapshot.links(self.id, a::CATCH_ALL).first().map(|target| name(self.snapshot, *target));
         let kind = match domain.kind {
             directory::DomainKind::Authoritative => DomainKind::Authoritative,
             directory::DomainKind::InternalRelay => DomainKind::InternalRelay,
             directory::DomainKind::ExternalRelay => DomainKind::ExternalRelay,
         };
         self.put(Wanted::Domain(WantedDomain {
-            name,
+            name: spelled,
             kind: Some(kind),
             alias_of: domain.alias_of.clone(),
             subaddressing: Some(domain.subaddressing),
+            recipient_lookup: self.object.truth(a::RECIPIENT_LOOKUP),
+            catch_all,
             absent: false,
         }));
     }
@@ -117,6 +164,23 @@ impl Parts<'_, '_> {
             mailbox: mailbox.is_some(),
             database,
             enabled: Some(self.object.enabled()),
+            linked: self.object.master_account().map(|sid| self.principal(&self.snapshot.sid(sid))),
+            sending_limits: Some(self.object.sending_limit_texts()).filter(|limits| !limits.is_empty()),
+            settings: self.settings(),
+            absent: false,
+        }));
+    }
+
+    fn settings(&self) -> RecipientSettings {
+        recipients::said(self.snapshot, self.id, self.object, name)
+    }
+
+    fn contact(&mut self, wanted: fn(WantedContact) -> Wanted) {
+        self.put(wanted(WantedContact {
+            name: self.object.name(),
+            ou: self.container(),
+            addresses: Some(addresses(self.object)),
+            settings: self.settings(),
             absent: false,
         }));
     }
@@ -145,6 +209,7 @@ impl Parts<'_, '_> {
             scope,
             addresses: Some(addresses(self.object)),
             members: Some(members),
+            settings: self.settings(),
             absent: false,
         }));
         count
@@ -206,7 +271,7 @@ impl Parts<'_, '_> {
         let until = expiry::until(self.snapshot, self.id, a::EXPIRING_GRANT, &expiry::of_ace(ace));
         let [right] = <[String; 1]>::try_from(words::rights(ace)).ok()?;
         let right = if right == "all extended rights" { "extended-right".to_owned() } else { right };
-        let user = self.trustee(ace)?;
+        let user = self.principal(&ace.sid);
         let change = PermissionChange {
             identity: String::new(),
             trustee: user.clone(),
@@ -216,12 +281,13 @@ impl Parts<'_, '_> {
             until: None,
         };
         let same = permissions::entries(&change, &ace.sid).is_ok_and(|made| made == std::slice::from_ref(ace));
-        (same && until.is_none()).then(|| WantedGrant {
+        same.then(|| WantedGrant {
             on: name(self.snapshot, self.id),
             user,
             right,
             deny: change.deny,
             inherit_to: change.inherit_to,
+            until: until.map(iso),
             absent: false,
         })
     }
@@ -238,44 +304,54 @@ impl Parts<'_, '_> {
 
     fn mailbox_grant(&self, ace: &Ace) -> Option<WantedMailboxGrant> {
         let until = expiry::until(self.snapshot, self.id, a::EXPIRING_MAILBOX_GRANT, &expiry::of_ace(ace));
-        let [right] = <[String; 1]>::try_from(words::mailbox_rights(ace)).ok()?;
-        let user = self.trustee(ace)?;
+        let rights = words::mailbox_rights(ace);
+        let user = self.principal(&ace.sid);
+        let right = rights.join(", ");
         let change = MailboxPermissionChange {
             identity: String::new(),
             trustee: user.clone(),
-            rights: vec![right.clone()],
+            rights,
             deny: ace.is_deny(),
             until: None,
         };
         let same = permissions::mailbox_entry(&change, &ace.sid).is_ok_and(|made| made == *ace);
-        (same && until.is_none()).then(|| WantedMailboxGrant {
+        same.then(|| WantedMailboxGrant {
             on: name(self.snapshot, self.id),
             user,
             right: Some(right).filter(|right| right != "full-access"),
             deny: change.deny,
+            until: until.map(iso),
             absent: false,
         })
     }
 
-    /// Whom an entry names, by a name that means the same, or by SID.
-    fn trustee(&self, ace: &Ace) -> Option<String> {
-        let named = self.snapshot.sid_name(&ace.sid);
-        let same = permissions::trustee(self.snapshot, &named).is_ok_and(|sid| sid == ace.sid);
-        Some(if same { named } else { ace.sid.to_string() })
+    /// Whom a SID means, by a name that means the same, or by SID.
+    fn principal(&self, sid: &Sid) -> String {
+        let named = self.snapshot.sid_name(sid);
+        let same = permissions::trustee(self.snapshot, &named).is_ok_and(|own| own == *sid);
+        if same { named } else { sid.to_string() }
     }
 
     /// How many there are.
     fn delegates(&mut self) -> usize {
-        let ending = self.snapshot.attribute(self.id, a::EXPIRING_DELEGATE);
-        let delegates = self.snapshot.delegates(self.id);
-        if delegates.is_empty() || !ending.is_empty() {
-            self.page.entries_left_out += ending.len() as u64;
-            return 0;
+        let mut users = Vec::new();
+        let mut until = BTreeMap::new();
+        for delegate in self.snapshot.delegates(self.id) {
+            let (Some(object), named) = (self.snapshot.object(delegate), name(self.snapshot, delegate)) else {
+                continue;
+            };
+            let guid = object.guid().to_string();
+            if let Some(time) = expiry::until(self.snapshot, self.id, a::EXPIRING_DELEGATE, &guid) {
+                until.insert(named.clone(), iso(time));
+            }
+            users.push(named);
         }
-        let users: BTreeSet<String> = delegates.into_iter().map(|delegate| name(self.snapshot, delegate)).collect();
+        users.sort();
         let count = users.len();
-        let of = name(self.snapshot, self.id);
-        self.put(Wanted::Delegates(WantedDelegates { of, users: users.into_iter().collect() }));
+        if count > 0 {
+            let of = name(self.snapshot, self.id);
+            self.put(Wanted::Delegates(WantedDelegates { of, users, until }));
+        }
         count
     }
 }

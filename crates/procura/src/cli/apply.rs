@@ -1,6 +1,5 @@
 //! `procura apply`: the file, read with line numbers.
 
-use std::ops::Range;
 use std::path::Path;
 
 use admin::operations::{self as op, Item, Request, Wanted};
@@ -11,12 +10,22 @@ use toml::Spanned;
 use super::fault::Failure;
 use super::run::named;
 
-pub const HELP: &str = r#"With --dry-run: what would change, who would gain and who lose; nothing is done. Applying a file twice changes nothing the second time. Lists (addresses, members, delegates) are complete: what is not in them goes, and so does what has absent = true. With --prune goes what an earlier file named and this one does not; nothing else. Connectors have the settings of `procura connector receive get --format json` and `send get`; passwords are no part of a file.
+pub const HELP: &str = r#"With --dry-run: what would change, who would gain and who lose; nothing is done. Applying a file twice changes nothing the second time. Lists (addresses, members, delegates, keys, limits) are complete: what is not in them goes, and so does what has absent = true. An empty text takes a value away. What has `until` ends by itself then: a time with its zone, or a date, which begins at midnight UTC; once it has passed, the grant is not to be there. Users, groups, contacts and dynamic groups have the settings of `procura recipient get --format json`. With --prune goes what an earlier file named and this one does not; nothing else. Connectors have the settings of `procura connector receive get --format json` and `send get`; passwords are no part of a file.
 
 Example file:
   [[domain]]
   name = "example.com"
   subaddressing = true
+
+  [organization]
+  secure_domains = ["partner.example.net"]
+
+  [[server]]
+  name = "EDGE"
+  role = "edge"
+
+  [[database]]
+  name = "Archive"
 
   [[ou]]
   name = "Staff"
@@ -25,16 +34,31 @@ Example file:
   name = "alice"
   ou = "OU=Staff"
   mailbox = true
+  database = "Archive"
+  sending_limits = ["100 messages/hour"]
+  forward_to = "bob"
 
   [[group]]
   name = "Helpdesk"
   members = ["alice"]
+  authenticated_only = true
+
+  [[contact]]
+  name = "Tom Miller"
+  addresses = ["tom@example.com"]
+  target = "tom@example.net"
+
+  [[dynamic_group]]
+  name = "Sales"
+  addresses = ["sales@example.com"]
+  filter = "(department=Sales)"
 
   [[grant]]
   on = "OU=Staff"
   user = "Helpdesk"
   right = "Send As"
   inherit_to = "user"
+  until = 2027-01-31T18:00:00Z
 
   [[mailbox_grant]]
   on = "alice"
@@ -42,7 +66,8 @@ Example file:
 
   [[delegates]]
   of = "alice"
-  users = ["bob"]
+  users = ["bob", "carl"]
+  until = { carl = 2027-01-31 }
 
   [[receive_connector]]
   name = "Internet"
@@ -68,17 +93,25 @@ Examples:
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Document {
-    domain: Vec<Spanned<op::WantedDomain>>,
-    ou: Vec<Spanned<op::WantedOu>>,
-    group: Vec<Spanned<op::WantedGroup>>,
-    user: Vec<Spanned<op::WantedUser>>,
+    organization: Option<Part>,
+    server: Vec<Part>,
+    database: Vec<Part>,
+    domain: Vec<Part>,
+    ou: Vec<Part>,
+    group: Vec<Part>,
+    user: Vec<Part>,
+    contact: Vec<Part>,
+    dynamic_group: Vec<Part>,
     #[serde(alias = "connector")]
-    receive_connector: Vec<Spanned<toml::Table>>,
-    send_connector: Vec<Spanned<toml::Table>>,
-    grant: Vec<Spanned<op::WantedGrant>>,
-    mailbox_grant: Vec<Spanned<op::WantedMailboxGrant>>,
-    delegates: Vec<Spanned<op::WantedDelegates>>,
+    receive_connector: Vec<Part>,
+    send_connector: Vec<Part>,
+    grant: Vec<Part>,
+    mailbox_grant: Vec<Part>,
+    delegates: Vec<Part>,
 }
+
+/// A part, before it is known what it says.
+type Part = Spanned<toml::Table>;
 
 /// The request of a file.
 pub fn request(file: &Path, prune: bool) -> Result<Request, Failure> {
@@ -95,39 +128,50 @@ fn items(text: &str) -> Result<Vec<Item>, (u32, String)> {
     let document: Document = toml::from_str(text)
         .map_err(|error| (line(error.span().map_or(0, |span| span.start)), error.message().to_owned()))?;
     let mut items = Vec::new();
-    let mut put = |span: Range<usize>, wanted: Wanted| items.push(Item { line: line(span.start), wanted });
-    let Document { domain, ou, group, user, receive_connector, send_connector, grant, mailbox_grant, delegates } =
-        document;
-    domain.into_iter().for_each(|part| put(part.span(), Wanted::Domain(part.into_inner())));
-    ou.into_iter().for_each(|part| put(part.span(), Wanted::Ou(part.into_inner())));
-    group.into_iter().for_each(|part| put(part.span(), Wanted::Group(part.into_inner())));
-    user.into_iter().for_each(|part| put(part.span(), Wanted::User(part.into_inner())));
-    for part in receive_connector {
-        put(part.span(), Wanted::ReceiveConnector(known(part, line)?));
-    }
-    for part in send_connector {
-        put(part.span(), Wanted::SendConnector(known(part, line)?));
-    }
-    grant.into_iter().for_each(|part| put(part.span(), Wanted::Grant(part.into_inner())));
-    mailbox_grant.into_iter().for_each(|part| put(part.span(), Wanted::MailboxGrant(part.into_inner())));
-    delegates.into_iter().for_each(|part| put(part.span(), Wanted::Delegates(part.into_inner())));
+    let mut put = |parts: Vec<Part>, wanted: &dyn Fn(Part) -> Result<Wanted, String>| {
+        for part in parts {
+            let line = line(part.span().start);
+            items.push(Item { line, wanted: wanted(part).map_err(|message| (line, message))? });
+        }
+        Ok::<(), (u32, String)>(())
+    };
+    put(document.organization.into_iter().collect(), &|part| known(part).map(Wanted::Organization))?;
+    put(document.server, &|part| known(part).map(Wanted::Server))?;
+    put(document.database, &|part| known(part).map(Wanted::Database))?;
+    put(document.domain, &|part| known(part).map(Wanted::Domain))?;
+    put(document.ou, &|part| known(part).map(Wanted::Ou))?;
+    put(document.group, &|part| known(part).map(Wanted::Group))?;
+    put(document.user, &|part| known(part).map(Wanted::User))?;
+    put(document.contact, &|part| known(part).map(Wanted::Contact))?;
+    put(document.dynamic_group, &|part| known(part).map(Wanted::DynamicGroup))?;
+    put(document.receive_connector, &|part| known(part).map(Wanted::ReceiveConnector))?;
+    put(document.send_connector, &|part| known(part).map(Wanted::SendConnector))?;
+    put(document.grant, &|part| known(part).map(Wanted::Grant))?;
+    put(document.mailbox_grant, &|part| known(part).map(Wanted::MailboxGrant))?;
+    put(document.delegates, &|part| known(part).map(Wanted::Delegates))?;
     items.sort_by_key(|item| item.line);
     Ok(items)
 }
 
-/// The part, if it has no key that nobody knows: serde does not see those beside flattened settings.
-fn known<T: DeserializeOwned + Serialize>(
-    part: Spanned<toml::Table>,
-    line: impl Fn(usize) -> u32,
-) -> Result<T, (u32, String)> {
-    let at = line(part.span().start);
-    let table = part.into_inner();
-    let wrong = |message: String| (at, message);
-    let wanted: T = table.clone().try_into().map_err(|error| wrong(error.message().to_owned()))?;
-    let said = serde_json::to_value(&wanted).map_err(|error| wrong(error.to_string()))?;
+/// What a part says, if it has no key that nobody knows: serde does not see those beside flattened settings.
+fn known<T: DeserializeOwned + Serialize>(part: Part) -> Result<T, String> {
+    let mut table = part.into_inner();
+    table.iter_mut().for_each(|(_, value)| in_words(value));
+    let wanted: T = table.clone().try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+    let said = serde_json::to_value(&wanted).map_err(|error| error.to_string())?;
     match table.keys().find(|key| said.get(key).is_none() && *key != "absent") {
-        Some(key) => Err(wrong(format!("unknown field `{key}`"))),
+        Some(key) => Err(format!("unknown field `{key}`")),
         None => Ok(wanted),
+    }
+}
+
+/// Times of TOML as texts, which is how requests have them.
+fn in_words(value: &mut toml::Value) {
+    match value {
+        toml::Value::Datetime(time) => *value = toml::Value::String(time.to_string()),
+        toml::Value::Table(table) => table.iter_mut().for_each(|(_, value)| in_words(value)),
+        toml::Value::Array(values) => values.iter_mut().for_each(in_words),
+        _ => {}
     }
 }
 
@@ -162,6 +206,6 @@ mod tests {
     #[test]
     fn the_example_of_the_help_is_a_document() {
         let example = HELP.split_once("Example file:\n").unwrap().1.split("\nExamples:").next().unwrap();
-        assert_eq!(items(example).unwrap().len(), 10);
+        assert_eq!(items(example).unwrap().len(), 15);
     }
 }

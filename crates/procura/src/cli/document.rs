@@ -11,8 +11,7 @@ use super::run::{broken, spinner, unexpected};
 
 const HEAD: &str = "\
 # Written by `procura export --toml`. `procura apply` makes an organization so; applied to where it came from, it changes nothing.
-# Not in it: passwords, grants that end at a time, accounts of other forests, limits of mailboxes, delivery restrictions, pauses,
-# servers, databases and secure domains. `procura export` writes all of the directory as LDIF.
+# Not in it: passwords, pauses of service accounts, public folders. `procura export` writes all of the directory as LDIF.
 ";
 
 /// Writes the document to standard output.
@@ -39,7 +38,7 @@ pub fn export(endpoint: &mut Endpoint) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
     if left_out > 0 {
-        let text = format!("\n# {left_out} entries and delegates are left out: of other forms, or with an end.\n");
+        let text = format!("\n# {left_out} entries are left out: of other forms than commands make.\n");
         out.write_all(text.as_bytes()).map_err(broken)?;
     }
     out.flush().map_err(broken)
@@ -48,15 +47,21 @@ pub fn export(endpoint: &mut Endpoint) -> Result<(), Failure> {
 /// One part, with an empty line before it.
 fn part(wanted: &Wanted) -> Result<String, toml::ser::Error> {
     match wanted {
-        Wanted::Domain(part) => table("domain", part),
-        Wanted::Ou(part) => table("ou", part),
-        Wanted::Group(part) => table("group", part),
-        Wanted::User(part) => table("user", part),
-        Wanted::ReceiveConnector(part) => table("receive_connector", part),
-        Wanted::SendConnector(part) => table("send_connector", part),
-        Wanted::Grant(part) => table("grant", part),
-        Wanted::MailboxGrant(part) => table("mailbox_grant", part),
-        Wanted::Delegates(part) => table("delegates", part),
+        // There is one.
+        Wanted::Organization(part) => table("[organization]", part),
+        Wanted::Server(part) => table("[[server]]", part),
+        Wanted::Database(part) => table("[[database]]", part),
+        Wanted::Domain(part) => table("[[domain]]", part),
+        Wanted::Ou(part) => table("[[ou]]", part),
+        Wanted::Group(part) => table("[[group]]", part),
+        Wanted::User(part) => table("[[user]]", part),
+        Wanted::Contact(part) => table("[[contact]]", part),
+        Wanted::DynamicGroup(part) => table("[[dynamic_group]]", part),
+        Wanted::ReceiveConnector(part) => table("[[receive_connector]]", part),
+        Wanted::SendConnector(part) => table("[[send_connector]]", part),
+        Wanted::Grant(part) => table("[[grant]]", part),
+        Wanted::MailboxGrant(part) => table("[[mailbox_grant]]", part),
+        Wanted::Delegates(part) => table("[[delegates]]", part),
     }
 }
 
@@ -66,18 +71,24 @@ const FALSE_UNLESS_SAID: [&str; 4] = ["deny", "distribution", "mailbox", "protec
 /// What a part is about comes first.
 const FIRST: [&str; 3] = ["name", "on", "of"];
 
-fn table(kind: &str, part: &impl Serialize) -> Result<String, toml::ser::Error> {
+fn table(head: &str, part: &impl Serialize) -> Result<String, toml::ser::Error> {
     let mut table = toml::Table::try_from(part)?;
     table.retain(|key, value| {
         value.as_bool() != Some(false) || !FALSE_UNLESS_SAID.iter().any(|said| said.eq_ignore_ascii_case(key))
     });
-    let mut text = format!("\n[[{kind}]]\n");
+    let mut text = format!("\n{head}\n");
     for key in FIRST {
         if let Some(value) = table.remove(key) {
             text += &toml::to_string(&toml::Table::from_iter([(key.to_owned(), value)]))?;
         }
     }
-    Ok(text + &toml::to_string(&table)?)
+    // A table in a table stands in one line: below it, it would begin another part.
+    let (inner, plain): (toml::Table, toml::Table) = table.into_iter().partition(|(_, value)| value.is_table());
+    text += &toml::to_string(&plain)?;
+    for (key, value) in inner {
+        text += &format!("{key} = {value}\n");
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -90,13 +101,9 @@ mod tests {
     fn a_part_is_a_table_without_what_goes_without_saying() {
         let user = WantedUser {
             name: "alice".to_owned(),
-            display_name: None,
-            ou: None,
             addresses: Some(vec!["alice@example.com".to_owned()]),
-            mailbox: false,
-            database: None,
             enabled: Some(false),
-            absent: false,
+            ..WantedUser::default()
         };
         let text = part(&Wanted::User(user)).unwrap();
         assert_eq!(text, "\n[[user]]\nname = \"alice\"\naddresses = [\"alice@example.com\"]\nenabled = false\n");

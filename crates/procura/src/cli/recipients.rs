@@ -27,8 +27,17 @@ pub enum RecipientCommand {
     Set {
         /// Any of its names
         name: String,
+        /// Its mail addresses from now on; the first is the primary one
+        #[arg(long = "address", value_name = "ADDRESS")]
+        addresses: Vec<String>,
         #[command(flatten)]
         settings: RecipientArgs,
+    },
+    /// Delete a contact or a dynamic group
+    #[command(after_help = "Example:\n  procura recipient remove 'Tom Miller'")]
+    Remove {
+        /// Any of its names
+        name: String,
     },
     /// Create a contact: an address of ours whose mail goes elsewhere
     #[command(
@@ -166,9 +175,11 @@ fn request(command: RecipientCommand) -> RecipientRequest {
     };
     match command {
         RecipientCommand::Get { name } => RecipientRequest::Get { identity: name },
-        RecipientCommand::Set { name, settings } => {
-            RecipientRequest::Set(Box::new(RecipientSet { identity: name, settings: settings.settings() }))
+        RecipientCommand::Set { name, addresses, settings } => {
+            let addresses = (!addresses.is_empty()).then_some(addresses);
+            RecipientRequest::Set(Box::new(RecipientSet { identity: name, addresses, settings: settings.settings() }))
         }
+        RecipientCommand::Remove { name } => RecipientRequest::Remove { identity: name },
         RecipientCommand::AddContact(add) => RecipientRequest::New(Box::new(new(add, false))),
         RecipientCommand::AddDynamicGroup(add) => RecipientRequest::New(Box::new(new(add, true))),
         RecipientCommand::CatchAll { domain, recipient } => RecipientRequest::CatchAll(CatchAll { domain, recipient }),

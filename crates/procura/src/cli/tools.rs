@@ -274,6 +274,15 @@ pub struct ServiceAccount {
 
 #[derive(Debug, Subcommand)]
 pub enum DatabaseCommand {
+    /// Create a mailbox database
+    #[command(after_help = "Example:\n  procura database add Archive\n  procura database add Archive --server MAIL2")]
+    Add {
+        /// Its name
+        name: String,
+        /// Its server [default: the only one with mailboxes]
+        #[arg(long)]
+        server: Option<String>,
+    },
     /// Change a mailbox database or a server
     #[command(after_help = "Example:\n  procura database set 'Mailbox Database' --legacy-send-as true --dry-run")]
     Set {
@@ -302,6 +311,9 @@ pub fn request(tool: &Tool) -> Option<op::Request> {
             user: grant.user.clone(),
             under: grant.under.clone(),
         }),
+        Tool::Database(DatabaseCommand::Add { name, server }) => {
+            R::DatabaseNew(op::DatabaseNew { name: name.clone(), server: server.clone() })
+        }
         Tool::Database(DatabaseCommand::Set { database, legacy_send_as }) => {
             R::DatabaseSet(op::DatabaseSet { identity: database.clone(), legacy_send_as: Some(*legacy_send_as) })
         }
