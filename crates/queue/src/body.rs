@@ -7,8 +7,9 @@ use crate::block::{BLOCK, Block};
 use crate::segment::{Segment, Segments};
 use crate::{QueueError, fail_point};
 
-/// A large body reserves this much of a segment at a time, so that its blocks lie together.
-const RESERVATION: usize = 256 << 10;
+/// A large body reserves as much of a segment again as it has taken, up to this, so that its blocks lie together; what it
+/// reserves and does not use stays empty until the segment is drained.
+const RESERVATION: u64 = 256 << 10;
 
 /// Takes the body of a message piece by piece. Dropped without being committed, it leaves nothing behind.
 #[derive(Debug)]
@@ -97,11 +98,13 @@ impl BodyWriter {
         let reserved = match &mut self.reserved {
             Some(reserved) if reserved.left >= self.buffer.len() => reserved,
             _ => {
-                let space = self.segments.allocate(&[RESERVATION])?.swap_remove(0);
+                let taken: u64 = self.blocks.iter().map(|block| u64::from(block.length)).sum();
+                let length = taken.clamp(BLOCK as u64, RESERVATION) as usize;
+                let space = self.segments.allocate(&[length])?.swap_remove(0);
                 if !self.touched.iter().any(|segment| segment.id() == space.segment.id()) {
                     self.touched.push(space.segment.clone());
                 }
-                self.reserved.insert(Reserved { segment: space.segment, offset: space.offset, left: RESERVATION })
+                self.reserved.insert(Reserved { segment: space.segment, offset: space.offset, left: length })
             }
         };
         fail_point("spill.before_write");

@@ -172,6 +172,19 @@ fn a_body_that_is_dropped_leaves_nothing_behind() {
 }
 
 #[test]
+fn large_bodies_take_little_more_of_the_disk_than_their_size() {
+    let spool = Spool::new();
+    for (size, count) in [(100 << 10, 40), (200 << 10, 20), (700 << 10, 6)] {
+        let before = spool.queue.counts().unwrap().segment_bytes;
+        for number in 0..count {
+            spool.accept(&format!("{size}-{number}"), &["a@x.test"], &vec![b'a'; size]).unwrap();
+        }
+        let taken = spool.queue.counts().unwrap().segment_bytes - before;
+        assert!(taken <= (size * count) as u64 * 3 / 2 + (1 << 20), "{taken} octets for {count} of {size}");
+    }
+}
+
+#[test]
 fn everything_is_there_after_the_queue_was_closed_and_opened() {
     let mut spool = Spool::new();
     spool.accept("A", &["bob@example.com"], b"hello").unwrap();
