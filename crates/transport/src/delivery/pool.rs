@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::SmartHost;
 use super::client::Client;
@@ -13,6 +13,8 @@ use super::terms::Station;
 
 /// Messages sent over one connection before a fresh one is made.
 const MESSAGES: u32 = 100;
+/// Idle connections are looked at this often at least.
+const SWEEP: Duration = Duration::from_secs(1);
 /// A host whose TLS is broken gets its mail in plain text for so long.
 const WITHOUT_TLS: Duration = Duration::from_secs(3600);
 /// Hosts of which that is remembered.
@@ -21,8 +23,10 @@ const MOST_WITHOUT_TLS: usize = 1000;
 /// Idle connections by host and terms, on the delivery loop's thread.
 #[derive(Default)]
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<Station, Vec<(u64, Client)>>>,
-    next: Cell<u64>,
+    /// With the time at which each is closed if nobody wants it.
+    idle: RefCell<HashMap<Station, Vec<(Instant, Client)>>>,
+    /// A task closes those that nobody wants: one for all, however many messages pass.
+    sweeping: Cell<bool>,
     without_tls: RefCell<HashMap<SmartHost, Instant>>,
 }
 
@@ -46,27 +50,31 @@ impl Pool {
             tokio::task::spawn_local(client.quit());
             return;
         }
-        let number = self.next.get();
-        self.next.set(number + 1);
-        self.idle.borrow_mut().entry(host.clone()).or_default().push((number, client));
-        let (pool, host) = (Rc::clone(self), host.clone());
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(keep).await;
-            if let Some(client) = pool.remove(&host, number) {
-                client.quit().await;
-            }
-        });
+        self.idle.borrow_mut().entry(host.clone()).or_default().push((Instant::now() + keep, client));
+        if !self.sweeping.replace(true) {
+            tokio::task::spawn_local(Rc::clone(self).sweep());
+        }
     }
 
-    fn remove(&self, host: &Station, number: u64) -> Option<Client> {
-        let mut idle = self.idle.borrow_mut();
-        let clients = idle.get_mut(host)?;
-        let index = clients.iter().position(|(other, _)| *other == number)?;
-        let (_, client) = clients.swap_remove(index);
-        if clients.is_empty() {
-            idle.remove(host);
+    /// Closes connections at their time, until none is left.
+    async fn sweep(self: Rc<Pool>) {
+        while let Some(next) = self.close_unwanted(Instant::now()) {
+            // One that is kept for a shorter time may come meanwhile.
+            sleep_until(next.min(Instant::now() + SWEEP)).await;
         }
-        Some(client)
+        self.sweeping.set(false);
+    }
+
+    /// Closes the connections whose time has come; the time of the next one.
+    fn close_unwanted(&self, now: Instant) -> Option<Instant> {
+        let mut idle = self.idle.borrow_mut();
+        for clients in idle.values_mut() {
+            for (_, client) in clients.extract_if(.., |(until, _)| *until <= now) {
+                tokio::task::spawn_local(client.quit());
+            }
+        }
+        idle.retain(|_, clients| !clients.is_empty());
+        idle.values().flatten().map(|(until, _)| *until).min()
     }
 
     /// May TLS be tried with this host?
