@@ -388,7 +388,7 @@ fn field_name(line: &[u8]) -> Vec<u8> {
 }
 
 /// What a Content-Type says about the structure.
-enum ContentType {
+pub(crate) enum ContentType {
     /// A message, or a header.
     Message,
     /// Parts between these boundaries; `None`: readers may disagree about the boundary.
@@ -399,7 +399,7 @@ enum ContentType {
 
 impl ContentType {
     /// Reads a value (RFC 2045 §5.1); `None` where readers may disagree about the type.
-    fn read(value: &[u8]) -> Option<ContentType> {
+    pub(crate) fn read(value: &[u8]) -> Option<ContentType> {
         if value.len() > MOST_TYPE {
             return None;
         }

@@ -25,6 +25,11 @@ fn headers_of_the_corpus_hold() {
 }
 
 #[test]
+fn binary_messages_of_the_corpus_hold() {
+    replay("message_binary", |input| checks::binary_holds(input, input.len() % 50));
+}
+
+#[test]
 fn parts_of_the_corpus_hold() {
     replay("message_parts", |input| checks::parts_hold(input, input.len() % 50));
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use mail_parser::{MessageParser, MessagePart, PartType};
 use message::firewall::{FieldClass, class};
 use message::{
-    Address, CanonicalAddress, Edits, HeaderBlock, HeaderProgress, HeaderReader, Keep, PartFirewall, SenderEdit,
-    canonical_domain, rewrite, senders,
+    Address, BinaryBody, BinaryFault, CanonicalAddress, Edits, HeaderBlock, HeaderProgress, HeaderReader, Keep, Lined,
+    PartFirewall, SenderEdit, canonical_domain, rewrite, senders,
 };
 
 /// An address prints as it was written, and its canonical form is its own canonical form.
@@ -37,6 +37,50 @@ pub fn header_holds(input: &[u8], at: usize) {
     }
     let split = result.and_then(|_| reader.finish());
     assert_eq!(split, HeaderBlock::parse(input));
+}
+
+/// A binary message is accepted or not, and turned into the same lines, however it is cut; they are lines, and being lines
+/// they stay as they are.
+pub fn binary_holds(input: &[u8], piece: usize) {
+    let Ok(block) = HeaderBlock::parse(input) else { return };
+    let body = &input[input.len().min(block.as_bytes().len() + 2)..];
+    let accepted = accepts(&block, body, body.len());
+    assert_eq!(accepted.is_ok(), accepts(&block, body, piece).is_ok(), "accepted however it is cut");
+    let lined = lined(&block, body, body.len());
+    assert_eq!(
+        lined.as_ref().ok(),
+        self::lined(&block, body, piece).as_ref().ok(),
+        "turned into lines however it is cut"
+    );
+    match (accepted, &lined) {
+        (Ok(()), Err(fault)) => assert_eq!(*fault, BinaryFault::Signed),
+        (Err(fault), lined) => assert!(lined.is_err(), "{fault}"),
+        (Ok(()), Ok(text)) => {
+            assert!(!text.contains(&0) && text.ends_with(b"\r\n"));
+            let ends = text.windows(2).filter(|two| two == b"\r\n").count();
+            let (returns, feeds) = [b'\r', b'\n'].map(|end| text.iter().filter(|byte| **byte == end).count()).into();
+            assert_eq!((returns, feeds), (ends, ends), "no CR or LF stands alone");
+            let block = HeaderBlock::parse(text).unwrap();
+            let body = &text[block.as_bytes().len() + 2..];
+            assert_eq!(self::lined(&block, body, body.len()).as_ref(), Ok(text), "lines stay as they are");
+        }
+    }
+}
+
+fn accepts(block: &HeaderBlock, body: &[u8], piece: usize) -> Result<(), BinaryFault> {
+    let mut reader = BinaryBody::new(block)?;
+    body.chunks(piece.max(1)).try_for_each(|piece| reader.push(piece))?;
+    reader.finish()
+}
+
+/// A binary message as lines.
+pub fn lined(block: &HeaderBlock, body: &[u8], piece: usize) -> Result<Vec<u8>, BinaryFault> {
+    let (mut text, mut lined) = Lined::new(block)?;
+    for piece in body.chunks(piece.max(1)) {
+        lined.push(piece, &mut |octets| text.extend_from_slice(octets))?;
+    }
+    lined.finish(&mut |octets| text.extend_from_slice(octets))?;
+    Ok(text)
 }
 
 /// What is accepted prints to a form that reads the same, and a naive reader sees no address that we did not see.

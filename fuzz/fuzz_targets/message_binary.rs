@@ -1,0 +1,9 @@
+#![no_main]
+
+#[path = "../../crates/message/tests/checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let piece = input.first().map_or(1, |byte| usize::from(*byte));
+    checks::binary_holds(input, piece);
+});
