@@ -4,6 +4,7 @@
 //! Pure: no I/O and no clock. A message is never held as a whole; only its header block is.
 //!
 //! * [`Address`] and [`CanonicalAddress`]: RFC 5321, 5322, 6531 addresses and the one form they are compared in.
+//! * [`binary`]: bodies that are no lines (RFC 3030).
 //! * [`header`]: the header block, read incrementally and strictly.
 //! * [`mod@senders`]: who the header names as author and sender (`authorization.md` §5).
 //! * [`firewall`], [`mod@rewrite`]: which fields are dropped, and the block written anew.
@@ -13,6 +14,7 @@
 
 pub mod address;
 pub mod bounce;
+pub mod binary;
 pub mod encoded_word;
 pub mod firewall;
 pub mod header;
@@ -27,5 +29,6 @@ pub use address::{Address, AddressError, CanonicalAddress, canonical_domain};
 pub use firewall::Keep;
 pub use header::{Field, HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
 pub use parts::PartFirewall;
+pub use binary::{BinaryBody, BinaryFault, Lined};
 pub use rewrite::{Edits, SenderEdit, rewrite, write_field};
 pub use senders::{Mailbox, Resent, SenderFault, SenderFaultKind, Senders, mailbox_list, senders};

@@ -9,6 +9,9 @@ use crate::senders::{Mailbox, mailbox_list};
 pub const SENDER_FIELDS: [&str; 6] =
     ["From", "Sender", "Reply-To", "Resent-From", "Resent-Sender", "Disposition-Notification-To"];
 
+/// The fields that say whom a message is for, for [`readdress`].
+pub const RECIPIENT_FIELDS: [&str; 6] = ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"];
+
 /// The header block with the addresses of these fields as `becomes` says; `None` of it leaves one as it is. A field in
 /// which nothing changes, or that cannot be read, stays byte for byte; of a group in one that changes the members stay.
 pub fn readdress(block: &HeaderBlock, fields: &[&str], becomes: &dyn Fn(&Address) -> Option<Address>) -> Vec<u8> {
