@@ -177,6 +177,8 @@ pub struct ChunkReader {
     /// The last octets were no line end.
     in_line: bool,
     tolerant: bool,
+    /// Nothing is looked at.
+    binary: bool,
     fault: Option<DataFault>,
 }
 
@@ -191,8 +193,16 @@ impl ChunkReader {
         ChunkReader { tolerant: true, ..ChunkReader::default() }
     }
 
+    /// A reader of a binary message (`BODY=BINARYMIME`): octets are given on as they are.
+    pub fn binary() -> ChunkReader {
+        ChunkReader { binary: true, ..ChunkReader::default() }
+    }
+
     /// Takes the next piece of a chunk, and gives it to `sink`. After a fault nothing more goes there.
     pub fn push(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8])) {
+        if self.binary {
+            return give(input, sink);
+        }
         let mut position = 0;
         // Where what has not been given to the sink begins.
         let mut pending = 0;

@@ -48,6 +48,17 @@ fn a_tolerant_reader_makes_lines_of_bare_line_feeds() {
     assert_eq!((message, reader.fault()), (b"a\r\nb\r\n\r\nc\r\n".to_vec(), None));
 }
 
+#[test]
+fn a_binary_message_is_given_as_it_is() {
+    let mut reader = ChunkReader::binary();
+    let mut message = Vec::new();
+    for piece in [&b"a\nb\r"[..], b"c\0"] {
+        reader.push(piece, &mut |bytes| message.extend_from_slice(bytes));
+    }
+    reader.finish(&mut |bytes| message.extend_from_slice(bytes));
+    assert_eq!((message, reader.fault()), (b"a\nb\rc\0".to_vec(), None));
+}
+
 fn tolerant(pieces: &[&[u8]]) -> (Vec<u8>, bool, Option<DataFault>) {
     let mut reader = DataReader::tolerant();
     let mut message = Vec::new();

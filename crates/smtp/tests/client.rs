@@ -51,6 +51,10 @@ fn drive(transaction: &mut ClientTransaction, replies: &[&str]) -> String {
                 sent += "(body)";
                 transaction.body_sent();
             }
+            Step::Octets => {
+                sent += "(octets)";
+                transaction.body_sent();
+            }
             Step::Read => match replies.next() {
                 Some(text) => transaction.reply(reply(text)).unwrap(),
                 None => return sent,
@@ -323,6 +327,49 @@ fn what_the_server_cannot_take_is_not_begun() {
     assert_eq!(new("SIZE 0", large), None);
 }
 
+fn binary(size: Option<u64>, recipients: &[&str]) -> Envelope {
+    Envelope { body: Some(BodyType::BinaryMime), size, ..envelope(recipients) }
+}
+
+const TAKES_BINARY: &str = "PIPELINING\nCHUNKING\nBINARYMIME\n8BITMIME";
+
+#[test]
+fn a_binary_message_goes_as_one_chunk_when_somebody_is_there_to_get_it() {
+    let (envelope, offered) = (binary(Some(7), &["b@x.com", "c@x.com"]), offers(TAKES_BINARY));
+    let mut transaction = ClientTransaction::new(Protocol::Smtp, &offered, envelope).unwrap();
+    let sent = drive(&mut transaction, &["250 a", "550 b", "250 c", "250 taken"]);
+    let expected = "MAIL FROM:<a@x.com> BODY=BINARYMIME\r\nRCPT TO:<b@x.com>\r\nRCPT TO:<c@x.com>\r\n\
+                    BDAT 7 LAST\r\n(octets)";
+    assert_eq!(sent, expected);
+    let (outcomes, state) = transaction.finish("");
+    assert_eq!((codes(&outcomes), state), (vec![('-', 550), ('+', 250)], ConnectionState::Ready));
+}
+
+#[test]
+fn a_binary_message_for_nobody_is_not_begun() {
+    let mut transaction =
+        ClientTransaction::new(Protocol::Smtp, &offers(TAKES_BINARY), binary(Some(7), &["b@x.com"])).unwrap();
+    let sent = drive(&mut transaction, &["250 a", "550 b"]);
+    assert!(!sent.contains("BDAT"), "{sent}");
+    assert_eq!(transaction.finish("").1, ConnectionState::NeedsReset);
+}
+
+#[test]
+fn each_recipient_of_a_binary_message_has_its_own_reply_over_lmtp() {
+    let envelope = binary(Some(7), &["b@x.com", "c@x.com"]);
+    let mut transaction = ClientTransaction::new(Protocol::Lmtp, &offers(TAKES_BINARY), envelope).unwrap();
+    drive(&mut transaction, &["250 a", "250 b", "250 c", "250 taken", "452 full"]);
+    assert_eq!(codes(&transaction.finish("").0), [('+', 250), ('~', 452)]);
+}
+
+#[test]
+fn a_binary_message_goes_to_no_server_that_does_not_take_it() {
+    for (offered, size) in [("CHUNKING", Some(7)), ("BINARYMIME", Some(7)), (TAKES_BINARY, None)] {
+        let refused = ClientTransaction::new(Protocol::Smtp, &offers(offered), binary(size, &["b@x.com"]));
+        assert_eq!(refused.err(), Some(Unsendable::NeedsBinaryMime), "{offered}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 5000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -344,7 +391,7 @@ proptest! {
         for _ in 0..100 {
             match transaction.step() {
                 Step::Send(bytes) => prop_assert!(!bytes.is_empty()),
-                Step::Body => {
+                Step::Body | Step::Octets => {
                     prop_assert!(!body);
                     body = true;
                     transaction.body_sent();

@@ -19,6 +19,8 @@ pub struct Capabilities {
     pub dsn: bool,
     /// `CHUNKING` (RFC 3030).
     pub chunking: bool,
+    /// `BINARYMIME` (RFC 3030), which counts together with `CHUNKING` only.
+    pub binary_mime: bool,
     /// `SIZE` (RFC 1870): `Some(0)` when offered without a limit.
     pub size: Option<u64>,
     /// `AUTH` mechanisms, in upper case (RFC 4954).
@@ -54,6 +56,11 @@ impl Capabilities {
         capabilities
     }
 
+    /// Whether a binary message can be sent as it is.
+    pub fn takes_binary(&self) -> bool {
+        self.chunking && self.binary_mime
+    }
+
     fn add(&mut self, line: &str) {
         // `AUTH=LOGIN` is how servers before RFC 2554 wrote it; some still do.
         let (keyword, parameters) = line.split_once([' ', '=']).unwrap_or((line, ""));
@@ -65,6 +72,7 @@ impl Capabilities {
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
             "DSN" => self.dsn = true,
             "CHUNKING" => self.chunking = true,
+            "BINARYMIME" => self.binary_mime = true,
             "SIZE" => self.size = Some(parameters.trim().parse().unwrap_or(0)),
             "AUTH" => {
                 for mechanism in parameters.split_ascii_whitespace().map(str::to_ascii_uppercase) {

@@ -1,4 +1,5 @@
-//! One message to its recipients: MAIL, RCPT…, DATA, pipelined where the server offers it, over SMTP or LMTP.
+//! One message to its recipients: MAIL, RCPT…, DATA, pipelined where the server offers it, over SMTP or LMTP. A binary
+//! message goes as one chunk (BDAT, RFC 3030), once the recipients are known.
 
 use std::collections::VecDeque;
 
@@ -28,9 +29,11 @@ pub struct Envelope {
     pub sender: Option<Address>,
     /// The recipients, with their DSN parameters, which are passed on where the server offers DSN.
     pub recipients: Vec<(Address, RcptParams)>,
-    /// The size of the data in bytes, when known; announced where the server offers SIZE.
+    /// The size of the data in bytes, when known; announced where the server offers SIZE. Of a binary message it must be
+    /// exact: so many bytes are sent.
     pub size: Option<u64>,
-    /// `BODY`; announced where the server offers 8BITMIME. Nothing is converted for servers that do not.
+    /// `BODY`; announced where the server offers 8BITMIME, `BINARYMIME` in any case. Nothing is converted for servers that
+    /// do not.
     pub body: Option<BodyType>,
     /// Whether header or envelope need SMTPUTF8.
     pub smtputf8: bool,
@@ -53,7 +56,7 @@ pub struct Transaction {
     outcomes: Vec<Option<Outcome>>,
     /// Indices of recipients that the server accepts.
     accepted: Vec<usize>,
-    /// Which command is next: 0 MAIL, then each RCPT, then XEXCH50 where there is data for it, then DATA.
+    /// Which command is next: 0 MAIL, then each RCPT, then XEXCH50 where there is data for it, then DATA or BDAT.
     next: usize,
     awaited: VecDeque<Awaited>,
     phase: Phase,
@@ -101,7 +104,8 @@ impl Transaction {
         if envelope.requiretls && !capabilities.requiretls {
             return Err(Unsendable::NeedsRequireTls);
         }
-        if envelope.body == Some(BodyType::BinaryMime) {
+        let takes_binary = capabilities.takes_binary() && envelope.size.is_some();
+        if envelope.body == Some(BodyType::BinaryMime) && !takes_binary {
             return Err(Unsendable::NeedsBinaryMime);
         }
         if let (Some(size), Some(limit)) = (envelope.size, capabilities.size.filter(|limit| *limit > 0))
@@ -124,7 +128,7 @@ impl Transaction {
         })
     }
 
-    /// What to do now. After [`Step::Send`] and [`Step::Body`] ask again.
+    /// What to do now. After [`Step::Send`], [`Step::Body`] and [`Step::Octets`] ask again.
     pub fn step(&mut self) -> Step {
         match self.phase {
             Phase::Done(_) => Step::Done,
@@ -135,6 +139,7 @@ impl Transaction {
                 self.awaited.push_back(Awaited::Exch50Taken);
                 Step::Send(self.envelope.exch50.take().unwrap_or_default())
             }
+            Phase::Body if self.is_binary() => Step::Octets,
             Phase::Body if self.accepted.is_empty() => self.empty_body(),
             Phase::Body => Step::Body,
             Phase::Sent => {
@@ -184,7 +189,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// The body was sent, through a [`super::DotStuffer`] to its end.
+    /// The body was sent to its end, through a [`super::DotStuffer`] where it was not asked for in octets.
     pub fn body_sent(&mut self) {
         self.phase = Phase::Sent;
         self.data_sent = true;
@@ -224,6 +229,15 @@ impl Transaction {
             return Step::Done;
         }
         let mut end = if self.capabilities.pipelining { (self.next + WINDOW).min(data + 1) } else { self.next + 1 };
+        if self.is_binary() {
+            // A chunk follows its command at once: it is begun when somebody is there to get it.
+            if self.next == data {
+                self.next += 1;
+                self.phase = Phase::Body;
+                return Step::Send(format!("BDAT {} LAST\r\n", self.envelope.size.unwrap_or_default()).into_bytes());
+            }
+            end = end.min(data);
+        }
         // XEXCH50 stands alone: its data waits for a reply.
         if exch50 {
             let own = recipients + 1;
@@ -242,6 +256,10 @@ impl Transaction {
             self.next += 1;
         }
         Step::Send(out)
+    }
+
+    fn is_binary(&self) -> bool {
+        self.envelope.body == Some(BodyType::BinaryMime)
     }
 
     /// Whether XEXCH50 has its place among the commands.
@@ -268,7 +286,7 @@ impl Transaction {
             Awaited::Mail => {
                 let params = MailParams {
                     size: size.filter(|_| size_limit.is_some()),
-                    body: body.filter(|_| eight_bit_mime),
+                    body: body.filter(|body| eight_bit_mime || *body == BodyType::BinaryMime),
                     smtputf8: *smtputf8,
                     auth: None,
                     ret: ret.filter(|_| dsn),
@@ -309,8 +327,10 @@ impl Transaction {
 pub enum Step {
     /// Send these bytes.
     Send(Vec<u8>),
-    /// Send the message data, then call [`Transaction::body_sent`].
+    /// Send the message data through a [`super::DotStuffer`], then call [`Transaction::body_sent`].
     Body,
+    /// Send the message data as it is, as many bytes as the envelope says; then the same.
+    Octets,
     /// Read a reply.
     Read,
     /// Nothing more: take the outcomes with [`Transaction::finish`].
@@ -355,8 +375,8 @@ pub enum Unsendable {
     /// The message may only go where REQUIRETLS is offered: `5.7.30`.
     #[error("the message must be sent with REQUIRETLS, which the server does not offer")]
     NeedsRequireTls,
-    /// The body is binary, which DATA cannot carry: `5.6.3`.
-    #[error("the message has a binary body, which cannot be sent on")]
+    /// The body is binary, which the server does not take: `5.6.3`.
+    #[error("the message has a binary body, which the server does not take")]
     NeedsBinaryMime,
     /// `5.3.4`.
     #[error("the message has {size} bytes, the server takes {limit}")]
