@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
+use crate::peer::{Peer, signal};
 use crate::server::{Finished, PATIENCE, finish};
 
 pub(crate) const PASSWORD: &str = "Passw0rd!x1";
@@ -99,17 +100,13 @@ impl DomainController {
     /// Stops it; connections to it are refused from now on.
     pub fn stop(&mut self) {
         let Some(mut samba) = self.samba.take() else { return };
-        if let Some(pid) = rustix::process::Pid::from_raw(samba.id() as i32) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
+        signal(samba.id(), rustix::process::Signal::TERM);
         let begin = Instant::now();
         while matches!(samba.try_wait(), Ok(None)) && begin.elapsed() < Duration::from_secs(5) {
             thread::sleep(Duration::from_millis(20));
         }
         // Those that serve LDAP may go on for a while without the first.
-        for pid in self.processes() {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
+        end_samba_in(self.holder.id());
         let _ = samba.wait();
     }
 
@@ -140,7 +137,7 @@ impl DomainController {
     /// Something else in its place, with its key: a server whose answers are of no use (`garbage.py` says which modes there
     /// are). It ends when it is dropped.
     #[track_caller]
-    pub fn garbage(&self, mode: &str) -> Garbage {
+    pub fn garbage(&self, mode: &str) -> Peer {
         let key = self.folder.path().join("dc/key.pem");
         let mut command = self.command("python3", &["-c", include_str!("garbage.py"), "636"]);
         command.arg(self.certificate()).arg(key).arg(mode);
@@ -148,7 +145,7 @@ impl DomainController {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "listening\n");
-        Garbage(child)
+        Peer::from(child)
     }
 
     /// Runs a Python program with `db`, its database opened with all rights, and `base`, the domain's DN; its output.
@@ -264,17 +261,6 @@ impl Drop for DomainController {
     }
 }
 
-/// A server that answers garbage.
-#[derive(Debug)]
-pub struct Garbage(Child);
-
-impl Drop for Garbage {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[track_caller]
 fn provision(data: &Path) {
     let target = format!("--targetdir={}", data.display());
@@ -340,6 +326,22 @@ pub(crate) fn samba_in(holder: u32) -> Vec<rustix::process::Pid> {
         program.ends_with("samba") && fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|its| its == namespace)
     });
     ours.filter_map(rustix::process::Pid::from_raw).collect()
+}
+
+/// Ends Samba's processes in the network namespace of a process, and waits until they are gone: one of them may have started
+/// another in between.
+pub(crate) fn end_samba_in(holder: u32) {
+    let begin = Instant::now();
+    loop {
+        let left = samba_in(holder);
+        if left.is_empty() || begin.elapsed() > PATIENCE {
+            return;
+        }
+        for pid in left {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A certificate that signs itself, with the names by which the tests reach the domain controller.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::domain_controller::{DomainController, PASSWORD, certify, python_head, samba_in, set_up};
+use crate::domain_controller::{DomainController, PASSWORD, certify, end_samba_in, python_head, set_up};
 use crate::network::Network;
 use crate::server::{PATIENCE, finish};
 
@@ -175,9 +175,7 @@ const OPTIONS: [&str; 3] =
 impl Drop for DomainPair {
     fn drop(&mut self) {
         for which in 0..self.samba.len() {
-            for pid in samba_in(self.network.holder(which)) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
+            end_samba_in(self.network.holder(which));
         }
         for samba in &mut self.samba {
             let _ = samba.wait();

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::mailboxes;
 use crate::outcome::Message;
-use crate::peer::skip_without;
+use crate::peer::{end, skip_without};
 use crate::server::PATIENCE;
 
 const NOBODY: u32 = 65534;
@@ -98,10 +98,7 @@ impl Dovecot {
 
     /// Stops it.
     pub fn stop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.master.id() as i32) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let _ = self.master.wait();
+        end(&mut self.master);
     }
 
     /// Starts it again.

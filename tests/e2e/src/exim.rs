@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::mailboxes;
 use crate::outcome::Message;
-use crate::peer::skip_without;
+use crate::peer::{end, skip_without};
 use crate::server::{PATIENCE, finish};
 
 /// `nobody`, as whom it runs and who owns the mailboxes.
@@ -159,10 +159,7 @@ impl Exim {
 
 impl Drop for Exim {
     fn drop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.daemon.id() as i32) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let _ = self.daemon.wait();
+        end(&mut self.daemon);
     }
 }
 

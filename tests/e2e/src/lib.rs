@@ -44,7 +44,7 @@ pub use network::Network;
 pub use node::Node;
 pub use outcome::{Message, Outcome};
 pub use page::{Known, Shell, Step, steps};
-pub use peer::{require, skip_without};
+pub use peer::{Peer, require, skip_without};
 pub use postfix::Postfix;
 pub use server::{Finished, Server, free_port, procura, run_procura};
 pub use sink::Sink;

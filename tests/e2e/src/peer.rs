@@ -1,6 +1,61 @@
 //! Programs of others that a test needs.
 
+use std::net::TcpStream;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::server::PATIENCE;
+
+/// A program of others that runs until this is dropped.
+#[derive(Debug)]
+pub struct Peer(Child);
+
+impl Peer {
+    /// Starts it, and waits until it listens on this port of the loopback interface.
+    #[track_caller]
+    pub fn start(command: &mut Command, port: u16) -> Peer {
+        let mut peer = Peer(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+        let begin = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(peer.0.try_wait().unwrap().is_none(), "it ended: {command:?}");
+            assert!(begin.elapsed() < PATIENCE, "it does not listen: {command:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+        peer
+    }
+}
+
+impl From<Child> for Peer {
+    fn from(child: Child) -> Peer {
+        Peer(child)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        end(&mut self.0);
+    }
+}
+
+/// Asks a program to end (SIGTERM), so that its own children end with it, and waits for that.
+pub(crate) fn end(child: &mut Child) {
+    // Of one that was waited for the id may be another's by now.
+    if matches!(child.try_wait(), Ok(None)) {
+        signal(child.id(), Signal::TERM);
+        let _ = child.wait();
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}
 
 /// Where a program stands, if it is installed; a path stands for itself.
 fn find(program: &str) -> Option<std::path::PathBuf> {

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::mailboxes;
 use crate::outcome::Message;
+use crate::peer::signal;
 use crate::server::{PATIENCE, finish};
 
 /// `nobody`, who owns the mailboxes.
@@ -72,7 +73,7 @@ postlog   unix-dgram n - n - 1  postlogd
 /// A running Postfix. It answers on port 25 of the host that it was started at.
 #[derive(Debug)]
 pub struct Postfix {
-    master: Child,
+    shell: Child,
     folder: TempDir,
 }
 
@@ -96,7 +97,7 @@ impl Postfix {
         let main = MAIN.replace("{folder}", folder.path().to_str().unwrap());
         fs::write(folder.path().join("etc/main.cf"), main + settings).unwrap();
         fs::write(folder.path().join("etc/master.cf"), MASTER).unwrap();
-        let master = Command::new("postfix")
+        let shell = Command::new("postfix")
             .arg("-c")
             .arg(folder.path().join("etc"))
             .arg("start-fg")
@@ -106,7 +107,7 @@ impl Postfix {
             .stderr(fs::File::create(folder.path().join("start.err")).unwrap())
             .spawn()
             .unwrap();
-        let mut postfix = Postfix { master, folder };
+        let mut postfix = Postfix { shell, folder };
         postfix.wait_for_log("daemon started");
         postfix
     }
@@ -128,7 +129,7 @@ impl Postfix {
             if log.contains(text) {
                 return log;
             }
-            let ended = self.master.try_wait().unwrap();
+            let ended = self.shell.try_wait().unwrap();
             assert!(ended.is_none(), "postfix ended: {}{}", self.read("start.err"), self.log());
             thread::sleep(Duration::from_millis(20));
         }
@@ -161,11 +162,13 @@ impl Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
+        // What was started is a shell that waits for the master, in a process group of its own, and does not tell it to end.
         // The master takes its children with it.
-        if let Some(pid) = rustix::process::Pid::from_raw(self.master.id() as i32) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        if matches!(self.shell.try_wait(), Ok(None)) {
+            let master = self.read("spool/pid/master.pid").trim().parse();
+            signal(master.unwrap_or(self.shell.id()), rustix::process::Signal::TERM);
+            let _ = self.shell.wait();
         }
-        let _ = self.master.wait();
     }
 }
 

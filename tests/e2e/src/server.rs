@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::peer;
+
 /// Longest wait for anything that must happen. Generous: a loaded machine is no failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -199,9 +201,7 @@ impl Server {
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32) {
-            let _ = rustix::process::kill_process(pid, signal);
-        }
+        peer::signal(self.child.id(), signal);
     }
 
     #[track_caller]

@@ -3,40 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use e2e::{Demo, Mechanism, Talk, free_port, require};
-
-/// A program of others that runs until the test ends.
-struct Peer(Child);
-
-impl Peer {
-    /// Starts it, and waits until it listens.
-    #[track_caller]
-    fn start(command: &mut Command, port: u16) -> Peer {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(child.try_wait().unwrap().is_none(), "it ended: {command:?}");
-            assert!(begun.elapsed() < Duration::from_secs(60), "it does not listen: {command:?}");
-            std::thread::yield_now();
-        }
-        Peer(child)
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // Rspamd has children, which end with it only when it is asked to end.
-        if let Some(pid) = rustix::process::Pid::from_raw(self.0.id() as i32) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let _ = self.0.wait();
-    }
-}
+use e2e::{Demo, Mechanism, Peer, Talk, free_port, require};
 
 /// Rspamd that knows the test patterns and nothing else.
 fn rspamd(folder: &Path) -> (Peer, u16) {

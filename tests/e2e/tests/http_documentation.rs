@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use e2e::{Demo, Http, Sink, free_port, require, skip_without};
+use e2e::{Demo, Http, Peer, Sink, free_port, require, skip_without};
 use serde_json::Value;
 
 const GUIDE: &str = include_str!("../../../docs/src/http.md");
@@ -107,6 +107,7 @@ fn the_receiver_of_the_guide_takes_what_is_genuine_and_nothing_else() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let _receiver = Peer::from(child);
     let http = Http { port, token };
     let message =
         serde_json::json!({ "from": "alice@example.com", "to": "bob@example.com", "subject": "told", "text": "x" });
@@ -121,8 +122,6 @@ fn the_receiver_of_the_guide_takes_what_is_genuine_and_nothing_else() {
         b"{\"type\":\"message.delivered\",\"data\":{}}",
     );
     assert_eq!(forged.status, 401);
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 /// A Python environment with schemathesis, made once for all runs of a build; `None`: there is none to be had.

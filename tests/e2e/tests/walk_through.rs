@@ -11,8 +11,9 @@ use e2e::{Known, Shell, procura, require, skip_without, steps};
 
 /// A shell in a network namespace of its own, in `folder`; none where this machine does not let anybody have one.
 fn alone(folder: &Path) -> Option<Shell> {
-    let own = ["--net", "--kill-child"];
-    let user = ["--map-root-user", "--net", "--kill-child"];
+    // The processes are in a namespace too: the server of the page ends with the shell.
+    let own = ["--net", "--pid", "--mount-proc", "--kill-child"];
+    let user = ["--map-root-user", "--net", "--pid", "--mount-proc", "--kill-child"];
     let options: &[&str] = if rustix::process::geteuid().is_root() { &own } else { &user };
     if !Command::new("unshare").args(options).arg("true").status().is_ok_and(|status| status.success()) {
         return None;

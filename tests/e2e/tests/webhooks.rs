@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use e2e::{Demo, Hook, Http, Mechanism, Post, Sink, Talk, free_port, require};
+use e2e::{Demo, Hook, Http, Mechanism, Peer, Post, Sink, Talk, free_port, require};
 use serde_json::{Value, json};
 
 fn demo(configuration: &str, account: &str) -> (Demo, Http) {
@@ -161,10 +161,9 @@ fn a_redirection_is_not_followed_and_a_test_says_what_was_answered() {
         Command::new("python3").args(["-c", redirecting, &hook.url]).stdout(Stdio::piped()).spawn().unwrap();
     let mut port = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    let _redirecting = Peer::from(child);
     let made = add(&demo, "alice", &format!("http://127.0.0.1:{}/", port.trim()), &[]);
     let tested = demo.procura(&["webhook", "test", made["id"].as_str().unwrap()]);
-    child.kill().unwrap();
-    child.wait().unwrap();
     assert!(tested.code != 0 && tested.err.contains("307"), "{}", tested.all());
     let made = add(&demo, "alice", &hook.url, &[]);
     let tested = demo.procura(&["webhook", "test", made["id"].as_str().unwrap()]).ok();
