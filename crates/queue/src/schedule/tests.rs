@@ -1,3 +1,5 @@
+use std::collections::{BTreeSet, HashMap};
+
 use super::*;
 
 fn due(message: i64, destination: &str, when: Millis) -> Due {
