@@ -56,12 +56,22 @@ fn main() -> Fallible<()> {
 
 fn open(dir: &Path) -> Fallible<Service> {
     let data = DataDirectory::open(dir, Absent::Refuse)?;
+/// Passwords as they are, almost.
+struct Hashes;
+
+impl admin::Hasher for Hashes {
+    fn phc(&self, password: &[u8]) -> Result<String, String> {
+        Ok(format!("hash of {}", String::from_utf8_lossy(password)))
+    }
+
+    fn scram(&self, _: &[u8], _: Option<admin::Like<'_>>) -> Result<Option<String>, String> {
+        Ok(Some("keys".to_owned()))
+    }
+}
+
     let options = Options {
         users: Users { owner: data.owner(), accounts: Default::default() },
-        hash: std::sync::Arc::new(|password| {
-            let phc = format!("hash of {}", String::from_utf8_lossy(password));
-            Ok(admin::Hashed { phc, scram: Some("keys".to_owned()) })
-        }),
+        hash: std::sync::Arc::new(Hashes),
         clock: now,
         node: "mail.example.com".to_owned(),
     };

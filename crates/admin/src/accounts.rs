@@ -26,7 +26,7 @@ const PAGE: usize = 500;
 
 pub fn add(asked: Asked<'_>, add: UserAdd) -> Result<Response, Fault> {
     let phc = match &add.password {
-        Some(password) => Some(asked.service.hash(&password.0)?),
+        Some(password) => Some(asked.service.hash(None, &password.0)?),
         None => None,
     };
     let guid = new_guid();
@@ -193,7 +193,7 @@ pub fn set_password(asked: Asked<'_>, set: &PasswordSet) -> Result<Response, Fau
     asked.service.elsewhere.own_password(asked.snapshot, id)?;
     let mut without_scram = false;
     if asked.trial.is_none() {
-        let hashed = asked.service.hash(&set.password.0)?;
+        let hashed = asked.service.hash(Some(&object.guid()), &set.password.0)?;
         without_scram = hashed.scram.is_none();
         asked.service.set_password(&object.guid(), &hashed)?;
     }

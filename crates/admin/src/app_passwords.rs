@@ -44,7 +44,8 @@ pub fn add(asked: Asked<'_>, add: &AppPasswordName) -> Result<Response, Fault> {
     let password = zeroize::Zeroizing::new(AppPassword::from_random(random()));
     let digest = AppPassword::digest(&guid, password.as_bytes())
         .ok_or_else(|| Fault::new(FaultKind::Unavailable, "the app password cannot be kept"))?;
-    let kept = AppPassword { name: name.to_owned(), digest, created: asked.service.now(), last_used: None };
+    let scram = asked.service.app_scram(&guid, &password)?;
+    let kept = AppPassword { name: name.to_owned(), digest, scram, created: asked.service.now(), last_used: None };
     if !asked.service.store().add_app_password(&guid, &kept)? {
         return Err(taken());
     }

@@ -69,5 +69,5 @@ pub use data::{Absent, DataDirectory, DataError};
 pub use endpoint::Endpoint;
 pub use error::{AdminError, Fault, FaultKind};
 pub use operations::{Request, Response};
-pub use service::{Hashed, Hasher, Options, Running, Service, audit_path, queue_directory, tracking_directory};
+pub use service::{Hashed, Hasher, Like, Options, Running, Service, audit_path, queue_directory, tracking_directory};
 pub use words::NO_FOLDERS;

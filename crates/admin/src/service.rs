@@ -38,8 +38,29 @@ pub struct Hashed {
     pub scram: Option<String>,
 }
 
-/// Makes what is kept of a password; the error is in words.
-pub type Hasher = Arc<dyn Fn(&[u8]) -> Result<Hashed, String> + Send + Sync>;
+/// SCRAM keys of an account that new ones are to be like. SCRAM asks before it is known which password the client has, so
+/// all passwords of an account have one salt; it stays when the password changes, so that a stranger does not see that.
+#[derive(Debug, Clone, Copy)]
+pub struct Like<'a> {
+    /// The keys as text.
+    pub keys: &'a str,
+    /// Their rounds are used again, too.
+    pub rounds: bool,
+}
+
+/// Makes what is kept of a password. Errors are in words.
+pub trait Hasher: Send + Sync {
+    /// A PHC string. Takes its time.
+    fn phc(&self, password: &[u8]) -> Result<String, String>;
+
+    /// SCRAM keys as text; none where no client could send the password so that all agree on its octets.
+    fn scram(&self, password: &[u8], like: Option<Like<'_>>) -> Result<Option<String>, String>;
+
+    /// Both.
+    fn hashed(&self, password: &[u8], like: Option<Like<'_>>) -> Result<Hashed, String> {
+        Ok(Hashed { phc: self.phc(password)?, scram: self.scram(password, like)? })
+    }
+}
 
 /// What the service needs from its surroundings.
 #[derive(Clone)]
@@ -47,7 +68,7 @@ pub struct Options {
     /// Which users of the machine may administer.
     pub users: Users,
     /// Makes what is kept of a password. Takes its time.
-    pub hash: Hasher,
+    pub hash: Arc<dyn Hasher>,
     /// The time now.
     pub clock: fn() -> Time,
     /// Fully qualified name of this node, for the queue's rows.
@@ -232,6 +253,11 @@ impl Service {
         lock(&self.store).scram_keys(account)
     }
 
+    /// How many accounts have SCRAM keys of how many rounds, fewest rounds first.
+    pub fn scram_rounds(&self) -> Result<Vec<(u32, u64)>, StoreError> {
+        lock(&self.store).scram_rounds()
+    }
+
     /// The app passwords of an account.
     pub fn app_passwords(&self, account: &Guid) -> Result<Vec<AppPassword>, StoreError> {
         lock(&self.store).app_passwords(account)
@@ -346,12 +372,37 @@ impl Service {
     }
 
     /// What makes of a password what is kept of it.
-    pub fn hasher(&self) -> Hasher {
+    pub fn hasher(&self) -> Arc<dyn Hasher> {
         Arc::clone(&self.options.hash)
     }
 
-    pub(crate) fn hash(&self, password: &str) -> Result<Hashed, Fault> {
-        (self.options.hash)(password.as_bytes()).map_err(|e| Fault::new(FaultKind::Invalid, e))
+    /// What is to be kept of a new password, of this account if there is one already.
+    pub(crate) fn hash(&self, account: Option<&Guid>, password: &str) -> Result<Hashed, Fault> {
+        let (mut own, mut of_apps) = (None, None);
+        if let Some(account) = account {
+            own = self.scram_keys(account)?;
+            of_apps = self.app_passwords(account)?.into_iter().find_map(|password| password.scram);
+        }
+        // App passwords cannot be salted anew: nobody has them but their programs.
+        let like = match (&of_apps, &own) {
+            (Some(keys), _) => Some(Like { keys, rounds: true }),
+            (None, own) => own.as_deref().map(|keys| Like { keys, rounds: false }),
+        };
+        self.options.hash.hashed(password.as_bytes(), like).map_err(|e| Fault::new(FaultKind::Invalid, e))
+    }
+
+    /// The SCRAM keys of a new app password: the salt and the rounds are those of the account's other passwords.
+    pub(crate) fn app_scram(&self, account: &Guid, password: &str) -> Result<Option<String>, Fault> {
+        let own = self.scram_keys(account)?;
+        let of_apps = || -> Result<_, StoreError> {
+            Ok(self.app_passwords(account)?.into_iter().find_map(|password| password.scram))
+        };
+        let keys = match own {
+            Some(own) => Some(own),
+            None => of_apps()?,
+        };
+        let like = keys.as_deref().map(|keys| Like { keys, rounds: true });
+        self.options.hash.scram(password.as_bytes(), like).map_err(|e| Fault::new(FaultKind::Unavailable, e))
     }
 
     pub(crate) fn credential_changed(&self, account: &Guid) {

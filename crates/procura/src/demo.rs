@@ -110,7 +110,7 @@ pub fn ensure(service: &Service, client: Option<SocketAddr>, internet: Option<So
     service.set_setting(MARK, Some(BEGUN)).map_err(admin::Fault::from)?;
     let hasher = service.hasher();
     let hashes = thread::scope(|scope| {
-        let hashing = scope.spawn(|| hash_all(&hasher));
+        let hashing = scope.spawn(|| hash_all(&*hasher));
         build(service, client.unwrap_or(CLIENT), internet.unwrap_or(INTERNET))?;
         hashing.join().map_err(|_| Failure::new("hashing the passwords failed"))?
     })?;
@@ -125,12 +125,12 @@ pub fn ensure(service: &Service, client: Option<SocketAddr>, internet: Option<So
 }
 
 /// Hashes all passwords on all cores, with the cost that they have everywhere.
-fn hash_all(hasher: &Hasher) -> Result<Vec<Hashed>, Failure> {
+fn hash_all(hasher: &dyn Hasher) -> Result<Vec<Hashed>, Failure> {
     let threads = thread::available_parallelism().map_or(2, |n| n.get().min(4));
     let share = ACCOUNTS.len().div_ceil(threads);
     let hash = |account: &Account| {
         let password = format!("{}-demo", account.name);
-        hasher(password.as_bytes()).map_err(Failure::new)
+        hasher.hashed(password.as_bytes(), None).map_err(Failure::new)
     };
     thread::scope(|scope| {
         let parts: Vec<_> = ACCOUNTS

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use admin::{DataDirectory, Endpoint, Options, Users};
 use directory::Time;
+use session::ScramKeys;
 use transport::password;
 
 use crate::cli::args::Global;
@@ -79,13 +80,8 @@ impl Node {
     }
 
     /// What is kept of a password.
-    fn hasher(&self) -> admin::Hasher {
-        let iterations = self.loaded.config.authentication.scram_iterations;
-        Arc::new(move |password| {
-            let phc = password::hash(password).map_err(|e| e.to_string())?;
-            let scram = password::scram_keys(password, iterations).map_err(|e| e.to_string())?;
-            Ok(admin::Hashed { phc, scram: scram.map(|keys| keys.to_text()) })
-        })
+    fn hasher(&self) -> Arc<dyn admin::Hasher> {
+        Arc::new(Hashing { rounds: self.loaded.config.authentication.scram_iterations })
     }
 
     /// `[admin] accounts` by user number.
@@ -96,6 +92,27 @@ impl Node {
     /// `[local] accounts` by user number.
     pub fn local_users(&self) -> Result<BTreeMap<u32, String>, Failure> {
         by_number("local", &self.loaded.config.local.accounts)
+    }
+}
+
+/// Argon2id, and SCRAM keys of so many rounds.
+struct Hashing {
+    rounds: u32,
+}
+
+impl admin::Hasher for Hashing {
+    fn phc(&self, password: &[u8]) -> Result<String, String> {
+        password::hash(password).map_err(|e| e.to_string())
+    }
+
+    fn scram(&self, password: &[u8], like: Option<admin::Like<'_>>) -> Result<Option<String>, String> {
+        let known = like.and_then(|like| Some((like.rounds, ScramKeys::parse(like.keys)?)));
+        let (salt, rounds) = match known {
+            Some((rounds, keys)) => (Some(keys.salt), if rounds { keys.iterations } else { self.rounds }),
+            None => (None, self.rounds),
+        };
+        let keys = password::scram_keys(password, salt, rounds).map_err(|e| e.to_string())?;
+        Ok(keys.map(|keys| keys.to_text()))
     }
 }
 

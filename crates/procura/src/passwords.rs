@@ -57,6 +57,10 @@ impl CredentialSource for Passwords {
         })
     }
 
+    fn rounds(&self) -> Result<Vec<(u32, u64)>, SourceUnavailable> {
+        self.service.scram_rounds().map_err(|e| SourceUnavailable(e.to_string()))
+    }
+
     fn used(&self, account: &Guid, app_password: &AppPassword) {
         let now = node::now().0;
         if app_password.last_used.is_some_and(|last| now - last.0 < NOTED_AGAIN) {

@@ -211,15 +211,15 @@ impl Session {
         let (claimant, mut pending) = logon(cx, &server.first.name, server.first.mailbox.as_deref());
         // The name may mean somebody else by now, whose keys these are not.
         let same = self.pending.take().is_some_and(|asked| asked == claimant);
-        let right = match proof {
-            Proof::Right(ours) if same && claimant.account.is_some() => {
+        let proven = match proof {
+            Proof::Right { ours, keys } if same && claimant.account.is_some() => {
                 pending.then = Then::Prove(ours);
-                true
+                Some(keys)
             }
-            _ => false,
+            _ => None,
         };
         self.phase = Phase::Password(pending);
-        Wait::Judged { claimant, right }
+        Wait::Judged { claimant, proven }
     }
 
     /// The keys of the account, or of nobody, have come.
@@ -231,8 +231,8 @@ impl Session {
         out: &mut dyn Output,
     ) -> Wait {
         match outcome {
-            KeysOutcome::Keys { keys, nonce } => {
-                let server = ServerFirst::new(first, keys, &nonce);
+            KeysOutcome::Keys { keys, also, nonce } => {
+                let server = ServerFirst::new(first, keys, also, &nonce);
                 let message = server.message.clone();
                 self.sasl_step(cx, Exchange::ScramProof(Box::new(server)).challenge(message), out)
             }
@@ -323,7 +323,8 @@ impl Session {
     /// (`authorization.md` §4, §6). Never a fall-back to the account's own mailbox.
     pub(crate) fn log_on(&mut self, cx: &Context<'_>, pending: PendingLogon, out: &mut dyn Output) -> Wait {
         // Whether the account is still what it was is not known.
-        if cx.snapshot.is_out_of_date() {
+        let is_known = pending.account.is_none_or(|account| cx.snapshot.is_account_known(account));
+        if cx.snapshot.is_out_of_date() || !is_known {
             self.reply(replies::authentication_unavailable(), out);
             return Wait::Nothing;
         }

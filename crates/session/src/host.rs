@@ -185,8 +185,8 @@ pub enum Wait {
     Judged {
         /// Whose proof.
         claimant: Claimant,
-        /// Whether it was right.
-        right: bool,
+        /// The keys that it was right for; `None`: it was wrong.
+        proven: Option<Box<ScramKeys>>,
     },
     /// Judge an access token; answer [`Answer::Token`].
     Token(TokenCheck),
@@ -276,6 +276,9 @@ pub enum KeysOutcome {
     Keys {
         /// The keys.
         keys: ScramKeys,
+        /// Those of other passwords of the account. SCRAM asks for a proof before it is known which password the client has:
+        /// they count as far as they have the salt and the rounds of `keys`.
+        also: Vec<ScramKeys>,
         /// Our part of the nonce: fresh, unpredictable, at least 128 bits, printable ASCII without a comma.
         nonce: String,
     },

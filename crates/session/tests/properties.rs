@@ -166,10 +166,10 @@ impl Client {
             }
             Wait::ScramKeys(_) => {
                 let keys = ScramKeys::from_salted_password(&[1; 32], vec![1; 16], 4096);
-                Answer::ScramKeys(KeysOutcome::Keys { keys, nonce: "nonce".to_owned() })
+                Answer::ScramKeys(KeysOutcome::Keys { keys, also: Vec::new(), nonce: "nonce".to_owned() })
             }
-            Wait::Judged { right, .. } => {
-                assert!(!right, "nobody knows these keys");
+            Wait::Judged { proven, .. } => {
+                assert!(proven.is_none(), "nobody knows these keys");
                 Answer::Password(PasswordOutcome::Wrong)
             }
             Wait::Token(_) => Answer::Token(TokenOutcome::Invalid),

@@ -78,6 +78,8 @@ const KIND: Kind = Kind {
         ) STRICT, WITHOUT ROWID;",
         // Tokens for HTTP, and webhooks.
         access::TABLES,
+        // SCRAM keys of app passwords.
+        "ALTER TABLE app_password ADD COLUMN scram TEXT;",
     ],
 };
 
@@ -476,10 +478,10 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Full`]; [`StoreError::Database`].
     pub fn add_app_password(&mut self, account: &Guid, password: &AppPassword) -> Result<bool, StoreError> {
-        let add = "INSERT INTO app_password (guid, name, digest, created, last_used) VALUES (?1, ?2, ?3, ?4, ?5)
-            ON CONFLICT DO NOTHING";
+        let add = "INSERT INTO app_password (guid, name, digest, created, last_used, scram)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
         let last_used = password.last_used.map(|time| time.0);
-        let values = params![account.0, password.name, password.digest, password.created.0, last_used];
+        let values = params![account.0, password.name, password.digest, password.created.0, last_used, password.scram];
         self.execute(add, values).map(|added| added > 0)
     }
 
@@ -490,7 +492,7 @@ impl DirectoryStore {
     pub fn app_passwords(&self, account: &Guid) -> Result<Vec<AppPassword>, StoreError> {
         let read = (|| {
             let mut select = self.database.connection.prepare_cached(
-                "SELECT name, digest, created, last_used FROM app_password WHERE guid = ?1 ORDER BY name",
+                "SELECT name, digest, created, last_used, scram FROM app_password WHERE guid = ?1 ORDER BY name",
             )?;
             let rows = select.query_map(params![account.0], |row| {
                 Ok(AppPassword {
@@ -503,6 +505,26 @@ impl DirectoryStore {
             rows.collect::<rusqlite::Result<_>>()
         })();
         read.map_err(|error| self.database.fault(error))
+    /// How many accounts have SCRAM keys of how many rounds, fewest rounds first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn scram_rounds(&self) -> Result<Vec<(u32, u64)>, StoreError> {
+        let read = (|| {
+            // `SCRAM-SHA-256$4096:salt$…`
+            let mut select = self.database.connection.prepare_cached(
+                "SELECT CAST(substr(scram, 15) AS INTEGER) AS rounds, count(*) FROM credential
+                WHERE scram LIKE 'SCRAM-SHA-256$%' GROUP BY rounds ORDER BY rounds",
+            )?;
+            let rows = select.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+            let counted = |row: rusqlite::Result<(i64, i64)>| {
+                row.map(|(rounds, count)| (u32::try_from(rounds).unwrap_or(u32::MAX), count.unsigned_abs()))
+            };
+            rows.map(counted).collect::<rusqlite::Result<_>>()
+        })();
+        read.map_err(|error| self.database.fault(error))
+    }
+
     }
 
     /// Notes when an app password was used.
@@ -530,6 +552,7 @@ impl DirectoryStore {
     pub fn remove_credential(&mut self, account: &Guid) -> Result<bool, StoreError> {
         self.execute("DELETE FROM app_password WHERE guid = ?1", params![account.0])?;
         self.execute("DELETE FROM api_token WHERE guid = ?1", params![account.0])?;
+                    scram: row.get(4)?,
         self.execute("DELETE FROM credential WHERE guid = ?1", params![account.0]).map(|removed| removed > 0)
     }
 

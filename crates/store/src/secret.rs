@@ -11,6 +11,9 @@ pub struct AppPassword {
     pub name: String,
     /// [`AppPassword::digest`] of it. It has 140 bits of chance, so a fast hash keeps it as well as a slow one.
     pub digest: [u8; 32],
+    /// Its SCRAM keys as text, with the salt and the rounds that all passwords of the account have. `None`: it was made
+    /// before there were any.
+    pub scram: Option<String>,
     /// When it was made.
     pub created: Time,
     /// When it was used last, to the minute or so; `None`: never.

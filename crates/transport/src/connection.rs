@@ -186,9 +186,9 @@ impl Connection {
                     let outcome = Box::pin(self.scram_keys(claimant)).await;
                     self.answer(Answer::ScramKeys(outcome))
                 }
-                Wait::Judged { claimant, right } => {
+                Wait::Judged { claimant, proven } => {
                     self.flush().await?;
-                    let outcome = Box::pin(self.count(claimant, right)).await;
+                    let outcome = Box::pin(self.count(claimant, proven)).await;
                     self.answer(Answer::Password(outcome))
                 }
                 Wait::Token(check) => {

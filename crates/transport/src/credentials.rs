@@ -9,7 +9,9 @@
 //! Who guesses learns something from as many answers as the limits allow, and from no more: once a limit is reached, a right
 //! password is answered as a wrong one is. A name that nobody has is limited, delayed and salted as one that somebody has.
 
+mod homes;
 mod limits;
+mod scram;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -31,6 +33,7 @@ use zeroize::Zeroizing;
 use crate::buckets::Rate;
 use crate::certificate::provider;
 use crate::password;
+use homes::Homes;
 use limits::{Failures, network};
 
 /// Where credentials come from, by objectGUID. Asked on a hashing thread, so it may block.
@@ -47,6 +50,12 @@ pub trait CredentialSource: Send + Sync + 'static {
     fn elsewhere(&self, account: &Guid, password: &[u8]) -> Option<Result<bool, SourceUnavailable>> {
         let _ = (account, password);
         None
+    }
+
+    /// How many accounts have SCRAM keys of how many rounds, fewest rounds first; empty where nobody counts them. What a
+    /// name that nobody has pretends to have is drawn from these.
+    fn rounds(&self) -> Result<Vec<(u32, u64)>, SourceUnavailable> {
+        Ok(Vec::new())
     }
 
     /// Whether SCRAM may be offered: not where passwords are kept elsewhere, which gives nobody their keys.
@@ -103,7 +112,7 @@ pub struct CredentialLimits {
     pub per_account: Rate,
     /// How many sources, and how many accounts, are watched.
     pub watched: usize,
-    /// Rounds of PBKDF2 that a name without SCRAM keys pretends to have: those of new keys.
+    /// Rounds of PBKDF2 that a name without SCRAM keys pretends to have where no account has keys: those of new keys.
     pub scram_iterations: u32,
 }
 
@@ -147,6 +156,8 @@ pub enum Keys {
     Found {
         /// The keys.
         keys: ScramKeys,
+        /// Those of the account's app passwords.
+        also: Vec<ScramKeys>,
         /// A fresh nonce of 192 bits, hexadecimal.
         nonce: String,
     },
@@ -179,6 +190,7 @@ struct Core {
     source: Box<dyn CredentialSource>,
     key: Zeroizing<[u8; 64]>,
     secret: Zeroizing<[u8; 32]>,
+    rounds: scram::Rounds,
     limits: CredentialLimits,
     clock: Clock,
     /// Changes whenever something is forgotten: a check that began before must not be remembered after.
@@ -191,14 +203,13 @@ struct Core {
 
 struct State {
     memory: HashMap<Guid, Remembered>,
+    homes: Homes,
     failures: Failures,
 }
 
 struct Remembered {
     mac: [u8; 32],
     until: Instant,
-    /// The network that it came from last: it may go on when others exhaust the account's failures.
-    source: IpAddr,
 }
 
 /// Work for a hashing thread.
@@ -220,12 +231,17 @@ impl Credentials {
         provider().secure_random.fill(&mut key[..]).map_err(|_| std::io::Error::other("no randomness"))?;
         let core = Arc::new(Core {
             secret: Zeroizing::new(source.secret()),
+            rounds: scram::Rounds::default(),
             source: Box::new(source),
             key,
             limits: CredentialLimits { remember: limits.remember.min(LONGEST_MEMORY), ..limits },
             clock,
             generation: AtomicU64::new(0),
-            state: Mutex::new(State { memory: HashMap::new(), failures: Failures::new(&limits) }),
+            state: Mutex::new(State {
+                memory: HashMap::new(),
+                homes: Homes::new(limits.watched),
+                failures: Failures::new(&limits),
+            }),
             remembered: AtomicU64::new(0),
             hashed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -272,10 +288,14 @@ impl Credentials {
         self.work(move |core| core.keys(&who)).await.unwrap_or(Keys::Unavailable)
     }
 
-    /// Counts a proof that was judged elsewhere: SCRAM's, by [`Credentials::keys`].
-    pub fn count(&self, who: &Who, right: bool, source: IpAddr) -> Check {
-        let right = right && who.account.is_some();
-        self.core.judge(&mut lock(&self.core.state), Some(who), right, network(source))
+    /// Counts a proof that was judged elsewhere: SCRAM's, by [`Credentials::keys`]. `proven` are the keys that it was right
+    /// for; keys that the account does not have any more prove nothing.
+    pub async fn count(&self, who: Who, proven: Option<Box<ScramKeys>>, source: IpAddr) -> Check {
+        let source = network(source);
+        match proven {
+            None => self.core.judge(&mut lock(&self.core.state), Some(&who), false, source),
+            Some(keys) => self.work(move |core| core.proven(&who, &keys, source)).await.unwrap_or(Check::Unavailable),
+        }
     }
 
     /// Counts a token or ticket that was judged elsewhere. It is nothing to guess, so only its source is watched.
@@ -298,6 +318,7 @@ impl Credentials {
         let mut state = lock(&self.core.state);
         self.core.generation.fetch_add(1, Ordering::SeqCst);
         state.memory.remove(account);
+        state.homes.forget(account);
         state.failures.forgive(account);
     }
 
@@ -367,7 +388,7 @@ impl Core {
             return Some(Check::Unavailable);
         }
         let account = who.account?;
-        let known = state.memory.get_mut(&account)?;
+        let known = state.memory.get(&account)?;
         if known.until <= now {
             state.memory.remove(&account);
             return None;
@@ -375,7 +396,7 @@ impl Core {
         if self.mac(&account, password).verify_slice(&known.mac).is_err() {
             return None;
         }
-        known.source = source;
+        state.homes.note(account, source, now);
         self.remembered.fetch_add(1, Ordering::Relaxed);
         Some(Check::Correct)
     }
@@ -433,44 +454,9 @@ impl Core {
         if let (Check::Correct, Some(account)) = (check, who.account)
             && self.generation.load(Ordering::SeqCst) == generation
         {
-            self.remember(&mut state, account, password, source);
+            self.remember(&mut state, account, password);
         }
         check
-    }
-
-    fn keys(&self, who: &Who) -> Keys {
-        let subject = self.subject(who);
-        let stored = match self.source.stored(&subject) {
-            Ok(stored) => stored.scram,
-            Err(error) => {
-                tracing::error!(%error, "SCRAM keys cannot be read");
-                return Keys::Unavailable;
-            }
-        };
-        let derived = |purpose: &[u8]| -> [u8; 32] {
-            let mut mac = Hmac::<Sha256>::new(&padded(&self.secret).into());
-            mac.update(purpose);
-            mac.update(&subject.0);
-            mac.finalize().into_bytes().into()
-        };
-        let nobodys = ScramKeys {
-            salt: derived(b"salt")[..16].to_vec(),
-            iterations: self.limits.scram_iterations,
-            // Whoever has something that hashes to this has broken SHA-256.
-            stored_key: derived(b"stored key"),
-            server_key: derived(b"server key"),
-        };
-        let keys = match (stored, who.account) {
-            (Some(keys), Some(account)) if account == subject => keys,
-            // The account answers for another spelling of its name, or is disabled: its salt, and nothing to prove.
-            (Some(keys), _) => ScramKeys { stored_key: nobodys.stored_key, server_key: nobodys.server_key, ..keys },
-            (None, _) => nobodys,
-        };
-        let mut nonce = [0u8; 24];
-        if provider().secure_random.fill(&mut nonce).is_err() {
-            return Keys::Unavailable;
-        }
-        Keys::Found { keys, nonce: nonce.iter().map(|byte| format!("{byte:02x}")).collect() }
     }
 
     /// What a logon is worth now that it is judged. A right one that comes when a limit is reached is not told from a wrong
@@ -481,10 +467,13 @@ impl Core {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Check::Unavailable;
         }
-        match right {
-            true => Check::Correct,
-            false => Check::Wrong { delay: state.failures.count(who.map(|who| self.subject(who)), source, now) },
+        if !right {
+            return Check::Wrong { delay: state.failures.count(who.map(|who| self.subject(who)), source, now) };
         }
+        if let Some(account) = who.and_then(|who| who.account) {
+            state.homes.note(account, source, now);
+        }
+        Check::Correct
     }
 
     fn is_exhausted(&self, who: &Who, source: IpAddr) -> bool {
@@ -497,7 +486,7 @@ impl Core {
 
     fn exhausted(&self, state: &State, who: Option<&Who>, source: IpAddr, now: Instant) -> bool {
         let besieged = |who: &Who| {
-            let at_home = |account| state.memory.get(&account).is_some_and(|k| k.source == source && k.until > now);
+            let at_home = |account| state.homes.has(&account, source, now);
             state.failures.besieged(&self.subject(who), now) && !who.account.is_some_and(at_home)
         };
         state.failures.shut_out(&source, now) || who.is_some_and(besieged)
@@ -516,7 +505,7 @@ impl Core {
         Guid(guid)
     }
 
-    fn remember(&self, state: &mut State, account: Guid, password: &[u8], source: IpAddr) {
+    fn remember(&self, state: &mut State, account: Guid, password: &[u8]) {
         if self.limits.remember.is_zero() || self.limits.remembered == 0 {
             return;
         }
@@ -530,7 +519,7 @@ impl Core {
             }
         }
         let mac = self.mac(&account, password).finalize().into_bytes().into();
-        state.memory.insert(account, Remembered { mac, until: now + self.limits.remember, source });
+        state.memory.insert(account, Remembered { mac, until: now + self.limits.remember });
     }
 
     /// The keyed hash over account and password. That the credential has not changed since is seen to by

@@ -90,13 +90,23 @@ pub fn verify(password: &[u8], phc: &str) -> Result<bool, PasswordError> {
     Ok(Output::new(out).map_err(|error| unusable(&error))? == *expected)
 }
 
-/// The SCRAM-SHA-256 keys of a new password with a random salt of 16 octets (RFC 5802 §3, RFC 7677). `None` where SASLprep
-/// (RFC 4013) prohibits the password: no two clients would send the same of it.
-pub fn scram_keys(password: &[u8], iterations: u32) -> Result<Option<ScramKeys>, PasswordError> {
+/// The SCRAM-SHA-256 keys of a new password with this salt, or a random one of 16 octets (RFC 5802 §3, RFC 7677). `None` where
+/// SASLprep (RFC 4013) prohibits the password: no two clients would send the same of it.
+pub fn scram_keys(
+    password: &[u8],
+    salt: Option<Vec<u8>>,
+    iterations: u32,
+) -> Result<Option<ScramKeys>, PasswordError> {
     let prepared = std::str::from_utf8(password).ok().and_then(|text| stringprep::saslprep(text).ok());
     let Some(prepared) = prepared.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let mut salt = vec![0; 16];
-    provider().secure_random.fill(&mut salt).map_err(|_| PasswordError::Hash("no randomness".into()))?;
+    let salt = match salt {
+        Some(salt) => salt,
+        None => {
+            let mut salt = vec![0; 16];
+            provider().secure_random.fill(&mut salt).map_err(|_| PasswordError::Hash("no randomness".into()))?;
+            salt
+        }
+    };
     let rounds = NonZeroU32::new(iterations.max(MIN_ITERATIONS)).unwrap_or(NonZeroU32::MIN);
     let mut salted = Zeroizing::new([0; 32]);
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, prepared.as_bytes(), &mut *salted);
@@ -185,7 +195,7 @@ mod tests {
 
     #[test]
     fn scram_keys_have_a_salt_of_their_own_and_enough_rounds() {
-        let (one, other) = (scram_keys(b"pencil", 1).unwrap().unwrap(), scram_keys(b"pencil", 5000).unwrap().unwrap());
+        let [one, other] = [1, 5000].map(|rounds| scram_keys(b"pencil", None, rounds).unwrap().unwrap());
         assert_ne!(one.salt, other.salt);
         assert_eq!((one.iterations, other.iterations), (4096, 5000));
     }
@@ -208,9 +218,9 @@ mod tests {
     #[test]
     fn a_password_is_prepared_before_its_keys_are_made_and_some_have_none() {
         // RFC 4013 §3: a soft hyphen is mapped to nothing; a control character is prohibited.
-        assert!(scram_keys("I\u{AD}X".as_bytes(), 4096).unwrap().is_some());
-        assert!(scram_keys(b"a\x07b", 4096).unwrap().is_none());
-        assert!(scram_keys(b"\xff", 4096).unwrap().is_none());
+        assert!(scram_keys("I\u{AD}X".as_bytes(), None, 4096).unwrap().is_some());
+        assert!(scram_keys(b"a\x07b", None, 4096).unwrap().is_none());
+        assert!(scram_keys(b"\xff", None, 4096).unwrap().is_none());
     }
 
     #[test]

@@ -26,8 +26,7 @@ fn an_app_password_is_shown_once_counts_beside_the_own_one_and_can_be_taken_back
         return;
     }
     let demo = Demo::start();
-    let shown = demo.procura(&["account", "app-password", "add", "bob", "phone"]).ok();
-    let secret = shown.lines().map(str::trim).find(|line| line.len() == 31 && line.contains('-')).unwrap().to_owned();
+    let secret = app_password(&demo, "phone");
     starts(&log_on(&demo, "bob", &secret), "235");
     starts(&log_on(&demo, "bob", "bob-demo"), "235");
     starts(&log_on(&demo, "alice", &secret), "535");
@@ -47,8 +46,7 @@ fn an_app_password_survives_a_restart_and_none_is_made_by_a_trial() {
     }
     let mut demo = Demo::start();
     demo.procura(&["--dry-run", "account", "app-password", "add", "bob", "trial"]).ok();
-    let shown = demo.procura(&["account", "app-password", "add", "bob", "printer"]).ok();
-    let secret = shown.lines().map(str::trim).find(|line| line.len() == 31 && line.contains('-')).unwrap().to_owned();
+    let secret = app_password(&demo, "printer");
     demo.stop();
     demo.start_again();
     starts(&log_on(&demo, "bob", &secret), "235");
@@ -68,6 +66,52 @@ fn gsasl(demo: &Demo, arguments: &[&str], password: &str) -> (bool, String) {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (said.contains("235 2.7.0"), said)
+}
+
+/// Makes an app password of bob's; what is shown.
+#[track_caller]
+fn app_password(demo: &Demo, name: &str) -> String {
+    let shown = demo.procura(&["account", "app-password", "add", "bob", name]).ok();
+    shown.lines().map(str::trim).find(|line| line.len() == 31 && line.contains('-')).unwrap().to_owned()
+}
+
+#[test]
+fn app_passwords_are_proven_by_scram_beside_the_own_one() {
+    if !require(&["gsasl"]) {
+        return;
+    }
+    let demo = Demo::start();
+    let (phone, printer) = (app_password(&demo, "phone"), app_password(&demo, "printer"));
+    let scram = ["--mechanism=SCRAM-SHA-256", "--no-cb"];
+    for arguments in [&["--mechanism=SCRAM-SHA-256-PLUS"][..], &scram] {
+        for password in ["bob-demo", &phone, &printer] {
+            let (accepted, said) = gsasl(&demo, arguments, password);
+            assert!(accepted, "{arguments:?} {password}: {said}");
+        }
+    }
+    let listed = demo.procura(&["account", "app-password", "list", "bob"]).ok();
+    assert!(!listed.contains("never"), "{listed}");
+    demo.procura(&["account", "app-password", "remove", "bob", "phone"]).ok();
+    let (accepted, said) = gsasl(&demo, &scram, &phone);
+    assert!(!accepted && said.contains("535"), "{said}");
+    assert!(gsasl(&demo, &scram, &printer).0);
+}
+
+#[test]
+fn app_passwords_are_proven_by_scram_after_the_own_one_was_changed() {
+    if !require(&["gsasl"]) {
+        return;
+    }
+    let demo = Demo::start();
+    let phone = app_password(&demo, "phone");
+    demo.procura_with(&["password", "set", "bob", "--stdin"], "another-demo").ok();
+    let scram = ["--mechanism=SCRAM-SHA-256", "--no-cb"];
+    for password in ["another-demo", &phone] {
+        let (accepted, said) = gsasl(&demo, &scram, password);
+        assert!(accepted, "{password}: {said}");
+    }
+    let (accepted, said) = gsasl(&demo, &scram, "bob-demo");
+    assert!(!accepted && said.contains("535"), "{said}");
 }
 
 #[test]

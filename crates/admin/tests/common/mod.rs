@@ -141,16 +141,26 @@ pub fn founded(path: &Path, clock: fn() -> Time) -> Service {
     service
 }
 
+/// Passwords as they are, almost.
+struct Hashes;
+
+impl admin::Hasher for Hashes {
+    fn phc(&self, password: &[u8]) -> Result<String, String> {
+        Ok(format!("hash of {}", String::from_utf8_lossy(password)))
+    }
+
+    fn scram(&self, _: &[u8], _: Option<admin::Like<'_>>) -> Result<Option<String>, String> {
+        Ok(Some("keys".to_owned()))
+    }
+}
+
 /// A service on a data directory, administered by root and by EXAMPLE\\helper.
 pub fn open(path: &Path, clock: fn() -> Time) -> Service {
     let data = DataDirectory::open(path, Absent::Create).unwrap();
     let users = Users { owner: ROOT, accounts: [(HELPER, "EXAMPLE\\helper".to_owned())].into() };
     let options = Options {
         users,
-        hash: std::sync::Arc::new(|password| {
-            let phc = format!("hash of {}", String::from_utf8_lossy(password));
-            Ok(admin::Hashed { phc, scram: Some("keys".to_owned()) })
-        }),
+        hash: std::sync::Arc::new(Hashes),
         clock,
         node: "mail.example.com".to_owned(),
     };

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use crate::host::TlsFacts;
 
@@ -33,6 +33,16 @@ impl ScramKeys {
         let client_key = mac(salted, &[b"Client Key"]);
         let stored_key = Sha256::digest(client_key).into();
         ScramKeys { salt, iterations, stored_key, server_key: mac(salted, &[b"Server Key"]) }
+    }
+
+    /// Whether a proof is that of whoever knows the password of these keys (RFC 5802 §3).
+    fn are_proven(&self, proof: &[u8; 32], signed: &[&[u8]]) -> Choice {
+        let signature = mac(&self.stored_key, signed);
+        let mut client_key = *proof;
+        for (byte, mask) in client_key.iter_mut().zip(signature) {
+            *byte ^= mask;
+        }
+        Sha256::digest(client_key).as_slice().ct_eq(&self.stored_key)
     }
 
     /// As text: `SCRAM-SHA-256$4096:salt$StoredKey:ServerKey`, all in base64, which is PostgreSQL's form too.
@@ -142,32 +152,41 @@ pub(crate) struct ServerFirst {
     pub(crate) first: ClientFirst,
     nonce: String,
     keys: ScramKeys,
+    /// Keys of other passwords of the account: all have been asked about by the same question.
+    also: Vec<ScramKeys>,
 }
 
 /// What the client's last message was worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// It knows the password; our own proof to it, `v=…`, not encoded.
-    Right(String),
+    /// It knows a password.
+    Right {
+        /// Our own proof to it, `v=…`, not encoded.
+        ours: String,
+        /// The keys of that password.
+        keys: Box<ScramKeys>,
+    },
     /// It does not.
     Wrong,
 }
 
 impl ServerFirst {
     /// Answers a client's first message with the account's salt. `nonce` is ours: fresh, unpredictable, printable ASCII
-    /// without a comma.
-    pub(crate) fn new(first: ClientFirst, keys: ScramKeys, nonce: &str) -> ServerFirst {
+    /// without a comma. Of the keys in `also` those count that the same question asks about: with the salt and the rounds
+    /// of `keys`.
+    pub(crate) fn new(first: ClientFirst, keys: ScramKeys, mut also: Vec<ScramKeys>, nonce: &str) -> ServerFirst {
         let nonce = format!("{}{nonce}", first.nonce);
         let message = format!("r={nonce},s={},i={}", STANDARD.encode(&keys.salt), keys.iterations);
-        ServerFirst { message, first, nonce, keys }
+        also.retain(|other| other.salt == keys.salt && other.iterations == keys.iterations);
+        ServerFirst { message, first, nonce, keys, also }
     }
 
     /// Judges client-final-message. Anything that is not exactly as it must be is a wrong proof.
     pub(crate) fn judge(&self, message: &[u8], tls: Option<&TlsFacts>) -> Proof {
-        self.verify(message, tls).map_or(Proof::Wrong, Proof::Right)
+        self.verify(message, tls).unwrap_or(Proof::Wrong)
     }
 
-    fn verify(&self, message: &[u8], tls: Option<&TlsFacts>) -> Option<String> {
+    fn verify(&self, message: &[u8], tls: Option<&TlsFacts>) -> Option<Proof> {
         let message = std::str::from_utf8(message).ok()?;
         let (without_proof, proof) = message.rsplit_once(",p=")?;
         let proof: [u8; 32] = STANDARD.decode(proof).ok()?.try_into().ok()?;
@@ -184,13 +203,17 @@ impl ServerFirst {
         let agreed = bound.ct_eq(&expected) & nonce.as_bytes().ct_eq(self.nonce.as_bytes());
 
         let signed = [self.first.bare.as_bytes(), b",", self.message.as_bytes(), b",", without_proof.as_bytes()];
-        let signature = mac(&self.keys.stored_key, &signed);
-        let mut client_key = proof;
-        for (byte, mask) in client_key.iter_mut().zip(signature) {
-            *byte ^= mask;
+        let mut found = None;
+        // All are looked at, so that time does not tell which.
+        for keys in std::iter::once(&self.keys).chain(&self.also) {
+            let right = keys.are_proven(&proof, &signed) & agreed;
+            if bool::from(right) {
+                found = found.or(Some(keys));
+            }
         }
-        let right = Sha256::digest(client_key).as_slice().ct_eq(&self.keys.stored_key) & agreed;
-        bool::from(right).then(|| format!("v={}", STANDARD.encode(mac(&self.keys.server_key, &signed))))
+        let keys = found?;
+        let ours = format!("v={}", STANDARD.encode(mac(&keys.server_key, &signed)));
+        Some(Proof::Right { ours, keys: Box::new(keys.clone()) })
     }
 }
 

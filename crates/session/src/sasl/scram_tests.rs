@@ -30,7 +30,7 @@ fn keys(password: &str, iterations: u32) -> ScramKeys {
 
 fn server(first: &str, tls: Option<&TlsFacts>, plus: bool) -> Option<ServerFirst> {
     let first = ClientFirst::parse(first.as_bytes())?;
-    first.is_bound_as_offered(plus, tls).then(|| ServerFirst::new(first, keys("pencil", 64), NONCE))
+    first.is_bound_as_offered(plus, tls).then(|| ServerFirst::new(first, keys("pencil", 64), Vec::new(), NONCE))
 }
 
 /// What a client says at last, honestly.
@@ -55,7 +55,7 @@ fn tls() -> TlsFacts {
 #[test]
 fn the_example_of_rfc_7677_comes_out_to_the_letter() {
     let first = ClientFirst::parse(CLIENT_FIRST.as_bytes()).expect("a client-first-message");
-    let server = ServerFirst::new(first, keys("pencil", 4096), NONCE);
+    let server = ServerFirst::new(first, keys("pencil", 4096), Vec::new(), NONCE);
     assert_eq!(
         server.message,
         "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
@@ -63,7 +63,40 @@ fn the_example_of_rfc_7677_comes_out_to_the_letter() {
     let last = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
                 p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
     let proof = server.judge(last.as_bytes(), None);
-    assert_eq!(proof, Proof::Right("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=".to_owned()));
+    let ours = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=".to_owned();
+    assert_eq!(proof, Proof::Right { ours, keys: Box::new(keys("pencil", 4096)) });
+}
+
+#[test]
+fn any_password_of_the_account_is_proven_under_its_one_salt() {
+    let also = ["pen", "quill"].map(|password| keys(password, 64)).to_vec();
+    for password in ["pencil", "pen", "quill"] {
+        let first = ClientFirst::parse(CLIENT_FIRST.as_bytes()).expect("a client-first-message");
+        let server = ServerFirst::new(first, keys("pencil", 64), also.clone(), NONCE);
+        let last = client_final(password, CLIENT_FIRST, &server, &[], 64);
+        let Proof::Right { keys: proven, .. } = server.judge(last.as_bytes(), None) else { panic!("{password}") };
+        assert_eq!(*proven, keys(password, 64));
+    }
+}
+
+#[test]
+fn the_server_proves_that_it_knows_the_password_that_was_proven() {
+    let first = ClientFirst::parse(CLIENT_FIRST.as_bytes()).expect("a client-first-message");
+    let server = ServerFirst::new(first, keys("pencil", 64), vec![keys("pen", 64)], NONCE);
+    let last = client_final("pen", CLIENT_FIRST, &server, &[], 64);
+    let without_proof = last.rsplit_once(",p=").expect("a proof").0;
+    let signed = format!("{},{},{without_proof}", &CLIENT_FIRST[3..], server.message);
+    let expected = format!("v={}", STANDARD.encode(mac(&keys("pen", 64).server_key, &[signed.as_bytes()])));
+    assert!(matches!(server.judge(last.as_bytes(), None), Proof::Right { ours, .. } if ours == expected));
+}
+
+#[test]
+fn keys_of_another_salt_or_of_other_rounds_are_not_what_was_asked_for() {
+    let salted = hi(b"pen", &[7; 16], 64);
+    let elsewhere = ScramKeys::from_salted_password(&salted, vec![7; 16], 64);
+    let first = ClientFirst::parse(CLIENT_FIRST.as_bytes()).expect("a client-first-message");
+    let server = ServerFirst::new(first, keys("pencil", 64), vec![elsewhere, keys("quill", 65)], NONCE);
+    assert_eq!(server.also, Vec::new());
 }
 
 #[test]
@@ -72,7 +105,7 @@ fn another_password_nonce_or_channel_is_a_wrong_proof() {
     let first = "p=tls-exporter,,n=user,r=abc";
     let server = server(first, Some(&tls), true).expect("offered");
     let right = client_final("pencil", first, &server, &[7; 32], 64);
-    assert!(matches!(server.judge(right.as_bytes(), Some(&tls)), Proof::Right(_)));
+    assert!(matches!(server.judge(right.as_bytes(), Some(&tls)), Proof::Right { .. }));
     let wrong_password = client_final("Pencil", first, &server, &[7; 32], 64);
     let other_channel = client_final("pencil", first, &server, &[8; 32], 64);
     let other_nonce = right.replace("r=abc", "r=abd");
@@ -173,9 +206,10 @@ proptest! {
         let first = ClientFirst::parse(message.as_bytes());
         let first = first.expect("well formed");
         prop_assert_eq!(&first.name, &name);
-        let server = ServerFirst::new(first, keys(&password, 2), NONCE);
+        let server = ServerFirst::new(first, keys(&password, 2), Vec::new(), NONCE);
         let last = client_final(&password, &message, &server, &[], 2);
-        prop_assert!(matches!(server.judge(last.as_bytes(), None), Proof::Right(_)));
+        let right = matches!(server.judge(last.as_bytes(), None), Proof::Right { .. });
+        prop_assert!(right);
     }
 
     #[test]

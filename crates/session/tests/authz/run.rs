@@ -102,7 +102,7 @@ impl ScriptHost {
             let salted = crate::scram::salted(&password, &salt, crate::scram::ITERATIONS);
             keys = ScramKeys::from_salted_password(&salted, salt, crate::scram::ITERATIONS);
         }
-        KeysOutcome::Keys { keys, nonce: NONCE.to_owned() }
+        KeysOutcome::Keys { keys, also: Vec::new(), nonce: NONCE.to_owned() }
     }
 
     /// A token that is believed says whom it stands for: `login.NAME`, `address.NAME`, `sid.SID`.
@@ -435,8 +435,8 @@ impl World {
                     let outcome = self.host.keys(&claimant);
                     session.answer(&self.host, Answer::ScramKeys(outcome), heard)
                 }
-                Wait::Judged { right, .. } => {
-                    let outcome = if right { PasswordOutcome::Correct } else { PasswordOutcome::Wrong };
+                Wait::Judged { proven, .. } => {
+                    let outcome = if proven.is_some() { PasswordOutcome::Correct } else { PasswordOutcome::Wrong };
                     session.answer(&self.host, Answer::Password(outcome), heard)
                 }
                 Wait::Token(check) => {

@@ -69,6 +69,7 @@ impl World {
             true => KeysOutcome::Unavailable,
             false => KeysOutcome::Keys {
                 keys: ScramKeys::from_salted_password(&[1; 32], vec![1; 16], 4096),
+                also: Vec::new(),
                 nonce: "nonce".to_owned(),
             },
         }

@@ -216,8 +216,8 @@ impl Model {
                 }
                 Wait::Password(check) => Answer::Password(self.world.check_password(&check)),
                 Wait::ScramKeys(_) => Answer::ScramKeys(self.world.keys()),
-                Wait::Judged { right, .. } => {
-                    assert!(!right, "nobody knows these keys");
+                Wait::Judged { proven, .. } => {
+                    assert!(proven.is_none(), "nobody knows these keys");
                     Answer::Password(PasswordOutcome::Wrong)
                 }
                 Wait::Token(check) => Answer::Token(self.world.token(&check.token)),

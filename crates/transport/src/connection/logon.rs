@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use acl::Guid;
 use session::{
-    Claimant, GssMessage, GssOutcome, KeysOutcome, PasswordCheck, PasswordOutcome, TokenCheck, TokenOutcome,
+    Claimant, GssMessage, GssOutcome, KeysOutcome, PasswordCheck, PasswordOutcome, ScramKeys, TokenCheck, TokenOutcome,
 };
 use tokio::time::sleep;
 
@@ -22,7 +22,7 @@ impl Connection {
     pub(super) async fn scram_keys(&self, claimant: Claimant) -> KeysOutcome {
         let who = self.who(&claimant);
         match self.ground.shared.credentials().keys(who, self.peer.ip()).await {
-            Keys::Found { keys, nonce } => KeysOutcome::Keys { keys, nonce },
+            Keys::Found { keys, also, nonce } => KeysOutcome::Keys { keys, also, nonce },
             Keys::Unavailable => {
                 self.unanswered("SCRAM", &claimant);
                 KeysOutcome::Unavailable
@@ -31,9 +31,9 @@ impl Connection {
     }
 
     /// Counts a proof that the session judged.
-    pub(super) async fn count(&self, claimant: Claimant, right: bool) -> PasswordOutcome {
+    pub(super) async fn count(&self, claimant: Claimant, proven: Option<Box<ScramKeys>>) -> PasswordOutcome {
         let who = self.who(&claimant);
-        let found = self.ground.shared.credentials().count(&who, right, self.peer.ip());
+        let found = self.ground.shared.credentials().count(who, proven, self.peer.ip()).await;
         self.told("SCRAM", &claimant, found).await
     }
 

@@ -18,7 +18,7 @@ impl Accounts {
     }
 
     fn set(&self, password: &str) {
-        let scram = password::scram_keys(password.as_bytes(), 4096).unwrap();
+        let scram = password::scram_keys(password.as_bytes(), None, 4096).unwrap();
         let password = Some(password::hash(password.as_bytes()).unwrap());
         let stored = StoredCredentials { password, scram, app_passwords: Vec::new() };
         lock(&self.0).insert(ALICE, stored);
@@ -298,24 +298,60 @@ fn the_right_password_is_not_told_from_a_wrong_one_once_a_limit_is_reached() {
 fn proofs_of_scram_count_against_the_same_limits_as_passwords() {
     let credentials = Credentials::start(Accounts::with("right"), siege_limits()).unwrap();
     let alice = who(Some(ALICE));
+    let right = keys(&credentials, &alice, AWAY);
     for _ in 0..2 {
-        assert!(matches!(credentials.count(&alice, false, AWAY), Check::Wrong { .. }));
+        assert!(matches!(prove(&credentials, &alice, None, AWAY), Check::Wrong { .. }));
     }
     assert_eq!(guess(&credentials, &alice, "wrong", AWAY), Some(false));
     // A right proof tells no more than a right password would.
-    assert_eq!(credentials.count(&alice, true, AWAY), Check::Unavailable);
+    assert_eq!(prove(&credentials, &alice, right, AWAY), Check::Unavailable);
     assert_eq!(keys(&credentials, &alice, AWAY), None);
 }
 
 fn keys(credentials: &Credentials, who: &Who, source: IpAddr) -> Option<ScramKeys> {
+    all_keys(credentials, who, source).map(|(keys, _)| keys)
+}
+
+/// Keys as SCRAM is given them: those that are asked about, and the others of the account.
+fn all_keys(credentials: &Credentials, who: &Who, source: IpAddr) -> Option<(ScramKeys, Vec<ScramKeys>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     match runtime.block_on(credentials.keys(who.clone(), source)) {
-        Keys::Found { keys, nonce } => {
+        Keys::Found { keys, also, nonce } => {
             assert!(nonce.len() >= 32, "{nonce}");
-            Some(keys)
+            Some((keys, also))
         }
         Keys::Unavailable => None,
     }
+}
+
+/// What a proof is worth that is right for these keys, or for none.
+fn prove(credentials: &Credentials, who: &Who, keys: Option<ScramKeys>, source: IpAddr) -> Check {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(credentials.count(who.clone(), keys.map(Box::new), source))
+}
+
+#[test]
+fn a_proof_for_keys_that_the_account_has_no_longer_is_wrong() {
+    let accounts = Accounts::with("old");
+    let credentials = Credentials::start(accounts.clone(), limits()).unwrap();
+    let alice = who(Some(ALICE));
+    let old = keys(&credentials, &alice, HOME);
+    assert_eq!(prove(&credentials, &alice, old.clone(), HOME), Check::Correct);
+    accounts.set("new");
+    assert!(matches!(prove(&credentials, &alice, old, HOME), Check::Wrong { .. }));
+}
+
+#[test]
+fn an_account_under_attack_stays_open_to_whoever_proved_its_password_by_scram_before() {
+    let per_account = Rate { burst: 1, refill: Duration::from_secs(3600) };
+    let credentials =
+        Credentials::start(Accounts::with("right"), CredentialLimits { per_account, ..limits() }).unwrap();
+    let alice = who(Some(ALICE));
+    let right = keys(&credentials, &alice, HOME);
+    assert_eq!(prove(&credentials, &alice, right.clone(), HOME), Check::Correct);
+    assert!(matches!(prove(&credentials, &alice, None, AWAY), Check::Wrong { .. }));
+    assert_eq!(prove(&credentials, &alice, right.clone(), AWAY), Check::Unavailable);
+    assert_eq!(prove(&credentials, &alice, right, HOME), Check::Correct);
 }
 
 #[test]
@@ -364,7 +400,7 @@ impl CredentialSource for WithAppPassword {
 fn an_app_password_counts_beside_the_own_one_and_its_use_is_noted() {
     let secret = AppPassword::from_random([5; AppPassword::LETTERS]);
     let digest = AppPassword::digest(&ALICE, secret.as_bytes()).unwrap();
-    let phone = AppPassword { name: "phone".into(), digest, created: directory::Time(0), last_used: None };
+    let phone = AppPassword { name: "phone".into(), digest, scram: None, created: directory::Time(0), last_used: None };
     let stored = StoredCredentials {
         password: Some(password::hash(b"right").unwrap()),
         scram: None,
@@ -380,4 +416,73 @@ fn an_app_password_counts_beside_the_own_one_and_its_use_is_noted() {
     assert_eq!(*lock(&used), ["phone"]);
     // It is quick, and an account under attack is as closed to it as to the other.
     assert_eq!(credentials.counts().hashed, 2);
+}
+
+/// Alice with the password `right` and app passwords of these names, which are their passwords too.
+fn with_app_passwords(names: &[&str]) -> WithAppPassword {
+    let own = password::scram_keys(b"right", None, 4096).unwrap();
+    let salt = own.as_ref().map(|keys| keys.salt.clone());
+    let app = |name: &&str| {
+        let keys = password::scram_keys(name.as_bytes(), salt.clone(), 4096).unwrap();
+        let scram = keys.map(|keys| keys.to_text());
+        AppPassword { name: (*name).into(), digest: [0; 32], scram, created: directory::Time(0), last_used: None }
+    };
+    let app_passwords = names.iter().map(app).collect();
+    WithAppPassword(StoredCredentials { password: None, scram: own, app_passwords }, Arc::default())
+}
+
+#[test]
+fn scram_is_given_the_keys_of_all_passwords_of_an_account_and_notes_which_was_proven() {
+    let source = with_app_passwords(&["phone", "printer"]);
+    let used = Arc::clone(&source.1);
+    let credentials = Credentials::start(source, limits()).unwrap();
+    let alice = who(Some(ALICE));
+    let (own, also) = all_keys(&credentials, &alice, HOME).unwrap();
+    assert!(also.len() == 2 && also.iter().all(|keys| (&keys.salt, keys.iterations) == (&own.salt, own.iterations)));
+    assert_eq!(prove(&credentials, &alice, Some(own), HOME), Check::Correct);
+    assert_eq!(*lock(&used), Vec::<String>::new());
+    assert_eq!(prove(&credentials, &alice, Some(also[1].clone()), HOME), Check::Correct);
+    assert_eq!(*lock(&used), ["printer"]);
+}
+
+#[test]
+fn an_account_without_a_password_of_its_own_proves_its_app_password() {
+    let mut source = with_app_passwords(&["phone"]);
+    source.0.scram = None;
+    let credentials = Credentials::start(source, limits()).unwrap();
+    let alice = who(Some(ALICE));
+    let phone = keys(&credentials, &alice, HOME);
+    assert_eq!(prove(&credentials, &alice, phone, HOME), Check::Correct);
+}
+
+#[test]
+fn a_disabled_account_has_no_app_password_to_prove() {
+    let credentials = Credentials::start(with_app_passwords(&["phone"]), limits()).unwrap();
+    let (enabled, _) = all_keys(&credentials, &who(Some(ALICE)), HOME).unwrap();
+    let disabled = Who { account: None, alike: Some(ALICE), name: "alice".into() };
+    let (shown, also) = all_keys(&credentials, &disabled, HOME).unwrap();
+    assert_eq!((&shown.salt, also), (&enabled.salt, Vec::new()));
+    assert!(matches!(prove(&credentials, &disabled, Some(enabled), HOME), Check::Wrong { .. }));
+}
+
+#[test]
+fn a_name_that_nobody_has_has_as_many_rounds_as_accounts_have() {
+    /// Passwords were set before `scram_iterations` was raised.
+    struct Old;
+    impl CredentialSource for Old {
+        fn stored(&self, _: &Guid) -> Result<StoredCredentials, SourceUnavailable> {
+            Ok(StoredCredentials::default())
+        }
+
+        fn rounds(&self) -> Result<Vec<(u32, u64)>, SourceUnavailable> {
+            Ok(vec![(4096, 12)])
+        }
+
+        fn secret(&self) -> [u8; 32] {
+            [9; 32]
+        }
+    }
+    let credentials = Credentials::start(Old, CredentialLimits { scram_iterations: 20_000, ..limits() }).unwrap();
+    let nobody = Who { account: None, alike: None, name: "nobody".into() };
+    assert_eq!(keys(&credentials, &nobody, AWAY).unwrap().iterations, 4096);
 }

@@ -95,7 +95,7 @@ impl Site {
             let guid = directory.snapshot.object(account).unwrap().guid();
             let (chosen, app_passwords) = (format!("{name}-demo"), Vec::new());
             let password = Some(password::hash(chosen.as_bytes()).unwrap());
-            let scram = password::scram_keys(chosen.as_bytes(), 4096).unwrap();
+            let scram = password::scram_keys(chosen.as_bytes(), None, 4096).unwrap();
             passwords.0.lock().unwrap().insert(guid, StoredCredentials { password, scram, app_passwords });
         }
         for (id, _) in directory.snapshot.send_connectors().filter(|(_, connector)| connector.user.is_some()) {
