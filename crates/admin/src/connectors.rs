@@ -10,7 +10,7 @@ pub(crate) mod send;
 mod trial;
 
 use acl::Guid;
-use directory::{Change, Class, ObjectId, Rewrite, Snapshot, Value, dn};
+use directory::{Change, Class, ObjectId, ProtocolLogging, Rewrite, Snapshot, Value, dn};
 
 use crate::accounts::guid_of;
 use crate::authorize::require;
@@ -150,6 +150,18 @@ fn flag(attributes: &mut Attributes, name: &str, value: Option<bool>) {
 }
 
 /// Rules of address rewriting as they are kept.
+/// The level of the protocol log as it is kept: an empty text for the usual one.
+fn logging(level: Option<&str>) -> Result<Option<&'static str>, Fault> {
+    let Some(level) = level else { return Ok(None) };
+    match ProtocolLogging::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(level)) {
+        Some(ProtocolLogging::Usual) => Ok(Some("")),
+        Some(ProtocolLogging::None) => Ok(Some("0")),
+        Some(ProtocolLogging::Verbose) => Ok(Some("1")),
+        None => Err(Fault::new(FaultKind::Invalid, format!("`{level}` is no level of the protocol log"))
+            .help("it is none, verbose, or default: what `[log] protocol` says for all connectors")),
+    }
+}
+
 fn rewrites(rules: &[String]) -> Result<Vec<String>, Fault> {
     let rule = |text: &String| {
         Rewrite::parse(text).map(|rule| rule.to_string()).map_err(|reason| {

@@ -202,6 +202,11 @@ attributes! {
 /// Number of the first attribute that is not in the table.
 pub(crate) const FIRST_UNKNOWN: u16 = 0x1000;
 
+    RECEIVE_LOGGING "msExchSmtpReceiveProtocolLoggingLevel" Integer, one, "On a receive connector: 0 its sessions are not in the protocol log, 1 each line of them is. As the node does it when absent.";
+    SEND_LOGGING "msExchSmtpSendProtocolLoggingLevel" Integer, one, "On a send connector: 0 its sessions are not in the protocol log, 1 each line of them is. As the node does it when absent.";
+    BINARY_MIME "procuraBinaryMime" Boolean, one, "On a receive connector that offers CHUNKING: BINARYMIME is offered. FALSE when absent.";
+    REWRITE_HEADERS "procuraAddressRewriteHeaders" Text, one, "On a receive connector, what procuraAddressRewrite changes beside recipients of the envelope: none (default), recipients (To and Cc), all (senders too, of envelope and header).";
+    KEEP_ATTACHED "procuraKeepAttachedMessages" Boolean, one, "On a receive connector: messages within a message pass the header firewall as they are. FALSE when absent.";
 /// The attribute of that name, in any case.
 pub fn by_name(name: &str) -> Option<&'static Attribute> {
     number_of(name).map(|number| &ATTRIBUTES[usize::from(number)])

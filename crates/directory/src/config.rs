@@ -156,6 +156,32 @@ pub enum OnBehalf {
 
 /// A receive connector. Sizes are octets, times milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+/// What a connector's sessions leave in the protocol log (facts 3.12; Exchange's ProtocolLoggingLevel).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ProtocolLogging {
+    /// What the node's configuration says for all of them.
+    #[default]
+    Usual,
+    /// Nothing.
+    None,
+    /// Each line.
+    Verbose,
+}
+
+impl ProtocolLogging {
+    /// All of them.
+    pub const ALL: [ProtocolLogging; 3] = [ProtocolLogging::Usual, ProtocolLogging::None, ProtocolLogging::Verbose];
+
+    /// As the command line spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProtocolLogging::Usual => "default",
+            ProtocolLogging::None => "none",
+            ProtocolLogging::Verbose => "verbose",
+        }
+    }
+}
+
 pub struct ReceiveConnector {
     /// Value of the RDN: `Client MAIL`.
     pub name: String,
@@ -231,6 +257,10 @@ pub struct ReceiveConnector {
     pub rewrites: Vec<Rewrite>,
 }
 
+    /// Messages within a message pass the header firewall as they are.
+    pub keep_attached: bool,
+    /// What its sessions leave in the protocol log.
+    pub logging: ProtocolLogging,
 /// What a send connector takes: `SMTP:*.example.net;1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressSpace {
@@ -287,6 +317,8 @@ pub struct SendConnector {
 /// nothing about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SendAuth {
+    /// What its sessions leave in the protocol log.
+    pub logging: ProtocolLogging,
     /// Not at all.
     #[default]
     None,

@@ -39,8 +39,9 @@ mod verify;
 pub use change::{AttributeChange, Change, ChangeBatch, ChangeError, ChangeLog, ObjectChange};
 pub use class::{Class, GroupScope, GroupType};
 pub use config::{
-    AcceptedDomain, AddressSpace, AuthMechanisms, Config, Database, Domain, DomainKind, HeaderFrom, IpRange, OnBehalf,
-    Organization, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, SendingLimits, Server, TokenGrant,
+    AcceptedDomain, AddressSpace, AuthMechanisms, Config, Database, Domain, DomainKind, Folder, FolderIdentity,
+    FolderKind, HeaderFrom, IpRange, OnBehalf,
+    Organization, ProtocolLogging, ReceiveConnector, Rewrite, RewriteHeaders, SendAuth, SendConnector, SendTls, SendingLimits, Server, TokenGrant,
     TokenSource,
 };
 pub use defaults::default_descriptor;

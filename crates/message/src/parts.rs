@@ -9,6 +9,9 @@
 //! many boundaries), more is taken for a header than any of them would: every `--` then counts as a delimiter. What is
 //! encoded (base64, quoted-printable) is not opened.
 //!
+//! Attached and returned messages may be spared ([`PartFirewall::sparing_attached`]): then only the headers of parts are
+//! looked at, and what says plainly of itself that it is a message stays as it is.
+//!
 //! Memory: the beginning of one line, one Content-Type, and at most 16 boundaries.
 
 use memchr::{memchr, memmem};
@@ -28,6 +31,8 @@ const MOST_TYPE: usize = 1024;
 #[derive(Debug)]
 pub struct PartFirewall {
     keep: Keep,
+    /// Messages within the message stay as they are.
+    spares_attached: bool,
     place: Place,
     delimiters: Delimiters,
     section: Section,
@@ -80,13 +85,27 @@ struct Section {
     typed: bool,
     /// What follows this header is a header again.
     message: bool,
+    /// ... that of an attached or returned message, as its one Content-Type says plainly.
+    attached: bool,
 }
 
 impl PartFirewall {
     /// The firewall for the body that follows this header, as received.
     pub fn new(keep: Keep, block: &HeaderBlock) -> PartFirewall {
+        PartFirewall::begin(keep, false, block)
+    }
+
+    /// The same, for somebody whose attached and returned messages are left as they came: what says of itself, in one plain
+    /// Content-Type, that it is `message/rfc822`, `message/global`, or the header of such a one. Their parts are spared with
+    /// them; headers of the message's own parts are not. Where the structure is doubtful, nothing is spared.
+    pub fn sparing_attached(keep: Keep, block: &HeaderBlock) -> PartFirewall {
+        PartFirewall::begin(keep, true, block)
+    }
+
+    fn begin(keep: Keep, spares_attached: bool, block: &HeaderBlock) -> PartFirewall {
         let mut firewall = PartFirewall {
             keep,
+            spares_attached,
             place: Place::Opaque,
             delimiters: Delimiters::default(),
             section: Section::default(),
@@ -187,8 +206,7 @@ impl PartFirewall {
             }
             if byte == b':' {
                 // It may be a Content-Type, whatever it says.
-                self.section.message = true;
-                self.delimiters.any = true;
+                self.doubt(true);
             }
             self.head.push(byte);
             // What may become the beginning of such a name is held back.
@@ -257,12 +275,17 @@ impl PartFirewall {
             }
             [b' ' | b'\t', ..] if self.section.begun => {
                 // What continues a line without a colon begins a field for some readers.
-                self.section.goes |= !self.section.colon && self.line_goes(&line);
+                if !self.section.colon {
+                    self.section.goes |= self.line_goes(&line);
+                    self.doubt(!self.section.goes && words_before_colon(&line).any(is_content_type));
+                }
             }
             line => self.begin_field(line),
         }
         self.section.begun = true;
-        self.section.colon |= memchr(b':', &line).is_some();
+        // A colon before any name ends none: for some readers the name begins behind it, or in the next line.
+        let name = line.iter().position(u8::is_ascii_alphanumeric).unwrap_or(line.len());
+        self.section.colon |= memchr(b':', &line[name..]).is_some();
         self.section.collect(&line);
         if !self.section.goes {
             sink(&line);
@@ -276,13 +299,20 @@ impl PartFirewall {
         let name = field_name(line);
         self.section.goes = self.line_goes(line);
         self.section.colon = false;
-        self.section.content_type = name.eq_ignore_ascii_case(b"Content-Type").then(Vec::new);
+        self.section.content_type = is_content_type(&name).then(Vec::new);
+        let hidden = !is_content_type(&name) && words_before_colon(line).any(is_content_type);
+        self.doubt(hidden && !self.section.goes);
+    }
+
+    /// Where readers may disagree about the structure, what follows may be a header, and every `--` a delimiter.
+    fn doubt(&mut self, is_doubtful: bool) {
+        self.section.message |= is_doubtful;
+        self.delimiters.any |= is_doubtful;
     }
 
     /// Whether a header line goes: by its name, or by what stands for it to readers who take the last word before the colon.
     fn line_goes(&self, line: &[u8]) -> bool {
-        let before = line.split(|byte| *byte == b':').next().unwrap_or_default();
-        self.goes(&field_name(line)) || before.split(|byte| !byte.is_ascii_graphic()).any(|word| self.goes(word))
+        self.goes(&field_name(line)) || words_before_colon(line).any(|word| self.goes(word))
     }
 
     /// Whether a field of this name goes.
@@ -299,30 +329,33 @@ impl PartFirewall {
         let Some(value) = self.section.content_type.take() else { return };
         // The name is still before it, where it was collected from lines.
         let value = match memchr(b':', &value) {
-            Some(colon) if field_name(&value).eq_ignore_ascii_case(b"Content-Type") => &value[colon + 1..],
+            Some(colon) if is_content_type(&field_name(&value)) => &value[colon + 1..],
             _ => &value[..],
         };
         let several = std::mem::replace(&mut self.section.typed, true);
+        self.section.attached = false;
         match ContentType::read(value) {
-            Some(ContentType::Message) => self.section.message = true,
+            Some(ContentType::Message) => {
+                self.section.message = true;
+                self.section.attached = !several && is_as_sent(value);
+            }
             Some(ContentType::Multipart { boundary, digest }) => {
                 self.delimiters.add(boundary);
                 self.delimiters.digest |= digest;
             }
             Some(ContentType::Other) if several => self.delimiters.any = true,
             Some(ContentType::Other) => {}
-            None => {
-                self.section.message = true;
-                self.delimiters.any = true;
-            }
+            None => self.doubt(true),
         }
     }
 
     /// The empty line behind a header was read.
     fn end_section(&mut self) {
         let header_follows = self.section.message || self.delimiters.digest;
+        let attached = self.section.attached || self.delimiters.digest && !self.section.typed;
+        let spared = self.spares_attached && attached && !self.delimiters.any;
         self.section = Section::default();
-        self.place = if header_follows { Place::Head } else { Place::Text };
+        self.place = if header_follows && !spared { Place::Head } else { Place::Text };
     }
 }
 
@@ -387,6 +420,16 @@ fn field_name(line: &[u8]) -> Vec<u8> {
     name.copied().filter(u8::is_ascii_graphic).collect()
 }
 
+/// What stands before the colon, word by word.
+fn words_before_colon(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let before = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    before.split(|byte| !byte.is_ascii_graphic())
+}
+
+fn is_content_type(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"Content-Type")
+}
+
 /// What a Content-Type says about the structure.
 pub(crate) enum ContentType {
     /// A message, or a header.
@@ -418,6 +461,13 @@ impl ContentType {
             _ => ContentType::Other,
         })
     }
+}
+
+/// Whether a Content-Type is that of a message as it was sent, or of its header: not of a piece of one, nor of a report.
+fn is_as_sent(value: &[u8]) -> bool {
+    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let kinds: [&[u8]; 4] = [b"message/rfc822", b"message/global", b"message/global-headers", b"text/rfc822-headers"];
+    kinds.iter().any(|known| known.eq_ignore_ascii_case(kind))
 }
 
 /// The one boundary that the parameters name in a way that all readers read alike.

@@ -31,5 +31,8 @@ fn binary_messages_of_the_corpus_hold() {
 
 #[test]
 fn parts_of_the_corpus_hold() {
-    replay("message_parts", |input| checks::parts_hold(input, input.len() % 50));
+    replay("message_parts", |input| {
+        checks::parts_hold(input, input.len() % 50);
+        checks::spared_parts_hold(input, input.len() % 50);
+    });
 }

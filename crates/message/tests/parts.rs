@@ -205,6 +205,53 @@ fn each_class_goes_by_a_right_of_its_own() {
     assert_eq!(through(&message, Keep { routing: false, ..Keep::ALL }), message.split_once("\n\n").unwrap().1);
 }
 
+/// The body for somebody without any right whose attached messages are spared.
+fn spared(message: &str) -> String {
+    let message = message.replace('\n', "\r\n");
+    let (_, body) = checks::through_sparing(message.as_bytes(), Keep::NONE, &[]).expect("the header is well formed");
+    String::from_utf8(body).unwrap().replace("\r\n", "\n")
+}
+
+#[test]
+fn attached_messages_stay_as_they_are_where_they_are_spared() {
+    let inner =
+        format!("From: a@x.com\n{FORGED}Content-Type: multipart/mixed; boundary=c\n\n--c\n{FORGED}\nHi.\n--c--");
+    let mut messages: Vec<String> = ["message/rfc822", "message/global", "text/rfc822-headers"]
+        .map(|kind| with_part(&format!("Content-Type: {kind}\n\n{inner}")))
+        .into();
+    messages.push(format!("Content-Type: message/rfc822\n\n{inner}\n"));
+    messages.push(format!("Content-Type: multipart/digest; boundary=b\n\n--b\n\n{inner}\n--b--\n"));
+    for message in messages {
+        assert_eq!(spared(&message), message.split_once("\n\n").unwrap().1);
+    }
+}
+
+#[test]
+fn the_parts_around_an_attached_message_are_not_spared_with_it() {
+    let attached = format!("Content-Type: message/rfc822\n\nFrom: a@x.com\n{FORGED}\nHi.");
+    let message = with_part(&format!("{FORGED}{attached}\n--b\n{FORGED}\nHello."));
+    let expected = with_part(&format!("{attached}\n--b\n\nHello."));
+    assert_eq!(spared(&message), expected.split_once("\n\n").unwrap().1);
+}
+
+#[test]
+fn what_is_not_plainly_a_whole_attached_message_is_not_spared() {
+    let inner = format!("From: a@x.com\n{FORGED}\nHi.");
+    for kind in [
+        "Content-Type: message/partial; number=1",
+        "Content-Type: message/delivery-status",
+        "Content-Type: message",
+        "Content-Type: text/plain\nContent-Type: message/rfc822",
+        "Content-Type: message/rfc822\nContent-Type: message/rfc822",
+        "Content-Type: message/rfc822\n ",
+        "Content-Type: (x) message/rfc822",
+    ] {
+        let message = with_part(&format!("{kind}\n\n{inner}"));
+        assert_eq!(spared(&message), strange(&message), "{kind}");
+        assert!(!spared(&message).contains(FORGED), "{kind}");
+    }
+}
+
 /// Pieces of messages that mean something to a reader of MIME.
 fn line() -> impl Strategy<Value = String> {
     let lines = &[
@@ -257,6 +304,7 @@ proptest! {
     ) {
         let message = format!("Content-Type: {first}\r\n\r\n{}\r\n", lines.join("\r\n"));
         checks::parts_hold(message.as_bytes(), piece);
+        checks::spared_parts_hold(message.as_bytes(), piece);
     }
 
     /// Messages without anything to cut out are not touched.

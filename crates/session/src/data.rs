@@ -205,7 +205,11 @@ impl Session {
             queue_id,
             message_id: block.named("Message-ID").next().map(|field| field.text()),
             header_from: senders.as_ref().map(addresses).unwrap_or_default(),
-            parts: PartFirewall::new(accepted.keep, block),
+            parts: match cx.connector.keep_attached {
+                true => PartFirewall::sparing_attached(accepted.keep, block),
+                false => PartFirewall::new(accepted.keep, block),
+            },
+            binary,
             proven: proven(&accepted.token.kind),
             bypass_anti_spam: accepted.bypass_anti_spam,
             audit,

@@ -258,6 +258,8 @@ mod tests {
         let all = [
             connector("any", &["0.0.0.0:25"], &["0.0.0.0-255.255.255.255"]),
             connector("one", &["0.0.0.0:25"], &["192.168.1.75"]),
+            keep_attached: false,
+            logging: directory::ProtocolLogging::Usual,
             connector("network", &["0.0.0.0:25"], &["192.168.1.0-192.168.1.255"]),
         ];
         let select = |remote| selected(&all, "0.0.0.0:25", "10.0.0.1:25", remote).unwrap();

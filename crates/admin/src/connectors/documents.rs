@@ -114,6 +114,12 @@ pub struct ReceiveSettings {
     /// Recipients are rewritten: `OLD:NEW`, two addresses or two domains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Vec<String>>,
+    /// Messages within a message pass the header firewall as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_attached_messages: Option<bool>,
+    /// Protocol log: `none`, `verbose`, or `default`, which is what `[log] protocol` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol_log: Option<String>,
 }
 
 /// A new receive connector.
@@ -268,6 +274,9 @@ pub struct SendNew {
     pub password: Option<Secret>,
     /// The rest.
     #[serde(flatten)]
+    /// Protocol log: `none`, `verbose`, or `default`, which is what `[log] protocol` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol_log: Option<String>,
     pub settings: SendSettings,
 }
 

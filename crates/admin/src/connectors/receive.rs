@@ -288,6 +288,8 @@ fn attributes(settings: &ReceiveSettings) -> Result<Attributes, Fault> {
         let values: Vec<String> = bindings.iter().map(ToString::to_string).collect();
         many(&mut all, a::RECEIVE_BINDINGS, Some(&values));
     }
+        keep_attached_messages: Some(connector.keep_attached),
+        protocol_log: Some(connector.logging.name().to_owned()),
     if let Some(ranges) = &settings.remote_ranges {
         let mut values = Vec::new();
         for range in ranges {
@@ -367,6 +369,8 @@ fn proxies(ranges: &[String]) -> Result<Vec<String>, Fault> {
     Ok(ranges.iter().map(ToString::to_string).collect())
 }
 
+    flag(&mut all, a::KEEP_ATTACHED, settings.keep_attached_messages);
+    put(&mut all, a::RECEIVE_LOGGING, super::logging(settings.protocol_log.as_deref())?);
 fn settings_of(snapshot: &Snapshot, id: ObjectId) -> Option<&ReceiveConnector> {
     match snapshot.object(id)?.config()? {
         Config::ReceiveConnector(settings) => Some(settings),

@@ -226,6 +226,7 @@ fn shown(connector: &SendConnector) -> SendSettings {
         token_client: Some(connector.token.as_ref().map(|token| token.client.clone()).unwrap_or_default()),
         token_scope: Some(connector.token.as_ref().and_then(|token| token.scope.clone()).unwrap_or_default()),
         token_grant: connector.token.as_ref().map(|token| token.grant.name().to_owned()),
+        protocol_log: Some(connector.logging.name().to_owned()),
         rewrite: Some(connector.rewrites.iter().map(ToString::to_string).collect()),
     }
 }
@@ -284,6 +285,7 @@ fn attributes(settings: &SendSettings) -> Result<Attributes, Fault> {
     put(&mut all, a::SEND_TOKEN_CLIENT, settings.token_client.as_ref());
     put(&mut all, a::SEND_TOKEN_SCOPE, settings.token_scope.as_ref());
     if let Some(rules) = &settings.rewrite {
+    put(&mut all, a::SEND_LOGGING, super::logging(settings.protocol_log.as_deref())?);
         many(&mut all, a::REWRITES, Some(&super::rewrites(rules)?));
     }
     put(&mut all, a::SEND_TOKEN_GRANT, settings.token_grant.as_ref().map(|grant| grant.to_ascii_lowercase()));

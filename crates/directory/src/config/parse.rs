@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use crate::attributes::{self, known, number};
 use crate::object::{integer, is_true};
 use crate::{
-    AcceptedDomain, AddressSpace, AuthMechanisms, Class, Config, Database, DomainKind, HeaderFrom, IpRange, Object,
-    OnBehalf, Organization, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, Server, TokenGrant,
+    AcceptedDomain, AddressSpace, AuthMechanisms, Class, Config, Database, DomainKind, Folder, FolderIdentity,
+    FolderKind, HeaderFrom, IpRange, Object, OnBehalf, Organization, ProtocolLogging, ReceiveConnector, Rewrite, RewriteHeaders, SendAuth, SendConnector, SendTls, Server, TokenGrant,
     TokenSource,
 };
 
@@ -92,6 +92,8 @@ impl<'a> Fields<'a> {
             tolerant: self.flag(number::TOLERANT, false),
             complete_headers: self.flag(number::COMPLETE_HEADERS, false),
             rewrites: self.rewrites()?,
+            keep_attached: self.flag(number::KEEP_ATTACHED, false),
+            logging: self.logging(number::RECEIVE_LOGGING)?,
         })
     }
 
@@ -131,6 +133,7 @@ impl<'a> Fields<'a> {
         })
     }
 
+            logging: self.logging(number::SEND_LOGGING)?,
     fn rewrites(&self) -> Result<Vec<Rewrite>, Fault> {
         let rules = self.texts(number::REWRITES);
         rules.map(|text| Rewrite::parse(text).map_err(|reason| (attributes::REWRITES, reason))).collect()
@@ -241,6 +244,15 @@ fn name(number: u16) -> &'static str {
 }
 
 /// 32 octets from hexadecimal digits; colons between them do not matter.
+    fn logging(&self, number: u16) -> Result<ProtocolLogging, Fault> {
+        match self.object.values(number).next().map(integer) {
+            None => Ok(ProtocolLogging::Usual),
+            Some(Some(0)) => Ok(ProtocolLogging::None),
+            Some(Some(1)) => Ok(ProtocolLogging::Verbose),
+            Some(_) => Err((name(number), "it is 0 (none) or 1 (verbose)".to_owned())),
+        }
+    }
+
 fn digest(text: &str) -> Option<[u8; 32]> {
     let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
     let mut octets = [0; 32];

@@ -136,13 +136,26 @@ pub fn rewrite_holds(input: &[u8]) {
 
 /// The inner firewall, pushed in pieces of these lengths. `None` where the header of the message is refused.
 pub fn through_parts(message: &[u8], keep: Keep, pieces: &[usize]) -> Option<(HeaderBlock, Vec<u8>)> {
+    through(message, |block| PartFirewall::new(keep, block), pieces)
+}
+
+/// The same through the firewall that spares attached messages.
+pub fn through_sparing(message: &[u8], keep: Keep, pieces: &[usize]) -> Option<(HeaderBlock, Vec<u8>)> {
+    through(message, |block| PartFirewall::sparing_attached(keep, block), pieces)
+}
+
+fn through(
+    message: &[u8],
+    firewall: impl FnOnce(&HeaderBlock) -> PartFirewall,
+    pieces: &[usize],
+) -> Option<(HeaderBlock, Vec<u8>)> {
     let mut reader = HeaderReader::new(usize::MAX);
     let body = match reader.push(message).ok()? {
         HeaderProgress::Complete { consumed } => &message[consumed..],
         HeaderProgress::More => b"",
     };
     let block = reader.finish().ok()?;
-    let mut firewall = PartFirewall::new(keep, &block);
+    let mut firewall = firewall(&block);
     let mut out = Vec::new();
     let (mut rest, mut lengths) = (body, pieces.iter().cycle());
     while !rest.is_empty() {
@@ -152,6 +165,27 @@ pub fn through_parts(message: &[u8], keep: Keep, pieces: &[usize]) -> Option<(He
     }
     firewall.finish(&mut |bytes| out.extend_from_slice(bytes));
     Some((block, out))
+}
+
+/// With attached messages spared, too, how the body is cut changes nothing, only lines of fields that the firewall knows go,
+/// and a reader of its own kind finds none of them in the message's own parts.
+pub fn spared_parts_hold(message: &[u8], piece: usize) {
+    let Some((block, whole)) = through_sparing(message, Keep::NONE, &[]) else { return };
+    let (_, cut) = through_sparing(message, Keep::NONE, &[piece.max(1), 1, piece / 2 + 1]).unwrap();
+    assert_eq!(String::from_utf8_lossy(&whole), String::from_utf8_lossy(&cut));
+    let header = if block.is_empty() { message.len().min(2) } else { block.as_bytes().len() + 2 };
+    assert_cut_out(message.get(header..).unwrap_or_default(), &whole);
+    let encoded = message.to_ascii_lowercase();
+    if memchr::memmem::find(&encoded, b"encoding").is_some() || outside(message) {
+        return;
+    }
+    let Some(parsed) = MessageParser::default().parse(&whole_message(&block, &whole)).map(|parsed| parsed.into_owned())
+    else {
+        return;
+    };
+    let mut found = Vec::new();
+    parsed.parts.iter().skip(1).for_each(|part| fields_of_header(part, &mut found));
+    assert!(found.is_empty(), "{found:?} in {:?}", String::from_utf8_lossy(&whole));
 }
 
 /// How the body is cut changes nothing, only lines of fields that the firewall knows go, what is left has nothing more to
@@ -168,10 +202,7 @@ pub fn parts_hold(message: &[u8], piece: usize) {
     assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&whole));
     let encoded = message.to_ascii_lowercase();
     let encoded = memchr::memmem::find(&encoded, b"encoding").is_some();
-    // What is in accepted data has no bare line ends and no NUL, and what is encoded is not opened.
-    let outside = |bytes: &[u8]| {
-        bytes.contains(&0) || bytes.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() != 2 * crlfs(bytes)
-    };
+    // What is encoded is not opened.
     if encoded || outside(message) {
         return;
     }
@@ -185,6 +216,11 @@ pub fn parts_hold(message: &[u8], piece: usize) {
     assert!(found.is_empty(), "{found:?} in {:?}", String::from_utf8_lossy(&whole));
 }
 
+/// What is in accepted data has no bare line ends and no NUL.
+fn outside(bytes: &[u8]) -> bool {
+    bytes.contains(&0) || bytes.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() != 2 * crlfs(bytes)
+}
+
 fn whole_message(block: &HeaderBlock, body: &[u8]) -> Vec<u8> {
     [block.as_bytes(), b"\r\n", body].concat()
 }
@@ -195,15 +231,18 @@ fn crlfs(bytes: &[u8]) -> usize {
 
 /// The fields of a part, and of the message in it, that the firewall knows.
 fn fields_of(part: &MessagePart<'_>, outermost: bool, found: &mut Vec<String>) {
-    for header in part.headers.iter().filter(|_| !outermost) {
-        let name = header.name.as_str();
-        if matches!(class(name.as_bytes()), Some(FieldClass::Organization | FieldClass::Forest)) {
-            found.push(name.to_owned());
-        }
+    if !outermost {
+        fields_of_header(part, found);
     }
     if let PartType::Message(message) = &part.body {
         message.parts.iter().for_each(|part| fields_of(part, false, found));
     }
+}
+
+fn fields_of_header(part: &MessagePart<'_>, found: &mut Vec<String>) {
+    let names = part.headers.iter().map(|header| header.name.as_str());
+    let known = |name: &&str| matches!(class(name.as_bytes()), Some(FieldClass::Organization | FieldClass::Forest));
+    found.extend(names.filter(known).map(str::to_owned));
 }
 
 /// A delimiter line with a field behind the boundary, without that field.

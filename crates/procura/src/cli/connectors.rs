@@ -244,6 +244,24 @@ pub struct ReceiveArgs {
     /// Rewrite recipients: two addresses or two domains, as old.example:example.com; an empty text: none
     #[arg(long, value_name = "OLD:NEW", value_delimiter = ',')]
     rewrite: Option<Vec<String>>,
+    /// Leave messages within a message as they came, instead of removing organization headers from them too
+    #[arg(long, value_name = "BOOL")]
+    keep_attached_messages: Option<bool>,
+    /// Lines of its sessions in the protocol log: none, verbose, or default, which is what `[log] protocol` says
+    #[arg(long, value_name = "LEVEL")]
+    protocol_log: Option<String>,
+    /// Take no connections, but files of this folder that are messages (*.eml): sender and recipients are in the header
+    #[arg(long, value_name = "FOLDER", conflicts_with = "replay")]
+    pickup: Option<String>,
+    /// Take no connections, but files of this folder that are messages with their envelope (X-Sender, X-Receiver)
+    #[arg(long, value_name = "FOLDER")]
+    replay: Option<String>,
+    /// Of a folder, for whom its files are sent: anonymous, owner (of the file, by [local] accounts), or an account
+    #[arg(long, value_name = "WHO")]
+    submit_as: Option<String>,
+    /// Of a folder: files a minute; 0: no limit [default: 100]
+    #[arg(long, value_name = "COUNT")]
+    files_per_minute: Option<u32>,
 }
 
 impl ReceiveArgs {
@@ -289,6 +307,12 @@ impl ReceiveArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum SendCommand {
+            pickup: self.pickup,
+            replay: self.replay,
+            submit_as: self.submit_as,
+            files_per_minute: self.files_per_minute,
+            keep_attached_messages: self.keep_attached_messages,
+            protocol_log: self.protocol_log,
     /// Create one
     #[command(
         after_help = "Usage types give rights to receivers, as far as they are proven:\n  custom    nothing (the default)\n  internal  all four rights to servers of the organization; smart hosts must prove to be such\n  internet  routing headers to everybody\n  partner   routing headers to proven partners; Domain Security\n\nExamples:\n  procura connector send new Internet --usage internet --address-space '*' --tls mta-sts\n  procura connector send new Relay --usage internet --address-space '*' --smart-host relay.example.net\n  procura connector send new Provider --usage internet --address-space '*' --smart-host smtp.example.net:587 --auth basic-requires-tls --user example --password-stdin"
@@ -402,6 +426,9 @@ impl SendArgs {
             port: self.port,
             auth: self.auth,
             user: self.user,
+    /// Lines of its sessions in the protocol log: none, verbose, or default, which is what `[log] protocol` says
+    #[arg(long, value_name = "LEVEL")]
+    protocol_log: Option<String>,
             enabled: self.enabled,
             max_message_size: self.max_message_size,
             fqdn: self.fqdn,
@@ -426,6 +453,8 @@ pub struct TestArgs {
     /// Receive or send connector
     name: String,
     /// An account, anonymous, or a proven host: hub, edge, externally-secured, partner:DOMAIN
+            drop_folder: self.drop_folder,
+            protocol_log: self.protocol_log,
     #[arg(long = "as", value_name = "WHO")]
     who: String,
     /// Envelope sender; <> is the null reverse-path
