@@ -11,11 +11,12 @@ use rights::admin::Action;
 use store::{HistoryEntry, HistoryFilter};
 
 use crate::authorize::{authorize_undo, require, require_organization};
-use crate::documents::{ChangeLine, History, HistoryPage, HistoryRow, ImportSteps};
+use crate::documents::{ChangeLine, History, HistoryPage, HistoryRow, ImportSteps, Simulated};
 use crate::error::{Fault, FaultKind};
 use crate::permissions::trustee;
-use crate::response::Response;
+use crate::response::{Done, Response};
 use crate::service::{Asked, Plan};
+use crate::simulate;
 use crate::words;
 
 /// Versions on a page when nobody says.
@@ -143,7 +144,7 @@ pub fn undo(asked: Asked<'_>, version: u64) -> Result<Response, Fault> {
         after.extend(later(guid)?);
     }
     asked.change(|snapshot| {
-        let (changes, _) = taken_back(asked, snapshot, version, &log, &after)?;
+        let changes = taken_back(asked, snapshot, version, &log, &after)?.changes;
         let mut plan = Plan::new(format!("version {version} undone"), changes);
         plan.authorized = true;
         if plan.changes.is_empty() {
@@ -160,23 +161,33 @@ pub fn undo(asked: Asked<'_>, version: u64) -> Result<Response, Fault> {
     })
 }
 
-/// What takes a version back, and what the directory is then; `later`: the changes since then of what it touched.
+/// A version taken back.
+struct TakenBack {
+    /// What does it.
+    changes: Vec<Change>,
+    /// What the directory is then.
+    after: Snapshot,
+    /// What it was made of.
+    log: ChangeLog,
+}
+
+/// What takes a version back; `later`: the changes since then of what it touched.
 fn taken_back(
     asked: Asked<'_>,
     snapshot: &Snapshot,
     version: u64,
     log: &ChangeLog,
     later: &[HistoryEntry],
-) -> Result<(Vec<Change>, Snapshot), Fault> {
+) -> Result<TakenBack, Fault> {
     let conflicts = conflicts(snapshot, log);
     if !conflicts.is_empty() {
         return Err(conflicted(snapshot, version, &conflicts, later));
     }
     let (author, time) = (asked.caller.sid.clone(), asked.service.now());
     let batch = ChangeBatch { author, time, comment: String::new(), changes: log.inverse() };
-    let undone = snapshot.apply(&batch)?.snapshot;
-    authorize_undo(snapshot, asked.caller, log, &batch.changes, &undone)?;
-    Ok((batch.changes, undone))
+    let undone = snapshot.apply(&batch)?;
+    authorize_undo(snapshot, asked.caller, log, &batch.changes, &undone.snapshot)?;
+    Ok(TakenBack { changes: batch.changes, after: undone.snapshot, log: undone.log })
 }
 
 /// How the comment of each step of an import ends, and of what takes one back.
@@ -205,15 +216,33 @@ pub fn import_steps(asked: Asked<'_>, steps: &ImportSteps) -> Result<Response, F
         )
         .help("`procura history` shows its name with each step: (import NAME)"));
     }
-    if steps.try_out {
-        let mut now: Option<Snapshot> = None;
-        for version in &versions {
-            let Some(log) = asked.service.store().log(*version)? else { continue };
-            let snapshot = now.as_ref().unwrap_or(asked.snapshot);
-            now = Some(taken_back(asked, snapshot, *version, &log, &[])?.1);
+    let simulated = match steps.try_out {
+        true => Some(Box::new(tried(asked, &steps.import, &versions)?)),
+        false => None,
+    };
+    Ok(Response::ImportSteps { versions, simulated })
+}
+
+/// What would come of taking these versions back, the newest first.
+fn tried(asked: Asked<'_>, import: &str, versions: &[u64]) -> Result<Simulated, Fault> {
+    let mut now = asked.snapshot.clone();
+    let mut told = Vec::new();
+    let mut more = 0;
+    for version in versions {
+        let Some(log) = asked.service.store().log(*version)? else { continue };
+        let back = taken_back(asked, &now, *version, &log, &[])?;
+        // An import may be of a million objects: what is not shown is not kept.
+        match told.len() < simulate::MAX_ROWS {
+            true => told.extend(lines(&now, &back.after, &back.log)),
+            false => more += back.log.changes.len() as u64,
         }
+        now = back.after;
     }
-    Ok(Response::ImportSteps { versions })
+    let summary = format!("import {import}: {} steps can be undone", versions.len());
+    let mut simulated = simulate::summary(asked.snapshot, &now, Done { summary, warnings: Vec::new() });
+    let (changes, left) = shortened(told, simulate::MAX_ROWS, simulate::MAX_BYTES);
+    (simulated.changes, simulated.more_changes) = (changes, left + more);
+    Ok(simulated)
 }
 
 /// Something that is no longer as the version left it.

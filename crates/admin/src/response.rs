@@ -59,6 +59,9 @@ pub enum Response {
     ImportSteps {
         /// What `undo` takes, in this order.
         versions: Vec<u64>,
+        /// What would come of it, where it was only tried out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        simulated: Option<Box<crate::documents::Simulated>>,
     },
     /// Rights on an object or a mailbox.
     Permissions(Permissions),

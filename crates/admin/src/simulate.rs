@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use directory::{Change, ChangeBatch, ChangeLog, ObjectChange, ObjectId, Snapshot};
-use rights::{Difference, Permission, differences};
+use rights::{Difference, Permission, differences, some_differences};
 
 use crate::authorize::authorize;
 use crate::documents::{DifferenceRow, Simulated};
@@ -17,9 +17,9 @@ use crate::response::{Done, Response};
 use crate::service::{Asked, Plan};
 
 /// Rows of each list at most; the rest is counted.
-const MAX_ROWS: usize = 5_000;
+pub(crate) const MAX_ROWS: usize = 5_000;
 /// Octets of changes at most: the answer has to fit into a line.
-const MAX_BYTES: usize = 3 << 20;
+pub(crate) const MAX_BYTES: usize = 3 << 20;
 /// Gains and losses that a move tells.
 const TOLD: usize = 10;
 
@@ -153,18 +153,47 @@ fn report(asked: Asked<'_>, planned: Planned, outcome: Response) -> Result<Simul
     }
     let lines = history::lines(&before, &after, &log);
     (simulated.changes, simulated.more_changes) = history::shortened(lines, MAX_ROWS, MAX_BYTES);
-    for difference in differences(&before, &after) {
+    tell(&mut simulated, &before, &after, &differences(&before, &after));
+    simulated.notes.extend(amounts_to_it(&before, &after, &log));
+    Ok(simulated)
+}
+
+/// Decisions that a summary takes: seconds.
+const QUESTIONS: usize = 5_000_000;
+
+/// Who gains and who loses by changes of any number: what cannot be looked at in seconds is counted.
+pub(crate) fn summary(before: &Snapshot, after: &Snapshot, outcome: Done) -> Simulated {
+    let mut simulated = nothing(Response::Done(outcome));
+    let differences = some_differences(before, after, QUESTIONS);
+    tell(&mut simulated, before, after, &differences.found);
+    for (left, what) in [
+        (
+            differences.owners_left,
+            "owners that are touched are not looked at: who gains or loses what on them is not listed",
+        ),
+        (
+            differences.accounts_left,
+            "accounts that come, go or change their groups are not looked at: what they gain or lose on others is not listed",
+        ),
+    ] {
+        if left > 0 {
+            simulated.notes.push(format!("{left} {what}"));
+        }
+    }
+    simulated
+}
+
+fn tell(simulated: &mut Simulated, before: &Snapshot, after: &Snapshot, differences: &[Difference]) {
+    for difference in differences {
         if simulated.gained.len() + simulated.lost.len() == MAX_ROWS {
             simulated.more_rows += 1;
             continue;
         }
         let gained = difference.gained;
-        let side = if gained { &after } else { &before };
-        let row = difference_row(side, &difference);
+        let side = if gained { after } else { before };
+        let row = difference_row(side, difference);
         if gained { simulated.gained.push(row) } else { simulated.lost.push(row) }
     }
-    simulated.notes.extend(amounts_to_it(&before, &after, &log));
-    Ok(simulated)
 }
 
 fn difference_row(snapshot: &Snapshot, difference: &Difference) -> DifferenceRow {

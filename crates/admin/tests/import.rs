@@ -161,7 +161,7 @@ fn whoever_may_create_objects_in_a_unit_imports_into_it_and_nowhere_else() {
 fn steps(site: &Site, import: &str, try_out: bool) -> Result<Vec<u64>, admin::Fault> {
     let steps = R::ImportSteps(op::ImportSteps { import: import.to_owned(), try_out });
     site.service.call(ROOT, "", steps).map(|response| match response {
-        Response::ImportSteps { versions } => versions,
+        Response::ImportSteps { versions, .. } => versions,
         other => panic!("{other:?}"),
     })
 }
@@ -181,11 +181,27 @@ fn a_large_import_is_undone_step_by_step_to_the_byte() {
     let site = Site::new();
     let before = site.records();
     let import = large(&site);
-    let versions = steps(&site, &import, true).unwrap();
+    let versions = steps(&site, &import, false).unwrap();
     assert_eq!(versions.len(), 51);
     versions.into_iter().for_each(|version| take_back(&site, &import, version));
     assert_eq!(site.records(), before);
     assert!(steps(&site, &import, false).unwrap().is_empty());
+}
+
+#[test]
+fn trying_the_undo_of_an_import_out_lists_what_changes_and_who_loses_and_counts_the_rest() {
+    let site = Site::new();
+    let import = large(&site);
+    let before = site.records();
+    let steps = R::ImportSteps(op::ImportSteps { import, try_out: true });
+    let Response::ImportSteps { versions, simulated: Some(simulated) } = site.ask(steps) else { panic!() };
+    assert_eq!((versions.len(), site.records() == before), (51, true));
+    assert_eq!((simulated.changes.len() as u64 + simulated.more_changes, simulated.more_changes > 0), (5_050, true));
+    assert!(simulated.changes.iter().all(|line| line.what == "deleted"));
+    // Each of them is the owner of an address of its own.
+    assert!(simulated.gained.is_empty() && simulated.lost.iter().all(|row| row.trustee.contains("\\u")));
+    assert_eq!(simulated.lost.len(), 5_000);
+    assert!(simulated.more_rows > 0);
 }
 
 #[test]

@@ -104,32 +104,31 @@ fn run(
 /// Takes all steps of an import back, the newest first.
 pub fn undo(endpoint: &mut Endpoint, global: &Global, import: &str) -> Result<(), Failure> {
     let asked = ImportSteps { import: import.to_owned(), try_out: global.dry_run };
-    let Response::ImportSteps { versions } = endpoint.call("", Request::ImportSteps(asked))? else {
+    let Response::ImportSteps { versions, simulated } = endpoint.call("", Request::ImportSteps(asked))? else {
         return Err(Failure::new("the service answered something else"));
     };
+    if let Some(simulated) = simulated {
+        let shown = output::show(&Response::Simulated(simulated), global.format);
+        shown.map_err(|e| Failure::new(format!("standard output: {e}")))?;
+        eprintln!("dry run: nothing was changed");
+        return Ok(());
+    }
     let range = match (versions.last(), versions.first()) {
         (Some(first), Some(last)) => format!("versions {first} to {last}"),
         _ => "nothing is left of it".to_owned(),
     };
-    if !global.dry_run {
-        let bar = bar(versions.len() as u64, "{msg} {bar:30} {pos}/{len} {eta}");
-        bar.set_message("undoing");
-        for version in &versions {
-            let why = if global.comment.is_empty() { String::new() } else { format!("{}: ", global.comment) };
-            let comment = format!("{why}version {version} undone (import {import})");
-            endpoint.call(&comment, Request::Undo(Undo { version: *version }))?;
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
+    let bar = bar(versions.len() as u64, "{msg} {bar:30} {pos}/{len} {eta}");
+    bar.set_message("undoing");
+    for version in &versions {
+        let why = if global.comment.is_empty() { String::new() } else { format!("{}: ", global.comment) };
+        let comment = format!("{why}version {version} undone (import {import})");
+        endpoint.call(&comment, Request::Undo(Undo { version: *version }))?;
+        bar.inc(1);
     }
-    let done = if global.dry_run { "can be undone" } else { "undone" };
-    let summary = format!("import {import}: {} steps {done}, {range}", versions.len());
+    bar.finish_and_clear();
+    let summary = format!("import {import}: {} steps undone, {range}", versions.len());
     let response = Response::Done(Done { summary, warnings: Vec::new() });
-    output::show(&response, global.format).map_err(|e| Failure::new(format!("standard output: {e}")))?;
-    if global.dry_run {
-        eprintln!("dry run: nothing was changed");
-    }
-    Ok(())
+    output::show(&response, global.format).map_err(|e| Failure::new(format!("standard output: {e}")))
 }
 
 /// A progress bar on standard error; hidden where that is no terminal.

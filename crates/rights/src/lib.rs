@@ -41,7 +41,7 @@ pub use refusal::{Refusal, ReplyText};
 pub use send::{Receiver, send_exch50, send_headers};
 pub use sender::{Proof, has_legacy_policy};
 pub use separation::{Gap, Missing as MissingSendAs, Search, gaps, separation};
-pub use simulate::{Difference, differences};
+pub use simulate::{Difference, SomeDifferences, differences, some_differences};
 pub use table::{GrantedOn, GroupTrustee, PermissionGroup, RIGHTS, Right, RightName, ServerRole};
 pub use trace::{DescriptorKind, NoTrace, Step, Steps, Trace, Wanted};
 pub use transaction::{Accepted, AddressTrust, Authority, Denied, Transaction, address_trust, may_log_on};

@@ -24,8 +24,45 @@ pub struct Difference {
 /// permission in another way (by Send As instead of ownership, say) is no difference; somebody who now needs a mailbox
 /// logon for it, or no longer does, is one that is lost and one that is gained.
 pub fn differences(before: &Snapshot, after: &Snapshot) -> Vec<Difference> {
-    let targets = changed_targets(before, after);
-    let accounts = changed_accounts(before, after);
+    let (targets, accounts) = (changed_targets(before, after), changed_accounts(before, after));
+    of(before, after, &targets, &accounts)
+}
+
+/// The same, where less is looked at than there may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SomeDifferences {
+    /// What was found.
+    pub found: Vec<Difference>,
+    /// Owners whom the change touches that were not looked at.
+    pub owners_left: usize,
+    /// Accounts whose groups changed, or who came or went, of whom it was not looked at what they hold on everybody else.
+    pub accounts_left: usize,
+}
+
+/// [`differences`] of so many owners, and of so many accounts, as can be found out in the time of `questions` decisions: what
+/// an account holds takes one for each owner that there is.
+pub fn some_differences(before: &Snapshot, after: &Snapshot, questions: usize) -> SomeDifferences {
+    let (mut targets, mut accounts) = (changed_targets(before, after), changed_accounts(before, after));
+    let everybody = before.len().max(after.len()).max(1);
+    let owners_left = keep(&mut targets, questions / 100);
+    let accounts_left = keep(&mut accounts, questions / everybody);
+    SomeDifferences { found: of(before, after, &targets, &accounts), owners_left, accounts_left }
+}
+
+/// Keeps the first ones; how many go.
+fn keep(ids: &mut BTreeSet<ObjectId>, most: usize) -> usize {
+    match ids.iter().nth(most).copied() {
+        Some(first) => ids.split_off(&first).len(),
+        None => 0,
+    }
+}
+
+fn of(
+    before: &Snapshot,
+    after: &Snapshot,
+    targets: &BTreeSet<ObjectId>,
+    accounts: &BTreeSet<ObjectId>,
+) -> Vec<Difference> {
     let mut found = Vec::new();
     for permission in Permission::ALL {
         let of_targets = |snapshot: &Snapshot| -> Vec<Person> {
