@@ -165,6 +165,23 @@ fn a_type_that_is_hard_to_read_hides_nothing() {
 }
 
 #[test]
+fn a_colon_before_any_name_hides_nothing() {
+    for line in [":", " :", ": :", "-:"] {
+        let header = format!("Content-Type: message/rfc822\n\n{line}\n");
+        let expected = with_part(&format!("{header}\nHello."));
+        let message = with_part(&format!("{header} X-Procura-A: b\n\nHello."));
+        assert_eq!(strange(&message), expected.split_once("\n\n").unwrap().1, "{line}");
+    }
+}
+
+#[test]
+fn a_type_behind_something_without_a_colon_hides_nothing() {
+    for before in ["n\n\t", "n\n ", "n "] {
+        assert_gone(&with_part(&format!("{before}Content-Type: message/rfc822\n\n{FORGED}\nHello.")));
+    }
+}
+
+#[test]
 fn more_boundaries_than_are_told_apart_hide_nothing() {
     let mut parts = String::new();
     for number in 0..50 {

@@ -26,7 +26,7 @@ use tokio_rustls::server::TlsStream;
 use crate::accept::Intake;
 use crate::listener::Connector;
 use crate::oauth::Tokens;
-use crate::protocol_log::ProtocolLog;
+use crate::protocol_log::{Direction, ProtocolLog};
 use crate::reception::{self, Ambient, Out};
 use crate::server::Stop;
 use crate::shared::{Shared, now};
@@ -121,8 +121,9 @@ impl Connection {
         let session = Session::new(connector.id, peer, Arc::clone(&ground.settings), &host);
         let stop = connector.stop.subscribe();
         let log = ground.protocol_log.as_ref().map(|log| {
-            let server = ground.settings.hostname.split('.').next().unwrap_or_default().to_ascii_uppercase();
-            log.session(&format!("{server}\\{}", connector.name), local, remote)
+            let guid = host.snapshot().object(connector.id).map(|object| object.guid());
+            let connector = (ground.settings.hostname.as_str(), connector.name.as_str(), guid);
+            log.of_connector(Direction::Receive, connector, &ground.shared, (local.to_string(), remote.to_string()))
         });
         let out = Out::new(Arc::clone(&ground.shared), log);
         Connection {

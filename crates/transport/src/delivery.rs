@@ -8,6 +8,7 @@ use queue::Backoff;
 use rustls::RootCertStore;
 
 use crate::certificate::LiveCertificate;
+use crate::protocol_log::ProtocolLog;
 
 pub(crate) mod bounce;
 mod client;
@@ -82,6 +83,8 @@ pub struct DeliveryOptions {
     pub partner_roots: Option<Arc<RootCertStore>>,
     /// Whose certificates prove the names of next hops, and of servers of MTA-STS policies and tokens.
     pub roots: Option<Arc<Roots>>,
+    /// Where its sessions are logged; likewise.
+    pub protocol_log: Option<Arc<ProtocolLog>>,
 }
 
 /// An LMTP server that keeps the mailboxes.
@@ -152,6 +155,7 @@ impl DeliveryOptions {
             partner_roots: None,
             roots: None,
         }
+            protocol_log: None,
     }
 }
 

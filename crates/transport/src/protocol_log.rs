@@ -1,12 +1,14 @@
-//! The protocol log of receive connectors: comma-separated values, one line for each event of a session, in the files that
-//! administrators of Exchange know (F §3.12).
+//! The protocol log of connectors: comma-separated values, one line for each event of a session, in the files that
+//! administrators of Exchange know (F §3.12): `RECV….LOG` for receive connectors, `SEND….LOG` for send connectors.
 //!
 //! Events: `+` connect, `-` disconnect, `>` sent, `<` received, `*` information. Credentials are never among them. Sessions
 //! do not wait for the disk: what a slow one cannot take is counted and said in the log, not queued without end.
+//!
+//! Each connector says whether its sessions are in it ([`ProtocolLogging`]); where it does not, the node does. No folder and
+//! no file is made before there is a line.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,10 +17,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use directory::Time;
+use acl::Guid;
+use directory::{Config, ProtocolLogging, Time};
 use jiff::Timestamp;
 
-use crate::shared::now;
+use crate::shared::{Shared, now};
 
 /// Lines that may wait to be written.
 const WAITING: usize = 16_384;
@@ -34,64 +37,125 @@ pub struct ProtocolLogOptions {
     pub file_size: u64,
     /// Older files are removed.
     pub keep: Duration,
-    /// The oldest files are removed while all together are larger.
+    /// The oldest files of a direction are removed while all together are larger.
     pub total_size: u64,
+    /// Connectors that do not say otherwise are in the log.
+    pub usual: bool,
 }
 
-/// The log. Dropped, it writes what waits and ends its thread.
+/// The log. Dropped, it writes what waits and ends its threads.
 #[derive(Debug)]
 pub struct ProtocolLog {
-    lines: Option<SyncSender<(Time, String)>>,
-    thread: Option<JoinHandle<()>>,
-    lost: Arc<AtomicU64>,
+    usual: bool,
+    receive: Lines,
+    send: Lines,
     sessions: AtomicU64,
 }
 
-/// One session in the log.
-#[derive(Debug)]
-pub(crate) struct SessionLog {
+/// Which way mail goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Receive,
+    Send,
+}
+
+/// One session that may be in the log.
+struct SessionLog {
     log: Arc<ProtocolLog>,
+    direction: Direction,
+    /// The connector wants it.
+    on: bool,
     /// `connector-id`, ready to write.
     connector: String,
     id: u64,
     sequence: u64,
-    local: SocketAddr,
-    remote: SocketAddr,
+    local: String,
+    remote: String,
+}
+
+/// A session in the log as far as its connector wants it there: what the connector says counts at once, in open sessions too.
+pub(crate) struct ConnectorLog {
+    log: SessionLog,
+    shared: Arc<Shared>,
+    /// `None`: it has none.
+    connector: Option<Guid>,
+    /// [`Shared::turn`] when the connector was looked at.
+    turn: u64,
+}
+
+/// What a thread writes to the files of one direction.
+#[derive(Debug)]
+struct Lines {
+    waiting: Option<SyncSender<(Time, String)>>,
+    thread: Option<JoinHandle<()>>,
+    lost: Arc<AtomicU64>,
 }
 
 impl ProtocolLog {
-    /// Opens the log: the folder must be writable.
+    /// Starts the log. Where connectors are in it by themselves, the folder must be writable.
     pub fn start(options: ProtocolLogOptions) -> io::Result<ProtocolLog> {
-        fs::create_dir_all(&options.folder)?;
-        let mut writer = Writer { options, file: None };
-        writer.open(now())?;
+        // Numbers that no earlier run of the server gave.
+        let sessions = AtomicU64::new((now().0.unsigned_abs() << 20) & (u64::MAX >> 1));
+        let usual = options.usual;
+        let receive = Lines::start(Direction::Receive, options.clone())?;
+        let send = Lines::start(Direction::Send, options)?;
+        Ok(ProtocolLog { usual, receive, send, sessions })
+    }
+
+    /// A new session of a connector of this host, or of something that has none.
+    pub(crate) fn of_connector(
+        self: &Arc<Self>,
+        direction: Direction,
+        (hostname, name, connector): (&str, &str, Option<Guid>),
+        shared: &Arc<Shared>,
+        (local, remote): (String, String),
+    ) -> ConnectorLog {
+        let host = hostname.split('.').next().unwrap_or_default().to_ascii_uppercase();
+        let log = self.session(direction, &format!("{host}\\{name}"), (local, remote));
+        let mut log = ConnectorLog { log, shared: Arc::clone(shared), connector, turn: 0 };
+        log.look();
+        log
+    }
+
+    /// A new session; `connector` is as in `MAIL\Default MAIL`.
+    fn session(
+        self: &Arc<Self>,
+        direction: Direction,
+        connector: &str,
+        (local, remote): (String, String),
+    ) -> SessionLog {
+        let id = self.sessions.fetch_add(1, Ordering::Relaxed);
+        let (log, connector) = (Arc::clone(self), quoted(connector));
+        SessionLog { log, direction, on: self.usual, connector, id, sequence: 0, local, remote }
+    }
+}
+
+impl Lines {
+    fn start(direction: Direction, options: ProtocolLogOptions) -> io::Result<Lines> {
+        let usual = options.usual;
+        let mut writer = Writer { direction, options, file: None };
+        if usual {
+            writer.open(now())?;
+        }
         let (lines, waiting) = sync_channel(WAITING);
         let lost = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lost);
         let thread =
             std::thread::Builder::new().name("protocol-log".into()).spawn(move || writer.run(&waiting, &counted))?;
-        // Numbers that no earlier run of the server gave.
-        let sessions = AtomicU64::new((now().0.unsigned_abs() << 20) & (u64::MAX >> 1));
-        Ok(ProtocolLog { lines: Some(lines), thread: Some(thread), lost, sessions })
-    }
-
-    /// A new session; `connector` is as in `MAIL\Default MAIL`.
-    pub(crate) fn session(self: &Arc<Self>, connector: &str, local: SocketAddr, remote: SocketAddr) -> SessionLog {
-        let id = self.sessions.fetch_add(1, Ordering::Relaxed);
-        SessionLog { log: Arc::clone(self), connector: quoted(connector), id, sequence: 0, local, remote }
+        Ok(Lines { waiting: Some(lines), thread: Some(thread), lost })
     }
 
     fn write(&self, time: Time, line: String) {
-        let taken = self.lines.as_ref().is_some_and(|lines| lines.try_send((time, line)).is_ok());
+        let taken = self.waiting.as_ref().is_some_and(|lines| lines.try_send((time, line)).is_ok());
         if !taken {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for ProtocolLog {
+impl Drop for Lines {
     fn drop(&mut self) {
-        self.lines = None;
+        self.waiting = None;
         if let Some(thread) = self.thread.take() {
             // A panicked thread has nothing to tell that was not logged.
             let _ = thread.join();
@@ -99,11 +163,54 @@ impl Drop for ProtocolLog {
     }
 }
 
-impl SessionLog {
-    /// Logs an event: `+`, `-`, `>`, `<` or `*`. A reply of several lines becomes as many.
+impl ConnectorLog {
+    /// Logs an event, if the connector wants it.
     pub(crate) fn event(&mut self, event: char, data: &str, context: &str) {
-        let lines = if event == '>' { data.split("\r\n").collect() } else { vec![data] };
-        for data in lines {
+        if self.turn != self.shared.turn() {
+            self.look();
+        }
+        self.log.event(event, data, context);
+    }
+
+    /// Whether the connector wanted it when it was looked at last.
+    pub(crate) fn is_on(&self) -> bool {
+        self.log.on
+    }
+
+    /// The connection was made from here.
+    pub(crate) fn connected(&mut self, local: String) {
+        self.log.local = local;
+    }
+
+    fn look(&mut self) {
+        self.turn = self.shared.turn();
+        let snapshot = self.shared.snapshot();
+        let found = self.connector.and_then(|guid| snapshot.object(snapshot.by_guid(&guid)?)?.config());
+        match found {
+            Some(Config::ReceiveConnector(connector)) => self.log.follow(connector.logging),
+            Some(Config::SendConnector(connector)) => self.log.follow(connector.logging),
+            // Of one that was removed the end of its sessions is logged as the rest was.
+            _ => {}
+        }
+    }
+}
+
+impl SessionLog {
+    /// What the connector says from now on.
+    fn follow(&mut self, level: ProtocolLogging) {
+        self.on = match level {
+            ProtocolLogging::Usual => self.log.usual,
+            ProtocolLogging::None => false,
+            ProtocolLogging::Verbose => true,
+        };
+    }
+
+    /// Logs an event: `+`, `-`, `>`, `<` or `*`. Several lines become as many.
+    fn event(&mut self, event: char, data: &str, context: &str) {
+        if !self.on {
+            return;
+        }
+        for data in data.split("\r\n") {
             let time = now();
             let line = format!(
                 "{},{},{:016X},{},{},{},{event},{},{}\r\n",
@@ -112,18 +219,41 @@ impl SessionLog {
                 self.id,
                 self.sequence,
                 self.local,
-                self.remote,
+                quoted(&self.remote),
                 quoted(data),
                 quoted(context),
             );
             self.sequence += 1;
-            self.log.write(time, line);
+            let lines = match self.direction {
+                Direction::Receive => &self.log.receive,
+                Direction::Send => &self.log.send,
+            };
+            lines.write(time, line);
+        }
+    }
+}
+
+impl Direction {
+    /// What the names of its files begin with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Direction::Receive => "RECV",
+            Direction::Send => "SEND",
+        }
+    }
+
+    /// What its files are called in themselves.
+    fn log_type(self) -> &'static str {
+        match self {
+            Direction::Receive => "SMTP Receive Protocol Log",
+            Direction::Send => "SMTP Send Protocol Log",
         }
     }
 }
 
 /// The thread's side.
 struct Writer {
+    direction: Direction,
     options: ProtocolLogOptions,
     file: Option<Current>,
 }
@@ -172,11 +302,12 @@ impl Writer {
         if let Some(mut before) = self.file.take() {
             before.out.flush()?;
         }
+        fs::create_dir_all(&self.options.folder)?;
         self.prune(time)?;
         let day = day(time);
         let mut number = 1;
         loop {
-            let path = self.options.folder.join(format!("RECV{day}-{number}.LOG"));
+            let path = self.options.folder.join(format!("{}{day}-{number}.LOG", self.direction.prefix()));
             let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&path)?;
             let size = file.metadata()?.len();
             if size >= self.options.file_size {
@@ -185,7 +316,7 @@ impl Writer {
             }
             let mut current = Current { day, out: BufWriter::new(file), size };
             if size == 0 {
-                let header = header(time);
+                let header = header(self.direction, time);
                 current.size = header.len() as u64;
                 current.out.write_all(header.as_bytes())?;
             }
@@ -200,7 +331,7 @@ impl Writer {
         for entry in fs::read_dir(&self.options.folder)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if let Some(order) = order(&name) {
+            if let Some(order) = order(self.direction, &name) {
                 files.push((order, entry.path(), entry.metadata()?.len()));
             }
         }
@@ -227,17 +358,18 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// What sorts a file of ours among the others: its day, then its number. `None`: the file is none.
-fn order(name: &str) -> Option<String> {
-    let (day, number) = name.strip_prefix("RECV")?.strip_suffix(".LOG")?.split_once('-')?;
+fn order(direction: Direction, name: &str) -> Option<String> {
+    let (day, number) = name.strip_prefix(direction.prefix())?.strip_suffix(".LOG")?.split_once('-')?;
     let number: u32 = number.parse().ok()?;
     (day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit())).then(|| format!("{day}-{number:010}"))
 }
 
-fn header(time: Time) -> String {
+fn header(direction: Direction, time: Time) -> String {
     format!(
-        "#Software: Procura\r\n#Version: {}\r\n#Log-type: SMTP Receive Protocol Log\r\n#Date: {}\r\n#Fields: \
+        "#Software: Procura\r\n#Version: {}\r\n#Log-type: {}\r\n#Date: {}\r\n#Fields: \
          date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context\r\n",
         env!("CARGO_PKG_VERSION"),
+        direction.log_type(),
         date_time(time)
     )
 }
@@ -276,7 +408,8 @@ mod tests {
 
     fn writer(folder: &Path, file_size: u64, total_size: u64) -> Writer {
         let keep = Duration::from_secs(2 * 24 * 3600);
-        Writer { options: ProtocolLogOptions { folder: folder.to_owned(), file_size, keep, total_size }, file: None }
+        let options = ProtocolLogOptions { folder: folder.to_owned(), file_size, keep, total_size, usual: true };
+        Writer { direction: Direction::Receive, options, file: None }
     }
 
     fn files(folder: &Path) -> Vec<String> {
@@ -291,18 +424,69 @@ mod tests {
         writer.file.as_mut().unwrap().out.flush().unwrap();
     }
 
-    #[test]
-    fn a_session_is_written_line_by_line() {
-        let folder = tempfile::tempdir().unwrap();
+    fn log(folder: &Path, usual: bool) -> Arc<ProtocolLog> {
         let options = ProtocolLogOptions {
-            folder: folder.path().to_owned(),
+            folder: folder.to_owned(),
             file_size: 1 << 20,
             keep: Duration::from_secs(86_400),
             total_size: 1 << 30,
+            usual,
         };
-        let log = Arc::new(ProtocolLog::start(options).unwrap());
-        let (local, remote) = ("192.0.2.25:25".parse().unwrap(), "[2001:db8::1]:49152".parse().unwrap());
-        let mut session = log.session("MAIL\\Default MAIL", local, remote);
+        Arc::new(ProtocolLog::start(options).unwrap())
+    }
+
+    fn session(log: &Arc<ProtocolLog>, direction: Direction) -> SessionLog {
+        let ends = ("192.0.2.25:25".to_owned(), "[2001:db8::1]:49152".to_owned());
+        log.session(direction, "MAIL\\Default MAIL", ends)
+    }
+
+    #[test]
+    fn a_connector_that_says_so_is_in_the_log_or_is_not() {
+        use ProtocolLogging::{None, Usual, Verbose};
+        for (usual, level, logged) in [(true, Usual, true), (true, None, false), (true, Verbose, true)]
+            .into_iter()
+            .chain([(false, Usual, false), (false, None, false), (false, Verbose, true)])
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let log = log(folder.path(), usual);
+            let mut session = session(&log, Direction::Receive);
+            session.follow(level);
+            session.event('+', "", "");
+            drop((session, log));
+            let text: String =
+                files(folder.path()).iter().map(|name| fs::read_to_string(folder.path().join(name)).unwrap()).collect();
+            assert_eq!(text.contains(",+,"), logged, "{usual} {level:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_made_on_disk_before_there_is_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, direction) = (folder.path().join("protocol"), Direction::Send);
+        let log = log(&inner, false);
+        session(&log, direction).event('+', "", "");
+        drop(log);
+        assert!(!inner.exists());
+    }
+
+    #[test]
+    fn each_direction_has_files_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(folder.path(), true);
+        session(&log, Direction::Send).event('>', "EHLO mail.example.com", "");
+        drop(log);
+        let names = files(folder.path());
+        assert!(names.len() == 2 && names[0].starts_with("RECV") && names[1].starts_with("SEND"), "{names:?}");
+        let text = fs::read_to_string(folder.path().join(&names[1])).unwrap();
+        assert!(text.contains("#Log-type: SMTP Send Protocol Log\r\n"), "{text}");
+        assert!(text.ends_with(",0,192.0.2.25:25,[2001:db8::1]:49152,>,EHLO mail.example.com,\r\n"), "{text}");
+    }
+
+    #[test]
+    fn a_session_is_written_line_by_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(folder.path(), true);
+        let mut session = session(&log, Direction::Receive);
         session.event('+', "", "");
         session.event('*', "SMTPSubmit SMTPAcceptAnySender", "Set Session Permissions");
         session.event('>', "250-mail.example.com Hello\r\n250 SIZE", "");

@@ -18,7 +18,7 @@ use ulid::Ulid;
 use crate::accept::Intake;
 use crate::events;
 use crate::filtering::Filtered;
-use crate::protocol_log::SessionLog;
+use crate::protocol_log::ConnectorLog;
 use crate::shared::{Shared, now};
 
 /// What is kept of a submission for whoever made it, beside the message.
@@ -216,7 +216,7 @@ pub(crate) struct Out {
     shared: Arc<Shared>,
     pub(crate) replies: Vec<u8>,
     body: Body,
-    log: Option<SessionLog>,
+    log: Option<ConnectorLog>,
     /// The last refusal, where somebody wants it.
     pub(crate) refusal: Option<Box<DecisionRecord>>,
     keeps_refusals: bool,
@@ -234,7 +234,7 @@ pub(crate) enum Body {
 
 impl Out {
     /// Nothing yet.
-    pub(crate) fn new(shared: Arc<Shared>, log: Option<SessionLog>) -> Out {
+    pub(crate) fn new(shared: Arc<Shared>, log: Option<ConnectorLog>) -> Out {
         Out { shared, replies: Vec::new(), body: Body::None, log, refusal: None, keeps_refusals: false }
     }
 
@@ -314,7 +314,7 @@ impl Output for Out {
     }
 
     fn logs(&self) -> bool {
-        self.log.is_some() || tracing::enabled!(target: "procura::protocol", tracing::Level::DEBUG)
+        self.log.as_ref().is_some_and(ConnectorLog::is_on) || tracing::enabled!(target: "procura::protocol", tracing::Level::DEBUG)
     }
 }
 

@@ -212,6 +212,7 @@ impl Server {
         self.local.clone()
     }
 
+        outgoing.protocol_log = outgoing.protocol_log.or(protocol_log);
     /// What is listened on now.
     pub fn bindings(&self) -> Vec<Binding> {
         self.bindings.lock().unwrap_or_else(PoisonError::into_inner).clone()

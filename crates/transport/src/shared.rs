@@ -1,6 +1,6 @@
 //! What all parts of a running server share: the newest directory, the queue, credentials and the audit.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -37,6 +37,8 @@ pub struct Shared {
     filters: OnceLock<Filters>,
     /// When the newest snapshot came, in milliseconds since the Unix epoch.
     published: AtomicI64,
+    /// How many snapshots have come.
+    turns: AtomicU64,
     certificate: OnceLock<Arc<LiveCertificate>>,
     alarms: Alarms,
 }
@@ -62,6 +64,7 @@ impl Shared {
             tracks: OnceLock::new(),
             filters: OnceLock::new(),
             published: AtomicI64::new(now().0),
+            turns: AtomicU64::new(0),
             certificate: OnceLock::new(),
             alarms: Alarms::default(),
         })
@@ -77,7 +80,13 @@ impl Shared {
         let version = snapshot.version();
         self.snapshot.store(snapshot);
         self.published.store(now().0, Ordering::Relaxed);
+        self.turns.fetch_add(1, Ordering::Release);
         self.version.send_replace(version);
+    }
+
+    /// Changes with each snapshot: whoever remembers something of one sees by it whether to look again.
+    pub(crate) fn turn(&self) -> u64 {
+        self.turns.load(Ordering::Acquire)
     }
 
     /// Tells of each new snapshot by its version.

@@ -23,7 +23,7 @@ use crate::accept::Intake;
 use crate::credentials::Check;
 use crate::listener::connectors_of;
 use crate::oauth::Tokens;
-use crate::protocol_log::ProtocolLog;
+use crate::protocol_log::{Direction, ProtocolLog};
 use crate::reception::{Ambient, Out};
 use crate::shared::{Shared, now};
 
@@ -273,8 +273,9 @@ impl Submissions {
     fn session(self: &Arc<Self>, connector: ObjectId, name: &str, client: &Client) -> Logon {
         let Client { remote, local, tls } = client.clone();
         let log = self.protocol_log.as_ref().map(|log| {
-            let server = self.settings.hostname.split('.').next().unwrap_or_default().to_ascii_uppercase();
-            log.session(&format!("{server}\\{name}"), local, remote)
+            let guid = self.shared.snapshot().object(connector).map(|object| object.guid());
+            let connector = (self.settings.hostname.as_str(), name, guid);
+            log.of_connector(Direction::Receive, connector, &self.shared, (local.to_string(), remote.to_string()))
         });
         let peer = Peer { remote, local, tls };
         let session = Session::new(connector, peer, Arc::clone(&self.settings), &Ambient(&self.shared));

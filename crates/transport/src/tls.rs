@@ -8,7 +8,7 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ServerConnection, ServerSessionMemoryCache};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{CommonState, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use session::{PeerCertificate, TlsFacts};
 use sha2::{Digest, Sha256, Sha384, Sha512};
@@ -68,16 +68,7 @@ impl Tls {
 
     /// What is worth telling about an established connection.
     pub(crate) fn facts(&self, connection: &ServerConnection) -> TlsFacts {
-        let version = match connection.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_3) => "TLS1.3".to_owned(),
-            Some(rustls::ProtocolVersion::TLSv1_2) => "TLS1.2".to_owned(),
-            other => format!("{other:?}"),
-        };
-        let cipher = connection
-            .negotiated_cipher_suite()
-            .and_then(|suite| suite.suite().as_str())
-            .map(|name| name.replacen("TLS13_", "TLS_", 1))
-            .unwrap_or_default();
+        let (version, cipher) = spoken(connection);
         // RFC 9266 §4.2: before TLS 1.3 it would need the extended master secret, of which rustls does not tell.
         let exporter = match connection.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => {
@@ -93,6 +84,21 @@ impl Tls {
             peer: connection.peer_certificates().and_then(|chain| proven(chain, self.roots.as_deref())),
         }
     }
+}
+
+/// Version and cipher suite of a connection, as in `TLS1.3` and `TLS_AES_256_GCM_SHA384`.
+pub(crate) fn spoken(connection: &CommonState) -> (String, String) {
+    let version = match connection.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLS1.3".to_owned(),
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLS1.2".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let cipher = connection
+        .negotiated_cipher_suite()
+        .and_then(|suite| suite.suite().as_str())
+        .map(|name| name.replacen("TLS13_", "TLS_", 1))
+        .unwrap_or_default();
+    (version, cipher)
 }
 
 /// TLS of HTTP submission, with one certificate.

@@ -323,8 +323,9 @@ configuration! {
         file_mib: u64 = 100, "number", "500";
         /// Files that are kept, the one in use included.
         files: u32 = 10, "number", "30";
-        /// Folder of the protocol log: every line of every SMTP session, without credentials, in the columns that Exchange
-        /// writes. Relative to the data directory. Without it there is none.
+        /// Folder of the protocol log: every line of every SMTP session, received and sent, without credentials, in the columns
+        /// that Exchange writes. Relative to the data directory. Without it only connectors with `--protocol-log verbose` are
+        /// in the log, in `protocol`.
         protocol: Option<String> = None, "path", "\"protocol\"";
         /// MiB after which a file of the protocol log is followed by another; a new day begins a new one too.
         protocol_file_mib: u64 = 10, "number", "100";

@@ -33,11 +33,14 @@ use super::outgoing::Outgoing;
 use super::terms::{Credentials, Secret, Terms};
 use super::{ClientTimeouts, SmartHost};
 use crate::certificate::provider;
+use crate::protocol_log::ConnectorLog;
 
 /// Bytes read at a time; replies are short.
 const READ: usize = 4096;
 /// Stuffed data is written in pieces of about this size.
 const CHUNK: usize = 64 * 1024;
+/// What is said to log on.
+const AUTH: &str = "AUTH";
 /// How long a host is waited for that is told goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -53,6 +56,51 @@ pub(crate) struct Client {
     protocol: Protocol,
     /// The certificates that the host showed, its own first; none without TLS.
     chain: Vec<CertificateDer<'static>>,
+    log: Log,
+}
+
+/// The session in the protocol log, which notes when it ends.
+struct Log(Option<ConnectorLog>);
+
+impl Log {
+    fn event(&mut self, event: char, data: &str, context: &str) {
+        if let Some(log) = &mut self.0 {
+            log.event(event, data, context);
+        }
+    }
+
+    /// Whether anybody reads what would be logged.
+    fn is_on(&self) -> bool {
+        self.0.as_ref().is_some_and(ConnectorLog::is_on)
+    }
+
+    /// Commands as they are sent, a line each; what proves who we are is left out.
+    fn commands(&mut self, bytes: &[u8], what: &str) {
+        if !self.is_on() {
+            return;
+        }
+        for line in String::from_utf8_lossy(bytes).trim_end_matches("\r\n").split("\r\n") {
+            let mut words = line.splitn(3, ' ');
+            match (what, words.next(), words.next(), words.next()) {
+                (AUTH, Some("AUTH"), Some(mechanism), None) => self.event('>', &format!("AUTH {mechanism}"), ""),
+                (AUTH, Some("AUTH"), Some(mechanism), Some(_)) => self.event('>', &format!("AUTH {mechanism} *"), ""),
+                (AUTH, ..) => self.event('>', "*", ""),
+                _ => self.event('>', line, ""),
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        if self.is_on() {
+            self.event('<', &reply.to_string().replace('\n', "\r\n"), "");
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.event('-', "", "");
+    }
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
@@ -111,17 +159,30 @@ pub(crate) enum ClientError {
     /// What the host sent is not SMTP.
     #[error("{0}")]
     Protocol(String),
-    /// The message could not be read from the queue.
+    /// The message could not be read from the queue, or not be written as the host takes it.
     #[error(transparent)]
     Queue(#[from] queue::QueueError),
 }
 
 impl Client {
     /// Connects to a host: greeting, EHLO or LHLO, STARTTLS where it is offered and wanted, AUTH where the terms say so.
-    pub(crate) async fn connect(to: &Approach<'_>) -> Result<Client, ClientError> {
+    pub(crate) async fn connect(to: &Approach<'_>, log: Option<ConnectorLog>) -> Result<Client, ClientError> {
+        let mut log = Log(log);
+        log.event('*', "", "attempting to connect");
         let Approach { host, terms, timeouts, credentials, .. } = to;
-        let stream =
-            timeout(timeouts.connect, dial(to.reach)).await.map_err(|_| ClientError::Timeout("connecting"))??;
+        let dialled =
+            timeout(timeouts.connect, dial(to.reach)).await.unwrap_or(Err(ClientError::Timeout("connecting")));
+        let (stream, local) = match dialled {
+            Ok(dialled) => dialled,
+            Err(error) => {
+                log.event('*', &error.to_string(), "not connected");
+                return Err(error);
+            }
+        };
+        if let (Some(log), Some(local)) = (&mut log.0, local) {
+            log.connected(local.to_string());
+        }
+        log.event('+', "", "");
         let mut client = Client {
             stream,
             parser: ReplyParser::new(),
@@ -131,6 +192,7 @@ impl Client {
             messages: 0,
             protocol: to.protocol,
             chain: Vec::new(),
+            log,
         };
         let greeting = client.read(timeouts.greeting, "greeting").await?;
         if !greeting.is_positive() {
@@ -162,14 +224,14 @@ impl Client {
             Some(Secret::Password(password)) if offers("PLAIN") => {
                 let mut command = Zeroizing::new(Vec::new());
                 write::auth_plain(&mut command, "", user, password.as_bytes());
-                self.ask(&command, "AUTH").await?
+                self.ask(&command, AUTH).await?
             }
             Some(Secret::Password(password)) if offers("LOGIN") => {
-                let mut reply = self.ask(b"AUTH LOGIN\r\n", "AUTH").await?;
+                let mut reply = self.ask(b"AUTH LOGIN\r\n", AUTH).await?;
                 for answer in [user, password.as_str()] {
                     if reply.is_intermediate() {
                         let line = Zeroizing::new(format!("{}\r\n", STANDARD.encode(answer)));
-                        reply = self.ask(line.as_bytes(), "AUTH").await?;
+                        reply = self.ask(line.as_bytes(), AUTH).await?;
                     }
                 }
                 reply
@@ -191,9 +253,9 @@ impl Client {
         let response = Zeroizing::new(format!("user={user}\x01auth=Bearer {token}\x01\x01"));
         let encoded = Zeroizing::new(STANDARD.encode(response.as_bytes()));
         let command = Zeroizing::new(format!("AUTH XOAUTH2 {}\r\n", encoded.as_str()));
-        let reply = self.ask(command.as_bytes(), "AUTH").await?;
+        let reply = self.ask(command.as_bytes(), AUTH).await?;
         match reply.is_intermediate() {
-            true => self.ask(b"\r\n", "AUTH").await,
+            true => self.ask(b"\r\n", AUTH).await,
             false => Ok(reply),
         }
     }
@@ -277,6 +339,10 @@ impl Client {
         let mut client = Client { stream: Box::new(stream), capabilities: Capabilities::default(), chain, ..self };
         client.greet(name).await?;
         Ok(client)
+        if self.log.is_on() {
+            let (version, cipher) = crate::tls::spoken(stream.get_ref().1);
+            self.log.event('*', &format!("{version} {cipher}"), "TLS");
+        }
     }
 
     /// Sends one message. `header` is its header block with the empty line.
@@ -308,14 +374,22 @@ impl Client {
                 Step::Send(bytes) => {
                     self.unasked().await?;
                     self.write(&bytes, "commands").await?;
+        // After XEXCH50 come its octets, which are no command.
+        let mut octets = false;
                 }
                 Step::Read => {
                     let reply = self.read(patience, "a reply").await?;
                     transaction.reply(reply).map_err(|error| ClientError::Protocol(error.to_string()))?;
+                    match octets {
+                        true => self.log.event('>', "", "data of XEXCH50"),
+                        false => self.log.commands(&bytes, "commands"),
+                    }
+                    octets = bytes.starts_with(b"XEXCH50 ");
                 }
                 Step::Body => {
                     self.unasked().await?;
                     self.write_message(header, message).await?;
+                    octets &= reply.is_intermediate();
                     transaction.body_sent();
                     patience = self.timeouts.data;
                 }
@@ -407,8 +481,19 @@ impl Client {
 
     /// Reads one reply; all of it within `patience`.
     async fn read(&mut self, patience: Duration, what: &'static str) -> Result<Reply, ClientError> {
-        timeout(patience, self.read_reply()).await.map_err(|_| ClientError::Timeout(what))?
+        let read = timeout(patience, self.read_reply()).await.unwrap_or(Err(ClientError::Timeout(what)));
+        match &read {
+            Ok(reply) => self.log.reply(reply),
+            Err(error) => self.log.event('*', &error.to_string(), "no reply"),
+        }
+        read
+    /// Notes in the protocol log what the connection is used for.
+    pub(crate) fn note(&mut self, data: &str, context: &str) {
+        self.log.event('*', data, context);
     }
+
+    }
+        self.log.commands(command, what);
 
     async fn read_reply(&mut self) -> Result<Reply, ClientError> {
         loop {
@@ -428,12 +513,14 @@ impl Client {
     }
 }
 
-async fn dial(reach: &Reach) -> Result<Box<dyn Stream>, ClientError> {
+/// A connection, and where it was made from.
+async fn dial(reach: &Reach) -> Result<(Box<dyn Stream>, Option<SocketAddr>), ClientError> {
     Ok(match reach {
         Reach::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Box::new(stream)
+            let local = stream.local_addr().ok();
+            (Box::new(stream), local)
         }
         Reach::Unix(path) => Box::new(UnixStream::connect(path).await?),
     })

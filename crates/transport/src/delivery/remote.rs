@@ -24,6 +24,7 @@ use super::worker::{Courier, RECIPIENTS, cannot_open, looping};
 use super::{LmtpHost, SmartHost};
 use crate::facts::MessageFacts;
 use crate::route::{NextHop, Via};
+use crate::protocol_log::{ConnectorLog, Direction};
 
 /// Hosts and addresses are tried for no longer than this before the next attempt.
 const TRYING: Duration = Duration::from_secs(600);
@@ -98,7 +99,9 @@ impl Courier {
                     return fates;
                 }
                 let to = errands.first().map(|errand| errand.address.as_str()).unwrap_or_default();
-                let message = match manner.open(self.shared.queue(), &delivery.queue_id, &self.hostname, to) {
+                let opened =
+                    manner.open_for(&client, self.shared.queue(), &delivery.queue_id, (&self.hostname, to));
+                let message = match opened {
                     Ok(message) if message.loops(self.options.max_hops) => return all(looping()),
                     Ok(mut message) => match message.rewrite_senders(rules) {
                         Ok(()) => message,
@@ -122,7 +125,7 @@ impl Courier {
                 if let Some(rewritten) = envelope.sender.as_ref().and_then(|sender| Rewrite::apply(rules, sender)) {
                     envelope.sender = Some(rewritten);
                 }
-                match self.transmit(client, &station, envelope, &header, message).await {
+                match self.transmit(client, (&station, &delivery.queue_id), envelope, &header, message).await {
                     // A connection that was open may have been closed by the host at this very moment.
                     None if !fresh => fresh = true,
                     None => {
@@ -194,7 +197,7 @@ impl Courier {
             let credentials = self.credentials(station).await?;
             let credentials = &credentials;
             let approach = Approach { host, reach, protocol, name, tls, timeouts, terms, credentials, roots };
-            match Client::connect(&approach).await {
+            match Client::connect(&approach, self.protocol_log(station, &approach)).await {
                 Err(ClientError::Tls(reason)) if tls && !terms.needs_tls() => {
                     tracing::warn!(host = host.host, reason, "TLS does not work with this host; going on without");
                     self.pool.tls_failed(host);
@@ -220,6 +223,24 @@ impl Courier {
             let read = tokio::task::spawn_blocking(move || shared.credentials().password_to_say(&connector));
             let kept = read.await.map_err(|error| error.to_string())?;
             let kept = kept.map_err(|error| error.to_string())?;
+    /// The session in the protocol log; `MAIL\Internet` is the connector, `MAIL\Smart host` and `MAIL\LMTP` what is none.
+    fn protocol_log(&self, station: &Station, approach: &Approach<'_>) -> Option<ConnectorLog> {
+        let log = self.options.protocol_log.as_ref()?;
+        let snapshot = self.shared.snapshot();
+        let object = station.connector.and_then(|guid| snapshot.object(snapshot.by_guid(&guid)?));
+        let name = match (object, approach.protocol) {
+            (Some(object), _) => object.name(),
+            (None, Protocol::Lmtp) => "LMTP".to_owned(),
+            (None, Protocol::Smtp) => "Smart host".to_owned(),
+        };
+        let remote = match approach.reach {
+            Reach::Tcp(address) => address.to_string(),
+            Reach::Unix(path) => path.display().to_string(),
+        };
+        let connector = (self.hostname.as_str(), name.as_str(), station.connector);
+        Some(log.of_connector(Direction::Send, connector, &self.shared, (String::new(), remote)))
+    }
+
             credentials.secret = match (&station.terms.token, kept) {
                 (_, None) => None,
                 (None, Some(password)) => Some(Secret::Password(password)),
@@ -307,7 +328,7 @@ impl Courier {
             };
             let header = message.for_lmtp();
             let envelope = Envelope { requiretls: false, ..manner.envelope(delivery, &to, &header, &message) };
-            match self.transmit(client, &station, envelope, &header, message).await {
+            match self.transmit(client, (&station, &delivery.queue_id), envelope, &header, message).await {
                 None if !fresh => fresh = true,
                 None => break of_all(Fate::down("the LMTP server closed the connection before it took the message")),
                 Some(sent) => break to.iter().map(|errand| errand.index).zip(sent).collect(),
@@ -339,7 +360,7 @@ impl Courier {
     async fn transmit(
         &self,
         mut client: Client,
-        station: &Station,
+        (station, queue_id): (&Station, &str),
         envelope: Envelope,
         header: &[u8],
         mut message: Outgoing,
@@ -356,6 +377,7 @@ impl Courier {
                 self.pool.put(station, client, self.options.timeouts.idle);
                 let status = match unsendable {
                     smtp::client::Unsendable::TooLarge { .. } => (5, 3, 4),
+        client.note(queue_id, "sending message");
                     smtp::client::Unsendable::NeedsSmtputf8 => (5, 6, 7),
                     smtp::client::Unsendable::NoRecipients => (5, 5, 0),
                     smtp::client::Unsendable::NeedsRequireTls => (5, 7, 30),

@@ -13,6 +13,7 @@ mod lmtp;
 mod logging_on;
 mod memory;
 mod receive;
+mod protocol_log;
 mod recipients;
 mod routing;
 mod sending;

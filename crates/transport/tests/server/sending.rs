@@ -41,7 +41,7 @@ impl Directory {
     }
 
     /// The explicit entries of an object become these.
-    fn entries(&mut self, id: ObjectId, aces: &[Ace]) {
+    pub fn entries(&mut self, id: ObjectId, aces: &[Ace]) {
         let guid = self.snapshot.object(id).unwrap().guid();
         let mut descriptor = (*self.snapshot.explicit_descriptor(id).unwrap()).clone();
         let dacl = descriptor.dacl.get_or_insert_default();
@@ -63,7 +63,7 @@ impl Directory {
     }
 }
 
-fn allow(sid: &Sid, right: RightName) -> Ace {
+pub fn allow(sid: &Sid, right: RightName) -> Ace {
     Ace::allow_object(sid.clone(), AccessMask::CONTROL_ACCESS, right.guid())
 }
 
