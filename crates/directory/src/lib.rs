@@ -14,6 +14,7 @@ mod defaults;
 mod descriptor;
 pub mod disconnected;
 pub mod dn;
+mod doubt;
 mod edit;
 pub mod filter;
 pub mod import;
@@ -46,6 +47,7 @@ pub use config::{
 };
 pub use defaults::default_descriptor;
 pub use descriptor::{Descriptor, DescriptorHash};
+pub use doubt::Doubt;
 pub use load::{LoadError, Loaded, Problem};
 pub use object::{Mailbox, Object, ObjectId};
 pub use record::{Record, Value, link_by_sid, link_value, parse_link};

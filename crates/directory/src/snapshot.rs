@@ -8,6 +8,7 @@ use message::CanonicalAddress;
 
 use crate::attributes::{self, Syntax, number};
 use crate::column::Paged;
+use crate::doubt::Doubt;
 use crate::edit::Edit;
 use crate::index::{Index, hash};
 use crate::kept::Kept;
@@ -38,6 +39,7 @@ pub struct Applied {
 pub struct Snapshot {
     pub(crate) version: u64,
     pub(crate) out_of_date: bool,
+    pub(crate) doubt: Arc<Doubt>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) objects: Paged<Option<Arc<Object>>>,
     pub(crate) live: usize,
@@ -69,6 +71,7 @@ impl Snapshot {
         Snapshot {
             version: 0,
             out_of_date: false,
+            doubt: Arc::default(),
             shared: Arc::default(),
             objects: Paged::new(),
             live: 0,

@@ -104,6 +104,8 @@ pub(crate) struct TokenCache {
     /// by rows of domain and group.
     closures: RwLock<HashMap<(u32, u32), Arc<RoaringBitmap>>>,
     protected: OnceLock<RoaringBitmap>,
+    /// Groups with members that are not known (see [`Snapshot::doubting`]).
+    pub(crate) uncertain: OnceLock<RoaringBitmap>,
 }
 
 type TokensByRow = HashMap<u32, (Guid, Arc<Token>), foldhash::fast::FixedState>;

@@ -3,7 +3,9 @@
 //! SMTP, the command line, audits and release of held mail ask here and nowhere else; [`Transaction`](crate::Transaction)
 //! is a sequence of these questions. The rules are those of `authorization.md` §3-§6.
 
-use acl::{Outcome, Principals, SidSet};
+use std::collections::BTreeSet;
+
+use acl::{Outcome, Principals, SidId, SidSet};
 use directory::{
     AddressOwner, Config, Descriptor, DomainKind, Object, ObjectId, ReceiveConnector, Snapshot, Time, Token, TokenKind,
 };
@@ -108,8 +110,10 @@ pub(crate) fn decide_assuming<T: Trace + Default>(
     assumed: &[ObjectId],
 ) -> Verdict<T> {
     let mut trace = T::default();
-    let mut judge = Judge { snapshot, token, facts, trace: &mut trace, denied: false, assumed };
+    let mut judge = Judge { snapshot, token, facts, trace: &mut trace, denied: false, unknown: false, assumed };
     let reason = judge.answer(question);
+    // What is refused for want of something that nobody knows now is refused for now.
+    let reason = if judge.unknown { reason.map_err(|_| Refusal::DirectoryUnavailable) } else { reason };
     let outcome = match (&reason, judge.denied) {
         (Ok(_), _) => Outcome::Allow,
         (Err(_), true) => Outcome::Deny,
@@ -120,7 +124,7 @@ pub(crate) fn decide_assuming<T: Trace + Default>(
 
 /// Whether a token holds a right on the connector: [`Question::Right`] without what else a verdict says.
 pub(crate) fn holds(snapshot: &Snapshot, token: &Token, facts: &Facts, right: RightName) -> bool {
-    Judge { snapshot, token, facts, trace: &mut NoTrace, denied: false, assumed: &[] }.connector_right(right)
+    Judge { snapshot, token, facts, trace: &mut NoTrace, denied: false, unknown: false, assumed: &[] }.connector_right(right)
 }
 
 /// One decision in the making.
@@ -131,6 +135,8 @@ pub(crate) struct Judge<'a, T> {
     pub(crate) trace: &'a mut T,
     /// An ACE said Deny to something that mattered.
     pub(crate) denied: bool,
+    /// Something that mattered is not known now (see [`directory::Doubt`]); it was taken for a refusal.
+    pub(crate) unknown: bool,
     /// Owners on whom Send As is taken for granted where nothing is said.
     pub(crate) assumed: &'a [ObjectId],
 }
@@ -139,6 +145,10 @@ impl<'a, T: Trace> Judge<'a, T> {
     fn answer(&mut self, question: &Question<'_>) -> Result<Grant, Refusal> {
         // What was granted long ago, and what was not, is not known to be so now.
         if self.snapshot.is_out_of_date() {
+            return Err(Refusal::DirectoryUnavailable);
+        }
+        if let Some(account) = self.token.account.filter(|account| !self.snapshot.is_account_known(*account)) {
+            self.trace.note(|| Step::UnknownObject { of: account });
             return Err(Refusal::DirectoryUnavailable);
         }
         match question {
@@ -204,9 +214,10 @@ impl<'a, T: Trace> Judge<'a, T> {
         };
         // The account link is for mail only (S0): of the rights on a directory object it reaches Send As alone.
         let linked = right == RightName::SendAs && self.is_linked(object);
-        let sids = self.token.sids_on(self.snapshot, on);
-        let who = self.principals(sids, object, descriptor, linked);
-        let decision = descriptor.dacl().control_access(sids, who, &right.guid());
+        let guid = right.guid();
+        let decision = self.settled(on, on, descriptor, |sids| {
+            descriptor.dacl().control_access(sids, principals(sids, object, descriptor, linked), &guid)
+        });
         self.decided(on, DescriptorKind::Object, wanted, decision)
     }
 
@@ -229,18 +240,44 @@ impl<'a, T: Trace> Judge<'a, T> {
             return self.unreadable(owner, DescriptorKind::Mailbox, wanted);
         };
         let linked = self.is_linked(object);
-        let sids = self.token.sids_on(self.snapshot, mailbox_place(self.snapshot, owner));
-        let who = self.principals(sids, object, descriptor, linked);
-        let decision = descriptor.dacl().access(sids, who, mask);
+        let place = mailbox_place(self.snapshot, owner);
+        let decision = self.settled(owner, place, descriptor, |sids| {
+            descriptor.dacl().access(sids, principals(sids, object, descriptor, linked), mask)
+        });
         self.decided(owner, DescriptorKind::Mailbox, wanted, decision)
     }
 
-    fn principals(&self, sids: &SidSet, object: &Object, descriptor: &Descriptor, linked: bool) -> Principals {
-        let holds = |sid| sids.contains(sid);
-        Principals {
-            is_self: linked || object.sid().is_some_and(holds),
-            is_owner: descriptor.owner().is_some_and(holds),
+    /// What a check says with the SIDs that count at `place`; `None` where it would say something else if somebody were, or
+    /// were not, in a group whose members nobody knows now, or where nobody knows the object.
+    ///
+    /// The right is one bit, so that the first entry decides that matches: it is settled if no uncertain SID alone changes
+    /// the verdict.
+    fn settled(
+        &self,
+        on: ObjectId,
+        place: ObjectId,
+        descriptor: &Descriptor,
+        check: impl Fn(&SidSet) -> acl::Decision,
+    ) -> Option<acl::Decision> {
+        let snapshot = self.snapshot;
+        let held = self.token.sids_on(snapshot, place);
+        if snapshot.doubt().is_none() {
+            return Some(check(held));
         }
+        if snapshot.is_stale(on) {
+            return None;
+        }
+        // Without an account there are no groups.
+        if self.token.account.is_none() {
+            return Some(check(held));
+        }
+        let named = descriptor.sd().dacl.iter().flat_map(|dacl| &dacl.aces).map(|ace| &ace.sid);
+        let named = named.chain(&descriptor.sd().owner).filter(|sid| snapshot.is_uncertain(sid, place));
+        let uncertain: BTreeSet<SidId> = named.filter_map(|sid| snapshot.sid_id(sid)).collect();
+        let certain: SidSet = held.iter().filter(|sid| !uncertain.contains(sid)).collect();
+        let decision = check(&certain);
+        let with = |sid: SidId| check(&certain.iter().chain([sid]).collect()).outcome;
+        uncertain.into_iter().all(|sid| with(sid) == decision.outcome).then_some(decision)
     }
 
     /// Whether the token's user is the Associated External Account of `object`. The link counts only while the owner is
@@ -262,7 +299,18 @@ impl<'a, T: Trace> Judge<'a, T> {
         Outcome::None
     }
 
-    fn decided(&mut self, on: ObjectId, kind: DescriptorKind, wanted: Wanted, decision: acl::Decision) -> Outcome {
+    fn decided(
+        &mut self,
+        on: ObjectId,
+        kind: DescriptorKind,
+        wanted: Wanted,
+        decision: Option<acl::Decision>,
+    ) -> Outcome {
+        let Some(decision) = decision else {
+            self.unknown = true;
+            self.trace.note(|| Step::Unknown { on, kind, wanted });
+            return Outcome::Deny;
+        };
         let outcome = decision.outcome;
         self.denied |= outcome == Outcome::Deny;
         self.trace.note(|| match decision.ace {
@@ -282,11 +330,14 @@ impl<'a, T: Trace> Judge<'a, T> {
                 Some(owner)
             }
             AddressOwner::Nobody => {
+                // It may be somebody's there by now. Of strangers nothing hangs on that.
+                self.unknown |= self.token.account.is_some() && !snapshot.doubt().stale.is_empty();
                 let authoritative = || is_authoritative(snapshot, canonical);
                 self.trace.note(|| Step::Nobody { address: canonical.clone(), authoritative: authoritative() });
                 None
             }
             AddressOwner::Several(owners) => {
+                self.unknown |= owners.iter().any(|owner| snapshot.is_stale(*owner));
                 self.trace.note(|| Step::SeveralOwners { address: canonical.clone(), owners });
                 None
             }
@@ -299,6 +350,14 @@ impl<'a, T: Trace> Judge<'a, T> {
             TokenKind::Account => self.token.account,
             _ => None,
         }
+    }
+}
+
+fn principals(sids: &SidSet, object: &Object, descriptor: &Descriptor, linked: bool) -> Principals {
+    let holds = |sid| sids.contains(sid);
+    Principals {
+        is_self: linked || object.sid().is_some_and(holds),
+        is_owner: descriptor.owner().is_some_and(holds),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The stage RCPT TO of `authorization.md` §4.
 
+use directory::attributes::{AUTH_ORIG, REJECT_PERMS, REQUIRE_AUTH_TO_SEND_TO, SUBMIT_PERMS, UNAUTH_ORIG};
 use directory::{AddressOwner, Class, DomainKind, HostKind, ObjectId, TokenKind};
 use message::Address;
 
@@ -27,6 +28,9 @@ pub enum RecipientBy {
     AnyRecipient,
 }
 
+/// What restricts who may send to a recipient.
+const RESTRICTIONS: [&str; 5] = [AUTH_ORIG, UNAUTH_ORIG, SUBMIT_PERMS, REJECT_PERMS, REQUIRE_AUTH_TO_SEND_TO];
+
 impl<T: Trace> Judge<'_, T> {
     pub(crate) fn recipient(
         &mut self,
@@ -44,12 +48,19 @@ impl<T: Trace> Judge<'_, T> {
             None => return Err(Refusal::UnableToRelay(to.clone())),
         };
         let object = match self.snapshot.recipient(canonical) {
+            AddressOwner::One(object) if self.snapshot.is_stale(object) => {
+                self.trace.note(|| Step::UnknownObject { of: object });
+                return Err(Refusal::DirectoryUnavailable);
+            }
             AddressOwner::One(object) => Some(object),
             AddressOwner::Several(owners) if looked_up => {
+                self.unknown |= owners.iter().any(|owner| self.snapshot.is_stale(*owner));
                 self.trace.note(|| Step::SeveralOwners { address: canonical.clone(), owners });
                 return Err(Refusal::AmbiguousRecipient(to.clone()));
             }
             AddressOwner::Nobody if looked_up => {
+                // There may be such a recipient by now.
+                self.unknown |= !self.snapshot.doubt().stale.is_empty();
                 let authoritative = domain.is_some_and(|domain| domain.kind == DomainKind::Authoritative);
                 self.trace.note(|| Step::Nobody { address: canonical.clone(), authoritative });
                 return Err(Refusal::UserUnknown(to.clone()));
@@ -77,6 +88,10 @@ impl<T: Trace> Judge<'_, T> {
             None => Vec::new(),
         };
         let is_proven = !proven.is_empty() || matches!(sender, Some(Proof::Partner)) || internal;
+        if RESTRICTIONS.iter().any(|attribute| self.snapshot.lacks(recipient, attribute)) {
+            self.trace.note(|| Step::UnknownObject { of: recipient });
+            return Err(Refusal::DirectoryUnavailable);
+        }
         let only_proven = self.snapshot.object(recipient).is_some_and(|object| object.requires_authenticated_sender());
         if only_proven && !is_proven {
             return Err(Refusal::AuthenticationRequired(to.clone()));
@@ -89,8 +104,13 @@ impl<T: Trace> Judge<'_, T> {
             entries.extend(self.snapshot.links(recipient, groups));
             entries
         };
-        let accepted_list = list("authOrig", "dLMemSubmitPerms");
-        let rejected_list = list("unauthOrig", "dLMemRejectPerms");
+        let accepted_list = list(AUTH_ORIG, SUBMIT_PERMS);
+        let rejected_list = list(UNAUTH_ORIG, REJECT_PERMS);
+        let uncertain = |id: &ObjectId| self.snapshot.has_uncertain_members(*id);
+        if accepted_list.iter().chain(&rejected_list).any(uncertain) && !proven.is_empty() {
+            self.trace.note(|| Step::UnknownObject { of: recipient });
+            return Err(Refusal::DirectoryUnavailable);
+        }
         let is_on = |list: &[ObjectId]| {
             proven
                 .iter()

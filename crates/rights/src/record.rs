@@ -376,6 +376,18 @@ fn line(snapshot: &Snapshot, token: &Token, step: &Step) -> TraceLine {
             *on,
             format!("{} on {}: unknown, the descriptor could not be read", wanted_name(*wanted), dn(on)),
         ),
+        Step::Unknown { on, wanted, .. } => plain(
+            snapshot,
+            *on,
+            format!("{} on {}: unknown, it rests on a domain that cannot be asked at present", wanted_name(*wanted), dn(on)),
+        ),
+        Step::UnknownDelegates { of } => {
+            let text = format!("Send on Behalf of {}: unknown, it rests on a domain that cannot be asked at present", dn(of));
+            plain(snapshot, *of, text)
+        }
+        Step::UnknownObject { of } => {
+            plain(snapshot, *of, format!("{} is of a domain that cannot be asked at present", dn(of)))
+        }
         Step::AddressOf { address, owner } => {
             plain(snapshot, *owner, format!("{address} is an address of {}", dn(owner)))
         }

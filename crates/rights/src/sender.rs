@@ -1,6 +1,7 @@
 //! `allowed(A)`: may this token use this address as a sender? (`authorization.md` §4)
 
 use acl::Outcome;
+use directory::attributes::PUBLIC_DELEGATES;
 use directory::{Class, Config, HostKind, ObjectId, Snapshot, TokenKind};
 use message::Address;
 
@@ -123,12 +124,30 @@ impl<T: Trace> Judge<'_, T> {
     /// Whether `account` is a delegate of `owner`, noted in the trace.
     pub(crate) fn is_delegate(&mut self, owner: ObjectId, account: ObjectId) -> bool {
         let path = self.snapshot.is_delegate(owner, account);
+        if !self.snapshot.doubt().is_none() && !self.delegates_are_known(owner, path.as_deref()) {
+            self.unknown = true;
+            self.trace.note(|| Step::UnknownDelegates { of: owner });
+            return false;
+        }
         let is_delegate = path.is_some();
         self.trace.note(|| match path {
             Some(path) => Step::Delegate { of: owner, path },
             None => Step::NoDelegate { of: owner },
         });
         is_delegate
+    }
+
+    /// Whether it is known that an account, by this path or by none, is or is no delegate of `owner`.
+    fn delegates_are_known(&self, owner: ObjectId, path: Option<&[ObjectId]>) -> bool {
+        let snapshot = self.snapshot;
+        let uncertain = |group: &ObjectId| snapshot.has_uncertain_members(*group);
+        if snapshot.is_stale(owner) {
+            return false;
+        }
+        match path {
+            Some(path) => !path.iter().any(uncertain),
+            None => !snapshot.lacks(owner, PUBLIC_DELEGATES) && !snapshot.delegates(owner).iter().any(uncertain),
+        }
     }
 
     /// `super_delegate(R)`: logged on to R, with Full Mailbox Access, and delegate (S0, "About mailbox owners that have

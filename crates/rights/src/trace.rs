@@ -93,6 +93,27 @@ pub enum Step {
         /// What was asked.
         wanted: Wanted,
     },
+    /// What the check rests on is held of a domain that cannot be asked now: its object, or who is in groups that its
+    /// entries name. It grants nothing, and refuses for now.
+    Unknown {
+        /// The object.
+        on: ObjectId,
+        /// Which descriptor.
+        kind: DescriptorKind,
+        /// What was asked.
+        wanted: Wanted,
+    },
+    /// Who is a delegate of the object is not known now: it, or groups among its delegates, are of a domain that cannot be
+    /// asked.
+    UnknownDelegates {
+        /// The object.
+        of: ObjectId,
+    },
+    /// The account, or the recipient, is of a domain that cannot be asked now.
+    UnknownObject {
+        /// The object.
+        of: ObjectId,
+    },
     /// An address was looked up and one object owns it.
     AddressOf {
         /// The canonical address.

@@ -384,7 +384,7 @@ impl Transaction {
     /// every token, so that what is left still allows all of it.
     fn refresh(&mut self, snapshot: &Snapshot, authority: &Authority, time: Time) -> Result<(), Box<Denied>> {
         authority.check(snapshot).map_err(|refusal| Denied::ended(snapshot, refusal))?;
-        if self.version == snapshot.version() && !snapshot.is_out_of_date() {
+        if self.version == snapshot.version() && !snapshot.is_out_of_date() && snapshot.doubt().is_none() {
             return Ok(());
         }
         let begin = if self.pauses { Transaction::mail_from_pausing } else { Transaction::mail_from };
