@@ -193,6 +193,7 @@ fn authorize_batch(
     // Imports create and change thousands of objects alike; a check depends on the descriptor, not on the object.
     let mut known: HashMap<(ObjectId, Guid), bool> = HashMap::new();
     for change in changes {
+        lent(snapshot, caller, change)?;
         match change {
             Change::Add(record) => {
                 let names = record.attributes.keys();
@@ -247,6 +248,44 @@ fn authorize_batch(
         }
     }
     Ok(())
+}
+
+/// Whoever puts files into a folder sends as the account that is assigned to it. To say which folder, and which account,
+/// amounts to granting rights on the account.
+fn lent(snapshot: &Snapshot, caller: &Caller, change: &Change) -> Result<(), Fault> {
+    const OF_FOLDER: [&str; 3] = [attributes::FOLDER_ACCOUNT, attributes::FOLDER_PATH, attributes::FOLDER_IDENTITY];
+    let is_of_folder = |name: &str| OF_FOLDER.iter().any(|own| name.eq_ignore_ascii_case(own));
+    let is_account = |name: &str| name.eq_ignore_ascii_case(attributes::FOLDER_ACCOUNT);
+    let empty = Vec::new();
+    let (touched, named) = match change {
+        Change::Add(record) => {
+            (record.attributes.keys().any(|name| is_of_folder(name)), Some(record.values(attributes::FOLDER_ACCOUNT)))
+        }
+        Change::Modify { attributes, .. } => (
+            attributes.iter().any(|(name, _)| is_of_folder(name)),
+            attributes.iter().find(|(name, _)| is_account(name)).map(|(_, values)| values.as_slice()),
+        ),
+        Change::Values { attribute, add, .. } => (is_of_folder(attribute), is_account(attribute).then_some(add.as_slice())),
+        Change::Move { .. } | Change::Delete { .. } => (false, None),
+    };
+    if !touched {
+        return Ok(());
+    }
+    let accounts = match named {
+        Some(values) => values.iter().filter_map(|value| linked(snapshot, value)).collect(),
+        None => snapshot.by_guid(&target(change)).map_or(empty, |id| snapshot.links(id, attributes::FOLDER_ACCOUNT)),
+    };
+    accounts.into_iter().try_for_each(|account| {
+        require(snapshot, caller, account, Action::WriteDac, "lend to a folder the rights of")
+    })
+}
+
+/// The object that a link means, as it is written.
+fn linked(snapshot: &Snapshot, value: &[u8]) -> Option<ObjectId> {
+    match directory::parse_link(value) {
+        Some(guid) => snapshot.by_guid(&guid),
+        None => snapshot.resolve(std::str::from_utf8(value).ok()?).ok(),
+    }
 }
 
 fn target(change: &Change) -> Guid {

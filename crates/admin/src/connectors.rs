@@ -4,6 +4,7 @@
 mod cross_forest;
 mod defaults;
 pub(crate) mod documents;
+mod folders;
 pub(crate) mod receive;
 pub(crate) mod rules;
 pub(crate) mod send;
@@ -149,7 +150,6 @@ fn flag(attributes: &mut Attributes, name: &str, value: Option<bool>) {
     put(attributes, name, value.map(|value| if value { "TRUE" } else { "FALSE" }));
 }
 
-/// Rules of address rewriting as they are kept.
 /// The level of the protocol log as it is kept: an empty text for the usual one.
 fn logging(level: Option<&str>) -> Result<Option<&'static str>, Fault> {
     let Some(level) = level else { return Ok(None) };
@@ -162,6 +162,7 @@ fn logging(level: Option<&str>) -> Result<Option<&'static str>, Fault> {
     }
 }
 
+/// Rules of address rewriting as they are kept.
 fn rewrites(rules: &[String]) -> Result<Vec<String>, Fault> {
     let rule = |text: &String| {
         Rewrite::parse(text).map(|rule| rule.to_string()).map_err(|reason| {

@@ -177,6 +177,12 @@ attributes! {
     TOLERANT "procuraTolerant" Boolean, one, "On a receive connector, for old devices: bare line feeds end lines, spaces after `MAIL FROM:` and `RCPT TO:`, addresses without angle brackets. FALSE when absent.";
     COMPLETE_HEADERS "procuraCompleteHeaders" Boolean, one, "On a receive connector: a missing Date or Message-ID is added to what accounts and trusted servers submit. FALSE when absent.";
     REWRITES "procuraAddressRewrite" Text, many, "On a connector: `FROM:TO`, two addresses or two domains. A receive connector rewrites recipients, a send connector senders.";
+    FOLDER_PATH "procuraFolderPath" Text, one, "On a receive connector: the folder whose files it takes, instead of connections: an absolute path.";
+    FOLDER_KIND "procuraFolderKind" Text, one, "On a receive connector with a folder: pickup (default) or replay.";
+    FOLDER_IDENTITY "procuraFolderIdentity" Text, one, "On a receive connector with a folder, whose token a file gets: anonymous (default), account, owner.";
+    FOLDER_ACCOUNT "procuraFolderAccount" Link("procuraFolderAccountBL"), one, "On a receive connector with a folder: the account whose token its files get.";
+    FOLDER_RATE "procuraFolderFilesPerMinute" Integer, one, "On a receive connector with a folder: files a minute; 100 when absent, 0: no limit.";
+    DROP_FOLDER "procuraDropFolder" Text, one, "On a send connector: the folder in which messages are left as files: an absolute path.";
     CATCH_ALL "procuraCatchAll" Link("procuraCatchAllBL"), one, "On an accepted domain: who gets mail for addresses that nobody has.";
     DELIVER_AND_REDIRECT "deliverAndRedirect" Boolean, one, "Mail that altRecipient forwards is kept in the mailbox too. FALSE when absent.";
     REPORT_TO_ORIGINATOR "reportToOriginator" Boolean, one, "On a group: reports of failed deliveries go to who sent the message. TRUE when absent.";
@@ -196,17 +202,15 @@ attributes! {
     SEND_TOKEN_CLIENT "procuraSendTokenClient" Text, one, "On a send connector with authentication oauth: identifier of the client.";
     SEND_TOKEN_SCOPE "procuraSendTokenScope" Text, one, "On a send connector with authentication oauth: scopes to ask for.";
     SEND_TOKEN_GRANT "procuraSendTokenGrant" Text, one, "On a send connector with authentication oauth: client-credentials (default) or refresh-token.";
+    RECEIVE_LOGGING "msExchSmtpReceiveProtocolLoggingLevel" Integer, one, "On a receive connector: 0 its sessions are not in the protocol log, 1 each line of them is. As the node does it when absent.";
+    SEND_LOGGING "msExchSmtpSendProtocolLoggingLevel" Integer, one, "On a send connector: 0 its sessions are not in the protocol log, 1 each line of them is. As the node does it when absent.";
+    KEEP_ATTACHED "procuraKeepAttachedMessages" Boolean, one, "On a receive connector: messages within a message pass the header firewall as they are. FALSE when absent.";
     SENDING_LIMITS "procuraSendingLimits" Text, many, "On an account: what it may send, as `100 messages/hour`, `1000 recipients/day`; `none`: no limit.";
 }
 
 /// Number of the first attribute that is not in the table.
 pub(crate) const FIRST_UNKNOWN: u16 = 0x1000;
 
-    RECEIVE_LOGGING "msExchSmtpReceiveProtocolLoggingLevel" Integer, one, "On a receive connector: 0 its sessions are not in the protocol log, 1 each line of them is. As the node does it when absent.";
-    SEND_LOGGING "msExchSmtpSendProtocolLoggingLevel" Integer, one, "On a send connector: 0 its sessions are not in the protocol log, 1 each line of them is. As the node does it when absent.";
-    BINARY_MIME "procuraBinaryMime" Boolean, one, "On a receive connector that offers CHUNKING: BINARYMIME is offered. FALSE when absent.";
-    REWRITE_HEADERS "procuraAddressRewriteHeaders" Text, one, "On a receive connector, what procuraAddressRewrite changes beside recipients of the envelope: none (default), recipients (To and Cc), all (senders too, of envelope and header).";
-    KEEP_ATTACHED "procuraKeepAttachedMessages" Boolean, one, "On a receive connector: messages within a message pass the header firewall as they are. FALSE when absent.";
 /// The attribute of that name, in any case.
 pub fn by_name(name: &str) -> Option<&'static Attribute> {
     number_of(name).map(|number| &ATTRIBUTES[usize::from(number)])

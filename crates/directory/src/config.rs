@@ -1,5 +1,6 @@
 //! Typed views of the objects that configure the transport.
 
+mod folder;
 mod limits;
 mod parse;
 mod rewrite;
@@ -10,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use acl::Sid;
 
+pub use folder::{Folder, FolderIdentity, FolderKind};
 pub use limits::SendingLimits;
 pub(crate) use parse::parse;
 pub use rewrite::Rewrite;
@@ -154,8 +156,6 @@ pub enum OnBehalf {
     Reject,
 }
 
-/// A receive connector. Sizes are octets, times milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
 /// What a connector's sessions leave in the protocol log (facts 3.12; Exchange's ProtocolLoggingLevel).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ProtocolLogging {
@@ -182,6 +182,8 @@ impl ProtocolLogging {
     }
 }
 
+/// A receive connector. Sizes are octets, times milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiveConnector {
     /// Value of the RDN: `Client MAIL`.
     pub name: String,
@@ -253,14 +255,16 @@ pub struct ReceiveConnector {
     pub tolerant: bool,
     /// A missing Date or Message-ID is added to what accounts and trusted servers submit (RFC 6409 §8).
     pub complete_headers: bool,
-    /// Recipients are rewritten by these before anything is decided about them.
-    pub rewrites: Vec<Rewrite>,
-}
-
     /// Messages within a message pass the header firewall as they are.
     pub keep_attached: bool,
     /// What its sessions leave in the protocol log.
     pub logging: ProtocolLogging,
+    /// Recipients are rewritten by these before anything is decided about them.
+    pub rewrites: Vec<Rewrite>,
+    /// It takes files of this folder, and no connections.
+    pub folder: Option<Folder>,
+}
+
 /// What a send connector takes: `SMTP:*.example.net;1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressSpace {
@@ -309,16 +313,18 @@ pub struct SendConnector {
     pub token: Option<TokenSource>,
     /// Usage type that it was made with, for people.
     pub usage: Option<String>,
+    /// What its sessions leave in the protocol log.
+    pub logging: ProtocolLogging,
     /// Senders are rewritten by these on the way out.
     pub rewrites: Vec<Rewrite>,
+    /// Messages are left as files in this folder: an absolute path, on each server that delivers.
+    pub drop_folder: Option<String>,
 }
 
 /// How a send connector and its smart hosts come to trust each other (facts 3.4). That we log on to a host proves
 /// nothing about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SendAuth {
-    /// What its sessions leave in the protocol log.
-    pub logging: ProtocolLogging,
     /// Not at all.
     #[default]
     None,

@@ -122,6 +122,7 @@ fn sandboxed(node: &Node, data: &Path) -> Result<(), Failure> {
     writable.extend(config.log.protocol.as_ref().map(|path| data.join(path)));
     writable.extend(node.socket().map(folder_of));
     writable.extend(config.local.socket.as_ref().map(|path| folder_of(loaded.path(path))));
+    writable.extend(folders(data)?);
     let files = [&config.tls.certificate, &config.tls.key, &config.tls.partner_roots, &config.kerberos.keytab];
     let files = files.into_iter().chain([&config.delivery.roots]);
     let named = files.flatten().map(|path| loaded.path(path));
@@ -129,6 +130,18 @@ fn sandboxed(node: &Node, data: &Path) -> Result<(), Failure> {
     let mut readable: Vec<PathBuf> = vec![loaded.base.clone()];
     readable.extend(named.flat_map(|path| [Some(path.clone()), path.canonicalize().ok()]).flatten().map(folder_of));
     sandbox::enter(&readable, &writable)
+}
+
+/// The folders that connectors name now: pickup, replay and drop folders.
+fn folders(data: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let path = data.join("directory.db");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let named = [directory::attributes::FOLDER_PATH, directory::attributes::DROP_FOLDER];
+    let found = store::DirectoryStore::open(&path).and_then(|store| store.texts(&named));
+    let found = found.map_err(|e| Failure::from(admin::Fault::from(e)))?;
+    Ok(found.into_iter().map(PathBuf::from).collect())
 }
 
 /// As many files and connections at a time as the system allows: the usual limit is lower, for the sake of programs of old.
@@ -222,6 +235,7 @@ fn start(
     options.tokens = tokens::tokens(node)?.map(Arc::new);
     options.submission = http::submission(node, service);
     options.local = http::local(node);
+    options.owners = node.local_users()?;
     options.protocol_log = protocol_log(node, directory)?;
     #[cfg(feature = "kerberos")]
     {

@@ -44,7 +44,10 @@ pub use separation::{Gap, Missing as MissingSendAs, Search, gaps, separation};
 pub use simulate::{Difference, SomeDifferences, differences, some_differences};
 pub use table::{GrantedOn, GroupTrustee, PermissionGroup, RIGHTS, Right, RightName, ServerRole};
 pub use trace::{DescriptorKind, NoTrace, Step, Steps, Trace, Wanted};
-pub use transaction::{Accepted, AddressTrust, Authority, Denied, Transaction, address_trust, may_log_on};
+pub use transaction::{
+    Accepted, AddressTrust, Authority, Denied, Transaction, address_trust, may_log_on,
+    routing_of_folder,
+};
 pub use usage::ConnectorUsage;
 pub use who::{
     Accounts, Holding, Permission, Person, Via, any_sender, effective_send_as, expand, person, standing, what_can,

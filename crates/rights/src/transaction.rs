@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use acl::Outcome;
-use directory::{HeaderFrom, HostKind, IpRange, ObjectId, Snapshot, Time, Token, TokenError};
+use directory::{FolderKind, HeaderFrom, HostKind, IpRange, ObjectId, Snapshot, Time, Token, TokenError};
 use message::Address;
 use message::firewall::Keep;
 use message::senders::{SenderFault, Senders};
@@ -79,7 +79,9 @@ impl Authority {
     /// proves nothing (`authorization.md` §2).
     pub fn host_by_address(&self, snapshot: &Snapshot, remote: IpAddr) -> Option<HostKind> {
         let connector = receive_connector(snapshot, self.connector)?;
-        let believed = address_trust(snapshot, self.connector) == AddressTrust::Believed
+        // Files have no address.
+        let believed = connector.folder.is_none()
+            && address_trust(snapshot, self.connector) == AddressTrust::Believed
             && connector.remote_ranges.iter().any(|range| range.contains(remote));
         believed.then_some(HostKind::ExternallySecured)
     }
@@ -87,6 +89,13 @@ impl Authority {
     fn facts(&self, time: Time) -> Facts {
         Facts { connector: self.connector, logon: self.logon, time }
     }
+}
+
+/// Whether routing headers stay in files of a folder, whatever rights there are (F §3.11): what is picked up was nowhere
+/// before; what is replayed was. `None`: the connector takes no files.
+pub fn routing_of_folder(snapshot: &Snapshot, connector: ObjectId) -> Option<bool> {
+    let folder = receive_connector(snapshot, connector)?.folder.as_ref()?;
+    Some(folder.kind == FolderKind::Replay)
 }
 
 /// Whether a receive connector believes its clients by their address (ExternalAuthoritative).
@@ -345,7 +354,8 @@ impl Transaction {
         };
         let right = |right| holds(snapshot, &candidate.token, &facts, right);
         let keep = Keep {
-            routing: right(RightName::AcceptHeadersRouting),
+            routing: routing_of_folder(snapshot, authority.connector)
+                .unwrap_or_else(|| right(RightName::AcceptHeadersRouting)),
             organization: right(RightName::AcceptHeadersOrganization),
             forest: right(RightName::AcceptHeadersForest),
         };

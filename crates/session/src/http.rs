@@ -1,7 +1,7 @@
 //! Submission by HTTP: a session without a connection. Who it is was proven before, by a token; from there on all goes as
 //! after AUTH, by the same commands, with the same decisions and the same replies.
 
-use directory::ObjectId;
+use directory::{FolderKind, ObjectId};
 
 use crate::auth::{PendingLogon, Then, identified, named};
 use crate::ehlo::Greeted;
@@ -10,6 +10,19 @@ use crate::session::{Phase, Session};
 
 /// What a program of this machine is called in trace fields.
 pub const LOCAL: &str = "localhost";
+
+/// What a folder of files is called in trace fields and records, as in the reference.
+pub(crate) fn folder_name(kind: FolderKind) -> &'static str {
+    match kind {
+        FolderKind::Pickup => "Pickup",
+        FolderKind::Replay => "Replay",
+    }
+}
+
+/// Whether this is the name of a folder. Whoever comes by HTTP has an address for a name, or is [`LOCAL`].
+pub(crate) fn is_folder(name: &str) -> bool {
+    FolderKind::ALL.into_iter().any(|kind| folder_name(kind) == name)
+}
 
 /// Who submits, as far as it was proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +69,30 @@ impl Session {
                 Some(pending) => session.log_on(cx, pending, out),
                 None => session.authentication_failed(cx, out),
             }
+        })
+    }
+
+    /// Makes a new session that of a file in a folder: of the account that the file is taken for, or of nobody. Answered
+    /// with `535` to an account that may not submit on the connector. After that the session takes MAIL, RCPT and DATA.
+    pub fn submit_by_folder(
+        &mut self,
+        host: &dyn Host,
+        kind: FolderKind,
+        account: Option<ObjectId>,
+        out: &mut dyn Output,
+    ) -> Wait {
+        if let Some(account) = account {
+            return self.submit_by_http(host, Submitter::Account(account), None, folder_name(kind), out);
+        }
+        if !matches!(self.phase, Phase::Connected) {
+            return Wait::Close;
+        }
+        self.http = true;
+        self.greeted = Some(Greeted { name: folder_name(kind).to_owned(), extended: true });
+        self.within(host, out, |session, cx, out| {
+            session.phase = Phase::Command;
+            session.log_permissions(cx, out);
+            Wait::Nothing
         })
     }
 

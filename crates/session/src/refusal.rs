@@ -6,6 +6,7 @@ use rights::{Asked, Circumstances, DecisionRecord, Denied};
 use smtp::Reply;
 
 use crate::host::{Output, Wait};
+use crate::http::is_folder;
 use crate::replies;
 use crate::session::{Context, Session};
 
@@ -52,7 +53,10 @@ impl Session {
         Circumstances {
             id: cx.host.new_id(),
             time: cx.now,
-            remote: self.peer.remote.to_string(),
+            remote: match self.greeted.as_ref().filter(|greeted| self.http && is_folder(&greeted.name)) {
+                Some(greeted) => greeted.name.to_lowercase(),
+                None => self.peer.remote.to_string(),
+            },
             authority: &self.authority,
             asked,
         }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use directory::{Config, HostKind, Snapshot, Time, TokenKind};
+use directory::{Config, FolderKind, HostKind, Snapshot, Time, TokenKind};
 use message::Address;
 use message::header::HeaderBlock;
 use message::rewrite::Edits;
@@ -45,7 +45,7 @@ pub struct Way {
     pub recipient: Option<Address>,
     /// When it was received.
     pub time: Time,
-    /// It came by HTTP.
+    /// It came by HTTP, from a program of this machine, or from a folder.
     pub http: bool,
     /// It was the account's Associated External Account that had logged on.
     pub linked: bool,
@@ -95,9 +95,16 @@ impl Stamping<'_> {
         accepted: &Accepted,
         queue_id: &str,
     ) -> Vec<(Cow<'static, str>, String)> {
-        let submits = matches!(accepted.token.kind, TokenKind::Account | TokenKind::Host(HostKind::ExternallySecured));
-        let connector = self.snapshot.object(self.authority.connector).and_then(|object| object.config());
-        let completes = matches!(connector, Some(Config::ReceiveConnector(connector)) if connector.complete_headers);
+        let connector = match self.snapshot.object(self.authority.connector).and_then(|object| object.config()) {
+            Some(Config::ReceiveConnector(connector)) => Some(connector),
+            _ => None,
+        };
+        // Whatever is picked up is submitted here first.
+        let is_pickup = connector.and_then(|connector| connector.folder.as_ref()).map(|folder| folder.kind)
+            == Some(FolderKind::Pickup);
+        let submits = is_pickup
+            || matches!(accepted.token.kind, TokenKind::Account | TokenKind::Host(HostKind::ExternallySecured));
+        let completes = connector.is_some_and(|connector| connector.complete_headers);
         let mut fields = Vec::new();
         if !submits || !completes {
             return fields;
@@ -115,7 +122,7 @@ impl Stamping<'_> {
     /// RFC 5321 §4.4.
     fn received(&self, way: &Way, queue_id: &str) -> String {
         let protocol = match way.http {
-            true if way.helo == crate::http::LOCAL => "local",
+            true if way.helo == crate::http::LOCAL || crate::http::is_folder(&way.helo) => "local",
             true => "HTTP",
             false => trace_fields::protocol(way.extended, way.tls.is_some(), way.authenticated, way.smtputf8),
         };

@@ -252,6 +252,38 @@ impl DirectoryStore {
         }
     }
 
+    /// The texts that these attributes have anywhere, without reading all records: for those who must know them before the
+    /// directory is loaded.
+    ///
+    /// # Errors
+    /// Faults of the database.
+    pub fn texts(&self, names: &[&str]) -> Result<Vec<String>, StoreError> {
+        let fault = |error| self.database.fault(error);
+        let descriptors = RefCell::new(None);
+        let descriptor = |hash: &Hash| {
+            let mut known = descriptors.borrow_mut();
+            known.get_or_insert_with(|| self.descriptors().unwrap_or_default()).get(hash).cloned()
+        };
+        let mut texts = Vec::new();
+        for name in names {
+            let mut select = self
+                .database
+                .connection
+                .prepare("SELECT attributes FROM object WHERE instr(attributes, ?1) > 0")
+                .map_err(fault)?;
+            let rows = select.query_map([name.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).map_err(fault)?;
+            for row in rows {
+                let row = row.map_err(fault)?;
+                let mut reader = Reader { rest: &row, descriptor: &descriptor };
+                let attributes =
+                    reader.attributes().ok_or_else(|| self.database.damaged("a record cannot be read".to_owned()))?;
+                let values = attributes.get(*name).into_iter().flatten();
+                texts.extend(values.filter_map(|value| String::from_utf8(value.clone()).ok()));
+            }
+        }
+        Ok(texts)
+    }
+
     fn descriptors(&self) -> Result<HashMap<Hash, Vec<u8>>, StoreError> {
         let read = (|| {
             let mut select = self.database.connection.prepare("SELECT hash, octets FROM descriptor")?;
@@ -473,6 +505,26 @@ impl DirectoryStore {
         found.map(Option::flatten).map_err(|error| self.database.fault(error))
     }
 
+    /// How many accounts have SCRAM keys of how many rounds, fewest rounds first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn scram_rounds(&self) -> Result<Vec<(u32, u64)>, StoreError> {
+        let read = (|| {
+            // `SCRAM-SHA-256$4096:salt$…`
+            let mut select = self.database.connection.prepare_cached(
+                "SELECT CAST(substr(scram, 15) AS INTEGER) AS rounds, count(*) FROM credential
+                WHERE scram LIKE 'SCRAM-SHA-256$%' GROUP BY rounds ORDER BY rounds",
+            )?;
+            let rows = select.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+            let counted = |row: rusqlite::Result<(i64, i64)>| {
+                row.map(|(rounds, count)| (u32::try_from(rounds).unwrap_or(u32::MAX), count.unsigned_abs()))
+            };
+            rows.map(counted).collect::<rusqlite::Result<_>>()
+        })();
+        read.map_err(|error| self.database.fault(error))
+    }
+
     /// Keeps a new app password; false where the account has one of that name already.
     ///
     /// # Errors
@@ -500,31 +552,12 @@ impl DirectoryStore {
                     digest: row.get(1)?,
                     created: Time(row.get(2)?),
                     last_used: row.get::<_, Option<i64>>(3)?.map(Time),
+                    scram: row.get(4)?,
                 })
             })?;
             rows.collect::<rusqlite::Result<_>>()
         })();
         read.map_err(|error| self.database.fault(error))
-    /// How many accounts have SCRAM keys of how many rounds, fewest rounds first.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub fn scram_rounds(&self) -> Result<Vec<(u32, u64)>, StoreError> {
-        let read = (|| {
-            // `SCRAM-SHA-256$4096:salt$…`
-            let mut select = self.database.connection.prepare_cached(
-                "SELECT CAST(substr(scram, 15) AS INTEGER) AS rounds, count(*) FROM credential
-                WHERE scram LIKE 'SCRAM-SHA-256$%' GROUP BY rounds ORDER BY rounds",
-            )?;
-            let rows = select.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
-            let counted = |row: rusqlite::Result<(i64, i64)>| {
-                row.map(|(rounds, count)| (u32::try_from(rounds).unwrap_or(u32::MAX), count.unsigned_abs()))
-            };
-            rows.map(counted).collect::<rusqlite::Result<_>>()
-        })();
-        read.map_err(|error| self.database.fault(error))
-    }
-
     }
 
     /// Notes when an app password was used.
@@ -552,7 +585,6 @@ impl DirectoryStore {
     pub fn remove_credential(&mut self, account: &Guid) -> Result<bool, StoreError> {
         self.execute("DELETE FROM app_password WHERE guid = ?1", params![account.0])?;
         self.execute("DELETE FROM api_token WHERE guid = ?1", params![account.0])?;
-                    scram: row.get(4)?,
         self.execute("DELETE FROM credential WHERE guid = ?1", params![account.0]).map(|removed| removed > 0)
     }
 

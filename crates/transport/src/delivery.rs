@@ -16,6 +16,7 @@ mod delay;
 mod errand;
 pub(crate) mod fate;
 mod filing;
+mod folder;
 mod hosts;
 mod maildir;
 mod outgoing;
@@ -30,6 +31,7 @@ mod web;
 mod worker;
 
 pub(crate) use hosts::Own;
+pub use folder::DropFolder;
 pub use proof::Proof;
 pub use terms::Terms;
 pub(crate) use worker::start;
@@ -81,10 +83,10 @@ pub struct DeliveryOptions {
     pub certificate: Option<Arc<LiveCertificate>>,
     /// Whose certificates prove the domains of partners; likewise.
     pub partner_roots: Option<Arc<RootCertStore>>,
-    /// Whose certificates prove the names of next hops, and of servers of MTA-STS policies and tokens.
-    pub roots: Option<Arc<Roots>>,
     /// Where its sessions are logged; likewise.
     pub protocol_log: Option<Arc<ProtocolLog>>,
+    /// Whose certificates prove the names of next hops, and of servers of MTA-STS policies and tokens.
+    pub roots: Option<Arc<Roots>>,
 }
 
 /// An LMTP server that keeps the mailboxes.
@@ -153,9 +155,9 @@ impl DeliveryOptions {
             timeouts: ClientTimeouts::default(),
             certificate: None,
             partner_roots: None,
+            protocol_log: None,
             roots: None,
         }
-            protocol_log: None,
     }
 }
 

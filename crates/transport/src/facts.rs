@@ -77,7 +77,7 @@ impl RecipientFacts {
             }
         };
         put("list", self.list.as_deref().map(Value::from));
-        put("notify", self.params.notify.map(|notify| Value::from(words(notify))));
+        put("notify", self.params.notify.map(|notify| Value::from(notify_words(notify))));
         put("orcpt", self.params.orcpt.as_ref().map(|original| Value::from(original.to_string())));
         put(
             "reports",
@@ -163,7 +163,7 @@ impl MessageFacts {
 }
 
 /// As in the parameter.
-fn words(notify: Notify) -> String {
+pub(crate) fn notify_words(notify: Notify) -> String {
     let flags = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
     let words: Vec<&str> = flags.into_iter().filter(|(set, _)| *set).map(|(_, word)| word).collect();
     if words.is_empty() { "NEVER".to_owned() } else { words.join(",") }

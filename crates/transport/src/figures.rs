@@ -35,6 +35,7 @@ pub struct Figures {
     logons: Family<(&'static str, &'static str)>,
     handshakes: Family<String>,
     filtered: Family<&'static str>,
+    filed: Family<(&'static str, &'static str)>,
 }
 
 /// Counts by a label.
@@ -99,8 +100,8 @@ impl Figures {
         counts(&self.refusals)
     }
 
-    /// Counts what an attempt at a recipient came to: by the class of its destination (`mailbox`, `connector`,
-    /// `smart-host`, `domain`, `unknown`) and the result (`delivered`, `deferred`, `failed`).
+    /// Counts what an attempt at a recipient came to: by the class of its destination (`mailbox`, `lmtp`, `connector`,
+    /// `smart-host`, `domain`, `other`) and the result (`delivered`, `deferred`, `failed`).
     pub fn attempted(&self, destination: &str, result: &'static str) {
         let class = match destination.split(':').next() {
             Some("mailbox") => "mailbox",
@@ -137,6 +138,17 @@ impl Figures {
     /// Messages by what content filters said of them.
     pub fn filter_results(&self) -> Vec<(&'static str, u64)> {
         counts(&self.filtered)
+    }
+
+    /// Counts what came of a file in a folder: by the kind of folder (`pickup`, `replay`, `drop`) and the result
+    /// (`accepted`, `bad`, `put-off`; `written`).
+    pub fn filed(&self, kind: &'static str, result: &'static str) {
+        count(&self.filed, (kind, result));
+    }
+
+    /// Files by kind of folder and result.
+    pub fn files(&self) -> Vec<((&'static str, &'static str), u64)> {
+        counts(&self.filed)
     }
 
     /// Counts a TLS handshake with a client by its version, `failed` where it failed.

@@ -16,6 +16,7 @@ mod expansion;
 mod facts;
 mod figures;
 mod filtering;
+mod folders;
 #[cfg(feature = "kerberos")]
 pub mod kerberos;
 mod listener;

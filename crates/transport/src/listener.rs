@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use acl::Guid;
-use directory::{IpRange, ObjectId, ReceiveConnector, Snapshot};
+use directory::{Folder, IpRange, ObjectId, ReceiveConnector, Snapshot};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::sync::watch;
 
@@ -102,8 +102,22 @@ impl Drop for Seat {
     }
 }
 
-/// The enabled receive connectors of a node in a snapshot: those below its server object, or all of them.
+/// The enabled receive connectors of a node in a snapshot that take connections: those below its server object, or all of
+/// them.
 pub(crate) fn connectors_of(snapshot: &Snapshot, server: Option<Guid>) -> Vec<(ObjectId, Guid, &ReceiveConnector)> {
+    enabled(snapshot, server).into_iter().filter(|(.., connector)| connector.folder.is_none()).collect()
+}
+
+/// The enabled receive connectors of a node that take files.
+pub(crate) fn folders_of(
+    snapshot: &Snapshot,
+    server: Option<Guid>,
+) -> Vec<(ObjectId, Guid, &ReceiveConnector, &Folder)> {
+    let all = enabled(snapshot, server).into_iter();
+    all.filter_map(|(id, guid, connector)| Some((id, guid, connector, connector.folder.as_ref()?))).collect()
+}
+
+fn enabled(snapshot: &Snapshot, server: Option<Guid>) -> Vec<(ObjectId, Guid, &ReceiveConnector)> {
     let server = server.map(|guid| snapshot.by_guid(&guid));
     snapshot
         .receive_connectors()
@@ -243,7 +257,10 @@ mod tests {
             proxy_from: Vec::new(),
             tolerant: false,
             complete_headers: false,
+            keep_attached: false,
+            logging: directory::ProtocolLogging::Usual,
             rewrites: Vec::new(),
+            folder: None,
         }
     }
 
@@ -258,8 +275,6 @@ mod tests {
         let all = [
             connector("any", &["0.0.0.0:25"], &["0.0.0.0-255.255.255.255"]),
             connector("one", &["0.0.0.0:25"], &["192.168.1.75"]),
-            keep_attached: false,
-            logging: directory::ProtocolLogging::Usual,
             connector("network", &["0.0.0.0:25"], &["192.168.1.0-192.168.1.255"]),
         ];
         let select = |remote| selected(&all, "0.0.0.0:25", "10.0.0.1:25", remote).unwrap();

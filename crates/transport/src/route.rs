@@ -7,7 +7,7 @@ use acl::Guid;
 use directory::{AddressOwner, Class, DomainKind, ObjectId, SendConnector, Snapshot};
 use message::{Address, CanonicalAddress};
 
-use crate::delivery::{LmtpHost, SmartHost, Terms};
+use crate::delivery::{DropFolder, LmtpHost, SmartHost, Terms};
 
 /// Where mail for one recipient goes now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Route {
     },
     /// By SMTP to another host.
     Host(NextHop),
+    /// As a file in a folder.
+    Folder(DropFolder),
     /// A group, which is expanded when the message is accepted; it is found here only if there was nobody in it.
     Group(ObjectId),
     /// Nowhere, for good: the message goes back.
@@ -114,6 +116,7 @@ impl Route {
             Route::Host(NextHop { connector: Some((_, guid)), via: Via::Mx { domain, .. }, .. }) => {
                 format!("connector:{guid}:{domain}")
             }
+            Route::Folder(DropFolder { connector: (_, guid), .. }) => format!("connector:{guid}"),
             Route::Host(NextHop { connector: None, .. }) => "smart-host".to_owned(),
             Route::Group(_) | Route::Unknown { .. } => format!("unknown:{domain}"),
             Route::None { .. } => format!("{UNROUTED}{domain}"),
@@ -163,6 +166,9 @@ fn through(snapshot: &Snapshot, id: ObjectId, connector: &SendConnector, domain:
     let Some(guid) = snapshot.object(id).map(|object| object.guid()) else {
         return Route::None { reason: format!("send connector {} is gone", connector.name) };
     };
+    if let Some(folder) = DropFolder::of((id, guid), connector) {
+        return Route::Folder(folder);
+    }
     let hosts: Vec<SmartHost> =
         connector.smart_hosts.iter().filter_map(|text| SmartHost::parse(text, connector.port)).collect();
     if hosts.len() < connector.smart_hosts.len() {

@@ -1,7 +1,7 @@
 //! The server: one thread with the I/O loop of listeners and sessions, one with the delivery loop.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -23,6 +23,7 @@ use crate::accept::Intake;
 use crate::certificate::LiveCertificate;
 use crate::connection::{Connection, Ground};
 use crate::delivery::{self, DeliveryOptions};
+use crate::folders;
 use crate::listener::{self, Connector, connectors_of, is_proxy, normal, select, sockets_for};
 use crate::oauth::Tokens;
 use crate::pause;
@@ -47,6 +48,8 @@ pub struct ServerOptions {
     pub submission: Option<SubmissionOptions>,
     /// Submission by programs of this machine.
     pub local: Option<SubmissionOptions>,
+    /// Accounts of users of this machine, by number: whose a file in a folder is.
+    pub owners: BTreeMap<u32, String>,
     /// The keys for tickets; without them AUTH GSSAPI is not offered.
     #[cfg(feature = "kerberos")]
     pub kerberos: Option<crate::kerberos::Kerberos>,
@@ -73,6 +76,7 @@ impl ServerOptions {
             tokens: None,
             submission: None,
             local: None,
+            owners: BTreeMap::new(),
             #[cfg(feature = "kerberos")]
             kerberos: None,
             protocol_log: None,
@@ -155,6 +159,9 @@ impl Server {
         let bindings = Arc::new(Mutex::new(Vec::new()));
         let mut sockets = Sockets { given: options.listeners, bound: Vec::new() };
         sockets.bind_all(&shared.snapshot(), options.server)?;
+        for (address, _) in &sockets.given {
+            tracing::warn!(%address, "a socket was given that no receive connector is bound to");
+        }
 
         let protocol_log = options.protocol_log.map(Arc::new);
         let submissions = |submission: SubmissionOptions| {
@@ -189,6 +196,15 @@ impl Server {
         let intake = Intake { expire: options.delivery.expire, exits: options.delivery.exits.clone() };
         let (hostname, stopped) = (options.hostname.clone(), server.stopper.0.subscribe());
         server.threads.push(pause::start(hostname, intake, Arc::clone(&shared), stopped)?);
+        let folders = folders::Ground {
+            shared: Arc::clone(&shared),
+            hostname: options.hostname.clone(),
+            server: options.server,
+            intake: Intake { expire: options.delivery.expire, exits: options.delivery.exits.clone() },
+            protocol_log: protocol_log.clone(),
+            owners: options.owners,
+        };
+        server.threads.push(folders::start(folders, server.stopper.0.subscribe())?);
         let own = delivery::Own {
             names: own_names(&shared.snapshot(), options.server, &options.hostname),
             bindings: Arc::clone(&server.bindings),
@@ -196,6 +212,7 @@ impl Server {
         let mut outgoing = options.delivery;
         outgoing.certificate = outgoing.certificate.or(certificate);
         outgoing.partner_roots = outgoing.partner_roots.or(partner_roots);
+        outgoing.protocol_log = outgoing.protocol_log.or(protocol_log);
         let delivery =
             delivery::start(options.hostname, outgoing, shared, server.stopper.0.subscribe(), options.grace, own)?;
         server.threads.push(delivery);
@@ -212,7 +229,6 @@ impl Server {
         self.local.clone()
     }
 
-        outgoing.protocol_log = outgoing.protocol_log.or(protocol_log);
     /// What is listened on now.
     pub fn bindings(&self) -> Vec<Binding> {
         self.bindings.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use acl::Guid;
-use directory::{IpRange, ObjectId, ReceiveConnector};
+use directory::{FolderKind, IpRange, ObjectId, ReceiveConnector};
 use queue::{KeptTicket, QueueError};
 use session::{Identity, Mechanisms, MessageRate, Peer, Session, Settings, Submitter, TlsFacts, TokenOutcome, Wait};
 use sha2::{Digest, Sha256};
@@ -238,6 +238,28 @@ impl Submissions {
             return Err(Refusal::Logon);
         };
         Ok(logon.of(account))
+    }
+
+    /// Begins the session of a file in a folder, for an account or for nobody.
+    ///
+    /// # Errors
+    /// [`Refusal::Logon`]: the account may not submit on the connector, or is disabled.
+    pub(crate) fn log_on_by_folder(
+        self: &Arc<Self>,
+        (connector, name): (ObjectId, &str),
+        kind: FolderKind,
+        account: Option<ObjectId>,
+    ) -> Result<Logon, Refusal> {
+        let snapshot = self.shared.snapshot();
+        let guid = account.and_then(|account| snapshot.object(account)).map(|object| object.guid());
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut logon = self.session(connector, name, &Client { remote: here, local: here, tls: None });
+        logon.begin_by_folder(kind, account);
+        match (account, guid) {
+            (None, _) => Ok(logon),
+            (Some(_), Some(guid)) if logon.account_id() == account => Ok(logon.of(guid)),
+            (Some(_), _) => Err(Refusal::Logon),
+        }
     }
 
     async fn prove(&self, token: Zeroizing<String>) -> Result<Option<Proven>, Refusal> {

@@ -210,6 +210,17 @@ fn families(shared: &Shared) -> Vec<Family> {
                 .map(|(result, count)| (vec![("result", result.to_owned())], count))
                 .collect(),
         ),
+        counter(
+            "folder_files",
+            "Files of pickup, replay and drop folders, by what came of them",
+            counted
+                .files()
+                .into_iter()
+                .map(|((folder, result), count)| {
+                    (vec![("folder", folder.to_owned()), ("result", result.to_owned())], count)
+                })
+                .collect(),
+        ),
         counter("tls_handshakes", "TLS handshakes with clients, by version", one("version", counted.handshakes())),
         gauge(
             "alarm",

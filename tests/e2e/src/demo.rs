@@ -68,7 +68,8 @@ impl Demo {
         self.server = Some(Server::start(&arguments, &[self.client_port, self.internet_port]));
     }
 
-    fn arguments(&self) -> Vec<String> {
+    /// The arguments of the server.
+    pub fn arguments(&self) -> Vec<String> {
         let listen = |port: u16| format!("127.0.0.1:{port}");
         let (client, internet) = (listen(self.client_port), listen(self.internet_port));
         let data = self.data().display().to_string();

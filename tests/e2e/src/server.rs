@@ -154,6 +154,11 @@ impl Server {
         panic!("the server did not print {text:?}:\n{}", self.output());
     }
 
+    /// Whether it has ended by now.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

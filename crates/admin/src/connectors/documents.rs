@@ -111,15 +111,27 @@ pub struct ReceiveSettings {
     /// A missing Date or Message-ID is added to what accounts and trusted servers submit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub complete_headers: Option<bool>,
-    /// Recipients are rewritten: `OLD:NEW`, two addresses or two domains.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rewrite: Option<Vec<String>>,
     /// Messages within a message pass the header firewall as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_attached_messages: Option<bool>,
     /// Protocol log: `none`, `verbose`, or `default`, which is what `[log] protocol` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol_log: Option<String>,
+    /// Recipients are rewritten: `OLD:NEW`, two addresses or two domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Vec<String>>,
+    /// It takes no connections, but files of this folder, which are messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pickup: Option<String>,
+    /// It takes no connections, but files of this folder, which are messages with their envelope.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
+    /// Of a folder, for whom its files are sent: `anonymous`, `owner` (of the file), or an account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submit_as: Option<String>,
+    /// Of a folder: files a minute; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_per_minute: Option<u32>,
 }
 
 /// A new receive connector.
@@ -256,9 +268,15 @@ pub struct SendSettings {
     /// `client-credentials` or `refresh-token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_grant: Option<String>,
+    /// Protocol log: `none`, `verbose`, or `default`, which is what `[log] protocol` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol_log: Option<String>,
     /// Senders are rewritten: `OLD:NEW`, two addresses or two domains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Vec<String>>,
+    /// Messages are left as files in this folder, instead of being sent to hosts; an empty text: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop_folder: Option<String>,
 }
 
 /// A new send connector.
@@ -274,9 +292,6 @@ pub struct SendNew {
     pub password: Option<Secret>,
     /// The rest.
     #[serde(flatten)]
-    /// Protocol log: `none`, `verbose`, or `default`, which is what `[log] protocol` says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub protocol_log: Option<String>,
     pub settings: SendSettings,
 }
 
@@ -324,7 +339,9 @@ pub struct SendRow {
 pub struct ConnectorTest {
     /// Which connector.
     pub identity: String,
-    /// An account, `anonymous`, or a host: `hub`, `edge`, `externally-secured`, `partner:DOMAIN`.
+    /// An account, `anonymous`, or a host: `hub`, `edge`, `externally-secured`, `partner:DOMAIN`. Empty: whoever the files
+    /// of a folder are sent for, or takes those of a drop folder.
+    #[serde(default)]
     pub who: String,
     /// Envelope sender; `<>` is the null reverse-path.
     #[serde(default)]

@@ -9,7 +9,7 @@ use directory::{
 use rights::{ConnectorUsage, PermissionGroup, ServerRole, assign_groups, permission_groups, role_of};
 
 use super::documents::{ConnectorGet, ReceiveNew, ReceiveRow, ReceiveSet, ReceiveSettings};
-use super::{Attributes, checked, checked_name, connector, flag, free_name, guid, many, put, renamed, wanted};
+use super::{Attributes, checked, checked_name, connector, flag, folders, free_name, guid, many, put, renamed, wanted};
 use crate::error::{Fault, FaultKind};
 use crate::permissions::unreadable;
 use crate::random::new_guid;
@@ -51,12 +51,20 @@ pub(super) fn creation(
         Fault::new(FaultKind::Invalid, "there are no connectors of usage Client on an edge: it has no accounts")
             .help("use Internal, Internet, Partner or Custom")
     })?;
+    let mut settings = new.settings.clone();
+    let is_folder = folders::is_wanted(&settings);
     let groups = match &new.permission_groups {
         Some(names) => self::groups(names, role)?,
+        None if is_folder && new.usage.is_none() => {
+            let groups = folders::groups(&settings);
+            groups.into_iter().filter(|group| !group.grants(role).is_empty()).collect()
+        }
         None => usual,
     };
-    let mut settings = new.settings.clone();
-    complete(&mut settings, usage)?;
+    match is_folder {
+        true => folders::complete(&mut settings)?,
+        false => complete(&mut settings, usage)?,
+    }
     let mechanisms = mechanisms(settings.auth.as_deref().unwrap_or_default())?;
     goes_with(mechanisms, &groups)?;
 
@@ -69,7 +77,7 @@ pub(super) fn creation(
     assign_groups(snapshot, parent, role, &mut descriptor, &groups);
     let mut record = new_object(new_guid(), guid(snapshot, parent)?, Class::ReceiveConnector, name)
         .with(a::CONNECTOR_USAGE, usage.name());
-    for (attribute, values) in attributes(&settings)? {
+    for (attribute, values) in attributes(&settings)?.into_iter().chain(folders::attributes(snapshot, &settings)?) {
         record.set(&attribute, values);
     }
     // What a batch creates is the creator's: the descriptor follows, for the usual owner is somebody else.
@@ -119,6 +127,7 @@ pub fn set(asked: Asked<'_>, set: &ReceiveSet) -> Result<Response, Fault> {
         let id = connector(snapshot, Class::ReceiveConnector, &set.identity)?;
         let (guid, role) = (guid(snapshot, id)?, role_of(snapshot, id));
         let mut attributes = attributes(&set.settings)?;
+        attributes.extend(folders::attributes(snapshot, &set.settings)?);
         let mut plan = Plan::new(format!("changed the receive connector {}", name_of(snapshot, id)), Vec::new());
         let held = permission_groups(snapshot, id);
         let groups = wanted_groups(set, &held.groups, role)?;
@@ -203,6 +212,7 @@ pub(crate) fn row(snapshot: &Snapshot, id: ObjectId) -> ReceiveRow {
     if let Some(because) = trust::ignored_because(snapshot, id) {
         notes.push(format!("ExternalAuthoritative is ignored: {because}"));
     }
+    notes.extend(folders::notes(snapshot, id));
     if held.is_custom() {
         let others: Vec<String> = held.others.iter().filter_map(|place| entry(snapshot, id, *place)).collect();
         notes.push(format!("entries of no permission group: {}", others.join("; ")));
@@ -217,7 +227,11 @@ pub(crate) fn row(snapshot: &Snapshot, id: ObjectId) -> ReceiveRow {
         complete_groups: held.groups.iter().map(|group| group.name().to_owned()).collect(),
         dn: snapshot.dn(id),
         guid: snapshot.object(id).map(|object| object.guid().to_string()).unwrap_or_default(),
-        settings: settings.map(shown).unwrap_or_default(),
+        settings: {
+            let mut shown = settings.map(shown).unwrap_or_default();
+            folders::show(snapshot, id, &mut shown);
+            shown
+        },
         notes,
     }
 }
@@ -273,7 +287,13 @@ fn shown(connector: &ReceiveConnector) -> ReceiveSettings {
         proxy_from: Some(connector.proxy_from.iter().map(ToString::to_string).collect()),
         tolerant: Some(connector.tolerant),
         complete_headers: Some(connector.complete_headers),
+        keep_attached_messages: Some(connector.keep_attached),
+        protocol_log: Some(connector.logging.name().to_owned()),
         rewrite: Some(connector.rewrites.iter().map(ToString::to_string).collect()),
+        pickup: None,
+        replay: None,
+        submit_as: None,
+        files_per_minute: None,
     }
 }
 
@@ -288,8 +308,6 @@ fn attributes(settings: &ReceiveSettings) -> Result<Attributes, Fault> {
         let values: Vec<String> = bindings.iter().map(ToString::to_string).collect();
         many(&mut all, a::RECEIVE_BINDINGS, Some(&values));
     }
-        keep_attached_messages: Some(connector.keep_attached),
-        protocol_log: Some(connector.logging.name().to_owned()),
     if let Some(ranges) = &settings.remote_ranges {
         let mut values = Vec::new();
         for range in ranges {
@@ -348,6 +366,8 @@ fn attributes(settings: &ReceiveSettings) -> Result<Attributes, Fault> {
     }
     flag(&mut all, a::TOLERANT, settings.tolerant);
     flag(&mut all, a::COMPLETE_HEADERS, settings.complete_headers);
+    flag(&mut all, a::KEEP_ATTACHED, settings.keep_attached_messages);
+    put(&mut all, a::RECEIVE_LOGGING, super::logging(settings.protocol_log.as_deref())?);
     if let Some(rules) = &settings.rewrite {
         many(&mut all, a::REWRITES, Some(&super::rewrites(rules)?));
     }
@@ -369,8 +389,6 @@ fn proxies(ranges: &[String]) -> Result<Vec<String>, Fault> {
     Ok(ranges.iter().map(ToString::to_string).collect())
 }
 
-    flag(&mut all, a::KEEP_ATTACHED, settings.keep_attached_messages);
-    put(&mut all, a::RECEIVE_LOGGING, super::logging(settings.protocol_log.as_deref())?);
 fn settings_of(snapshot: &Snapshot, id: ObjectId) -> Option<&ReceiveConnector> {
     match snapshot.object(id)?.config()? {
         Config::ReceiveConnector(settings) => Some(settings),

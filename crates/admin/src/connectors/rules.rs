@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use directory::{Class, ObjectId, ReceiveConnector, SendAuth, SendConnector, SendTls, Snapshot};
+use directory::{
+    AuthMechanisms, Class, FolderIdentity, FolderKind, ObjectId, ReceiveConnector, SendAuth, SendConnector, SendTls,
+    Snapshot,
+};
 
 use crate::error::{Fault, FaultKind};
 
@@ -38,6 +41,10 @@ fn faults(snapshot: &Snapshot) -> Vec<Wrong> {
     }
     for (_, connector) in snapshot.send_connectors() {
         found.extend(sending(connector));
+    }
+    for (index, (id, connector)) in receive.iter().enumerate() {
+        let before = receive[..index].iter().filter(|(other, _)| server(snapshot, *other) == server(snapshot, *id));
+        found.extend(folder(snapshot, *id, connector, before.map(|(_, other)| *other)));
     }
     for (index, (id, one)) in receive.iter().enumerate() {
         for (other_id, other) in &receive[index + 1..] {
@@ -87,10 +94,54 @@ fn mechanisms(connector: &ReceiveConnector) -> Option<Wrong> {
     None
 }
 
+/// What goes together on a receive connector that takes files. `others` are of the same server.
+fn folder<'a>(
+    snapshot: &Snapshot,
+    id: ObjectId,
+    connector: &ReceiveConnector,
+    mut others: impl Iterator<Item = &'a ReceiveConnector>,
+) -> Option<Wrong> {
+    let (folder, name) = (connector.folder.as_ref()?, &connector.name);
+    let fault = |what: &str, help: &str| Some(Wrong { message: format!("{name}: {what}"), help: help.to_owned() });
+    if !connector.bindings.is_empty() {
+        return fault("a folder takes no connections, and so has no bindings", "make two connectors");
+    }
+    if connector.auth != AuthMechanisms::default() {
+        return fault("there is nobody to authenticate in a folder", "leave --auth away, and name an account with --submit-as");
+    }
+    if folder.identity == FolderIdentity::Owner && folder.kind == FolderKind::Replay {
+        return fault(
+            "what is replayed was written by a server: the owner of its files says nothing about who sends",
+            "name an account with --submit-as, or anonymous",
+        );
+    }
+    if folder.identity == FolderIdentity::Account && super::folders::assigned(snapshot, id).is_none() {
+        return fault("no account is assigned to the folder", "name one with --submit-as");
+    }
+    let same = |other: &&ReceiveConnector| other.folder.as_ref().is_some_and(|other| other.path == folder.path);
+    match others.find(same) {
+        Some(other) => {
+            fault(&format!("{} takes the files of {} already", other.name, folder.path), "give each of them a folder")
+        }
+        None => None,
+    }
+}
+
 /// What goes together on a send connector.
 fn sending(connector: &SendConnector) -> Option<Wrong> {
     let name = &connector.name;
     let fault = |what: &str, help: &str| Some(Wrong { message: format!("{name}: {what}"), help: help.to_owned() });
+    if connector.drop_folder.is_some() {
+        let hosts = !connector.smart_hosts.is_empty();
+        let proves = !matches!(connector.auth, SendAuth::None | SendAuth::ExternalAuthoritative);
+        let tls = connector.require_tls || connector.domain_secure || !matches!(connector.tls, SendTls::Opportunistic | SendTls::None);
+        return match (hosts, proves, tls) {
+            (true, ..) => fault("a drop folder and smart hosts exclude each other", "make two connectors"),
+            (_, true, _) => fault("nobody logs on to a folder, and it proves nothing", "set --auth none"),
+            (.., true) => fault("there is no TLS to a folder", "set --tls opportunistic, --require-tls false, --domain-secure false"),
+            _ => None,
+        };
+    }
     let basic = matches!(connector.auth, SendAuth::Basic | SendAuth::BasicRequiresTls);
     let oauth = connector.auth == SendAuth::Oauth;
     if (basic || oauth) && connector.user.is_none() {

@@ -228,6 +228,7 @@ fn shown(connector: &SendConnector) -> SendSettings {
         token_grant: connector.token.as_ref().map(|token| token.grant.name().to_owned()),
         protocol_log: Some(connector.logging.name().to_owned()),
         rewrite: Some(connector.rewrites.iter().map(ToString::to_string).collect()),
+        drop_folder: connector.drop_folder.clone(),
     }
 }
 
@@ -284,9 +285,13 @@ fn attributes(settings: &SendSettings) -> Result<Attributes, Fault> {
     put(&mut all, a::SEND_TOKEN_URL, settings.token_url.as_ref());
     put(&mut all, a::SEND_TOKEN_CLIENT, settings.token_client.as_ref());
     put(&mut all, a::SEND_TOKEN_SCOPE, settings.token_scope.as_ref());
-    if let Some(rules) = &settings.rewrite {
     put(&mut all, a::SEND_LOGGING, super::logging(settings.protocol_log.as_deref())?);
+    if let Some(rules) = &settings.rewrite {
         many(&mut all, a::REWRITES, Some(&super::rewrites(rules)?));
+    }
+    if let Some(path) = &settings.drop_folder {
+        let path = if path.is_empty() { path } else { super::folders::absolute(path)? };
+        put(&mut all, a::DROP_FOLDER, Some(path));
     }
     put(&mut all, a::SEND_TOKEN_GRANT, settings.token_grant.as_ref().map(|grant| grant.to_ascii_lowercase()));
     Ok(all)

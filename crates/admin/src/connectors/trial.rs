@@ -5,9 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use acl::Outcome;
-use directory::{Class, Config, HostKind, ObjectId, ReceiveConnector, Snapshot, Time, Token};
+use directory::{
+    Class, Config, FolderIdentity, HostKind, ObjectId, ReceiveConnector, SendAuth, Snapshot, Time, Token,
+};
 use message::Address;
 use message::senders::{Mailbox, Senders};
+use rights::pause::account_name;
 use rights::{
     Accepted, Authority, Denied, Facts, Question, RightName, Steps, TraceLine, Transaction, decide, lines, may_log_on,
 };
@@ -22,7 +25,10 @@ use crate::service::Asked;
 
 pub fn test(asked: Asked<'_>, test: &ConnectorTest) -> Result<Response, Fault> {
     let (connector, class) = either(asked.snapshot, &test.identity)?;
-    let who = who(asked, &test.who)?;
+    let who = match test.who.trim() {
+        "" => usual(asked.snapshot, connector, class)?,
+        name => who(asked, name)?,
+    };
     let own = match &who {
         Who::Account(id) => asked.caller.token.account == Some(*id),
         _ => false,
@@ -38,7 +44,7 @@ pub fn test(asked: Asked<'_>, test: &ConnectorTest) -> Result<Response, Fault> {
     let (rows, accepted) = accepted;
     Ok(Response::ConnectorTested(Box::new(ConnectorTested {
         connector: asked.snapshot.dn(connector),
-        who: test.who.clone(),
+        who: who.name(asked.snapshot, &test.who),
         accepted,
         stages: rows,
     })))
@@ -49,6 +55,20 @@ enum Who {
     Anonymous,
     Account(ObjectId),
     Host(HostKind),
+}
+
+impl Who {
+    /// As asked, or who is meant where nobody was named.
+    fn name(&self, snapshot: &Snapshot, asked: &str) -> String {
+        match (asked.trim(), self) {
+            ("", Who::Account(id)) => {
+                snapshot.object(*id).map(|object| account_name(snapshot, &object.guid())).unwrap_or_default()
+            }
+            ("", Who::Anonymous) => "anonymous".to_owned(),
+            ("", Who::Host(_)) => "externally-secured".to_owned(),
+            (name, _) => name.to_owned(),
+        }
+    }
 }
 
 fn who(asked: Asked<'_>, name: &str) -> Result<Who, Fault> {
@@ -74,6 +94,30 @@ fn who(asked: Asked<'_>, name: &str) -> Result<Who, Fault> {
             Who::Account(id)
         }
     })
+}
+
+/// Whoever mail comes from, or goes to, where nobody is named: of folders that is set.
+fn usual(snapshot: &Snapshot, connector: ObjectId, class: Class) -> Result<Who, Fault> {
+    let nobody = |message: &str| Fault::new(FaultKind::Invalid, message).help("name somebody with --as");
+    let config = snapshot.object(connector).and_then(|object| object.config());
+    match config {
+        Some(Config::SendConnector(settings)) if class == Class::SendConnector && settings.drop_folder.is_some() => {
+            Ok(match settings.auth {
+                SendAuth::ExternalAuthoritative => Who::Host(HostKind::ExternallySecured),
+                _ => Who::Anonymous,
+            })
+        }
+        Some(Config::ReceiveConnector(settings)) => match settings.folder.as_ref().map(|folder| folder.identity) {
+            None => Err(nobody("anybody may connect")),
+            Some(FolderIdentity::Anonymous) => Ok(Who::Anonymous),
+            Some(FolderIdentity::Owner) => Err(nobody("each file is sent for its owner")),
+            Some(FolderIdentity::Account) => {
+                let account = super::folders::assigned(snapshot, connector);
+                account.map(Who::Account).ok_or_else(|| nobody("the account that files are sent for is gone"))
+            }
+        },
+        _ => Err(nobody("any host may be connected to")),
+    }
 }
 
 struct Trial<'a> {
@@ -182,7 +226,14 @@ impl Trial<'_> {
             ("anti-spam", RightName::BypassAntiSpam, "bypassed", "applies", "the anti-spam agent"),
             ("auth-parameter", RightName::AcceptAuthenticationFlag, "believed", "ignored", "AUTH= on MAIL FROM"),
         ];
+        let of_folder = rights::routing_of_folder(self.snapshot, self.connector);
         for (stage, right, held, not_held, what) in stages {
+            if let Some(kept) = of_folder.filter(|_| right == RightName::AcceptHeadersRouting) {
+                let kind = if kept { "replay" } else { "pickup" };
+                let detail = format!("{what}, in each {kind} folder");
+                self.row(stage, if kept { held } else { not_held }, detail, Vec::new());
+                continue;
+            }
             self.right(stage, token, &facts, right, [held, not_held], what);
         }
     }

@@ -6,7 +6,7 @@ use crate::attributes::{self, known, number};
 use crate::object::{integer, is_true};
 use crate::{
     AcceptedDomain, AddressSpace, AuthMechanisms, Class, Config, Database, DomainKind, Folder, FolderIdentity,
-    FolderKind, HeaderFrom, IpRange, Object, OnBehalf, Organization, ProtocolLogging, ReceiveConnector, Rewrite, RewriteHeaders, SendAuth, SendConnector, SendTls, Server, TokenGrant,
+    FolderKind, HeaderFrom, IpRange, Object, OnBehalf, Organization, ProtocolLogging, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, Server, TokenGrant,
     TokenSource,
 };
 
@@ -91,9 +91,10 @@ impl<'a> Fields<'a> {
                 .collect::<Result<_, _>>()?,
             tolerant: self.flag(number::TOLERANT, false),
             complete_headers: self.flag(number::COMPLETE_HEADERS, false),
-            rewrites: self.rewrites()?,
             keep_attached: self.flag(number::KEEP_ATTACHED, false),
             logging: self.logging(number::RECEIVE_LOGGING)?,
+            rewrites: self.rewrites()?,
+            folder: self.folder()?,
         })
     }
 
@@ -129,14 +130,35 @@ impl<'a> Fields<'a> {
             rate: self.small(number::SEND_RATE, 0)?,
             token: self.token_source()?,
             usage: self.text(number::CONNECTOR_USAGE),
+            logging: self.logging(number::SEND_LOGGING)?,
             rewrites: self.rewrites()?,
+            drop_folder: self.path(number::DROP_FOLDER)?,
         })
     }
 
-            logging: self.logging(number::SEND_LOGGING)?,
     fn rewrites(&self) -> Result<Vec<Rewrite>, Fault> {
         let rules = self.texts(number::REWRITES);
         rules.map(|text| Rewrite::parse(text).map_err(|reason| (attributes::REWRITES, reason))).collect()
+    }
+
+    fn folder(&self) -> Result<Option<Folder>, Fault> {
+        let Some(path) = self.path(number::FOLDER_PATH)? else { return Ok(None) };
+        Ok(Some(Folder {
+            kind: self.choice(number::FOLDER_KIND, &FolderKind::ALL.map(|kind| (kind.name(), kind)))?,
+            path,
+            identity: self
+                .choice(number::FOLDER_IDENTITY, &FolderIdentity::ALL.map(|identity| (identity.name(), identity)))?,
+            per_minute: self.small(number::FOLDER_RATE, Folder::PER_MINUTE)?,
+        }))
+    }
+
+    /// An absolute path without `.` and `..`.
+    fn path(&self, number: u16) -> Result<Option<String>, Fault> {
+        let Some(text) = self.text(number) else { return Ok(None) };
+        match is_plain_path(&text) {
+            true => Ok(Some(text)),
+            false => Err((name(number), format!("“{text}” is not an absolute path without `.` and `..`"))),
+        }
     }
 
     fn token_source(&self) -> Result<Option<TokenSource>, Fault> {
@@ -219,6 +241,15 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| (name(number), format!("“{}” is not a number from 0 up", String::from_utf8_lossy(value))))
     }
 
+    fn logging(&self, number: u16) -> Result<ProtocolLogging, Fault> {
+        match self.object.values(number).next().map(integer) {
+            None => Ok(ProtocolLogging::Usual),
+            Some(Some(0)) => Ok(ProtocolLogging::None),
+            Some(Some(1)) => Ok(ProtocolLogging::Verbose),
+            Some(_) => Err((name(number), "it is 0 (none) or 1 (verbose)".to_owned())),
+        }
+    }
+
     fn small(&self, number: u16, absent: u32) -> Result<u32, Fault> {
         Ok(u32::try_from(self.number(number, u64::from(absent))?).unwrap_or(u32::MAX))
     }
@@ -243,16 +274,15 @@ fn name(number: u16) -> &'static str {
     known(number).map_or("", |attribute| attribute.name)
 }
 
-/// 32 octets from hexadecimal digits; colons between them do not matter.
-    fn logging(&self, number: u16) -> Result<ProtocolLogging, Fault> {
-        match self.object.values(number).next().map(integer) {
-            None => Ok(ProtocolLogging::Usual),
-            Some(Some(0)) => Ok(ProtocolLogging::None),
-            Some(Some(1)) => Ok(ProtocolLogging::Verbose),
-            Some(_) => Err((name(number), "it is 0 (none) or 1 (verbose)".to_owned())),
-        }
-    }
+/// Whether a path is absolute, names something below the root, and means the same whatever links there are on the way.
+fn is_plain_path(path: &str) -> bool {
+    let parts = path.strip_prefix('/').map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    parts.is_some_and(|parts| {
+        parts.split('/').all(|part| !matches!(part, "" | "." | "..")) && !parts.chars().any(char::is_control)
+    })
+}
 
+/// 32 octets from hexadecimal digits; colons between them do not matter.
 fn digest(text: &str) -> Option<[u8; 32]> {
     let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
     let mut octets = [0; 32];

@@ -68,7 +68,7 @@ pub enum ConnectorCommand {
 pub enum ReceiveCommand {
     /// Create one
     #[command(
-        after_help = "Usage types give permission groups and authentication:\n  client    ExchangeUsers; TLS, passwords after TLS, Kerberos; port 587\n  custom    nothing but TLS (the default)\n  internal  ExchangeServers, ExchangeLegacyServers; TLS, ExchangeServer; port 25\n  internet  AnonymousUsers, Partners; TLS; every client\n  partner   Partners; TLS with Domain Security\n\nExamples:\n  procura connector receive new Internet --usage internet --bindings 0.0.0.0:25\n  procura connector receive new Scanners --usage client --bindings 10.0.0.1:587 --remote-ranges 10.0.0.0/24"
+        after_help = "Usage types give permission groups and authentication:\n  client    ExchangeUsers; TLS, passwords after TLS, Kerberos; port 587\n  custom    nothing but TLS (the default)\n  internal  ExchangeServers, ExchangeLegacyServers; TLS, ExchangeServer; port 25\n  internet  AnonymousUsers, Partners; TLS; every client\n  partner   Partners; TLS with Domain Security\n\nExamples:\n  procura connector receive new Internet --usage internet --bindings 0.0.0.0:25\n  procura connector receive new Scanners --usage client --bindings 10.0.0.1:587 --remote-ranges 10.0.0.0/24\n  procura connector receive new Pickup --pickup /var/spool/procura/pickup --submit-as reports"
     )]
     New {
         /// Its name
@@ -241,9 +241,6 @@ pub struct ReceiveArgs {
     /// Add a missing Date or Message-ID to what accounts and trusted servers submit
     #[arg(long, value_name = "BOOL")]
     complete_headers: Option<bool>,
-    /// Rewrite recipients: two addresses or two domains, as old.example:example.com; an empty text: none
-    #[arg(long, value_name = "OLD:NEW", value_delimiter = ',')]
-    rewrite: Option<Vec<String>>,
     /// Leave messages within a message as they came, instead of removing organization headers from them too
     #[arg(long, value_name = "BOOL")]
     keep_attached_messages: Option<bool>,
@@ -262,6 +259,9 @@ pub struct ReceiveArgs {
     /// Of a folder: files a minute; 0: no limit [default: 100]
     #[arg(long, value_name = "COUNT")]
     files_per_minute: Option<u32>,
+    /// Rewrite recipients: two addresses or two domains, as old.example:example.com; an empty text: none
+    #[arg(long, value_name = "OLD:NEW", value_delimiter = ',')]
+    rewrite: Option<Vec<String>>,
 }
 
 impl ReceiveArgs {
@@ -300,6 +300,12 @@ impl ReceiveArgs {
             proxy_from: self.proxy_from.map(not_empty),
             tolerant: self.tolerant,
             complete_headers: self.complete_headers,
+            pickup: self.pickup,
+            replay: self.replay,
+            submit_as: self.submit_as,
+            files_per_minute: self.files_per_minute,
+            keep_attached_messages: self.keep_attached_messages,
+            protocol_log: self.protocol_log,
             rewrite: self.rewrite.map(not_empty),
         }
     }
@@ -307,15 +313,9 @@ impl ReceiveArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum SendCommand {
-            pickup: self.pickup,
-            replay: self.replay,
-            submit_as: self.submit_as,
-            files_per_minute: self.files_per_minute,
-            keep_attached_messages: self.keep_attached_messages,
-            protocol_log: self.protocol_log,
     /// Create one
     #[command(
-        after_help = "Usage types give rights to receivers, as far as they are proven:\n  custom    nothing (the default)\n  internal  all four rights to servers of the organization; smart hosts must prove to be such\n  internet  routing headers to everybody\n  partner   routing headers to proven partners; Domain Security\n\nExamples:\n  procura connector send new Internet --usage internet --address-space '*' --tls mta-sts\n  procura connector send new Relay --usage internet --address-space '*' --smart-host relay.example.net\n  procura connector send new Provider --usage internet --address-space '*' --smart-host smtp.example.net:587 --auth basic-requires-tls --user example --password-stdin"
+        after_help = "Usage types give rights to receivers, as far as they are proven:\n  custom    nothing (the default)\n  internal  all four rights to servers of the organization; smart hosts must prove to be such\n  internet  routing headers to everybody\n  partner   routing headers to proven partners; Domain Security\n\nExamples:\n  procura connector send new Internet --usage internet --address-space '*' --tls mta-sts\n  procura connector send new Relay --usage internet --address-space '*' --smart-host relay.example.net\n  procura connector send new Provider --usage internet --address-space '*' --smart-host smtp.example.net:587 --auth basic-requires-tls --user example --password-stdin\n  procura connector send new Fax --address-space fax.example.com --drop /var/spool/procura/fax"
     )]
     New {
         /// Its name
@@ -388,6 +388,9 @@ pub struct SendArgs {
     /// Domain Security: the host's certificate has to prove the recipient's domain
     #[arg(long, value_name = "BOOL")]
     domain_secure: Option<bool>,
+    /// Leave messages as files in this folder, instead of sending them to hosts; an empty text: no more
+    #[arg(long = "drop", value_name = "FOLDER", conflicts_with = "smart_hosts")]
+    drop_folder: Option<String>,
     /// Rewrite senders: two addresses or two domains, as example.com:example.net; an empty text: none
     #[arg(long, value_name = "OLD:NEW", value_delimiter = ',')]
     rewrite: Option<Vec<String>>,
@@ -415,6 +418,9 @@ pub struct SendArgs {
     /// With oauth: client-credentials or refresh-token
     #[arg(long, value_name = "GRANT")]
     token_grant: Option<String>,
+    /// Lines of its sessions in the protocol log: none, verbose, or default, which is what `[log] protocol` says
+    #[arg(long, value_name = "LEVEL")]
+    protocol_log: Option<String>,
 }
 
 impl SendArgs {
@@ -426,9 +432,6 @@ impl SendArgs {
             port: self.port,
             auth: self.auth,
             user: self.user,
-    /// Lines of its sessions in the protocol log: none, verbose, or default, which is what `[log] protocol` says
-    #[arg(long, value_name = "LEVEL")]
-    protocol_log: Option<String>,
             enabled: self.enabled,
             max_message_size: self.max_message_size,
             fqdn: self.fqdn,
@@ -442,6 +445,8 @@ impl SendArgs {
             token_client: self.token_client,
             token_scope: self.token_scope,
             token_grant: self.token_grant,
+            drop_folder: self.drop_folder,
+            protocol_log: self.protocol_log,
             rewrite: self.rewrite.map(not_empty),
         };
         Ok((settings, password))
@@ -452,11 +457,10 @@ impl SendArgs {
 pub struct TestArgs {
     /// Receive or send connector
     name: String,
-    /// An account, anonymous, or a proven host: hub, edge, externally-secured, partner:DOMAIN
-            drop_folder: self.drop_folder,
-            protocol_log: self.protocol_log,
+    /// An account, anonymous, or a proven host: hub, edge, externally-secured, partner:DOMAIN [default: of folders,
+    /// whoever their files are sent for]
     #[arg(long = "as", value_name = "WHO")]
-    who: String,
+    who: Option<String>,
     /// Envelope sender; <> is the null reverse-path
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
@@ -527,7 +531,7 @@ fn request(command: Connectors) -> Result<Option<Request>, Failure> {
         Connectors::Connector(ConnectorCommand::Send(command)) => send(command)?,
         Connectors::Connector(ConnectorCommand::Test(test)) => Request::ConnectorTest(op::ConnectorTest {
             identity: test.name,
-            who: test.who,
+            who: test.who.unwrap_or_default(),
             from: test.from,
             header_from: test.header_from,
             to: test.to,

@@ -578,6 +578,8 @@ fn setting(key: &str, value: &str) -> Result<(&'static str, String), String> {
         "complete-headers" => (attributes::COMPLETE_HEADERS, flag()),
         "rewrite" => (attributes::REWRITES, text()),
         "banner" => (attributes::RECEIVE_BANNER, text()),
+        "folder" => (attributes::FOLDER_PATH, text()),
+        "folder-kind" => (attributes::FOLDER_KIND, text()),
         "fqdn" => (attributes::RECEIVE_FQDN, text()),
         "legacy-send-as" => (attributes::LEGACY_POLICY, flag()),
         "authenticated-senders-only" => (attributes::REQUIRE_AUTH_TO_SEND_TO, flag()),

@@ -304,6 +304,9 @@ impl World {
         };
         self.sessions.insert(opening.name.clone(), connection);
         self.current = Some(opening.name.clone());
+        if opening.file {
+            return self.open_file(connector, opening.login.as_deref());
+        }
         if opening.raw {
             return Ok(());
         }
@@ -319,6 +322,24 @@ impl World {
         let sasl = format!("{mailbox}\0{login}\0{login}-demo");
         let sasl = base64::engine::general_purpose::STANDARD.encode(sasl);
         self.say(&format!("AUTH PLAIN {sasl}"), "235")
+    }
+
+    /// The session of a file in a folder, for an account or for nobody.
+    fn open_file(&mut self, connector: directory::ObjectId, login: Option<&str>) -> Result<(), String> {
+        let snapshot = self.host.snapshot();
+        let folder = match snapshot.object(connector).and_then(|object| object.config()) {
+            Some(Config::ReceiveConnector(connector)) => connector.folder.as_ref().ok_or("it has no folder")?,
+            _ => return Err("it is no receive connector".to_owned()),
+        };
+        let account = match login {
+            None => None,
+            Some(login) => Some(snapshot.resolve_login(login).ok_or_else(|| format!("there is no account {login}"))?),
+        };
+        self.act(|session, host, heard| session.submit_by_folder(host, folder.kind, account, heard))?;
+        match account {
+            Some(_) => self.succeeds("235"),
+            None => Ok(()),
+        }
     }
 
     /// `mail SENDER -> RECIPIENT …` up to the last reply, which `S:` is to expect.

@@ -56,6 +56,8 @@ pub struct Opening {
     pub mailbox: Option<String>,
     pub tls: bool,
     pub raw: bool,
+    /// It is that of a file in a folder.
+    pub file: bool,
     pub no_certificate: bool,
     pub mechanisms: Vec<String>,
     pub no_binding: bool,
@@ -175,6 +177,7 @@ fn opening(words: &[String], line: usize) -> Result<Opening, ScriptError> {
             None if index == 0 => opening.name = word.clone(),
             None if word == "tls" => opening.tls = true,
             None if word == "raw" => opening.raw = true,
+            None if word == "file" => opening.file = true,
             None if word == "no-certificate" => opening.no_certificate = true,
             None if word == "no-binding" => opening.no_binding = true,
             Some(("certificate", value)) => opening.certificate = value.split(',').map(str::to_owned).collect(),

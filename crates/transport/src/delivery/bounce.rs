@@ -145,7 +145,6 @@ pub(crate) fn write(
     to: &Address,
     said: &[Said],
 ) -> Result<Option<NewMessage>, QueueError> {
-    let Some(postmaster) = postmaster(desk.snapshot, desk.hostname) else { return Ok(None) };
     let failed = said.iter().any(|said| said.action == Action::Failed);
     // RFC 3461 §4.3: RET=FULL is for failures; RFC 8689 §5: text that had to be kept from others is not sent about.
     let whole = failed && about.asked.ret == Some(ReturnContent::Full) && !about.asked.require_tls;
@@ -157,6 +156,18 @@ pub(crate) fn write(
             (Vec::new(), None)
         }
     };
+    compose(desk, about, (&header, body.as_deref()), to, said)
+}
+
+/// The same, of a message whose header, and body where it goes back too, are at hand.
+pub(crate) fn compose(
+    desk: &Desk<'_>,
+    about: &Original<'_>,
+    (header, body): (&[u8], Option<&[u8]>),
+    to: &Address,
+    said: &[Said],
+) -> Result<Option<NewMessage>, QueueError> {
+    let Some(postmaster) = postmaster(desk.snapshot, desk.hostname) else { return Ok(None) };
     let id = Ulid::generate().to_string();
     let text = Report {
         reporting_mta: desk.hostname,
@@ -169,8 +180,8 @@ pub(crate) fn write(
         envelope_id: about.asked.envid.as_deref(),
         queue_id: Some(about.queue_id),
         recipients: said.iter().map(|said| said.report(desk.time)).collect(),
-        original_header: &header,
-        original_body: body.as_deref(),
+        original_header: header,
+        original_body: body,
     }
     .to_bytes();
     let mut body = desk.queue.begin();

@@ -6,6 +6,7 @@ use directory::Rewrite;
 use message::firewall::{FieldClass, class};
 use message::journal::Around;
 use message::readdress::{SENDER_FIELDS, readdress};
+use message::replay::header_behind_envelope;
 use message::trace_fields::{HOP_MARKER, count_received, hops};
 use message::{Address, Edits, HeaderBlock, HeaderFault, HeaderProgress, HeaderReader, Keep, rewrite};
 use queue::{BodyReader, Queue, QueueError};
@@ -104,6 +105,11 @@ impl Outgoing {
     /// The header as it goes to another host.
     pub(crate) fn for_host(&self, keep: Keep) -> Vec<u8> {
         rewrite(&self.header, &Edits { keep, ..Edits::default() })
+    }
+
+    /// The header as it goes into a file behind its envelope.
+    pub(crate) fn for_file(&self, keep: Keep) -> Vec<u8> {
+        header_behind_envelope(&self.header, keep)
     }
 
     /// The header as it goes back inside a report: without anything that the firewall knows (F §3.11).

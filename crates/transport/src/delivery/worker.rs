@@ -23,6 +23,7 @@ use super::bounce::{self, Desk};
 use super::errand::{Errand, Manner};
 use super::fate::{Failure, Fate};
 use super::filing::{Filing, LocalCopy};
+use super::folder::DropFolder;
 use super::hosts::Own;
 use super::maildir::MailStore;
 use super::outgoing::OpenError;
@@ -95,7 +96,7 @@ pub(super) struct Courier {
     pub(super) options: DeliveryOptions,
     pub(super) intake: Intake,
     mail: MailStore,
-    local: Semaphore,
+    pub(super) local: Semaphore,
     pub(super) pool: Rc<Pool>,
     pub(super) dns: Dns,
     pub(super) own: Own,
@@ -264,6 +265,7 @@ impl Courier {
         let mut fates = Vec::with_capacity(delivery.recipients.len());
         let mut copies = Vec::new();
         let mut hops: Vec<((NextHop, Manner), Vec<Errand>)> = Vec::new();
+        let mut folders: Vec<((DropFolder, Manner), Vec<Errand>)> = Vec::new();
         for due in &delivery.recipients {
             let Some((address, canonical)) = readable(&due.address) else {
                 fates.push((due.index, Fate::failed((5, 1, 3), "the address cannot be read")));
@@ -288,6 +290,13 @@ impl Courier {
                         None => hops.push((way, vec![errand])),
                     }
                 }
+                Route::Folder(folder) => {
+                    let (way, errand) = ((folder, manner), Errand { index: due.index, address, params });
+                    match folders.iter_mut().find(|(other, _)| *other == way) {
+                        Some((_, errands)) => errands.push(errand),
+                        None => folders.push((way, vec![errand])),
+                    }
+                }
                 Route::Group(_) => {
                     let reason =
                         "not all members of the group got the message: none has an address, or they are too many";
@@ -302,6 +311,9 @@ impl Courier {
                 Some(_) => self.hand_over(delivery, copies).await,
                 None => self.file(delivery, copies).await,
             });
+        }
+        for (way, errands) in folders {
+            fates.extend(self.leave(&snapshot, delivery, &way, &errands).await);
         }
         for (way, errands) in hops {
             for part in errands.chunks(RECIPIENTS) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acl::Guid;
-use directory::{ObjectId, Time};
+use directory::{FolderKind, ObjectId, Time};
 use message::Address;
 use rights::DecisionRecord;
 use serde_json::{Value, json};
@@ -93,6 +93,12 @@ impl Logon {
         self.out.replies.clear();
     }
 
+    pub(super) fn begin_by_folder(&mut self, kind: FolderKind, account: Option<ObjectId>) {
+        let shared = Arc::clone(&self.submissions.shared);
+        let _ = self.session.submit_by_folder(&Ambient(&shared), kind, account, &mut self.out);
+        self.out.replies.clear();
+    }
+
     pub(super) fn account_id(&self) -> Option<ObjectId> {
         self.session.account()
     }
@@ -122,13 +128,24 @@ impl Logon {
         if utf8 {
             mail += " SMTPUTF8";
         }
-        let reply = self.exchange(&mail).await?;
+        let recipients = envelope.recipients.iter().map(|recipient| (recipient, String::new()));
+        self.open_with(&mail, recipients, envelope.partial).await
+    }
+
+    /// The same with a MAIL command as it is, and parameters for each recipient, each with a space before it.
+    pub(crate) async fn open_with(
+        &mut self,
+        mail: &str,
+        recipients: impl Iterator<Item = (&Address, String)>,
+        partial: bool,
+    ) -> Result<(), Refusal> {
+        let reply = self.exchange(mail).await?;
         if reply.code != 250 {
             return Err(self.refused(reply));
         }
         let mut accepted = false;
-        for recipient in &envelope.recipients {
-            let reply = self.exchange(&format!("RCPT TO:<{recipient}>")).await?;
+        for (recipient, parameters) in recipients {
+            let reply = self.exchange(&format!("RCPT TO:<{recipient}>{parameters}")).await?;
             match reply.code {
                 250 => accepted = true,
                 421 => return Err(self.refused(reply)),
@@ -139,7 +156,7 @@ impl Logon {
             }
         }
         if let Some(first) = self.refused.first()
-            && (!accepted || !envelope.partial)
+            && (!accepted || !partial)
         {
             let (reply, word, decision) = (first.reply.clone(), first.word.clone(), first.decision.clone());
             let recipients = self.refused.clone();
@@ -168,6 +185,11 @@ impl Logon {
         };
         lines.push(octets, &mut give);
         if whole { Ok(()) } else { Err(broken()) }
+    }
+
+    /// Recipients that were refused so far.
+    pub(crate) fn refused_recipients(&self) -> &[RefusedRecipient] {
+        &self.refused
     }
 
     /// The message is refused already: the rest of it need not be read, and [`Logon::finish`] says why.

@@ -34,8 +34,14 @@ fn receive(rows: &[ReceiveRow]) -> String {
             row.name.clone(),
             row.server.clone(),
             yes(settings.enabled.unwrap_or(false)),
-            bindings.join(" "),
-            settings.remote_ranges.iter().flatten().cloned().collect::<Vec<_>>().join(" "),
+            match settings.pickup.as_ref().or(settings.replay.as_ref()) {
+                Some(folder) => folder.clone(),
+                None => bindings.join(" "),
+            },
+            match &settings.submit_as {
+                Some(who) => format!("files of {who}"),
+                None => settings.remote_ranges.iter().flatten().cloned().collect::<Vec<_>>().join(" "),
+            },
             row.permission_groups.join(" "),
             settings.auth.iter().flatten().cloned().collect::<Vec<_>>().join(" "),
             row.notes.join("; "),
@@ -53,7 +59,10 @@ fn send(rows: &[SendRow]) -> String {
             row.name.clone(),
             yes(settings.enabled.unwrap_or(false)),
             settings.address_spaces.iter().flatten().cloned().collect::<Vec<_>>().join(" "),
-            settings.smart_hosts.iter().flatten().cloned().collect::<Vec<_>>().join(" "),
+            match &settings.drop_folder {
+                Some(folder) => folder.clone(),
+                None => settings.smart_hosts.iter().flatten().cloned().collect::<Vec<_>>().join(" "),
+            },
             settings.auth.clone().unwrap_or_default(),
             row.rights.join("; "),
             row.notes.join("; "),

@@ -1,0 +1,379 @@
+//! Pickup and replay folders: files in them are messages that somebody submits (F §3.11; `authorization.md` §8).
+//!
+//! There is no second way in: a file is driven through a session as one of a client, at the receive connector that the
+//! folder is, with the token of the account that the folder is assigned, or of the file's owner, or of nobody. What a file
+//! says of itself (`X-CreatedBy`) proves nothing.
+//!
+//! A file is removed after its message is on stable storage, and a key of the file is committed together with the message:
+//! what a crash leaves half done is sent once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use acl::Guid;
+use directory::{FolderIdentity, FolderKind, ReceiveConnector, Snapshot};
+use session::MessageRate;
+use store::ApiToken;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{Instant, sleep_until};
+
+use crate::accept::Intake;
+use crate::listener::folders_of;
+use crate::protocol_log::ProtocolLog;
+use crate::server::Stop;
+use crate::shared::{Shared, now};
+use crate::submission::{SubmissionOptions, Submissions, TokenSource};
+
+mod place;
+mod post;
+mod report;
+mod watching;
+
+use place::{Place, Took, Waiting, Writers};
+use post::{Bad, Posted, Source};
+use watching::Watch;
+
+/// Accounts by the number of the user of this machine.
+pub(crate) type Owners = BTreeMap<u32, String>;
+
+/// A folder is looked at so often, whether or not anything was told of it (as in the reference).
+const LOOK: Duration = Duration::from_secs(5);
+/// A file that could not be sent rests so long, and twice as long each time, up to the longest rest.
+const REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(300);
+/// After so many files in a row that could not be sent, the folder rests.
+const MOST_FAILURES: u32 = 3;
+/// Keys of files that were accepted count so long.
+const KEYS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Points at which a test kills the process.
+const FAIL_POINTS: &[&str] = &["folder.after_take", "folder.after_accept", "folder.after_remove"];
+
+fn fail_point(name: &'static str) {
+    failpoint::pass(FAIL_POINTS, name);
+}
+
+/// What folders need of the server.
+pub(crate) struct Ground {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) hostname: String,
+    pub(crate) server: Option<Guid>,
+    pub(crate) intake: Intake,
+    pub(crate) protocol_log: Option<Arc<ProtocolLog>>,
+    pub(crate) owners: Owners,
+}
+
+/// Serves the folders of the node on a thread of its own, as the directory names them.
+pub(crate) fn start(ground: Ground, stop: watch::Receiver<Stop>) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("folders".into()).spawn(move || {
+        let options = SubmissionOptions {
+            connector: String::new(),
+            per_minute: 0,
+            keys_last: KEYS_LAST,
+            tokens: Box::new(NoTokens),
+        };
+        let place = (ground.intake.clone(), ground.server);
+        let log = (None, ground.protocol_log.clone());
+        let submissions = Arc::new(Submissions::new(Arc::clone(&ground.shared), &ground.hostname, place, log, options));
+        LocalSet::new().block_on(&runtime, Rc::new(Folders { ground, submissions }).run(stop));
+    })
+}
+
+/// Files have none.
+struct NoTokens;
+
+impl TokenSource for NoTokens {
+    fn find(&self, _digest: &[u8; 32]) -> Option<ApiToken> {
+        None
+    }
+}
+
+struct Folders {
+    ground: Ground,
+    submissions: Arc<Submissions>,
+}
+
+/// One folder at work.
+struct Served {
+    guid: Guid,
+    path: String,
+    stop: watch::Sender<bool>,
+}
+
+impl Folders {
+    async fn run(self: Rc<Self>, mut stop: watch::Receiver<Stop>) {
+        let mut versions = self.ground.shared.subscribe();
+        let mut served: HashMap<Guid, Served> = HashMap::new();
+        let mut tasks = JoinSet::new();
+        loop {
+            self.follow(&mut served, &mut tasks);
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop > Stop::No) => break,
+                changed = versions.changed() => if changed.is_err() { break },
+                Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
+            }
+        }
+        served.clear();
+        // The file at hand is brought to its end.
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        tokio::select! {
+            () = ended => {}
+            _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
+        }
+    }
+
+    /// Begins with what is new, and ends what is no more.
+    fn follow(self: &Rc<Self>, served: &mut HashMap<Guid, Served>, tasks: &mut JoinSet<()>) {
+        let snapshot = self.ground.shared.snapshot();
+        let wanted = folders_of(&snapshot, self.ground.server);
+        served.retain(|guid, served| {
+            wanted.iter().any(|(_, other, _, folder)| guid == other && served.path == folder.path)
+        });
+        for (_, guid, connector, folder) in wanted {
+            if served.contains_key(&guid) {
+                continue;
+            }
+            tracing::info!(connector = connector.name, path = folder.path, kind = folder.kind.name(), "folder served");
+            let (stop, stopped) = watch::channel(false);
+            served.insert(guid, Served { guid, path: folder.path.clone(), stop });
+            tasks.spawn_local(Task::new(Rc::clone(self), guid, folder.path.clone()).run(stopped));
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        tracing::debug!(connector = %self.guid, path = self.path, "folder no longer served");
+        self.stop.send_replace(true);
+    }
+}
+
+struct Task {
+    folders: Rc<Folders>,
+    guid: Guid,
+    path: String,
+    rates: MessageRate,
+    /// Files that could not be sent, and when they are tried again.
+    waits: HashMap<OsString, Wait>,
+    /// The folder that is watched.
+    watched: Option<(u64, u64)>,
+    /// What was said last of what is wrong with the folder, so that it is said once.
+    said: String,
+    /// What a process that died had taken was looked at.
+    resumed: bool,
+}
+
+/// Until when a file waits, and how long it did.
+struct Wait {
+    until: Instant,
+    rest: Duration,
+}
+
+/// What a round came to.
+enum Round {
+    /// Nothing waits but what is in the making.
+    Done,
+    /// More may come after this time, and not before.
+    After(Duration),
+}
+
+impl Task {
+    fn new(folders: Rc<Folders>, guid: Guid, path: String) -> Task {
+        let (rates, waits) = (MessageRate::default(), HashMap::new());
+        Task { folders, guid, path, rates, waits, watched: None, said: String::new(), resumed: false }
+    }
+
+    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        let mut watch = None;
+        loop {
+            let round = self.round(&mut watch, &stopped).await;
+            if *stopped.borrow() {
+                return;
+            }
+            let until = Instant::now() + if let Round::After(wait) = round { wait } else { LOOK };
+            let changed = async {
+                match (&mut watch, &round) {
+                    (Some(watch), Round::Done) => Watch::changed(watch).await,
+                    // While the folder rests, nothing that comes changes that.
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+                () = sleep_until(until) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    /// Sends what waits.
+    async fn round(&mut self, watch: &mut Option<Watch>, stopped: &watch::Receiver<bool>) -> Round {
+        let folders = Rc::clone(&self.folders);
+        let snapshot = folders.ground.shared.snapshot();
+        let Some(source) = folders.source(&snapshot, self.guid, &self.path) else { return Round::Done };
+        let writers = match source.folder.identity {
+            FolderIdentity::Anonymous => Writers::Anybody,
+            FolderIdentity::Account => Writers::Admitted,
+            FolderIdentity::Owner => Writers::Owners,
+        };
+        if source.folder.identity == FolderIdentity::Account
+            && let Err(why) = post::assigned(&snapshot, source.id)
+        {
+            return self.out_of_service(&why);
+        }
+        // Opened anew in each round: the folder, or its permissions, may have changed.
+        let opened = Place::open(Path::new(&self.path), &self.guid, writers).and_then(|place| {
+            if self.watched != Some(place.key()) {
+                *watch = Some(Watch::new(Path::new(&self.path)));
+                self.watched = Some(place.key());
+            }
+            let complete = watch.as_mut().map(Watch::take_complete).unwrap_or_default();
+            let found = place.waiting(now().0, &|name| complete.contains(name))?;
+            Ok((place, found))
+        });
+        let (place, mut found) = match opened {
+            Ok(opened) => opened,
+            Err(fault) => {
+                self.watched = None;
+                return self.out_of_service(&fault.to_string());
+            }
+        };
+        if !self.said.is_empty() {
+            tracing::info!(path = self.path, "the folder is in service again");
+            self.said.clear();
+        }
+        // What this process has taken, and could not give back, is found at its next start.
+        found.retain(|waiting| !waiting.taken || !self.resumed);
+        found.sort_by_key(|waiting| !waiting.taken);
+        self.waits.retain(|name, _| found.iter().any(|waiting| waiting.name == *name));
+        let mut failures = 0;
+        for waiting in found {
+            if *stopped.borrow() {
+                return Round::Done;
+            }
+            if self.waits.get(&waiting.name).is_some_and(|wait| wait.until > Instant::now()) {
+                continue;
+            }
+            let snapshot = folders.ground.shared.snapshot();
+            let Some(source) = folders.source(&snapshot, self.guid, &self.path) else { return Round::Done };
+            if !self.rates.admits(now(), source.folder.per_minute) {
+                return Round::After(Duration::from_millis(60_000 / u64::from(source.folder.per_minute.max(1))));
+            }
+            if folders.one(&place, source, &waiting).await {
+                self.waits.remove(&waiting.name);
+                failures = 0;
+                continue;
+            }
+            let rest = self.waits.get(&waiting.name).map_or(REST, |wait| (wait.rest * 2).min(LONGEST_REST));
+            self.waits.insert(waiting.name, Wait { until: Instant::now() + rest, rest });
+            failures += 1;
+            // Then it is not because of the files.
+            if failures == MOST_FAILURES {
+                return Round::After(REST);
+            }
+        }
+        self.resumed = true;
+        Round::Done
+    }
+
+    fn out_of_service(&mut self, why: &str) -> Round {
+        if self.said != why {
+            tracing::error!(path = self.path, why, "the folder is out of service, and its files wait");
+            why.clone_into(&mut self.said);
+        }
+        Round::Done
+    }
+}
+
+impl Folders {
+    /// The folder of a connector that is served at a path, as it is now.
+    fn source<'a>(&'a self, snapshot: &'a Snapshot, guid: Guid, path: &str) -> Option<Source<'a>> {
+        let id = snapshot.by_guid(&guid)?;
+        let connector: &ReceiveConnector = match snapshot.object(id)?.config()? {
+            directory::Config::ReceiveConnector(connector) => connector,
+            _ => return None,
+        };
+        let folder = connector.folder.as_ref().filter(|folder| connector.enabled && folder.path == path)?;
+        Some(Source { id, guid, connector, folder, owners: &self.ground.owners })
+    }
+
+    /// Takes one file and sends it, or sets it aside. False: not now.
+    async fn one(&self, place: &Place, source: Source<'_>, waiting: &Waiting) -> bool {
+        let name = &source.connector.name;
+        let taken = place.take(waiting);
+        fail_point("folder.after_take");
+        let mut taken = match taken {
+            Ok(Took::File(taken)) => taken,
+            Ok(Took::Nothing) => return true,
+            Ok(Took::Unfit(held, why)) => {
+                let bad = Bad { reason: why, ..Bad::default() };
+                self.set_aside(place, source, &held, &bad, None);
+                return true;
+            }
+            Err(error) => {
+                tracing::error!(connector = name, file = %waiting.name.display(), %error, "a file cannot be taken");
+                return false;
+            }
+        };
+        let snapshot = self.ground.shared.snapshot();
+        let account = post::account(&snapshot, source, taken.owner);
+        let posted = match account {
+            Ok(account) => post::post(&self.submissions, source, account, &mut taken, waiting.taken).await,
+            Err(ref posted) => Posted::clone(posted),
+        };
+        let account = account.ok().flatten();
+        let figures = self.ground.shared.figures();
+        let kind = source.folder.kind;
+        match posted {
+            Posted::Sent { refused, header } => {
+                fail_point("folder.after_accept");
+                if !refused.is_empty() && kind == FolderKind::Pickup {
+                    let bad = Bad { recipients: refused, header, ..Bad::default() };
+                    self.report(source, &taken.called, &bad, account, &taken.identity).await;
+                }
+                if let Err(error) = place.remove(&taken) {
+                    // Sent all the same: its key is in the queue.
+                    tracing::error!(connector = name, file = taken.called, %error, "a file that was sent cannot be removed");
+                }
+                fail_point("folder.after_remove");
+                figures.filed(kind.name(), "accepted");
+                true
+            }
+            Posted::Later(why) => {
+                tracing::warn!(connector = name, file = taken.called, why, "a file cannot be sent now; trying again");
+                figures.filed(kind.name(), "put-off");
+                if let Err(error) = place.give_back(&taken) {
+                    tracing::error!(connector = name, file = taken.called, %error, "a file cannot be given its name back");
+                }
+                false
+            }
+            Posted::Never(bad) => {
+                if kind == FolderKind::Pickup {
+                    self.report(source, &taken.called, &bad, account, &taken.identity).await;
+                }
+                self.set_aside(place, source, taken.held(), &bad, Some(taken.owner));
+                true
+            }
+        }
+    }
+
+    fn set_aside(&self, place: &Place, source: Source<'_>, held: &place::Held, bad: &Bad, owner: Option<u32>) {
+        self.ground.shared.figures().filed(source.folder.kind.name(), "bad");
+        let (name, decision, reason) = (&source.connector.name, bad.decision.as_deref(), &bad.reason);
+        let reason_of = |file: &str| report::reason(file, source, bad, owner, now().0);
+        match place.set_aside(held, &reason_of) {
+            Ok(file) => tracing::warn!(connector = name, file, reason, decision, "a file was refused and set aside"),
+            Err(error) => {
+                tracing::error!(connector = name, %error, reason, "a file was refused, and cannot be set aside")
+            }
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! A folder and its files, held by descriptor: who else may write where, what is taken, and what becomes of it.
+//!
+//! ```text
+//! x.eml --rename--> x.<tag>.tmp --accepted, durable--> removed
+//!                               --refused-----------> x.bad, x.reason
+//!                               --not now-----------> x.eml
+//! ```
+//!
+//! A file is taken by renaming it, so that of two who try one succeeds; and it is locked meanwhile. The tag is the
+//! connector's: what it had taken when the process died it finds again.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use acl::Guid;
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, StatxFlags, fchmod, flock, fstat,
+    fsync, openat, renameat, renameat_with, statat, statx, unlinkat,
+};
+use rustix::io::Errno;
+use thiserror::Error;
+
+/// Files that are looked at in one round; the others come in the next.
+const MOST: usize = 10_000;
+/// Names that are tried where one is taken already.
+const NAMES: u32 = 1_000;
+/// Longest name without its ending, in octets: the longest ending has to fit too (NAME_MAX is 255).
+const LONGEST: usize = 220;
+/// What was changed within this time may be in the making still, unless its writer is known to be done; milliseconds.
+const SETTLED: i64 = 2_000;
+/// A file with two names is given this time to lose one; milliseconds.
+const LINKED: i64 = 60_000;
+
+/// Who may have written the files of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writers {
+    /// It does not matter: nobody's rights are lent to them.
+    Anybody,
+    /// Those whom the permissions of the folder let in.
+    Admitted,
+    /// Everybody: each file is its owner's.
+    Owners,
+}
+
+/// A folder that is open.
+pub(super) struct Place {
+    dir: OwnedFd,
+    key: (u64, u64),
+    tag: String,
+    writers: Writers,
+}
+
+/// Why a folder is not served.
+#[derive(Debug, Error)]
+pub(super) enum PlaceFault {
+    #[error("the folder cannot be opened: {0}{hint}", hint = sandbox_hint(.0))]
+    Open(io::Error),
+    #[error("everybody on this machine may write into the folder (mode {0:o}), and would send as its account")]
+    Exposed(u32),
+    #[error("the folder cannot be read: {0}")]
+    Read(io::Error),
+}
+
+/// What may be the matter beside permissions.
+fn sandbox_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            " (with `[node] sandbox`, the server reaches only folders that connectors named when it started: restart it)"
+        }
+        _ => "",
+    }
+}
+
+/// A file that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) name: OsString,
+    /// It was taken before, by a process that died.
+    pub(super) taken: bool,
+    changed: (i64, i64),
+}
+
+/// A file that was taken: nobody else has it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) file: File,
+    /// As it was called without its ending, in words.
+    pub(super) called: String,
+    /// What tells it from every other file that was ever here, but for its text.
+    pub(super) identity: Vec<u8>,
+    /// The identity is that of this file alone: the file system says when it was made.
+    pub(super) unique: bool,
+    pub(super) owner: u32,
+    pub(super) size: u64,
+    held: Held,
+}
+
+/// The name that a file has while it is taken.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    name: OsString,
+    stem: Vec<u8>,
+}
+
+/// What came of trying to take a file.
+#[derive(Debug)]
+pub(super) enum Took {
+    /// It is taken.
+    File(Box<Taken>),
+    /// It is taken, and will never be sent: why.
+    Unfit(Held, String),
+    /// Somebody else has it, or it is gone, or it is in the making.
+    Nothing,
+}
+
+impl Place {
+    /// Opens a folder. Its last part may not be a link.
+    pub(super) fn open(path: &Path, connector: &Guid, writers: Writers) -> Result<Place, PlaceFault> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = || -> io::Result<(OwnedFd, Stat)> {
+            let dir = openat(CWD, path, flags, Mode::empty())?;
+            let stat = fstat(&dir)?;
+            Ok((dir, stat))
+        };
+        let (dir, stat) = open().map_err(PlaceFault::Open)?;
+        if writers == Writers::Admitted && stat.st_mode & 0o002 != 0 {
+            return Err(PlaceFault::Exposed(stat.st_mode & 0o7777));
+        }
+        let tag: String = connector.0.iter().take(4).map(|octet| format!("{octet:02x}")).collect();
+        Ok(Place { dir, key: (stat.st_dev, stat.st_ino), tag, writers })
+    }
+
+    /// What tells the folder from others: device and inode.
+    pub(super) fn key(&self) -> (u64, u64) {
+        self.key
+    }
+
+    /// The files that wait, in the order in which they came: by the time that no writer can set. `time` is now; `complete` says of a name that its writer is done with it.
+    pub(super) fn waiting(&self, time: i64, complete: &dyn Fn(&OsStr) -> bool) -> Result<Vec<Waiting>, PlaceFault> {
+        let read = |error: Errno| PlaceFault::Read(error.into());
+        let mut found = Vec::new();
+        for entry in Dir::read_from(&self.dir).map_err(read)? {
+            let entry = entry.map_err(read)?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            let taken = self.is_own(name.as_bytes());
+            if !taken && !is_message(name.as_bytes()) {
+                continue;
+            }
+            let Ok(stat) = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let age = time.saturating_sub(changed(&stat));
+            let in_the_making = (0..SETTLED).contains(&age) && !complete(name);
+            let linked = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                && stat.st_nlink > 1
+                && (0..LINKED).contains(&age);
+            if !taken && (in_the_making || linked) {
+                continue;
+            }
+            let changed = (stat.st_ctime as i64, stat.st_ctime_nsec as i64);
+            found.push(Waiting { name: name.to_owned(), taken, changed });
+            if found.len() == MOST {
+                break;
+            }
+        }
+        found.sort_by(|one, other| (one.changed, &one.name).cmp(&(other.changed, &other.name)));
+        Ok(found)
+    }
+
+    /// Takes a file.
+    pub(super) fn take(&self, waiting: &Waiting) -> io::Result<Took> {
+        let held = if waiting.taken {
+            let name = waiting.name.as_bytes();
+            Held { stem: name[..name.len() - self.ending().len()].to_vec(), name: waiting.name.clone() }
+        } else {
+            let stem = stem(waiting.name.as_bytes()).to_vec();
+            match self.rename_free(&waiting.name, &stem, &self.ending())? {
+                Some(name) => Held { name, stem },
+                None => return Ok(Took::Nothing),
+            }
+        };
+        self.examine(held)
+    }
+
+    /// Opens what was renamed, without following or waiting for anything, and looks at what it is.
+    fn examine(&self, held: Held) -> io::Result<Took> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let unfit = |why: &str| Ok(Took::Unfit(held.clone(), why.to_owned()));
+        let file = match openat(&self.dir, &held.name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(Took::Nothing),
+            Err(Errno::LOOP) => return unfit("it is a symbolic link; links are not followed"),
+            Err(Errno::NXIO | Errno::NODEV) => return unfit("it is a socket or a device, and no file"),
+            Err(error @ (Errno::ACCESS | Errno::PERM)) => {
+                return unfit(&format!("the server may not read it: {}", io::Error::from(error)));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let stat = fstat(&file)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return unfit("it is a folder, and no file"),
+            FileType::Fifo => return unfit("it is a pipe, and no file"),
+            _ => return unfit("it is a device, and no file"),
+        }
+        if stat.st_nlink > 1 {
+            return unfit("the file has a second name (a hard link): it may be somebody else's");
+        }
+        let open_to = match self.writers {
+            Writers::Anybody => 0,
+            Writers::Admitted => 0o002,
+            Writers::Owners => 0o022,
+        };
+        if stat.st_mode & open_to != 0 {
+            let mode = stat.st_mode & 0o7777;
+            return unfit(&format!(
+                "others than its owner may write the file (mode {mode:o}), so that it proves nothing"
+            ));
+        }
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(Took::Nothing),
+            Err(error) => return Err(error.into()),
+        }
+        // Whoever had the lock before may be done with it, and with the file.
+        if !self.is_same(&held.name, &stat) {
+            return Ok(Took::Nothing);
+        }
+        let born = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME)
+            .ok()
+            .filter(|found| found.stx_mask & StatxFlags::BTIME.bits() != 0)
+            .map(|found| (found.stx_btime.tv_sec, found.stx_btime.tv_nsec));
+        let (seconds, nanoseconds) = born.unwrap_or_default();
+        let mut identity = Vec::with_capacity(48);
+        identity.extend_from_slice(&(stat.st_ino as u64).to_be_bytes());
+        identity.extend_from_slice(&(stat.st_mtime as i64).to_be_bytes());
+        identity.extend_from_slice(&(stat.st_mtime_nsec as i64).to_be_bytes());
+        identity.extend_from_slice(&seconds.to_be_bytes());
+        identity.extend_from_slice(&nanoseconds.to_be_bytes());
+        Ok(Took::File(Box::new(Taken {
+            file: File::from(file),
+            called: String::from_utf8_lossy(&held.stem).into_owned(),
+            identity,
+            unique: born.is_some(),
+            owner: stat.st_uid,
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            held,
+        })))
+    }
+
+    /// What was sent goes.
+    pub(super) fn remove(&self, taken: &Taken) -> io::Result<()> {
+        let stat = fstat(&taken.file)?;
+        if self.is_same(&taken.held.name, &stat) {
+            unlinkat(&self.dir, &taken.held.name, AtFlags::empty())?;
+        }
+        Ok(fsync(&self.dir)?)
+    }
+
+    /// Gives a file its name back: it is tried again later.
+    pub(super) fn give_back(&self, taken: &Taken) -> io::Result<()> {
+        self.rename_free(&taken.held.name, &taken.held.stem, b".eml").map(|_| ())
+    }
+
+    /// Sets a file aside for good, with the reason in words beside it. Gives its name.
+    pub(super) fn set_aside(&self, held: &Held, reason: &dyn Fn(&str) -> String) -> io::Result<String> {
+        let Some(name) = self.rename_free(&held.name, &held.stem, b".bad")? else {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the file is gone"));
+        };
+        let shown = String::from_utf8_lossy(name.as_bytes()).into_owned();
+        let beside = [stem(name.as_bytes()), b".reason"].concat();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
+        match openat(&self.dir, OsStr::from_bytes(&beside), flags, mode) {
+            Ok(file) => {
+                // Whatever umask the server has: those who may read the folder's files may read this.
+                fchmod(&file, mode)?;
+                let mut file = File::from(file);
+                file.write_all(reason(&shown).as_bytes())?;
+                file.sync_all()?;
+            }
+            // Somebody's own file of that name stays as it is; the log has the reason.
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        fsync(&self.dir)?;
+        Ok(shown)
+    }
+
+    /// Renames to the first free of `stem.ending`, `stem.1.ending`, …; none where the file is gone.
+    fn rename_free(&self, from: &OsStr, stem: &[u8], ending: &[u8]) -> io::Result<Option<OsString>> {
+        let stem = &stem[..stem.len().min(LONGEST)];
+        for number in 0..NAMES {
+            let between = if number == 0 { String::new() } else { format!(".{number}") };
+            let to = OsString::from_vec([stem, between.as_bytes(), ending].concat());
+            match self.rename(from, &to) {
+                Ok(()) => return Ok(Some(to)),
+                Err(Errno::EXIST) => {}
+                Err(Errno::NOENT) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many files of the same name"))
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
+        match renameat_with(&self.dir, from, &self.dir, to, RenameFlags::NOREPLACE) {
+            // File systems that cannot: no two programs but us rename here.
+            Err(Errno::INVAL | Errno::NOSYS) => match statat(&self.dir, to, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(_) => Err(Errno::EXIST),
+                Err(Errno::NOENT) => renameat(&self.dir, from, &self.dir, to),
+                Err(error) => Err(error),
+            },
+            renamed => renamed,
+        }
+    }
+
+    fn is_same(&self, name: &OsStr, stat: &Stat) -> bool {
+        statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|named| (named.st_dev, named.st_ino) == (stat.st_dev, stat.st_ino))
+    }
+
+    /// What the names of files end with that this connector has taken.
+    fn ending(&self) -> Vec<u8> {
+        format!(".{}.tmp", self.tag).into_bytes()
+    }
+
+    fn is_own(&self, name: &[u8]) -> bool {
+        name.strip_suffix(&self.ending()[..]).is_some_and(|stem| !stem.is_empty())
+    }
+}
+
+impl Taken {
+    /// By which name it is set aside.
+    pub(super) fn held(&self) -> &Held {
+        &self.held
+    }
+}
+
+/// `*.eml` in any case; hidden files are their writers' own.
+fn is_message(name: &[u8]) -> bool {
+    name.len() > 4 && name[name.len() - 4..].eq_ignore_ascii_case(b".eml") && !name.starts_with(b".")
+}
+
+/// A name without its ending.
+fn stem(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|octet| *octet == b'.').filter(|end| *end > 0);
+    end.map_or(name, |end| &name[..end])
+}
+
+/// When anything about a file changed last, its name too; milliseconds since the Unix epoch.
+fn changed(stat: &Stat) -> i64 {
+    (stat.st_ctime as i64).saturating_mul(1000).saturating_add(stat.st_ctime_nsec as i64 / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const CONNECTOR: Guid = Guid([7; 16]);
+    /// Long after anything was written.
+    const LATER: i64 = i64::MAX / 2;
+
+    fn folder(writers: Writers) -> (TempDir, Place) {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::open(folder.path(), &CONNECTOR, writers).unwrap();
+        (folder, place)
+    }
+
+    fn waiting(place: &Place) -> Vec<String> {
+        let found = place.waiting(LATER, &|_| false).unwrap();
+        found.into_iter().map(|waiting| waiting.name.into_string().unwrap()).collect()
+    }
+
+    fn take(place: &Place, name: &str) -> Took {
+        let found = place.waiting(LATER, &|_| false).unwrap();
+        place.take(found.iter().find(|waiting| waiting.name == name).unwrap()).unwrap()
+    }
+
+    fn taken(place: &Place, name: &str) -> Box<Taken> {
+        match take(place, name) {
+            Took::File(taken) => taken,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn names(folder: &TempDir) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn only_messages_are_taken() {
+        let (folder, place) = folder(Writers::Anybody);
+        for name in ["a.eml", "B.EML", ".hidden.eml", "c.tmp", "d.bad", "eml", ".eml", "e.eml.part", "x.01020304.tmp"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let mut found = waiting(&place);
+        found.sort();
+        assert_eq!(found, ["B.EML", "a.eml"]);
+    }
+
+    #[test]
+    fn what_is_in_the_making_is_left_alone_until_its_writer_is_done() {
+        let (folder, place) = folder(Writers::Anybody);
+        fs::write(folder.path().join("a.eml"), "x").unwrap();
+        let changed = changed(&statat(&place.dir, "a.eml", AtFlags::empty()).unwrap());
+        let found = |time, complete: bool| place.waiting(time, &|_| complete).unwrap().len();
+        assert_eq!((found(changed + 1, false), found(changed + 1, true), found(changed + SETTLED, false)), (0, 1, 1));
+    }
+
+    #[test]
+    fn a_file_is_taken_once_and_found_again_by_its_connector_alone() {
+        let (folder, place) = folder(Writers::Anybody);
+        fs::write(folder.path().join("a.eml"), "x").unwrap();
+        let first = taken(&place, "a.eml");
+        assert_eq!(names(&folder), ["a.07070707.tmp"]);
+        let again = place.waiting(LATER, &|_| false).unwrap();
+        assert!(again[0].taken && matches!(place.take(&again[0]).unwrap(), Took::Nothing), "it is locked");
+        drop(first);
+        let second = taken(&place, "a.07070707.tmp");
+        assert_eq!(second.called, "a");
+        let other = Place::open(folder.path(), &Guid([8; 16]), Writers::Anybody).unwrap();
+        assert_eq!(waiting(&other), Vec::<String>::new());
+        place.remove(&second).unwrap();
+        assert_eq!(names(&folder), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_set_aside_has_its_reason_beside_it_and_replaces_nothing() {
+        let (folder, place) = folder(Writers::Anybody);
+        for text in ["one", "two"] {
+            fs::write(folder.path().join("a.eml"), text).unwrap();
+            let file = taken(&place, "a.eml");
+            place.set_aside(file.held(), &|name| format!("{name}: because")).unwrap();
+        }
+        assert_eq!(names(&folder), ["a.1.bad", "a.1.reason", "a.bad", "a.reason"]);
+        assert_eq!(fs::read_to_string(folder.path().join("a.1.bad")).unwrap(), "two");
+        assert_eq!(fs::read_to_string(folder.path().join("a.1.reason")).unwrap(), "a.1.bad: because");
+    }
+
+    #[test]
+    fn what_is_given_back_is_tried_again() {
+        let (folder, place) = folder(Writers::Anybody);
+        fs::write(folder.path().join("a.eml"), "x").unwrap();
+        let first = taken(&place, "a.eml");
+        place.give_back(&first).unwrap();
+        assert_eq!(waiting(&place), ["a.eml"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_followed_nor_waited_for() {
+        let (folder, place) = folder(Writers::Anybody);
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        symlink(secret.path(), folder.path().join("link.eml")).unwrap();
+        fs::create_dir(folder.path().join("folder.eml")).unwrap();
+        rustix::fs::mknodat(&place.dir, "pipe.eml", FileType::Fifo, Mode::RWXU, 0).unwrap();
+        fs::write(folder.path().join("two.eml"), "x").unwrap();
+        fs::hard_link(folder.path().join("two.eml"), folder.path().join("names")).unwrap();
+        for (name, why) in
+            [("link.eml", "link"), ("folder.eml", "folder"), ("pipe.eml", "pipe"), ("two.eml", "hard link")]
+        {
+            match take(&place, name) {
+                Took::Unfit(held, reason) => {
+                    assert!(reason.contains(why), "{name}: {reason}");
+                    place.set_aside(&held, &|_| reason.clone()).unwrap();
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        assert_eq!(waiting(&place), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_proves_nothing() {
+        for (writers, mode, fits) in [
+            (Writers::Owners, 0o644, true),
+            (Writers::Owners, 0o664, false),
+            (Writers::Owners, 0o646, false),
+            (Writers::Admitted, 0o664, true),
+            (Writers::Admitted, 0o666, false),
+            (Writers::Anybody, 0o666, true),
+        ] {
+            let (folder, place) = folder(writers);
+            let path = folder.path().join("a.eml");
+            fs::write(&path, "x").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(matches!(take(&place, "a.eml"), Took::File(_)), fits, "{writers:?} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_everybody_may_write_lends_no_rights() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let open = |writers| Place::open(folder.path(), &CONNECTOR, writers);
+        assert!(matches!(open(Writers::Admitted), Err(PlaceFault::Exposed(_))));
+        assert!(open(Writers::Owners).is_ok() && open(Writers::Anybody).is_ok());
+        let link = folder.path().join("link");
+        symlink("/tmp", &link).unwrap();
+        assert!(matches!(Place::open(&link, &CONNECTOR, Writers::Anybody), Err(PlaceFault::Open(_))));
+    }
+
+    #[test]
+    fn two_files_of_the_same_text_are_two() {
+        let (folder, place) = folder(Writers::Anybody);
+        let mut identities = Vec::new();
+        for name in ["a.eml", "b.eml"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+            identities.push(taken(&place, name).identity.clone());
+        }
+        assert_ne!(identities[0], identities[1]);
+    }
+}

@@ -1,0 +1,425 @@
+//! One file on its way through a session: who sends it, its envelope, its text; and what comes of it.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use acl::Guid;
+use directory::{Folder, FolderIdentity, FolderKind, ObjectId, ReceiveConnector, Snapshot};
+use message::Address;
+use message::header::{HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
+use message::pickup::{pickup_envelope, without_bcc};
+use message::replay::{Parameter, filed_envelope};
+use message::senders::senders;
+use sha2::{Digest, Sha256};
+
+use super::Owners;
+use super::place::Taken;
+use crate::submission::{Refusal, RefusedRecipient, Submissions};
+
+/// Read at a time.
+const PIECE: usize = 64 * 1024;
+/// The largest header that is held in memory, whatever the connector takes.
+const HEADER_LIMIT: u64 = 16 << 20;
+
+/// Where a file lies.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) id: ObjectId,
+    pub(super) guid: Guid,
+    pub(super) connector: &'a ReceiveConnector,
+    pub(super) folder: &'a Folder,
+    /// Accounts of the users of this machine.
+    pub(super) owners: &'a Owners,
+}
+
+/// What came of a file.
+#[derive(Debug, Clone)]
+pub(super) enum Posted {
+    /// It is in the queue, durably; or was before.
+    Sent {
+        /// Recipients who were refused, while others were not.
+        refused: Vec<RefusedRecipient>,
+        /// The header, without anything that is secret.
+        header: Vec<u8>,
+    },
+    /// Not now: why.
+    Later(String),
+    /// Never, as it is.
+    Never(Box<Bad>),
+}
+
+/// Why a file is not sent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bad {
+    /// The reply, or what is wrong, on one line.
+    pub(super) reason: String,
+    /// Enhanced status code of that reply.
+    pub(super) status: Option<(u8, u16, u16)>,
+    /// The id of the decision, for `procura explain`.
+    pub(super) decision: Option<String>,
+    /// Those who were refused.
+    pub(super) recipients: Vec<RefusedRecipient>,
+    /// Whom it was meant for, as far as that could be read.
+    pub(super) meant_for: Vec<Address>,
+    /// Its header, where it could be read.
+    pub(super) header: Vec<u8>,
+}
+
+impl Bad {
+    fn new(reason: impl Into<String>) -> Box<Bad> {
+        Box::new(Bad { reason: reason.into(), ..Bad::default() })
+    }
+}
+
+/// The account that a file of this owner is sent for; `None` is nobody.
+pub(super) fn account(snapshot: &Snapshot, source: Source<'_>, owner: u32) -> Result<Option<ObjectId>, Posted> {
+    let account = match source.folder.identity {
+        FolderIdentity::Anonymous => return Ok(None),
+        FolderIdentity::Account => assigned(snapshot, source.id).map_err(Posted::Later)?,
+        FolderIdentity::Owner => {
+            let name = source.owners.get(&owner).ok_or_else(|| {
+                Posted::Never(Bad::new(format!(
+                    "the owner of the file, user {owner} of this machine, has no account under [local] accounts"
+                )))
+            })?;
+            snapshot.resolve_login(name).ok_or_else(|| {
+                Posted::Never(Bad::new(format!("{name}, named under [local] accounts, is no account of the directory")))
+            })?
+        }
+    };
+    Ok(Some(account))
+}
+
+/// The account that is assigned to a folder; or why there is none.
+pub(super) fn assigned(snapshot: &Snapshot, connector: ObjectId) -> Result<ObjectId, String> {
+    let account = snapshot.links(connector, directory::attributes::FOLDER_ACCOUNT).first().copied();
+    let account = account.ok_or("the account that is assigned to the folder is gone")?;
+    match snapshot.account_token(account) {
+        Ok(_) => Ok(account),
+        Err(_) => Err("the account that is assigned to the folder is disabled, or cannot be read".to_owned()),
+    }
+}
+
+/// Sends a file. `again`: it was taken before, by a process that died.
+pub(super) async fn post(
+    submissions: &Arc<Submissions>,
+    source: Source<'_>,
+    account: Option<ObjectId>,
+    taken: &mut Taken,
+    again: bool,
+) -> Posted {
+    match attempt(submissions, source, account, taken, again, true).await {
+        Ok(posted) | Err(posted) => posted,
+    }
+}
+
+async fn attempt(
+    submissions: &Arc<Submissions>,
+    source: Source<'_>,
+    account: Option<ObjectId>,
+    taken: &mut Taken,
+    again: bool,
+    keyed: bool,
+) -> Result<Posted, Posted> {
+    let unreadable = |error: io::Error| Posted::Later(format!("the file cannot be read: {error}"));
+    if again {
+        // Accepted by the process that died? Then nothing is to be decided any more.
+        let digest = digest(taken).map_err(unreadable)?;
+        let key = key(taken, &digest);
+        match submissions.submitted(&source.guid, &key) {
+            Ok(None) => {}
+            Ok(Some(ticket)) => {
+                tracing::info!(file = taken.called, queue_id = ticket.queue_id, "a file had been accepted before");
+                return Ok(Posted::Sent { refused: Vec::new(), header: Vec::new() });
+            }
+            Err(error) => return Err(Posted::Later(error.to_string())),
+        }
+    }
+    taken.file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+    let mut text = Text::new(&taken.file);
+    let limit = source.connector.max_header_size.min(HEADER_LIMIT);
+    let block = text.header(limit).map_err(|fault| match fault {
+        HeadFault::Read(error) => unreadable(error),
+        HeadFault::Header(fault) => Posted::Never(Bad::new(fault.to_string())),
+    })?;
+    let way = way(&block, source.folder.kind, taken.size)
+        .map_err(|fault| Posted::Never(Box::new(Bad { reason: fault, header: shown(&block), ..Bad::default() })))?;
+    let refused = |refusal| refused(refusal, source, &way, &block);
+    let name = source.connector.name.as_str();
+    let mut logon = submissions.log_on_by_folder((source.id, name), source.folder.kind, account).map_err(refused)?;
+    // A message that is picked up goes to those who may get it; of the others the sender hears.
+    let partial = source.folder.kind == FolderKind::Pickup;
+    logon
+        .open_with(&way.mail, way.recipients.iter().map(|(to, words)| (to, words.clone())), partial)
+        .await
+        .map_err(refused)?;
+    logon.write(&way.header).map_err(refused)?;
+    while !logon.has_refused() {
+        match text.next().map_err(unreadable)? {
+            Some(piece) => logon.write(piece).map_err(refused)?,
+            None => break,
+        }
+    }
+    let others = logon.refused_recipients().to_vec();
+    let key = key(taken, &text.digest());
+    let under_way = match keyed {
+        true => Some(submissions.begin_key(&source.guid, &key).ok_or(Posted::Later("it is on its way".to_owned()))?),
+        false => None,
+    };
+    match logon.finish(under_way.as_ref(), &[]).await {
+        Ok(accepted) => {
+            tracing::info!(connector = name, file = taken.called, queue_id = accepted.id, "a file was accepted");
+            Ok(Posted::Sent { refused: others, header: shown(&block) })
+        }
+        Err(Refusal::Duplicate) if again || taken.unique => {
+            tracing::info!(connector = name, file = taken.called, "a file had been accepted before");
+            Ok(Posted::Sent { refused: Vec::new(), header: Vec::new() })
+        }
+        // Where the file system does not say when a file was made, another one may have been like it.
+        Err(Refusal::Duplicate) => Box::pin(attempt(submissions, source, account, taken, false, false)).await,
+        Err(refusal) => Err(refused(refusal)),
+    }
+}
+
+/// The commands of a message, and its header.
+struct Way {
+    mail: String,
+    /// With the parameters of RCPT, each with a space before it.
+    recipients: Vec<(Address, String)>,
+    header: Vec<u8>,
+}
+
+fn way(block: &HeaderBlock, kind: FolderKind, size: u64) -> Result<Way, String> {
+    let (sender, parameters, recipients, header) = match kind {
+        FolderKind::Pickup => {
+            let found = pickup_envelope(block).map_err(|fault| fault.to_string())?;
+            let recipients = found.recipients.into_iter().map(|to| (to, String::new())).collect();
+            (Some(found.sender), Vec::new(), recipients, without_bcc(block))
+        }
+        FolderKind::Replay => {
+            let (found, header) = filed_envelope(block).map_err(|fault| fault.to_string())?;
+            let recipients: Vec<_> = found.receivers.into_iter().map(|(to, all)| (to, words(&all))).collect();
+            (found.sender, found.sender_parameters, recipients, header)
+        }
+    };
+    let named = senders(block).map(|senders| senders.from.into_iter().chain(senders.sender)).into_iter().flatten();
+    let utf8 = named.map(|mailbox| mailbox.address).chain(sender.clone()).any(|address| !address.is_ascii())
+        || recipients.iter().any(|(address, _)| !address.is_ascii());
+    let mut mail = format!("MAIL FROM:<{}>", sender.as_ref().map(Address::as_str).unwrap_or_default());
+    // What a file holds is passed on as it is: whatever its writer called it, it may have eight bits.
+    mail += " BODY=8BITMIME";
+    mail += &format!(" SIZE={size}");
+    mail += if utf8 { " SMTPUTF8" } else { "" };
+    mail += &words(&parameters.into_iter().filter(|(keyword, _)| *keyword != "BODY").collect::<Vec<_>>());
+    Ok(Way { mail, recipients, header })
+}
+
+fn words(parameters: &[Parameter]) -> String {
+    parameters.iter().map(|(keyword, value)| format!(" {keyword}={value}")).collect()
+}
+
+/// A refusal: for now, or for good.
+fn refused(refusal: Refusal, source: Source<'_>, way: &Way, block: &HeaderBlock) -> Posted {
+    let meant_for = || way.recipients.iter().map(|(to, _)| to.clone()).collect();
+    match refusal {
+        Refusal::Refused(refused) => {
+            let reason = one_line(&refused.reply);
+            if refused.reply.is_transient() || refused.reply.code == 421 {
+                return Posted::Later(reason);
+            }
+            Posted::Never(Box::new(Bad {
+                reason,
+                status: refused.reply.enhanced,
+                decision: refused.decision,
+                recipients: refused.recipients,
+                meant_for: meant_for(),
+                header: shown(block),
+            }))
+        }
+        // Of an assigned account it is the folder that is set up wrong, and no fault of the file.
+        Refusal::Logon if source.folder.identity == FolderIdentity::Account => {
+            Posted::Later("the account that is assigned to the folder may not submit on its connector".to_owned())
+        }
+        Refusal::Logon | Refusal::Unauthorized | Refusal::Range => Posted::Never(Box::new(Bad {
+            reason: "535 5.7.3 the account of the file's owner may not submit on the connector".to_owned(),
+            meant_for: meant_for(),
+            header: shown(block),
+            ..Bad::default()
+        })),
+        Refusal::TooMany(_) => Posted::Later("too many messages".to_owned()),
+        Refusal::Unavailable(why) => Posted::Later(why),
+        Refusal::Duplicate => Posted::Later("the same message is on its way".to_owned()),
+    }
+}
+
+/// A reply on one line.
+pub(super) fn one_line(reply: &smtp::Reply) -> String {
+    crate::delivery::fate::one_line(reply)
+}
+
+/// The header as it may go back to its sender (F §3.11).
+fn shown(block: &HeaderBlock) -> Vec<u8> {
+    let edits = message::Edits { drop: vec!["Bcc".into()], ..message::Edits::default() };
+    message::rewrite(block, &edits)
+}
+
+/// What tells a file and its text from every other.
+fn key(taken: &Taken, digest: &[u8; 32]) -> String {
+    taken.identity.iter().chain(digest).map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// Of the whole file.
+fn digest(taken: &mut Taken) -> io::Result<[u8; 32]> {
+    taken.file.seek(SeekFrom::Start(0))?;
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        match taken.file.read(&mut piece) {
+            Ok(0) => return Ok(hash.finalize().into()),
+            Ok(length) => hash.update(&piece[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Why a file has no header.
+enum HeadFault {
+    Read(io::Error),
+    Header(HeaderFault),
+}
+
+/// The text of a file with CRLF line ends: where its first line ends with LF alone, LF is its line end.
+struct Text<R> {
+    reader: R,
+    hash: Sha256,
+    piece: Vec<u8>,
+    lines: Vec<u8>,
+    /// What was read behind the header.
+    rest: Option<Vec<u8>>,
+    lf: Option<bool>,
+    last: u8,
+}
+
+impl<R: Read> Text<R> {
+    fn new(reader: R) -> Text<R> {
+        Text { reader, hash: Sha256::new(), piece: vec![0; PIECE], lines: Vec::new(), rest: None, lf: None, last: 0 }
+    }
+
+    /// The header block; what follows it is given by [`Text::next`].
+    fn header(&mut self, limit: u64) -> Result<HeaderBlock, HeadFault> {
+        let mut reader = HeaderReader::new(usize::try_from(limit).unwrap_or(usize::MAX));
+        loop {
+            let Some(lines) = self.next().map_err(HeadFault::Read)? else {
+                return reader.finish().map_err(HeadFault::Header);
+            };
+            match reader.push(lines).map_err(HeadFault::Header)? {
+                HeaderProgress::More => {}
+                HeaderProgress::Complete { consumed } => {
+                    self.rest = Some(lines[consumed..].to_vec());
+                    return reader.finish().map_err(HeadFault::Header);
+                }
+            }
+        }
+    }
+
+    /// The next lines, or pieces of lines; none at the end.
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        if let Some(rest) = self.rest.take().filter(|rest| !rest.is_empty()) {
+            self.lines = rest;
+            return Ok(Some(&self.lines));
+        }
+        let length = loop {
+            match self.reader.read(&mut self.piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        if length == 0 {
+            return Ok(None);
+        }
+        let piece = &self.piece[..length];
+        self.hash.update(piece);
+        self.lines.clear();
+        for octet in piece {
+            if *octet == b'\n' {
+                let bare = self.last != b'\r';
+                if *self.lf.get_or_insert(bare) && bare {
+                    self.lines.push(b'\r');
+                }
+            }
+            self.lines.push(*octet);
+            self.last = *octet;
+        }
+        Ok(Some(&self.lines))
+    }
+
+    /// Of all that was read.
+    fn digest(&self) -> [u8; 32] {
+        self.hash.clone().finalize().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn whole(text: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+        let mut read = Text::new(text);
+        let block = read.header(1 << 20).ok()?;
+        let mut body = Vec::new();
+        while let Some(piece) = read.next().unwrap() {
+            body.extend_from_slice(piece);
+        }
+        Some((block.as_bytes().to_vec(), body))
+    }
+
+    #[test]
+    fn a_message_is_read_whatever_ends_its_lines() {
+        for end in ["\r\n", "\n"] {
+            let text = ["From: a@b.test", "Subject: x", "", "Hello.", ".", ""].join(end);
+            let (header, body) = whole(text.as_bytes()).unwrap();
+            assert_eq!(header, b"From: a@b.test\r\nSubject: x\r\n");
+            assert_eq!(body, b"Hello.\r\n.\r\n");
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_too_large_is_a_fault() {
+        let mut read = Text::new(&b"Subject: 12345678901234567890\r\n\r\n"[..]);
+        assert!(matches!(read.header(20), Err(HeadFault::Header(HeaderFault::TooLarge { .. }))));
+    }
+
+    #[test]
+    fn commands_come_from_the_header_of_what_is_picked_up() {
+        let block = HeaderBlock::parse(b"From: a@b.test\r\nBcc: c@d.test\r\n\r\n").unwrap();
+        let way = way(&block, FolderKind::Pickup, 77).unwrap();
+        assert_eq!(way.mail, "MAIL FROM:<a@b.test> BODY=8BITMIME SIZE=77");
+        assert_eq!(way.recipients, [(Address::parse("c@d.test").unwrap(), String::new())]);
+        assert_eq!(way.header, b"To: undisclosed-recipients:;\r\nFrom: a@b.test\r\n\r\n");
+    }
+
+    #[test]
+    fn commands_come_from_the_envelope_of_what_is_replayed() {
+        let header =
+            b"X-Sender: <> BODY=7bit ENVID=Q1\r\nX-Receiver: <c@d.test> NOTIFY=NEVER\r\nFrom: a@b.test\r\n\r\n";
+        let way = way(&HeaderBlock::parse(header).unwrap(), FolderKind::Replay, 77).unwrap();
+        assert_eq!(way.mail, "MAIL FROM:<> BODY=8BITMIME SIZE=77 ENVID=Q1");
+        assert_eq!(way.recipients, [(Address::parse("c@d.test").unwrap(), " NOTIFY=NEVER".to_owned())]);
+        assert_eq!(way.header, b"From: a@b.test\r\n\r\n");
+    }
+
+    proptest! {
+        /// A body whose lines end with LF is read as the same lines.
+        #[test]
+        fn lines_are_kept(lines in proptest::collection::vec("[a-z.]{0,40}", 0..50), end in "\r\n|\n") {
+            let body: String = lines.iter().map(|line| format!("{line}{end}")).collect();
+            let text = format!("A: b{end}{end}{body}");
+            let (_, read) = whole(text.as_bytes()).unwrap();
+            let expected: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+            prop_assert_eq!(String::from_utf8(read).unwrap(), expected);
+        }
+    }
+}
