@@ -334,7 +334,7 @@ impl Model {
 
     /// A chunk has come. Only one that is taken, and is not the last, leaves the transaction as it is.
     fn chunk_ended(&mut self, replies: &[String]) {
-        let goes_on = replies.first().is_some_and(|reply| reply.ends_with("octets received"));
+        let goes_on = replies.first().is_some_and(|reply| reply.ends_with("octets received\r\n"));
         assert!(
             !goes_on || self.mail.as_ref().is_some_and(|mail| !mail.recipients.is_empty()),
             "a chunk of no message"
@@ -370,8 +370,11 @@ impl Model {
         }
         let mail = self.mail.as_ref().expect("a message without a transaction");
         let received = match (&self.expects, &mail.chunks) {
-            // What is on its way now is the end of it, which the model has not seen yet.
-            (Expects::Data(received), None) => unstuffed(received),
+            // What is on its way now is the end of it, of which the model may have seen the beginning.
+            (Expects::Data(received), None) => {
+                let end = received.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
+                unstuffed(&received[..end])
+            }
             (Expects::Chunk(_) | Expects::Command, chunks) => {
                 let mut received = chunks.clone().unwrap_or_default();
                 if !received.is_empty() && !received.ends_with(b"\r\n") {
