@@ -37,8 +37,10 @@ use store::DirectoryStore;
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const SESSIONS: u64 = 4;
-/// Users of a large import: several batches, each of them larger than what goes through the write-ahead log.
+/// Users of a large import: several batches, each of them larger than what goes through the write-ahead log …
 const MANY: usize = 1_150;
+/// … and for a server, which was built without fail points: more than count together, so many small batches.
+const MANY_FOR_SERVER: usize = 5_300;
 const FEW: usize = 12;
 
 fn main() -> Fallible<()> {
@@ -54,8 +56,6 @@ fn main() -> Fallible<()> {
     Ok(())
 }
 
-fn open(dir: &Path) -> Fallible<Service> {
-    let data = DataDirectory::open(dir, Absent::Refuse)?;
 /// Passwords as they are, almost.
 struct Hashes;
 
@@ -69,6 +69,8 @@ impl admin::Hasher for Hashes {
     }
 }
 
+fn open(dir: &Path) -> Fallible<Service> {
+    let data = DataDirectory::open(dir, Absent::Refuse)?;
     let options = Options {
         users: Users { owner: data.owner(), accounts: Default::default() },
         hash: std::sync::Arc::new(Hashes),
@@ -98,7 +100,7 @@ fn load(dir: &Path, seed: u64, imports: &[&str]) -> Fallible<()> {
         service.commit_as_system("init", new_organization(&names, &[connector], &mut random::new_guid))?;
     }
     let uid = service.own_uid();
-    sessions(seed, imports, || {
+    sessions(seed, imports, MANY, || {
         let service = Arc::clone(&service);
         Ok(move |comment: &str, request: R| Ok(service.call(uid, comment, request)?))
     })
@@ -106,22 +108,22 @@ fn load(dir: &Path, seed: u64, imports: &[&str]) -> Fallible<()> {
 
 fn client(dir: &Path, seed: u64, imports: &[&str]) -> Fallible<()> {
     let socket = admin::data::socket_path(dir);
-    sessions(seed, imports, || {
+    sessions(seed, imports, MANY_FOR_SERVER, || {
         let mut endpoint = Endpoint::Remote(Client::connect(&socket)?);
         Ok(move |comment: &str, request: R| endpoint.call(comment, request))
     })
 }
 
 /// Imports again what was interrupted; then sessions at the same time, until the process is killed or the server is gone.
-fn sessions<A>(seed: u64, imports: &[&str], connect: impl Fn() -> Fallible<A>) -> Fallible<()>
+fn sessions<A>(seed: u64, imports: &[&str], many: usize, connect: impl Fn() -> Fallible<A>) -> Fallible<()>
 where
     A: FnMut(&str, R) -> Result<Response, AdminError> + Send,
 {
-    let mut first = Session::new(seed, 0, connect()?);
+    let mut first = Session::new(seed, 0, many, connect()?);
     let prepared = first.prepare(imports);
     let mut all = vec![first];
     for number in 1..SESSIONS {
-        all.push(Session::new(seed, number, connect()?));
+        all.push(Session::new(seed, number, many, connect()?));
     }
     let endless = |session: &mut Session<A>| -> Fallible<()> {
         loop {
@@ -157,6 +159,7 @@ struct Session<A> {
     chance: Chance,
     number: u64,
     imports: bool,
+    many: usize,
     users: Vec<String>,
     groups: Vec<String>,
     units: Vec<String>,
@@ -164,7 +167,7 @@ struct Session<A> {
 }
 
 impl<A: FnMut(&str, R) -> Result<Response, AdminError>> Session<A> {
-    fn new(seed: u64, number: u64, ask: A) -> Session<A> {
+    fn new(seed: u64, number: u64, many: usize, ask: A) -> Session<A> {
         let (users, groups, units, versions) = Default::default();
         let chance = Chance(seed * 1_000 + number + 1);
         Session {
@@ -173,6 +176,7 @@ impl<A: FnMut(&str, R) -> Result<Response, AdminError>> Session<A> {
             chance,
             number: 0,
             imports: number == 0,
+            many,
             users,
             groups,
             units,
@@ -246,7 +250,7 @@ impl<A: FnMut(&str, R) -> Result<Response, AdminError>> Session<A> {
             }
             // The service takes one import of a person at a time.
             18 if self.imports => {
-                let size = if self.chance.below(4) == 0 { MANY } else { FEW };
+                let size = if self.chance.below(4) == 0 { self.many } else { FEW };
                 let import = format!("i{}x{}x{size}", self.name, self.number);
                 say(&format!("IMPORT {import}"));
                 self.import(&import)?;
@@ -326,10 +330,15 @@ impl<A: FnMut(&str, R) -> Result<Response, AdminError>> Session<A> {
         dry_run: bool,
         mut each: impl FnMut(&mut Self, i64) -> Fallible<()>,
     ) -> Fallible<op::Imported> {
-        let data = op::ImportData { upload: None, data: STANDARD.encode(ldif(name)) };
-        let Some(Response::Upload { upload }) = self.asked(name, R::ImportData(data))? else {
-            return Err(format!("import {name}: the file was not taken").into());
-        };
+        let mut upload = None;
+        for piece in ldif(name).as_bytes().chunks(64 << 10) {
+            let data = op::ImportData { upload: upload.take(), data: STANDARD.encode(piece) };
+            let Some(Response::Upload { upload: name }) = self.asked(name, R::ImportData(data))? else {
+                return Err(format!("import {name}: the file was not taken").into());
+            };
+            upload = Some(name);
+        }
+        let upload = upload.unwrap_or_default();
         let comment = format!("{name}-by-{}", self.name);
         loop {
             let since = now().0;
