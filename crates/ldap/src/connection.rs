@@ -55,8 +55,43 @@ impl LdapError {
 
 /// Octets that a search may answer altogether.
 const LARGEST_ANSWER: usize = 1 << 30;
+/// A page has so many times as long as one answer: a server that says an object now and then is as good as one that stalls.
+const PAGE_ANSWERS: u32 = 10;
+/// Pages without any object that may follow one another: a server may end a page after a while of looking.
+const EMPTY_PAGES: usize = 1_000;
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+type Tls = StreamOwned<ClientConnection, Timed>;
+
+/// A socket that ends at a moment, however often the peer says an octet more.
+struct Timed {
+    stream: TcpStream,
+    end: Instant,
+}
+
+impl Timed {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(octets)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
 
 /// A connection.
 pub struct Connection {
@@ -75,21 +110,15 @@ impl Connection {
     pub fn open(address: &Address, tls: &Arc<ClientConfig>, patience: Duration) -> Result<Connection, LdapError> {
         let stream = dial(address, patience)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
-        let mut plain = stream;
+        let mut plain = Timed { stream, end: Instant::now() + patience };
         if address.start_tls {
-            start_tls(&mut plain, patience)?;
+            start_tls(&mut plain)?;
         }
         let name = ServerName::try_from(address.host.clone())
             .map_err(|_| LdapError::Nonsense(format!("`{}` is no name of a server", address.host)))?;
         let client = ClientConnection::new(Arc::clone(tls), name)?;
         let mut stream = StreamOwned::new(client, plain);
-        let end = Instant::now() + patience;
         while stream.conn.is_handshaking() {
-            if Instant::now() > end {
-                return Err(late());
-            }
             stream.conn.complete_io(&mut stream.sock).map_err(tls_fault)?;
         }
         Ok(Connection { stream, read: Vec::new(), begin: 0, next: 0, patience })
@@ -120,16 +149,23 @@ impl Connection {
         take: &mut dyn FnMut(Entry) -> Result<(), LdapError>,
     ) -> Result<Vec<Control>, LdapError> {
         let mut cookie = Vec::new();
-        let mut octets = 0;
+        let (mut octets, mut empty) = (0, 0);
         loop {
             let mut all = others.to_vec();
             all.extend(page.map(|size| controls::page(size, &cookie)));
-            let id = self.send(&Request::Search(search), &all)?;
+            let request = Request::Search(search);
+            let id = self.send(&request, &all)?;
+            let end = Instant::now() + self.patience * PAGE_ANSWERS;
+            empty += 1;
             let found = loop {
-                let answer = self.answer(id, &mut octets)?;
+                let answer = self.answer(id, &mut octets, end)?;
                 match answer.body {
-                    Body::Entry(entry) => take(entry)?,
+                    Body::Entry(entry) => {
+                        empty = 0;
+                        take(entry)?;
+                    }
                     Body::Reference => {}
+                    Body::Done(_) if answer.tag != request.answered_by() => return Err(another()),
                     Body::Done(outcome) => {
                         succeeded("search", outcome)?;
                         break answer.controls;
@@ -140,7 +176,7 @@ impl Connection {
                 }
             };
             match page.map(|_| controls::next_page(&found)).transpose()?.flatten() {
-                Some(next) if next == cookie && octets == 0 => {
+                Some(_) if empty > EMPTY_PAGES => {
                     return Err(LdapError::Nonsense("its pages do not end".to_owned()));
                 }
                 Some(next) => cookie = next,
@@ -177,23 +213,26 @@ impl Connection {
         what: &'static str,
     ) -> Result<Vec<Control>, LdapError> {
         let id = self.send(request, others)?;
-        let answer = self.answer(id, &mut 0)?;
+        let answer = self.answer(id, &mut 0, Instant::now() + self.patience)?;
         match answer.body {
-            Body::Done(outcome) => succeeded(what, outcome).map(|()| answer.controls),
-            Body::Entry(_) | Body::Reference => Err(Malformed("an answer to another question").into()),
+            Body::Done(outcome) if answer.tag == request.answered_by() => {
+                succeeded(what, outcome).map(|()| answer.controls)
+            }
+            _ => Err(another()),
         }
     }
 
     fn send(&mut self, request: &Request<'_>, others: &[Control]) -> Result<i32, LdapError> {
         self.next = self.next.checked_add(1).unwrap_or(1);
+        self.stream.sock.end = Instant::now() + self.patience;
         let octets = message::request(self.next, request, others);
         self.stream.write_all(&octets).and_then(|()| self.stream.flush()).map_err(tls_fault)?;
         Ok(self.next)
     }
 
-    /// The next answer to a request.
-    fn answer(&mut self, id: i32, octets: &mut usize) -> Result<Answer, LdapError> {
-        let end = Instant::now() + self.patience;
+    /// The next answer to a request, which must be there by then.
+    fn answer(&mut self, id: i32, octets: &mut usize, by: Instant) -> Result<Answer, LdapError> {
+        self.stream.sock.end = by.min(Instant::now() + self.patience);
         loop {
             let here = &self.read[self.begin..];
             if let Some(length) = message::length(here)?
@@ -206,24 +245,21 @@ impl Connection {
                     // Notice of disconnection, or other news.
                     0 => return Err(LdapError::Nonsense("it ends the connection".to_owned())),
                     own if own == i64::from(id) => return Ok(answer),
-                    _ => return Err(Malformed("an answer to another question").into()),
+                    _ => return Err(another()),
                 }
             }
-            self.more(end)?;
+            self.more()?;
         }
     }
 
-    fn more(&mut self, end: Instant) -> Result<(), LdapError> {
+    fn more(&mut self) -> Result<(), LdapError> {
         if self.begin > 0 {
             self.read.drain(..self.begin);
             self.begin = 0;
         }
-        if Instant::now() > end {
-            return Err(late());
-        }
         let mut piece = [0; 32 << 10];
         match self.stream.read(&mut piece) {
-            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended").into()),
+            Ok(0) => Err(ended()),
             Ok(count) => {
                 self.read.extend_from_slice(&piece[..count]);
                 Ok(())
@@ -235,7 +271,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let _ = self.stream.sock.set_write_timeout(Some(Duration::from_millis(200)));
+        self.patience = Duration::from_millis(200);
         let _ = self.send(&Request::Unbind, &[]);
         self.stream.conn.send_close_notify();
         let _ = self.stream.conn.write_tls(&mut self.stream.sock);
@@ -262,9 +298,8 @@ fn dial(address: &Address, patience: Duration) -> Result<TcpStream, LdapError> {
 }
 
 /// Asks for TLS on a plain connection, octet by octet, so that nothing of what comes after is taken for its answer.
-fn start_tls(stream: &mut TcpStream, patience: Duration) -> Result<(), LdapError> {
-    stream.write_all(&message::request(1, &Request::StartTls, &[]))?;
-    let end = Instant::now() + patience;
+fn start_tls(stream: &mut Timed) -> Result<(), LdapError> {
+    stream.write_all(&message::request(1, &Request::StartTls, &[])).map_err(tls_fault)?;
     let mut read = Vec::new();
     let length = loop {
         match message::length(&read)? {
@@ -272,18 +307,25 @@ fn start_tls(stream: &mut TcpStream, patience: Duration) -> Result<(), LdapError
             Some(length) if read.len() >= length => break length,
             _ => {}
         }
-        if Instant::now() > end {
-            return Err(late());
-        }
         let mut octet = [0];
-        stream.read_exact(&mut octet)?;
+        stream.read_exact(&mut octet).map_err(tls_fault)?;
         read.extend_from_slice(&octet);
     };
     let answer = message::answer(&read[..length])?;
     match answer.body {
-        Body::Done(outcome) if answer.id == 1 => succeeded("StartTLS", outcome),
-        _ => Err(Malformed("an answer to another question").into()),
+        Body::Done(outcome) if answer.id == 1 && answer.tag == Request::StartTls.answered_by() => {
+            succeeded("StartTLS", outcome)
+        }
+        _ => Err(another()),
     }
+}
+
+fn another() -> LdapError {
+    Malformed("an answer to another question").into()
+}
+
+fn ended() -> LdapError {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended").into()
 }
 
 fn late() -> LdapError {
@@ -294,6 +336,7 @@ fn late() -> LdapError {
 fn tls_fault(error: io::Error) -> LdapError {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => late(),
+        io::ErrorKind::UnexpectedEof => ended(),
         _ => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(inner) => LdapError::Tls(inner.clone()),
             None => LdapError::Io(error),

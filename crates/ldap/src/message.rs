@@ -142,6 +142,19 @@ pub enum Request<'a> {
     Unbind,
 }
 
+impl Request<'_> {
+    /// The tag of the answer that ends it; nothing ends the end of a connection.
+    pub fn answered_by(&self) -> u8 {
+        match self {
+            Request::Bind { .. } => 0x61,
+            Request::Search(_) => 0x65,
+            Request::Modify { .. } => 0x67,
+            Request::StartTls => 0x78,
+            Request::Unbind => 0,
+        }
+    }
+}
+
 /// OID of StartTLS.
 const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 
@@ -306,6 +319,8 @@ fn result_name(number: u32) -> String {
 pub struct Answer {
     /// The request's number; 0: the server speaks of its own accord.
     pub id: i64,
+    /// The tag of what it says.
+    pub tag: u8,
     /// What it says.
     pub body: Body,
     /// Controls with it.
@@ -365,7 +380,7 @@ pub fn answer(octets: &[u8]) -> Result<Answer, Malformed> {
             controls.push(control(list.enter(SEQUENCE)?)?);
         }
     }
-    Ok(Answer { id, body, controls })
+    Ok(Answer { id, tag, body, controls })
 }
 
 fn entry(mut reader: Reader<'_>) -> Result<Entry, Malformed> {

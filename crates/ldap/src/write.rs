@@ -1,9 +1,10 @@
 //! Changes that are made in the domain itself.
 //!
 //! A descriptor is read, changed and written at once: what was granted or revoked is applied to what stands there now,
-//! so that what somebody else changed meanwhile stays. Only the DACL is written.
+//! so that what somebody else changed meanwhile stays. Only the DACL is written. Of other attributes single values are taken
+//! away and added, which a domain controller refuses where they are gone, or there, already.
 
-use acl::{Ace, Acl, Control, SecurityDescriptor};
+use acl::{Acl, Control, SecurityDescriptor};
 use directory::attributes::{self as a, Syntax};
 use directory::import::Source;
 use directory::{AttributeChange, Snapshot, Value};
@@ -14,6 +15,7 @@ use acl::Guid;
 use crate::connection::{Connection, LdapError};
 use crate::controller::Domain;
 use crate::controls;
+use crate::followed::open;
 use crate::message::{Filter, Modification, Operation, Scope, Search, code};
 use crate::settings::Address;
 use crate::source::{Active, lock};
@@ -28,12 +30,14 @@ pub enum WriteError {
     #[error("{0}")]
     Conflict(String),
     /// The service account may not.
-    #[error("the account {account} may not change {object} in Active Directory ({reason})")]
+    #[error("the account {account} may not change {object} in Active Directory: it takes {right} there ({reason})")]
     Denied {
         /// The service account.
         account: String,
         /// The object.
         object: String,
+        /// What it takes.
+        right: String,
         /// What the domain controller said.
         reason: String,
     },
@@ -62,29 +66,64 @@ impl Active {
         let Some(domain) = domain else {
             return Err(WriteError::Unavailable("the domain was never reached".to_owned()));
         };
-        let links = change.attributes.iter().filter(|attribute| attribute.name() != a::DESCRIPTOR);
-        let parts: Vec<Modification> =
-            links.map(|attribute| self.parts(&domain, attribute)).collect::<Result<Vec<_>, _>>()?.concat();
-        let descriptor = change.attributes.iter().rev().find(|attribute| attribute.name() == a::DESCRIPTOR);
+        let mut parts = Vec::new();
+        for attribute in folded(&change.attributes) {
+            parts.extend(self.parts(&domain, &attribute)?);
+        }
+        let descriptors = descriptors(before, name, change)?;
         let mut connection = self.writer(&domain)?;
         let dn = format!("<GUID={}>", change.object);
-        if let Some(AttributeChange::Replaced { before: old, after, .. }) = descriptor {
-            // Several changes of one batch are one change: from the snapshot before it.
-            let id = before.by_guid(&change.object);
-            let old = id.and_then(|id| before.explicit_descriptor(id)).map_or_else(
-                || old.first().and_then(|value| SecurityDescriptor::parse(value).ok()),
-                |old| Some(SecurityDescriptor::clone(&old)),
-            );
-            let new = after.first().and_then(|value| SecurityDescriptor::parse(value).ok());
-            let (Some(old), Some(new)) = (old, new) else {
-                return Err(WriteError::Unsupported(format!("the descriptor of {name} cannot be read")));
-            };
-            self.descriptor(&mut connection, &dn, name, &old, &new)?;
+        let mut others = Vec::new();
+        let mut written = None;
+        if let Some((old, new)) = descriptors {
+            let live = self.read(&mut connection, &dn, name)?;
+            let wanted = merged(&live.descriptor, &old, &new).map_err(|ace| {
+                WriteError::Conflict(format!(
+                    "{name} was changed in Active Directory meanwhile: {ace} is not there any more"
+                ))
+            })?;
+            parts.push(Modification {
+                operation: Operation::Replace,
+                attribute: a::DESCRIPTOR.to_owned(),
+                values: vec![dacl_alone(&wanted).to_bytes()],
+            });
+            others.push(controls::descriptor_parts(controls::DACL));
+            written = Some((live, wanted));
         }
-        if !parts.is_empty() {
-            connection.modify(&dn, &parts, &[]).map_err(|error| self.refused(name, &error))?;
+        if parts.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // All of it or nothing.
+        connection.modify(&dn, &parts, &others).map_err(|error| self.refused(name, &parts, &error))?;
+        match written {
+            Some((live, wanted)) => self.see(&mut connection, &dn, name, &live, &wanted),
+            None => Ok(()),
+        }
+    }
+
+    /// Holds what stands there now against what was written: a domain controller may leave out what it does not like, and
+    /// somebody may have been quicker.
+    fn see(
+        &self,
+        connection: &mut Connection,
+        dn: &str,
+        name: &str,
+        live: &Live,
+        wanted: &SecurityDescriptor,
+    ) -> Result<(), WriteError> {
+        let now = self.read(connection, dn, name)?;
+        if explicit(&now.descriptor) != explicit(wanted) {
+            return Err(WriteError::Conflict(format!(
+                "{name}: what stands in Active Directory now is not what was written; look at it there"
+            )));
+        }
+        match (live.version, now.version) {
+            (Some(before), Some(after)) if after.wrapping_sub(before) > 1 => Err(WriteError::Conflict(format!(
+                "{name}: somebody else changed its permissions in Active Directory at the same moment, and what was \
+                 written may have taken the place of that; look at it there"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// A connection to a domain controller, the one that is followed if it answers.
@@ -99,10 +138,7 @@ impl Active {
             status.servers.iter().any(|server| server.good && server.address == text)
         };
         for address in servers.into_iter().filter(good) {
-            let opened = Connection::open(&address, &settings.tls, settings.patience).and_then(|mut connection| {
-                connection.bind(&settings.account, settings.password.as_bytes()).map(|()| connection)
-            });
-            match opened {
+            match open(settings, &address) {
                 Ok(connection) => return Ok(connection),
                 Err(error) => why = format!("{address}: {error}"),
             }
@@ -110,12 +146,15 @@ impl Active {
         Err(WriteError::Unavailable(why))
     }
 
-    fn refused(&self, object: &str, error: &LdapError) -> WriteError {
+    fn refused(&self, object: &str, parts: &[Modification], error: &LdapError) -> WriteError {
         let object = object.to_owned();
         match error.code() {
-            Some(code::NO_RIGHT) => {
-                WriteError::Denied { account: self.inner.settings.account.clone(), object, reason: error.to_string() }
-            }
+            Some(code::NO_RIGHT) => WriteError::Denied {
+                account: self.inner.settings.account.clone(),
+                object,
+                right: rights(parts),
+                reason: error.to_string(),
+            },
             Some(_) => WriteError::Conflict(format!("{object}: {error}")),
             None => WriteError::Unavailable(format!("{object}: {error}; whether it was done will be seen")),
         }
@@ -141,80 +180,146 @@ impl Active {
             attribute: attribute.clone(),
             values: values.to_vec(),
         };
-        Ok(match change {
-            AttributeChange::Links { removed, added, .. } => {
-                let mut parts = Vec::new();
-                if !removed.is_empty() {
-                    parts.push(part(Operation::Delete, removed));
-                }
-                if !added.is_empty() {
-                    parts.push(part(Operation::Add, added));
-                }
-                parts
-            }
-            AttributeChange::Replaced { after, .. } => vec![part(Operation::Replace, after)],
-        })
-    }
-
-    fn descriptor(
-        &self,
-        connection: &mut Connection,
-        dn: &str,
-        name: &str,
-        old: &SecurityDescriptor,
-        new: &SecurityDescriptor,
-    ) -> Result<(), WriteError> {
-        if (&old.owner, &old.group) != (&new.owner, &new.group) {
-            return Err(WriteError::Unsupported(format!(
-                "the owner of {name} is changed with the tools of Active Directory"
-            )));
-        }
-        let live = self.read(connection, dn, name)?;
-        let wanted = merged(&live, old, new).map_err(|ace| {
-            WriteError::Conflict(format!(
-                "{name} was changed in Active Directory meanwhile: {ace} is not there any more"
-            ))
-        })?;
-        let mut written = SecurityDescriptor { owner: None, group: None, sacl: None, ..live.clone() };
-        written.control.set(Control::DACL_PROTECTED, wanted.is_dacl_protected());
-        written.control.set(Control::DACL_PRESENT, true);
-        written.dacl.clone_from(&wanted.dacl);
-        let part = Modification {
-            operation: Operation::Replace,
-            attribute: a::DESCRIPTOR.to_owned(),
-            values: vec![written.to_bytes()],
+        let (removed, added) = match change {
+            AttributeChange::Links { removed, added, .. } => (removed.clone(), added.clone()),
+            AttributeChange::Replaced { before, after, .. } => (difference(before, after), difference(after, before)),
         };
-        connection
-            .modify(dn, &[part], &[controls::descriptor_parts(controls::DACL)])
-            .map_err(|error| self.refused(name, &error))?;
-        // A domain controller may leave out what it does not like, and somebody may have been quicker.
-        let now = explicit(&self.read(connection, dn, name)?);
-        if now != explicit(&wanted) {
-            return Err(WriteError::Conflict(format!(
-                "{name}: what stands in Active Directory now is not what was written; look at it there"
-            )));
+        let mut parts = Vec::new();
+        if !removed.is_empty() {
+            parts.push(part(Operation::Delete, &removed));
         }
-        Ok(())
+        if !added.is_empty() {
+            parts.push(part(Operation::Add, &added));
+        }
+        Ok(parts)
     }
 
-    fn read(&self, connection: &mut Connection, dn: &str, name: &str) -> Result<SecurityDescriptor, WriteError> {
+    fn read(&self, connection: &mut Connection, dn: &str, name: &str) -> Result<Live, WriteError> {
+        let denied = |reason: String| WriteError::Denied {
+            account: self.inner.settings.account.clone(),
+            object: name.to_owned(),
+            right: "“Read permissions” (READ_CONTROL)".to_owned(),
+            reason,
+        };
         let search = Search {
             base: dn.to_owned(),
             scope: Scope::Base,
             filter: Filter::everything(),
-            attributes: vec![a::DESCRIPTOR.to_owned()],
+            attributes: vec![a::DESCRIPTOR.to_owned(), METADATA.to_owned()],
         };
-        let found = connection
-            .find(&search, &[controls::descriptor_parts(controls::DACL)])
-            .map_err(|error| self.refused(name, &error))?;
-        let octets = found.first().and_then(|entry| entry.values(a::DESCRIPTOR).first());
+        let found = connection.find(&search, &[controls::descriptor_parts(controls::DACL)]);
+        let found = found.map_err(|error| match error.code() {
+            Some(code::NO_RIGHT) => denied(error.to_string()),
+            _ => self.refused(name, &[], &error),
+        })?;
+        let entry = found.first();
+        let octets = entry.and_then(|entry| entry.values(a::DESCRIPTOR).first());
         let sd = octets.and_then(|octets| SecurityDescriptor::parse(octets).ok());
-        sd.filter(|sd| sd.control.contains(Control::DACL_PRESENT)).ok_or_else(|| WriteError::Denied {
-            account: self.inner.settings.account.clone(),
-            object: name.to_owned(),
-            reason: "its permissions cannot be read".to_owned(),
+        let descriptor = sd.filter(|sd| sd.control.contains(Control::DACL_PRESENT));
+        let metadata = entry.and_then(|entry| entry.values(METADATA).first());
+        Ok(Live {
+            descriptor: descriptor.ok_or_else(|| denied("its permissions cannot be read".to_owned()))?,
+            version: metadata.and_then(|octets| descriptor_version(octets)),
         })
     }
+}
+
+/// A descriptor as it stands there.
+struct Live {
+    descriptor: SecurityDescriptor,
+    /// How often it was written, where the account may read that.
+    version: Option<u32>,
+}
+
+/// How often each attribute was written (MS-ADTS 3.1.1.1.9).
+const METADATA: &str = "replPropertyMetaData";
+/// nTSecurityDescriptor in the prefix table that all schemas begin with (MS-ADTS 3.1.1.1.4).
+const DESCRIPTOR_ATTRIBUTE: u32 = 0x0002_0119;
+
+/// The version of the descriptor in PROPERTY_META_DATA_VECTOR (MS-DRSR 5.163): version, reserved, count, reserved, then 48
+/// octets for each attribute, which begin with its number and its version.
+fn descriptor_version(octets: &[u8]) -> Option<u32> {
+    let number = |octets: &[u8]| octets.first_chunk().map(|octets| u32::from_le_bytes(*octets));
+    if number(octets)? != 1 {
+        return None;
+    }
+    let all = octets.get(16..)?.chunks_exact(48).take(number(octets.get(8..)?)? as usize);
+    all.into_iter().find(|one| number(one) == Some(DESCRIPTOR_ATTRIBUTE)).and_then(|one| number(&one[4..]))
+}
+
+/// Several changes of one attribute as one. What becomes of the descriptor is not among them.
+fn folded(changes: &[AttributeChange]) -> Vec<AttributeChange> {
+    let mut folded: Vec<AttributeChange> = Vec::new();
+    for change in changes.iter().filter(|change| change.name() != a::DESCRIPTOR) {
+        let same = folded.iter_mut().find(|own| own.name() == change.name());
+        match (same, change) {
+            (Some(AttributeChange::Replaced { after, .. }), AttributeChange::Replaced { after: last, .. }) => {
+                after.clone_from(last);
+            }
+            (
+                Some(AttributeChange::Links { removed, added, .. }),
+                AttributeChange::Links { removed: gone, added: new, .. },
+            ) => {
+                let back = difference(new, removed);
+                removed.retain(|link| !new.contains(link));
+                let there = difference(gone, added);
+                added.retain(|link| !gone.contains(link));
+                removed.extend(there);
+                added.extend(back);
+            }
+            _ => folded.push(change.clone()),
+        }
+    }
+    folded
+}
+
+/// The explicit descriptor before and after a change; none where it stays. Several changes of one batch are one change: from
+/// the snapshot before it.
+fn descriptors(
+    before: &Snapshot,
+    name: &str,
+    change: &Written,
+) -> Result<Option<(SecurityDescriptor, SecurityDescriptor)>, WriteError> {
+    let last = change.attributes.iter().rev().find(|attribute| attribute.name() == a::DESCRIPTOR);
+    let Some(AttributeChange::Replaced { before: old, after, .. }) = last else { return Ok(None) };
+    let id = before.by_guid(&change.object);
+    let old = id.and_then(|id| before.explicit_descriptor(id)).map_or_else(
+        || old.first().and_then(|value| SecurityDescriptor::parse(value).ok()),
+        |old| Some(SecurityDescriptor::clone(&old)),
+    );
+    let new = after.first().and_then(|value| SecurityDescriptor::parse(value).ok());
+    let (Some(old), Some(new)) = (old, new) else {
+        return Err(WriteError::Unsupported(format!("the descriptor of {name} cannot be read")));
+    };
+    if (&old.owner, &old.group) != (&new.owner, &new.group) {
+        return Err(WriteError::Unsupported(format!(
+            "the owner of {name} is changed with the tools of Active Directory"
+        )));
+    }
+    Ok(Some((old, new)))
+}
+
+/// What is written of a descriptor.
+fn dacl_alone(wanted: &SecurityDescriptor) -> SecurityDescriptor {
+    let mut written = SecurityDescriptor { owner: None, group: None, sacl: None, ..wanted.clone() };
+    written.control.set(Control::DACL_PRESENT, true);
+    written
+}
+
+/// What it takes to write these.
+fn rights(parts: &[Modification]) -> String {
+    let mut rights: Vec<String> = Vec::new();
+    for part in parts {
+        let right = match part.attribute.as_str() {
+            a::DESCRIPTOR => "“Modify permissions” (WRITE_DAC)".to_owned(),
+            a::MEMBER => "“Write Members”".to_owned(),
+            other => format!("“Write {other}”"),
+        };
+        if !rights.contains(&right) {
+            rights.push(right);
+        }
+    }
+    rights.join(" and ")
 }
 
 /// Explicit entries in an order that does not depend on who wrote them.
@@ -268,14 +373,14 @@ fn merged(
     Ok(result)
 }
 
-/// The entries of the first list that the second has not, as often.
-fn difference(first: &[Ace], second: &[Ace]) -> Vec<Ace> {
+/// What the first list has and the second has not, as often.
+fn difference<T: Clone + PartialEq>(first: &[T], second: &[T]) -> Vec<T> {
     let mut rest = second.to_vec();
     let mut only = Vec::new();
-    for ace in first {
-        match rest.iter().position(|own| own == ace) {
+    for one in first {
+        match rest.iter().position(|own| own == one) {
             Some(place) => drop(rest.swap_remove(place)),
-            None => only.push(ace.clone()),
+            None => only.push(one.clone()),
         }
     }
     only
@@ -321,6 +426,42 @@ mod tests {
     #[test]
     fn what_is_revoked_and_gone_already_is_a_conflict() {
         assert!(made("D:(A;;RP;;;S-1-5-21-9)", "D:(A;;LC;;;S-1-5-21-1)", "D:").is_err());
+    }
+
+    fn links(removed: &[&str], added: &[&str]) -> AttributeChange {
+        let values = |all: &[&str]| all.iter().map(|one| one.as_bytes().to_vec()).collect();
+        AttributeChange::Links { name: a::MEMBER.to_owned(), removed: values(removed), added: values(added) }
+    }
+
+    #[test]
+    fn several_changes_of_an_attribute_are_one() {
+        assert_eq!(folded(&[links(&["a"], &["b"]), links(&["b"], &["c"])]), [links(&["a"], &["c"])]);
+        assert_eq!(folded(&[links(&["a"], &[]), links(&[], &["a"])]), [links(&[], &[])]);
+        let replaced = |before: &str, after: &str| AttributeChange::Replaced {
+            name: a::MAIL.to_owned(),
+            before: vec![before.into()],
+            after: vec![after.into()],
+        };
+        assert_eq!(folded(&[replaced("a", "b"), links(&[], &["x"]), replaced("b", "c")]), [
+            replaced("a", "c"),
+            links(&[], &["x"])
+        ]);
+    }
+
+    #[test]
+    fn the_version_of_the_descriptor_stands_in_the_metadata() {
+        let entry = |number: u32, version: u32| {
+            let mut entry = [number.to_le_bytes(), version.to_le_bytes()].concat();
+            entry.resize(48, 0);
+            entry
+        };
+        let mut octets = [[1, 0, 0, 0], [0; 4], [2, 0, 0, 0], [0; 4]].concat();
+        octets.extend(entry(3, 9));
+        octets.extend(entry(DESCRIPTOR_ATTRIBUTE, 7));
+        assert_eq!(descriptor_version(&octets), Some(7));
+        for length in 0..octets.len() {
+            assert_eq!(descriptor_version(&octets[..length]), None, "{length}");
+        }
     }
 
     #[test]
