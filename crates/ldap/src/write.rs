@@ -442,10 +442,10 @@ mod tests {
             before: vec![before.into()],
             after: vec![after.into()],
         };
-        assert_eq!(folded(&[replaced("a", "b"), links(&[], &["x"]), replaced("b", "c")]), [
-            replaced("a", "c"),
-            links(&[], &["x"])
-        ]);
+        assert_eq!(
+            folded(&[replaced("a", "b"), links(&[], &["x"]), replaced("b", "c")]),
+            [replaced("a", "c"), links(&[], &["x"])]
+        );
     }
 
     #[test]
