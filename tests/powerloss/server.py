@@ -199,8 +199,10 @@ def examine(text):
     return name, None
 
 
-def delivered(maildir):
-    """Copies of each message in each mailbox, which is named as the link that leads to it, and what is wrong with any."""
+def delivered(maildir, examined=None):
+    """Copies of each message in each mailbox, which is named as the link that leads to it, and what is wrong with any.
+    `examined` remembers what is known of files that were there the last time."""
+    examined = {} if examined is None else examined
     copies, wrong = Counter(), []
     addresses = {os.readlink(link): link.name for link in Path(maildir).glob("*") if link.is_symlink()}
     for place, folders, files in os.walk(maildir):
@@ -210,7 +212,10 @@ def delivered(maildir):
         mailbox = os.path.basename(mailbox)
         mailbox = addresses.get(mailbox, mailbox)
         for file in files:
-            name, problem = examine(Path(place, file).read_bytes())
+            path = os.path.join(place, file)
+            if path not in examined:
+                examined[path] = examine(Path(path).read_bytes())
+            name, problem = examined[path]
             if problem:
                 wrong.append(f"{file}: {problem}")
             if name:
@@ -275,18 +280,23 @@ def run(options, work, layer, log):
             server.kill()
             print(f"round {number} ({mode}, {point}): the server does not start after the failure; see {work}/log")
             return 1
-        until = time.monotonic() + options.patience
+        until, examined, anew = time.monotonic() + options.patience, {}, True
         while True:
-            copies, wrong = delivered(maildir)
+            copies, wrong = delivered(maildir, examined)
             if relay:
                 taken, problems = relay.seen()
                 copies, wrong = copies + taken, wrong + problems
             missing = [(name, recipient) for name, promised in acknowledged.items() for recipient in promised
                        if not copies[name, recipient]]
             wrong += [f"{name} came to {place}" for name, place in copies if place not in acknowledged.get(name, options.rcpt)]
-            if not missing or wrong or time.monotonic() > until:
+            if wrong or time.monotonic() > until or not missing and anew:
                 break
-            time.sleep(0.2)
+            # As soon as all seems to be there, every file is looked at once more.
+            anew = not missing
+            if anew:
+                examined = {}
+            else:
+                time.sleep(0.2)
         server.end()
         if missing or wrong:
             print(f"round {number} ({mode}, {point}): LOSS: {len(missing)} recipients of {len(acknowledged)} acknowledged messages did "
