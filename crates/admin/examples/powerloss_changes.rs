@@ -112,6 +112,7 @@ fn client(dir: &Path, seed: u64, imports: &[&str]) -> Fallible<()> {
         let mut endpoint = Endpoint::Remote(Client::connect(&socket)?);
         Ok(move |comment: &str, request: R| endpoint.call(comment, request))
     })
+    .or_else(end_of_server)
 }
 
 /// Imports again what was interrupted; then sessions at the same time, until the process is killed or the server is gone.
@@ -144,8 +145,11 @@ where
     Ok(())
 }
 
-/// A server that was killed hangs up; that is how a session ends.
+/// A server that was killed hangs up, or does not answer a session that would begin; that is how a session ends.
 fn end_of_server(error: Box<dyn std::error::Error + Send + Sync>) -> Fallible<()> {
+    if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused) {
+        return Ok(());
+    }
     match error.downcast_ref::<AdminError>() {
         Some(AdminError::Fault(_)) | None => Err(error),
         Some(_) => Ok(()),
