@@ -204,6 +204,9 @@ attributes! {
     SEND_TOKEN_GRANT "procuraSendTokenGrant" Text, one, "On a send connector with authentication oauth: client-credentials (default) or refresh-token.";
     RECEIVE_LOGGING "msExchSmtpReceiveProtocolLoggingLevel" Integer, one, "On a receive connector: 0 its sessions are not in the protocol log, 1 each line of them is. As the node does it when absent.";
     SEND_LOGGING "msExchSmtpSendProtocolLoggingLevel" Integer, one, "On a send connector: 0 its sessions are not in the protocol log, 1 each line of them is. As the node does it when absent.";
+    BINARY_MIME "procuraBinaryMime" Boolean, one, "On a receive connector that offers CHUNKING: BINARYMIME is offered. FALSE when absent.";
+    REWRITE_HEADERS "procuraAddressRewriteHeaders" Text, one, "On a receive connector, what procuraAddressRewrite changes beside recipients of the envelope: none (default), recipients (To and Cc), all (senders too, of envelope and header).";
+    UNKNOWN_PER_SOURCE "procuraUnknownRecipientsPerSource" Integer, one, "On a receive connector: recipients a minute that strangers at one address may name and that there are not; 60 when absent, 0: no limit.";
     KEEP_ATTACHED "procuraKeepAttachedMessages" Boolean, one, "On a receive connector: messages within a message pass the header firewall as they are. FALSE when absent.";
     SENDING_LIMITS "procuraSendingLimits" Text, many, "On an account: what it may send, as `100 messages/hour`, `1000 recipients/day`; `none`: no limit.";
 }

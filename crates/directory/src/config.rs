@@ -14,7 +14,7 @@ use acl::Sid;
 pub use folder::{Folder, FolderIdentity, FolderKind};
 pub use limits::SendingLimits;
 pub(crate) use parse::parse;
-pub use rewrite::Rewrite;
+pub use rewrite::{Rewrite, RewriteHeaders};
 pub use sending::{SendTls, TokenGrant, TokenSource};
 
 use crate::ObjectId;
@@ -247,6 +247,8 @@ pub struct ReceiveConnector {
     pub rate_per_connection: u32,
     /// CHUNKING is offered (RFC 3030).
     pub chunking: bool,
+    /// BINARYMIME is offered, together with CHUNKING (RFC 3030 §3).
+    pub binary_mime: bool,
     /// DSN is offered (RFC 3461).
     pub status_notification: bool,
     /// Load balancers: connections from here begin with a PROXY header, others never do.
@@ -261,6 +263,8 @@ pub struct ReceiveConnector {
     pub logging: ProtocolLogging,
     /// Recipients are rewritten by these before anything is decided about them.
     pub rewrites: Vec<Rewrite>,
+    /// What else is rewritten by these.
+    pub rewrite_headers: RewriteHeaders,
     /// It takes files of this folder, and no connections.
     pub folder: Option<Folder>,
 }

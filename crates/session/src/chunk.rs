@@ -71,8 +71,12 @@ impl Session {
             return Err(replies::no_valid_recipients());
         }
         let message = transaction.chunks.take().unwrap_or_else(|| {
-            let reader = if cx.connector.tolerant { ChunkReader::tolerant() } else { ChunkReader::new() };
-            Box::new(Chunked { reader, content: Content::new(cx) })
+            let reader = match (transaction.extensions.binary, cx.connector.tolerant) {
+                (true, _) => ChunkReader::binary(),
+                (false, true) => ChunkReader::tolerant(),
+                (false, false) => ChunkReader::new(),
+            };
+            Box::new(Chunked { reader, content: Content::new(cx, transaction.extensions.binary) })
         });
         let limit = transaction.rights.size_limit(cx.snapshot, &self.authority, cx.now);
         match limit.filter(|limit| message.content.size().saturating_add(size) > *limit) {

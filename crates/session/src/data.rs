@@ -3,9 +3,9 @@
 
 use acl::Guid;
 use directory::{HostKind, ObjectId, Snapshot, TokenKind};
-use message::PartFirewall;
 use message::header::{HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
 use message::senders::{SenderFault, Senders, senders};
+use message::{BinaryBody, PartFirewall};
 use rights::{Accepted, DecisionRecord, NoTrace, Question, Refusal, RightName};
 use smtp::{DataFault, DataReader, Reply};
 
@@ -30,6 +30,8 @@ impl Reception {
 pub(crate) struct Content {
     /// Octets received, dot-unstuffed (RFC 1870 §3).
     size: u64,
+    /// The body need not be lines.
+    binary: bool,
     stage: Stage,
 }
 
@@ -49,6 +51,8 @@ struct Draft {
     header_from: Vec<String>,
     /// Cuts out of the body what the header may not have either (attack 24).
     parts: PartFirewall,
+    /// Looks whether the body is that of a binary message, where it need not be lines.
+    binary: Option<BinaryBody>,
     proven: Proven,
     bypass_anti_spam: bool,
     audit: Option<DecisionRecord>,
@@ -70,11 +74,15 @@ impl Session {
                 self.reply(replies::bad_sequence("DATA cannot follow BDAT"), out);
             }
             None => self.reply(replies::bad_sequence("Need MAIL before DATA"), out),
+            // RFC 3030 §3.
+            Some(transaction) if transaction.extensions.binary => {
+                self.reply(replies::bad_sequence("DATA cannot carry BINARYMIME"), out);
+            }
             // Attack 30: recipients that were refused are none.
             Some(transaction) if transaction.recipients.is_empty() => self.reply(replies::no_valid_recipients(), out),
             Some(_) => {
                 let reader = if cx.connector.tolerant { DataReader::tolerant() } else { DataReader::new() };
-                self.phase = Phase::Data(Box::new(Reception { reader, content: Content::new(cx) }));
+                self.phase = Phase::Data(Box::new(Reception { reader, content: Content::new(cx, false) }));
                 self.reply(replies::start_input(), out);
             }
         }
@@ -109,6 +117,11 @@ impl Session {
             };
         }
         content.measure(self, out);
+        if let Stage::Body(draft) = &mut content.stage
+            && let Some(Err(fault)) = draft.binary.as_mut().map(BinaryBody::finish)
+        {
+            content.refuse(self, replies::malformed(fault), out);
+        }
         match content.stage {
             Stage::Body(mut draft) => {
                 draft.parts.finish(&mut |kept| out.body(kept));
@@ -137,11 +150,24 @@ impl Session {
         if stamp::too_many_hops(block, cx.connector.max_hops) {
             return Stage::Refused(replies::loop_detected());
         }
-        let senders = senders(block);
         let Some(transaction) = &mut self.transaction else {
             return Stage::Refused(replies::bad_sequence("Need MAIL before DATA"));
         };
-        match transaction.rights.header(cx.snapshot, &self.authority, cx.now, senders.as_ref()) {
+        let came = senders(block);
+        let decided = transaction.rights.header(cx.snapshot, &self.authority, cx.now, came.as_ref());
+        let other = match stamp::readdressed(cx.connector, block).transpose() {
+            Ok(other) => other,
+            Err(fault) => return Stage::Refused(header_fault(fault)),
+        };
+        let (block, senders) = match &other {
+            Some(other) if decided.is_ok() => (other, senders(other)),
+            _ => (block, came),
+        };
+        let decided = match (decided, &mut transaction.rewritten) {
+            (Ok(_), Some(rewritten)) => rewritten.header(cx.snapshot, &self.authority, cx.now, senders.as_ref()),
+            (decided, _) => decided,
+        };
+        match decided {
             Ok(accepted) => self.accept(cx, block, &senders, &accepted, out),
             Err(denied) => {
                 let asked = self.asked_with(senders.as_ref().ok());
@@ -163,6 +189,10 @@ impl Session {
             let id = self.record(cx, denied, asked, true, out);
             out.log(LogEntry::Information { context: "Would be refused", data: &id });
         }
+        let binary = match self.is_binary().then(|| BinaryBody::new(block)).transpose() {
+            Ok(binary) => binary,
+            Err(fault) => return Stage::Refused(replies::malformed(fault)),
+        };
         let queue_id = cx.host.new_id();
         let pair = self.pair(cx, accepted);
         let pause = self.pause(cx, block, accepted, pair);
@@ -254,6 +284,11 @@ impl Session {
         })
     }
 
+    /// The body need not be lines.
+    fn is_binary(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| transaction.extensions.binary)
+    }
+
     /// For whom a service account that pauses sends the message.
     fn pair(&self, cx: &Context<'_>, accepted: &Accepted) -> Option<Pair> {
         let account = accepted.token.account.filter(|_| accepted.token.kind == TokenKind::Account)?;
@@ -325,9 +360,9 @@ impl Session {
 
 impl Content {
     /// A message of which nothing has come yet.
-    pub(crate) fn new(cx: &Context<'_>) -> Content {
+    pub(crate) fn new(cx: &Context<'_>, binary: bool) -> Content {
         let limit = usize::try_from(cx.connector.max_header_size).unwrap_or(usize::MAX);
-        Content { size: 0, stage: Stage::Header(HeaderReader::new(limit)) }
+        Content { size: 0, binary, stage: Stage::Header(HeaderReader::new(limit)) }
     }
 
     /// Octets so far.
@@ -353,12 +388,12 @@ impl Content {
     pub(crate) fn take(&mut self, session: &mut Session, host: &dyn Host, bytes: &[u8], out: &mut dyn Output) {
         self.size = self.size.saturating_add(bytes.len() as u64);
         // RFC 5321 §2.3.8 and §4.5.2 leave NUL to nobody: readers end a line or a message at it (attack 17).
-        if bytes.contains(&0) && !matches!(self.stage, Stage::Refused(_)) {
+        if !self.binary && bytes.contains(&0) && !matches!(self.stage, Stage::Refused(_)) {
             return self.refuse(session, replies::nul_in_data(), out);
         }
         let Stage::Header(reader) = &mut self.stage else {
             self.measure(session, out);
-            self.give_body(bytes, out);
+            self.give_body(session, bytes, out);
             return;
         };
         match reader.push(bytes) {
@@ -371,16 +406,18 @@ impl Content {
                 };
                 self.measure(session, out);
                 if let Some(body) = bytes.get(consumed..) {
-                    self.give_body(body, out);
+                    self.give_body(session, body, out);
                 }
             }
             Err(fault) => self.refuse(session, header_fault(fault), out),
         }
     }
 
-    fn give_body(&mut self, bytes: &[u8], out: &mut dyn Output) {
-        if let Stage::Body(draft) = &mut self.stage {
-            draft.parts.push(bytes, &mut |kept| out.body(kept));
+    fn give_body(&mut self, session: &mut Session, bytes: &[u8], out: &mut dyn Output) {
+        let Stage::Body(draft) = &mut self.stage else { return };
+        match draft.binary.as_mut().map(|binary| binary.push(bytes)) {
+            Some(Err(fault)) => self.refuse(session, replies::malformed(fault), out),
+            Some(Ok(())) | None => draft.parts.push(bytes, &mut |kept| out.body(kept)),
         }
     }
 

@@ -39,6 +39,9 @@ impl Session {
         ];
         if cx.connector.chunking {
             extensions.push("CHUNKING".to_owned());
+            if cx.connector.binary_mime {
+                extensions.push("BINARYMIME".to_owned());
+            }
         }
         if cx.connector.status_notification {
             extensions.push("DSN".to_owned());

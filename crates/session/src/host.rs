@@ -397,6 +397,8 @@ pub struct Extensions {
     pub envid: Option<String>,
     /// It goes on over verified TLS, to hosts that promise the same, or not at all (RFC 8689).
     pub require_tls: bool,
+    /// Its body is no lines (`BODY=BINARYMIME`, RFC 3030): what [`message::BinaryBody`] accepts.
+    pub binary: bool,
 }
 
 /// A service account and a user for whom it sends.

@@ -1,5 +1,6 @@
 //! MAIL FROM (RFC 5321 §4.1.1.2).
 
+use directory::{Rewrite, RewriteHeaders};
 use rights::Refusal;
 use smtp::{AuthParam, BodyType, MailParams, ReversePath};
 
@@ -28,7 +29,8 @@ impl Session {
         // Parameters belong to extensions that the client has been told of (RFC 5321 §4.1.1.11).
         let unknown = !greeted.extended && *params != MailParams::default();
         let reports = (params.ret.is_some() || params.envid.is_some()) && !cx.connector.status_notification;
-        if unknown || reports || params.body == Some(BodyType::BinaryMime) {
+        let binary = params.body == Some(BodyType::BinaryMime);
+        if unknown || reports || (binary && !(cx.connector.chunking && cx.connector.binary_mime)) {
             self.reply(replies::unsupported_parameter(), out);
             return Wait::Nothing;
         }
@@ -42,16 +44,29 @@ impl Session {
             self.reply(replies::tls_required(), out);
             return Wait::Nothing;
         }
-        let sender = from.address();
-        if sender.is_some_and(|sender| self.lacks_certificate(cx, sender)) {
+        let came = from.address();
+        let rewrites = cx.connector.rewrite_headers == RewriteHeaders::All && !cx.connector.rewrites.is_empty();
+        let written = came.filter(|_| rewrites).and_then(|sender| Rewrite::apply(&cx.connector.rewrites, sender));
+        let sender = written.as_ref().or(came);
+        if [came, sender].into_iter().flatten().any(|sender| self.lacks_certificate(cx, sender)) {
             self.reply(replies::certificate_required(), out);
             return Wait::Nothing;
         }
         let marked_anonymous = params.auth == Some(AuthParam::Null);
-        let decided =
-            rights::Transaction::mail_from_pausing(cx.snapshot, &self.authority, cx.now, sender, marked_anonymous);
+        let (snapshot, authority) = (cx.snapshot, &self.authority);
+        let pausing =
+            |sender| rights::Transaction::mail_from_pausing(snapshot, authority, cx.now, sender, marked_anonymous);
+        // What a message waits for is decided about the addresses that it will have; with those that came it must be allowed.
+        let decided = match rewrites {
+            false => pausing(came),
+            true => rights::Transaction::mail_from(snapshot, authority, cx.now, came, marked_anonymous),
+        };
         let rights = match decided {
             Ok(rights) => rights,
+            Err(denied) => return self.refuse(cx, &denied, asked_from(came), out),
+        };
+        let rewritten = match rewrites.then(|| pausing(sender)).transpose() {
+            Ok(rewritten) => rewritten,
             Err(denied) => return self.refuse(cx, &denied, asked_from(sender), out),
         };
         // RFC 1870 §6.1: refused now rather than after it was sent.
@@ -67,14 +82,20 @@ impl Session {
         }
         self.transaction = Some(Transaction {
             rights,
+            rewritten,
             sender: sender.cloned(),
             recipients: Vec::new(),
             rcpt_commands: 0,
             smtputf8: params.smtputf8,
-            eight_bit: params.body == Some(BodyType::EightBitMime),
+            eight_bit: binary || params.body == Some(BodyType::EightBitMime),
             body_begun: false,
             chunks: None,
-            extensions: Extensions { ret: params.ret, envid: params.envid.clone(), require_tls: params.requiretls },
+            extensions: Extensions {
+                ret: params.ret,
+                envid: params.envid.clone(),
+                require_tls: params.requiretls,
+                binary,
+            },
             exch50: None,
         });
         self.reply(replies::sender_ok(), out);

@@ -42,6 +42,11 @@ impl Session {
             Ok(grant) => grant,
             Err(denied) => return self.refuse_recipient(cx, &denied, &address, out),
         };
+        if let Some(rewritten) = &mut transaction.rewritten
+            && let Err(denied) = rewritten.recipient(cx.snapshot, &self.authority, cx.now, &address)
+        {
+            return self.refuse_recipient(cx, &denied, &address, out);
+        }
         transaction.rcpt_commands += 1;
         let canonical = address.canonical();
         // The same mailbox twice in one message is one delivery (RFC 5321 §4.1.1.3 leaves it to us).

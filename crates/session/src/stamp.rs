@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use directory::{Config, FolderKind, HostKind, Snapshot, Time, TokenKind};
+use directory::{Config, FolderKind, HostKind, ReceiveConnector, Rewrite, RewriteHeaders, Snapshot, Time, TokenKind};
 use message::Address;
-use message::header::HeaderBlock;
+use message::header::{HeaderBlock, HeaderFault};
+use message::readdress::{RECIPIENT_FIELDS, SENDER_FIELDS, readdress};
 use message::rewrite::Edits;
 use message::trace_fields::{self, Received};
 use rights::{Accepted, Authority, NoTrace, Question, RightName};
@@ -22,6 +23,24 @@ const AUTH_SOURCE: &str = "X-MS-Exchange-Organization-AuthSource";
 pub(crate) fn too_many_hops(block: &HeaderBlock, limit: u32) -> bool {
     let limit = limit as usize;
     trace_fields::count_received(block) > limit || trace_fields::hops(block) as usize >= limit
+}
+
+/// The header with the addresses that the connector puts in the place of those that came; `None`: none is to be changed.
+pub(crate) fn readdressed(
+    connector: &ReceiveConnector,
+    block: &HeaderBlock,
+) -> Option<Result<HeaderBlock, HeaderFault>> {
+    let senders: &[&str] = match connector.rewrite_headers {
+        RewriteHeaders::None => return None,
+        RewriteHeaders::Recipients => &[],
+        RewriteHeaders::All => &SENDER_FIELDS,
+    };
+    if connector.rewrites.is_empty() {
+        return None;
+    }
+    let fields = [senders, &RECIPIENT_FIELDS].concat();
+    let becomes = |address: &Address| Rewrite::apply(&connector.rewrites, address);
+    Some(HeaderBlock::parse(&readdress(block, &fields, &becomes)))
 }
 
 /// The way that a message came, as trace fields tell it.

@@ -10,6 +10,9 @@ use crate::session::Session;
 pub(crate) struct Transaction {
     /// The tokens that still allow all of it.
     pub(crate) rights: rights::Transaction,
+    /// The same for the addresses that the connector puts in the place of those that came, where it rewrites senders: neither
+    /// may say what the client must not.
+    pub(crate) rewritten: Option<rights::Transaction>,
     /// The reverse-path; `None` is `<>`.
     pub(crate) sender: Option<Address>,
     /// Those that were accepted, each once.
@@ -18,7 +21,7 @@ pub(crate) struct Transaction {
     pub(crate) rcpt_commands: u32,
     /// `SMTPUTF8` was given.
     pub(crate) smtputf8: bool,
-    /// `BODY=8BITMIME` was given.
+    /// `BODY=8BITMIME` or `BODY=BINARYMIME` was given.
     pub(crate) eight_bit: bool,
     /// Text was given to [`Output::body`] and is not stored yet.
     pub(crate) body_begun: bool,

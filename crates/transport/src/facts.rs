@@ -134,6 +134,7 @@ impl MessageFacts {
     pub(crate) fn read(parameters: &str) -> MessageFacts {
         let Ok(facts) = serde_json::from_str::<Value>(parameters) else { return MessageFacts::default() };
         let text = |name: &str| facts.get(name).and_then(Value::as_str);
+        let flag = |name: &str| facts.get(name).and_then(Value::as_bool).unwrap_or_default();
         MessageFacts(Extensions {
             ret: match text("ret") {
                 Some("full") => Some(ReturnContent::Full),
@@ -141,13 +142,14 @@ impl MessageFacts {
                 _ => None,
             },
             envid: text("envid").map(str::to_owned),
-            require_tls: facts.get("require_tls").and_then(Value::as_bool).unwrap_or_default(),
+            require_tls: flag("require_tls"),
+            binary: flag("binary"),
         })
     }
 
     /// Adds it to the parameters of a message.
     pub(crate) fn write(&self, facts: &mut Value) {
-        let Extensions { ret, envid, require_tls } = &self.0;
+        let Extensions { ret, envid, require_tls, binary } = &self.0;
         match ret {
             None => {}
             Some(ReturnContent::Full) => facts["ret"] = json!("full"),
@@ -156,8 +158,10 @@ impl MessageFacts {
         if let Some(envid) = envid {
             facts["envid"] = json!(envid);
         }
-        if *require_tls {
-            facts["require_tls"] = json!(true);
+        for (name, set) in [("require_tls", *require_tls), ("binary", *binary)] {
+            if set {
+                facts[name] = json!(true);
+            }
         }
     }
 }
@@ -198,7 +202,12 @@ mod tests {
 
     #[test]
     fn what_is_kept_with_a_message_reads_as_it_was_written() {
-        let asked = Extensions { ret: Some(ReturnContent::Headers), envid: Some("QQ+1".into()), require_tls: true };
+        let asked = Extensions {
+            ret: Some(ReturnContent::Headers),
+            envid: Some("QQ+1".into()),
+            require_tls: true,
+            binary: true,
+        };
         let mut facts = json!({ "helo": "x" });
         MessageFacts(asked.clone()).write(&mut facts);
         assert_eq!(MessageFacts::read(&facts.to_string()).0, asked);

@@ -253,6 +253,7 @@ mod tests {
             rate_per_connection: 0,
             implicit_tls: false,
             chunking: true,
+            binary_mime: false,
             status_notification: true,
             proxy_from: Vec::new(),
             tolerant: false,
@@ -260,6 +261,7 @@ mod tests {
             keep_attached: false,
             logging: directory::ProtocolLogging::Usual,
             rewrites: Vec::new(),
+            rewrite_headers: directory::RewriteHeaders::None,
             folder: None,
         }
     }

@@ -99,6 +99,9 @@ pub struct ReceiveSettings {
     /// CHUNKING (BDAT) is offered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunking: Option<bool>,
+    /// BINARYMIME is offered, together with CHUNKING.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binary_mime: Option<bool>,
     /// DSN is offered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dsn: Option<bool>,
@@ -120,6 +123,9 @@ pub struct ReceiveSettings {
     /// Recipients are rewritten: `OLD:NEW`, two addresses or two domains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Vec<String>>,
+    /// What the rules rewrite beside recipients of the envelope: `none`, `recipients`, `all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite_headers: Option<String>,
     /// It takes no connections, but files of this folder, which are messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pickup: Option<String>,

@@ -283,6 +283,7 @@ fn shown(connector: &ReceiveConnector) -> ReceiveSettings {
         require_from: Some(connector.require_from),
         logon_separator: Some(connector.logon_separator),
         chunking: Some(connector.chunking),
+        binary_mime: Some(connector.binary_mime),
         dsn: Some(connector.status_notification),
         proxy_from: Some(connector.proxy_from.iter().map(ToString::to_string).collect()),
         tolerant: Some(connector.tolerant),
@@ -290,6 +291,7 @@ fn shown(connector: &ReceiveConnector) -> ReceiveSettings {
         keep_attached_messages: Some(connector.keep_attached),
         protocol_log: Some(connector.logging.name().to_owned()),
         rewrite: Some(connector.rewrites.iter().map(ToString::to_string).collect()),
+        rewrite_headers: Some(connector.rewrite_headers.name().to_owned()),
         pickup: None,
         replay: None,
         submit_as: None,
@@ -360,6 +362,7 @@ fn attributes(settings: &ReceiveSettings) -> Result<Attributes, Fault> {
     flag(&mut all, a::REQUIRE_FROM, settings.require_from);
     put(&mut all, a::LOGON_SEPARATOR, settings.logon_separator);
     flag(&mut all, a::CHUNKING, settings.chunking);
+    flag(&mut all, a::BINARY_MIME, settings.binary_mime);
     flag(&mut all, a::STATUS_NOTIFICATION, settings.dsn);
     if let Some(ranges) = &settings.proxy_from {
         many(&mut all, a::PROXY_FROM, Some(&proxies(ranges)?));
@@ -371,6 +374,7 @@ fn attributes(settings: &ReceiveSettings) -> Result<Attributes, Fault> {
     if let Some(rules) = &settings.rewrite {
         many(&mut all, a::REWRITES, Some(&super::rewrites(rules)?));
     }
+    put(&mut all, a::REWRITE_HEADERS, settings.rewrite_headers.as_ref());
     Ok(all)
 }
 

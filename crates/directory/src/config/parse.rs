@@ -6,8 +6,8 @@ use crate::attributes::{self, known, number};
 use crate::object::{integer, is_true};
 use crate::{
     AcceptedDomain, AddressSpace, AuthMechanisms, Class, Config, Database, DomainKind, Folder, FolderIdentity,
-    FolderKind, HeaderFrom, IpRange, Object, OnBehalf, Organization, ProtocolLogging, ReceiveConnector, Rewrite, SendAuth, SendConnector, SendTls, Server, TokenGrant,
-    TokenSource,
+    FolderKind, HeaderFrom, IpRange, Object, OnBehalf, Organization, ProtocolLogging, ReceiveConnector, Rewrite,
+    RewriteHeaders, SendAuth, SendConnector, SendTls, Server, TokenGrant, TokenSource,
 };
 
 /// Attribute and what is wrong with it.
@@ -84,6 +84,7 @@ impl<'a> Fields<'a> {
             rate_per_source: self.small(number::RATE_PER_SOURCE, 0)?,
             rate_per_connection: self.small(number::RATE_PER_CONNECTION, 0)?,
             chunking: self.flag(number::CHUNKING, true),
+            binary_mime: self.flag(number::BINARY_MIME, false),
             status_notification: self.flag(number::STATUS_NOTIFICATION, true),
             proxy_from: self
                 .texts(number::PROXY_FROM)
@@ -94,6 +95,8 @@ impl<'a> Fields<'a> {
             keep_attached: self.flag(number::KEEP_ATTACHED, false),
             logging: self.logging(number::RECEIVE_LOGGING)?,
             rewrites: self.rewrites()?,
+            rewrite_headers: self
+                .choice(number::REWRITE_HEADERS, &RewriteHeaders::ALL.map(|what| (what.name(), what)))?,
             folder: self.folder()?,
         })
     }

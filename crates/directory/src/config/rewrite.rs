@@ -23,6 +23,32 @@ pub enum Rewrite {
     },
 }
 
+/// What a receive connector rewrites beside the recipients of the envelope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RewriteHeaders {
+    /// Nothing.
+    #[default]
+    None,
+    /// Recipients in the header: To, Cc and the like.
+    Recipients,
+    /// Those, and senders: the envelope's, From, Sender, Reply-To and the like.
+    All,
+}
+
+impl RewriteHeaders {
+    /// All of them.
+    pub const ALL: [RewriteHeaders; 3] = [RewriteHeaders::None, RewriteHeaders::Recipients, RewriteHeaders::All];
+
+    /// As the directory and the command line spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RewriteHeaders::None => "none",
+            RewriteHeaders::Recipients => "recipients",
+            RewriteHeaders::All => "all",
+        }
+    }
+}
+
 impl Rewrite {
     /// Reads `old@example.com:new@example.net` or `example.com:example.net`. The error is in words.
     pub fn parse(text: &str) -> Result<Rewrite, String> {

@@ -229,6 +229,9 @@ pub struct ReceiveArgs {
     /// Offer CHUNKING, the BDAT command
     #[arg(long, value_name = "BOOL")]
     chunking: Option<bool>,
+    /// Offer BINARYMIME: bodies that are no lines, by BDAT
+    #[arg(long, value_name = "BOOL")]
+    binary_mime: Option<bool>,
     /// Offer DSN: senders may ask for reports
     #[arg(long, value_name = "BOOL")]
     dsn: Option<bool>,
@@ -262,6 +265,9 @@ pub struct ReceiveArgs {
     /// Rewrite recipients: two addresses or two domains, as old.example:example.com; an empty text: none
     #[arg(long, value_name = "OLD:NEW", value_delimiter = ',')]
     rewrite: Option<Vec<String>>,
+    /// What --rewrite changes beside recipients of the envelope: none, recipients (To and Cc), or all (senders too)
+    #[arg(long, value_name = "WHAT")]
+    rewrite_headers: Option<String>,
 }
 
 impl ReceiveArgs {
@@ -296,6 +302,7 @@ impl ReceiveArgs {
             require_from: self.require_from,
             logon_separator: self.logon_separator,
             chunking: self.chunking,
+            binary_mime: self.binary_mime,
             dsn: self.dsn,
             proxy_from: self.proxy_from.map(not_empty),
             tolerant: self.tolerant,
@@ -307,6 +314,7 @@ impl ReceiveArgs {
             keep_attached_messages: self.keep_attached_messages,
             protocol_log: self.protocol_log,
             rewrite: self.rewrite.map(not_empty),
+            rewrite_headers: self.rewrite_headers,
         }
     }
 }

@@ -147,7 +147,8 @@ pub(crate) fn write(
 ) -> Result<Option<NewMessage>, QueueError> {
     let failed = said.iter().any(|said| said.action == Action::Failed);
     // RFC 3461 §4.3: RET=FULL is for failures; RFC 8689 §5: text that had to be kept from others is not sent about.
-    let whole = failed && about.asked.ret == Some(ReturnContent::Full) && !about.asked.require_tls;
+    let whole =
+        failed && about.asked.ret == Some(ReturnContent::Full) && !about.asked.require_tls && !about.asked.binary;
     let (header, body) = match original(desk.queue, about.queue_id, whole) {
         Ok(original) => original,
         // The report is worth more without the header than not at all.

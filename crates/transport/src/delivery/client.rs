@@ -29,7 +29,7 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use super::fate::one_line;
-use super::outgoing::Outgoing;
+use super::outgoing::{OpenError, Outgoing};
 use super::terms::{Credentials, Secret, Terms};
 use super::{ClientTimeouts, SmartHost};
 use crate::certificate::provider;
@@ -161,7 +161,7 @@ pub(crate) enum ClientError {
     Protocol(String),
     /// The message could not be read from the queue, or not be written as the host takes it.
     #[error(transparent)]
-    Queue(#[from] queue::QueueError),
+    Message(#[from] OpenError),
 }
 
 impl Client {
@@ -281,6 +281,11 @@ impl Client {
         self.capabilities.limits.transactions.is_some_and(|most| self.messages >= most)
     }
 
+    /// Whether the host takes binary messages as they are.
+    pub(crate) fn takes_binary(&self) -> bool {
+        self.capabilities.takes_binary()
+    }
+
     /// Whether the host takes XEXCH50.
     pub(crate) fn takes_exch50(&self) -> bool {
         self.capabilities.xexch50
@@ -334,15 +339,15 @@ impl Client {
             Ok(Err(error)) => return Err(ClientError::Tls(error.to_string())),
             Err(_) => return Err(ClientError::Tls("no answer in time".into())),
         };
+        if self.log.is_on() {
+            let (version, cipher) = crate::tls::spoken(stream.get_ref().1);
+            self.log.event('*', &format!("{version} {cipher}"), "TLS");
+        }
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let mut client = Client { stream: Box::new(stream), capabilities: Capabilities::default(), chain, ..self };
         client.greet(name).await?;
         Ok(client)
-        if self.log.is_on() {
-            let (version, cipher) = crate::tls::spoken(stream.get_ref().1);
-            self.log.event('*', &format!("{version} {cipher}"), "TLS");
-        }
     }
 
     /// Sends one message. `header` is its header block with the empty line.
@@ -369,27 +374,27 @@ impl Client {
         message: &mut Outgoing,
     ) -> Result<(), ClientError> {
         let mut patience = self.timeouts.command;
+        // After XEXCH50 come its octets, which are no command.
+        let mut octets = false;
         loop {
             match transaction.step() {
                 Step::Send(bytes) => {
                     self.unasked().await?;
-                    self.write(&bytes, "commands").await?;
-        // After XEXCH50 come its octets, which are no command.
-        let mut octets = false;
-                }
-                Step::Read => {
-                    let reply = self.read(patience, "a reply").await?;
-                    transaction.reply(reply).map_err(|error| ClientError::Protocol(error.to_string()))?;
                     match octets {
                         true => self.log.event('>', "", "data of XEXCH50"),
                         false => self.log.commands(&bytes, "commands"),
                     }
                     octets = bytes.starts_with(b"XEXCH50 ");
+                    self.write(&bytes, "commands").await?;
                 }
-                Step::Body => {
-                    self.unasked().await?;
-                    self.write_message(header, message).await?;
+                Step::Read => {
+                    let reply = self.read(patience, "a reply").await?;
                     octets &= reply.is_intermediate();
+                    transaction.reply(reply).map_err(|error| ClientError::Protocol(error.to_string()))?;
+                }
+                step @ (Step::Body | Step::Octets) => {
+                    self.unasked().await?;
+                    self.write_message(header, message, step == Step::Body).await?;
                     transaction.body_sent();
                     patience = self.timeouts.data;
                 }
@@ -398,22 +403,28 @@ impl Client {
         }
     }
 
-    async fn write_message(&mut self, header: &[u8], message: &mut Outgoing) -> Result<(), ClientError> {
+    async fn write_message(&mut self, header: &[u8], message: &mut Outgoing, stuffed: bool) -> Result<(), ClientError> {
         let mut stuffer = DotStuffer::new();
         let mut chunk = Vec::with_capacity(CHUNK + CHUNK / 8);
-        stuffer.push(header, &mut |bytes| chunk.extend_from_slice(bytes));
+        let mut push = |bytes: &[u8], chunk: &mut Vec<u8>| match stuffed {
+            true => stuffer.push(bytes, &mut |bytes| chunk.extend_from_slice(bytes)),
+            false => chunk.extend_from_slice(bytes),
+        };
+        push(header, &mut chunk);
         loop {
             let block = message.next_block()?;
             if block.is_empty() {
                 break;
             }
-            stuffer.push(&block, &mut |bytes| chunk.extend_from_slice(bytes));
+            push(&block, &mut chunk);
             if chunk.len() >= CHUNK {
                 self.write(&chunk, "data").await?;
                 chunk.clear();
             }
         }
-        stuffer.finish(&mut |bytes| chunk.extend_from_slice(bytes));
+        if stuffed {
+            stuffer.finish(&mut |bytes| chunk.extend_from_slice(bytes));
+        }
         // Whoever answers before the end cannot have taken the message.
         self.unasked().await?;
         self.write(&chunk, "data").await
@@ -466,7 +477,13 @@ impl Client {
         let _ = timeout(GOODBYE, self.ask(&command, "QUIT")).await;
     }
 
+    /// Notes in the protocol log what the connection is used for.
+    pub(crate) fn note(&mut self, data: &str, context: &str) {
+        self.log.event('*', data, context);
+    }
+
     async fn ask(&mut self, command: &[u8], what: &'static str) -> Result<Reply, ClientError> {
+        self.log.commands(command, what);
         self.write(command, what).await?;
         self.read(self.timeouts.command, what).await
     }
@@ -487,13 +504,7 @@ impl Client {
             Err(error) => self.log.event('*', &error.to_string(), "no reply"),
         }
         read
-    /// Notes in the protocol log what the connection is used for.
-    pub(crate) fn note(&mut self, data: &str, context: &str) {
-        self.log.event('*', data, context);
     }
-
-    }
-        self.log.commands(command, what);
 
     async fn read_reply(&mut self) -> Result<Reply, ClientError> {
         loop {
@@ -522,7 +533,7 @@ async fn dial(reach: &Reach) -> Result<(Box<dyn Stream>, Option<SocketAddr>), Cl
             let local = stream.local_addr().ok();
             (Box::new(stream), local)
         }
-        Reach::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        Reach::Unix(path) => (Box::new(UnixStream::connect(path).await?), None),
     })
 }
 

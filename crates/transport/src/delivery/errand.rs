@@ -7,6 +7,7 @@ use queue::{Delivery, DueRecipient, Queue};
 use smtp::client::Envelope;
 use smtp::{BodyType, RcptParams};
 
+use super::client::Client;
 use super::outgoing::{OpenError, Outgoing};
 use crate::facts::{Kind, MessageFacts, RecipientFacts};
 
@@ -17,6 +18,8 @@ pub(super) struct Manner {
     pub(super) sender: Option<String>,
     /// Inside a journal report.
     pub(super) journal: bool,
+    /// Its body is no lines.
+    pub(super) binary: bool,
 }
 
 /// One recipient on another host.
@@ -33,12 +36,16 @@ impl Manner {
     pub(super) fn of(delivery: &Delivery, due: &DueRecipient) -> (Manner, RecipientFacts) {
         let facts = RecipientFacts::read(&due.parameters);
         let sender = facts.reverse_path(delivery.sender.as_deref()).map(str::to_owned);
-        (Manner { sender, journal: facts.kind == Kind::Journal }, facts)
+        let binary = MessageFacts::read(&delivery.parameters).0.binary;
+        (Manner { sender, journal: facts.kind == Kind::Journal, binary }, facts)
     }
 
-    /// Opens the message as it goes out.
+    /// Opens the message as it goes out to where only lines may go.
     pub(super) fn open(&self, queue: &Queue, queue_id: &str, hostname: &str, to: &str) -> Result<Outgoing, OpenError> {
-        let message = Outgoing::open(queue, queue_id)?;
+        let message = match self.binary {
+            true => Outgoing::open_lined(queue, queue_id)?,
+            false => Outgoing::open(queue, queue_id)?,
+        };
         if !self.journal {
             return Ok(message);
         }
@@ -65,6 +72,20 @@ impl Manner {
         message.within(report.around())
     }
 
+    /// The same, to a host: as it is where that takes a binary message.
+    pub(super) fn open_for(
+        &self,
+        client: &Client,
+        queue: &Queue,
+        queue_id: &str,
+        (hostname, to): (&str, &str),
+    ) -> Result<Outgoing, OpenError> {
+        match self.binary && !self.journal && client.takes_binary() {
+            true => Ok(Outgoing::open(queue, queue_id)?.binary()),
+            false => self.open(queue, queue_id, hostname, to),
+        }
+    }
+
     /// The envelope of a transaction. SMTPUTF8 is asked for where something in envelope or header needs it, whatever the client
     /// thought of it (RFC 6531 §3.2).
     pub(super) fn envelope(&self, delivery: &Delivery, to: &[Errand], header: &[u8], message: &Outgoing) -> Envelope {
@@ -75,7 +96,10 @@ impl Manner {
         Envelope {
             recipients: to.iter().map(|errand| (errand.address.clone(), errand.params.clone())).collect(),
             size: Some(header.len() as u64 + message.body_len()),
-            body: delivery.eight_bit.then_some(BodyType::EightBitMime),
+            body: match message.is_binary() {
+                true => Some(BodyType::BinaryMime),
+                false => delivery.eight_bit.then_some(BodyType::EightBitMime),
+            },
             smtputf8: addressed || delivery.smtputf8 && !header.is_ascii(),
             requiretls: MessageFacts::read(&delivery.parameters).0.require_tls,
             ret: asked.ret,

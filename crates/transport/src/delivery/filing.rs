@@ -1,5 +1,6 @@
 //! Copies of a message for local mailboxes.
 
+use std::io;
 use std::sync::Arc;
 
 use acl::Guid;
@@ -8,6 +9,7 @@ use queue::Millis;
 use super::errand::Manner;
 use super::fate::Fate;
 use super::maildir::{CopyError, CopyName, MailStore};
+use super::outgoing::OpenError;
 use super::worker::{cannot_open, looping};
 use crate::shared::Shared;
 
@@ -47,7 +49,10 @@ impl Filing {
         let filed = self.mail.file(&copy.mailbox, copy.folder.as_deref(), &name, copy.may_be_read, |out| {
             out.write_all(&header)?;
             loop {
-                let block = message.next_block()?;
+                let block = message.next_block().map_err(|error| match error {
+                    OpenError::Queue(error) => CopyError::Body(error),
+                    error => CopyError::Write(io::Error::other(error.to_string())),
+                })?;
                 if block.is_empty() {
                     return Ok::<(), CopyError>(());
                 }

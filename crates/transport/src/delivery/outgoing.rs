@@ -8,7 +8,9 @@ use message::journal::Around;
 use message::readdress::{SENDER_FIELDS, readdress};
 use message::replay::header_behind_envelope;
 use message::trace_fields::{HOP_MARKER, count_received, hops};
-use message::{Address, Edits, HeaderBlock, HeaderFault, HeaderProgress, HeaderReader, Keep, rewrite};
+use message::{
+    Address, BinaryFault, Edits, HeaderBlock, HeaderFault, HeaderProgress, HeaderReader, Keep, Lined, rewrite,
+};
 use queue::{BodyReader, Queue, QueueError};
 use thiserror::Error;
 
@@ -22,13 +24,19 @@ const KEPT_IN_MAILBOXES: [&str; 7] =
 /// A message that was opened: its header is in memory, its body still in the queue.
 pub(crate) struct Outgoing {
     header: HeaderBlock,
+    /// What stands before the body that is read.
+    before: Vec<u8>,
     /// The part of the body that was read together with the header.
     first: Vec<u8>,
     rest: BodyReader,
+    /// What the body is turned into lines by, until its end.
+    lined: Option<Box<Lined>>,
     /// What stands behind the message that is read.
     last: Vec<u8>,
     /// Bytes of the body.
     body: u64,
+    /// The body is no lines, and goes out so.
+    binary: bool,
 }
 
 /// Why a message cannot be opened.
@@ -37,6 +45,9 @@ pub(crate) enum OpenError {
     /// The queue cannot give it.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// Its body is binary, and must not, or cannot, be turned into lines.
+    #[error("the next hop takes no binary messages, and this one cannot be turned into another: {0}")]
+    Binary(#[from] BinaryFault),
     /// What the queue holds does not begin with a header block, although what was accepted did.
     #[error("the header of the stored message is damaged: {0}")]
     Header(#[from] HeaderFault),
@@ -55,17 +66,49 @@ impl Outgoing {
         loop {
             let block = rest.next_block()?;
             if block.is_empty() {
-                return Ok(Outgoing { header: reader.finish()?, first: Vec::new(), rest, last: Vec::new(), body: 0 });
+                return Ok(Outgoing::new(reader.finish()?, Vec::new(), rest, 0));
             }
             match reader.push(block)? {
                 HeaderProgress::More => taken += block.len() as u64,
                 HeaderProgress::Complete { consumed } => {
                     let first = block[consumed..].to_vec();
                     let body = total.saturating_sub(taken + consumed as u64);
-                    return Ok(Outgoing { header: reader.finish()?, first, rest, last: Vec::new(), body });
+                    return Ok(Outgoing::new(reader.finish()?, first, rest, body));
                 }
             }
         }
+    }
+
+    fn new(header: HeaderBlock, first: Vec<u8>, rest: BodyReader, body: u64) -> Outgoing {
+        Outgoing { header, before: Vec::new(), first, rest, lined: None, last: Vec::new(), body, binary: false }
+    }
+
+    /// The message with a body that is no lines, to be sent so.
+    pub(crate) fn binary(self) -> Outgoing {
+        Outgoing { binary: true, ..self }
+    }
+
+    /// Whether the body is to be sent octet by octet.
+    pub(crate) fn is_binary(&self) -> bool {
+        self.binary
+    }
+
+    /// Opens a message whose body is no lines, with its binary parts as base64. It is read once before: what cannot be
+    /// written so is to be known before anything is sent.
+    pub(crate) fn open_lined(queue: &Queue, queue_id: &str) -> Result<Outgoing, OpenError> {
+        let mut tried = Outgoing::open(queue, queue_id)?.lined()?;
+        let mut body = 0;
+        loop {
+            match tried.next_block()?.len() {
+                0 => return Ok(Outgoing { body, ..Outgoing::open(queue, queue_id)?.lined()? }),
+                length => body += length as u64,
+            }
+        }
+    }
+
+    fn lined(self) -> Result<Outgoing, OpenError> {
+        let (header, lined) = Lined::new(&self.header)?;
+        Ok(Outgoing { header: HeaderBlock::parse(&header)?, lined: Some(Box::new(lined)), ..self })
     }
 
     /// Has the message gone through too many hosts? `Received:` may have been stripped on the way; our own marker counts
@@ -119,15 +162,13 @@ impl Outgoing {
 
     /// The message inside another, without anything that the firewall knows (F §3.11).
     pub(crate) fn within(self, around: Around) -> Result<Outgoing, OpenError> {
-        let inner = self.for_report();
-        let first = [&around.before[..], &inner, &self.first].concat();
-        let left = self.body - self.first.len() as u64;
+        let before = [around.before, self.for_report()].concat();
         Ok(Outgoing {
             header: HeaderBlock::parse(&around.header)?,
-            body: first.len() as u64 + left + around.after.len() as u64,
-            first,
-            rest: self.rest,
+            body: before.len() as u64 + self.body + around.after.len() as u64,
+            before,
             last: around.after,
+            ..self
         })
     }
 
@@ -145,13 +186,22 @@ impl Outgoing {
         self.header.named(name).next().map(|field| field.text()).unwrap_or_default()
     }
 
-    /// Bytes of the body.
+    /// Bytes of the body as it goes out.
     pub(crate) fn body_len(&self) -> u64 {
         self.body
     }
 
-    /// The next piece of the body, at most 64 KiB; empty at the end.
-    pub(crate) fn next_block(&mut self) -> Result<Cow<'_, [u8]>, QueueError> {
+    /// The next piece of the body, about 64 KiB; empty at the end.
+    pub(crate) fn next_block(&mut self) -> Result<Cow<'_, [u8]>, OpenError> {
+        if !self.before.is_empty() {
+            return Ok(Cow::Owned(std::mem::take(&mut self.before)));
+        }
+        if self.lined.is_some() {
+            let block = self.next_lines()?;
+            if !block.is_empty() {
+                return Ok(Cow::Owned(block));
+            }
+        }
         if !self.first.is_empty() {
             return Ok(Cow::Owned(std::mem::take(&mut self.first)));
         }
@@ -160,6 +210,26 @@ impl Outgoing {
             return Ok(Cow::Owned(if block.is_empty() { std::mem::take(&mut self.last) } else { block }));
         }
         Ok(Cow::Borrowed(self.rest.next_block()?))
+    }
+
+    /// The next lines that the body is turned into; none at its end.
+    fn next_lines(&mut self) -> Result<Vec<u8>, OpenError> {
+        let mut lines = Vec::new();
+        while let Some(lined) = &mut self.lined {
+            let mut give = |octets: &[u8]| lines.extend_from_slice(octets);
+            let first = std::mem::take(&mut self.first);
+            let block = if first.is_empty() { self.rest.next_block()? } else { &first };
+            if block.is_empty() {
+                lined.finish(&mut give)?;
+                self.lined = None;
+            } else {
+                lined.push(block, &mut give)?;
+            }
+            if !lines.is_empty() {
+                break;
+            }
+        }
+        Ok(lines)
     }
 
     fn dropped_in_mailboxes(&self) -> Vec<Cow<'static, str>> {

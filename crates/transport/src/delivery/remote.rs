@@ -19,12 +19,13 @@ use super::hosts::{self, Candidate};
 use super::outgoing::Outgoing;
 use super::policy::{Demand, Mode};
 use super::proof::Proof;
+use super::sts::Heard;
 use super::terms::{Allowed, Credentials, Secret, Station, Terms, exch50};
 use super::worker::{Courier, RECIPIENTS, cannot_open, looping};
 use super::{LmtpHost, SmartHost};
 use crate::facts::MessageFacts;
-use crate::route::{NextHop, Via};
 use crate::protocol_log::{ConnectorLog, Direction};
+use crate::route::{NextHop, Via};
 
 /// Hosts and addresses are tried for no longer than this before the next attempt.
 const TRYING: Duration = Duration::from_secs(600);
@@ -48,10 +49,23 @@ impl Courier {
             _ => &[],
         };
         let secretly = MessageFacts::read(&delivery.parameters).0.require_tls;
-        let (candidates, demand) = match self.candidates(hop).await {
+        let (candidates, Heard { demand, unheard }) = match self.candidates(hop, secretly).await {
             Ok(found) => found,
             Err(fate) => return all(fate),
         };
+        // RFC 8689 §4.2.1: whoever names the hosts of a domain is to be believed, too.
+        if secretly && matches!(hop.via, Via::Mx { .. }) && demand.mode != Mode::Enforce {
+            return all(match unheard {
+                Some(reason) => Fate::later(format!(
+                    "the message must be sent with REQUIRETLS, and the MTA-STS policy of the domain is not known: {reason}"
+                )),
+                None => Fate::failed(
+                    (5, 7, 30),
+                    "the message must be sent with REQUIRETLS, and the domain has no MTA-STS policy that says which hosts \
+                     are its own",
+                ),
+            });
+        }
         let begin = Instant::now();
         let mut reason = "no host was named".to_owned();
         for candidate in candidates {
@@ -60,12 +74,6 @@ impl Courier {
             }
             let mut terms = hop.terms.clone();
             if secretly {
-                // RFC 8689 §4.2.1: whoever names the hosts of a domain is to be believed, too.
-                if matches!(hop.via, Via::Mx { .. }) && demand.mode != Mode::Enforce {
-                    let reason = "the message must be sent with REQUIRETLS, and the domain has no MTA-STS policy that says \
-                                  which hosts are its own";
-                    return all(Fate::failed((5, 7, 30), reason));
-                }
                 terms.require_tls = true;
                 terms.never_tls = false;
                 terms.proof = Proof::Itself;
@@ -99,8 +107,7 @@ impl Courier {
                     return fates;
                 }
                 let to = errands.first().map(|errand| errand.address.as_str()).unwrap_or_default();
-                let opened =
-                    manner.open_for(&client, self.shared.queue(), &delivery.queue_id, (&self.hostname, to));
+                let opened = manner.open_for(&client, self.shared.queue(), &delivery.queue_id, (&self.hostname, to));
                 let message = match opened {
                     Ok(message) if message.loops(self.options.max_hops) => return all(looping()),
                     Ok(mut message) => match message.rewrite_senders(rules) {
@@ -139,21 +146,22 @@ impl Courier {
         all(Fate::down(reason))
     }
 
-    /// The hosts of a next hop, and what the policy of the domain demands of them.
-    async fn candidates(&self, hop: &NextHop) -> Result<(Vec<Candidate>, Demand), Fate> {
+    /// The hosts of a next hop, and what the policy of the domain demands of them, where it counts: by the connector's
+    /// terms, or because the message may go to hosts alone that a policy names.
+    async fn candidates(&self, hop: &NextHop, secretly: bool) -> Result<(Vec<Candidate>, Heard), Fate> {
         match &hop.via {
             Via::Hosts(hosts) => {
                 let candidates = hosts.iter().map(|host| Candidate { host: host.clone(), addresses: None }).collect();
-                Ok((candidates, Demand::default()))
+                Ok((candidates, Heard::default()))
             }
             Via::Mx { domain, port } => {
                 let said = hop.fqdn.as_deref().unwrap_or(&self.hostname);
                 let candidates = hosts::by_mx(&self.dns, &self.own, domain, *port, said).await?;
-                let demand = match hop.terms.mta_sts {
+                let heard = match hop.terms.mta_sts || secretly {
                     true => self.sts.demand(&self.dns, domain).await,
-                    false => Demand::default(),
+                    false => Heard::default(),
                 };
-                Ok((candidates, demand))
+                Ok((candidates, heard))
             }
         }
     }
@@ -214,15 +222,6 @@ impl Courier {
         }
     }
 
-    /// What a host is shown: our certificate, name and password or token, as far as the terms ask for them.
-    async fn credentials(&self, station: &Station) -> Result<Credentials, String> {
-        let shown = self.options.certificate.as_ref().filter(|_| station.terms.shows_certificate());
-        let mut credentials = Credentials { certificate: shown.map(|live| live.current()), secret: None };
-        if let (true, Some(connector)) = (station.terms.logs_on(), station.connector) {
-            let shared = Arc::clone(&self.shared);
-            let read = tokio::task::spawn_blocking(move || shared.credentials().password_to_say(&connector));
-            let kept = read.await.map_err(|error| error.to_string())?;
-            let kept = kept.map_err(|error| error.to_string())?;
     /// The session in the protocol log; `MAIL\Internet` is the connector, `MAIL\Smart host` and `MAIL\LMTP` what is none.
     fn protocol_log(&self, station: &Station, approach: &Approach<'_>) -> Option<ConnectorLog> {
         let log = self.options.protocol_log.as_ref()?;
@@ -241,6 +240,15 @@ impl Courier {
         Some(log.of_connector(Direction::Send, connector, &self.shared, (String::new(), remote)))
     }
 
+    /// What a host is shown: our certificate, name and password or token, as far as the terms ask for them.
+    async fn credentials(&self, station: &Station) -> Result<Credentials, String> {
+        let shown = self.options.certificate.as_ref().filter(|_| station.terms.shows_certificate());
+        let mut credentials = Credentials { certificate: shown.map(|live| live.current()), secret: None };
+        if let (true, Some(connector)) = (station.terms.logs_on(), station.connector) {
+            let shared = Arc::clone(&self.shared);
+            let read = tokio::task::spawn_blocking(move || shared.credentials().password_to_say(&connector));
+            let kept = read.await.map_err(|error| error.to_string())?;
+            let kept = kept.map_err(|error| error.to_string())?;
             credentials.secret = match (&station.terms.token, kept) {
                 (_, None) => None,
                 (None, Some(password)) => Some(Secret::Password(password)),
@@ -368,6 +376,7 @@ impl Courier {
         let host = &station.host;
         let recipients = envelope.recipients.len();
         let reports = client.reports();
+        client.note(queue_id, "sending message");
         fail_point("relay.before_send");
         let sent = client.send(envelope, header, &mut message).await;
         fail_point("relay.after_send");
@@ -377,7 +386,6 @@ impl Courier {
                 self.pool.put(station, client, self.options.timeouts.idle);
                 let status = match unsendable {
                     smtp::client::Unsendable::TooLarge { .. } => (5, 3, 4),
-        client.note(queue_id, "sending message");
                     smtp::client::Unsendable::NeedsSmtputf8 => (5, 6, 7),
                     smtp::client::Unsendable::NoRecipients => (5, 5, 0),
                     smtp::client::Unsendable::NeedsRequireTls => (5, 7, 30),

@@ -33,12 +33,23 @@ pub(super) struct Sts {
     kept: RefCell<HashMap<String, Kept>>,
 }
 
+/// What is known of a domain's policy.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard {
+    /// What is demanded, as far as is known.
+    pub(super) demand: Demand,
+    /// Why there may be a policy, or a newer one, that is not known.
+    pub(super) unheard: Option<String>,
+}
+
 struct Kept {
     /// The id of the TXT record that the policy came with.
     id: String,
     policy: Option<(Demand, Instant)>,
     /// Not fetched again before.
     again: Instant,
+    /// Why the last attempt to fetch it failed.
+    failed: Option<String>,
 }
 
 impl Sts {
@@ -48,12 +59,12 @@ impl Sts {
 
     /// What a domain demands now. A policy that was fetched counts until its end, whatever the DNS says since
     /// (RFC 8461 §5.1); one that cannot be fetched, and was not before, demands nothing.
-    pub(super) async fn demand(&self, dns: &Dns, domain: &str) -> Demand {
+    pub(super) async fn demand(&self, dns: &Dns, domain: &str) -> Heard {
         let id = match dns.texts(&format!("_mta-sts.{domain}")).await {
             Ok(texts) => policy_id(&texts),
-            Err(_) => None,
+            Err(fault) => return Heard { unheard: Some(fault.to_string()), ..self.known(domain) },
         };
-        let Some(id) = id else { return self.known(domain) };
+        let Some(id) = id else { return Heard { unheard: None, ..self.known(domain) } };
         if !self.wants(domain, &id) {
             return self.known(domain);
         }
@@ -63,30 +74,39 @@ impl Sts {
             kept.retain(|_, kept| kept.policy.as_ref().is_some_and(|(_, until)| *until > Instant::now()));
         }
         if kept.len() >= MOST_KEPT && !kept.contains_key(domain) {
-            return fetched.map(|(demand, _)| demand).unwrap_or_default();
+            return match fetched {
+                Ok((demand, _)) => Heard { demand, unheard: None },
+                Err(reason) => Heard { demand: Demand::default(), unheard: Some(reason) },
+            };
         }
         let now = Instant::now();
-        let place =
-            kept.entry(domain.to_owned()).or_insert_with(|| Kept { id: String::new(), policy: None, again: now });
+        let place = kept.entry(domain.to_owned()).or_insert_with(|| Kept {
+            id: String::new(),
+            policy: None,
+            again: now,
+            failed: None,
+        });
         match fetched {
             Ok((demand, age)) => {
                 tracing::info!(domain, mode = ?demand.mode, "MTA-STS policy fetched");
-                *place = Kept { id, policy: Some((demand, now + age)), again: now };
+                *place = Kept { id, policy: Some((demand, now + age)), again: now, failed: None };
             }
             Err(reason) => {
                 tracing::warn!(domain, reason, "the MTA-STS policy of the domain cannot be fetched");
                 place.again = now + WAIT_AFTER_FAILURE;
+                place.failed = Some(reason);
             }
         }
         drop(kept);
         self.known(domain)
     }
 
-    fn known(&self, domain: &str) -> Demand {
-        match self.kept.borrow().get(domain).and_then(|kept| kept.policy.as_ref()) {
-            Some((demand, until)) if *until > Instant::now() => demand.clone(),
-            _ => Demand::default(),
-        }
+    fn known(&self, domain: &str) -> Heard {
+        let kept = self.kept.borrow();
+        let Some(kept) = kept.get(domain) else { return Heard::default() };
+        let in_force = kept.policy.as_ref().filter(|(_, until)| *until > Instant::now());
+        let demand = in_force.map(|(demand, _)| demand.clone()).unwrap_or_default();
+        Heard { demand, unheard: kept.failed.clone() }
     }
 
     /// Whether the policy is to be fetched: another one, or none known.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use acl::Guid;
 use directory::{AcceptedDomain, SendConnector, Snapshot};
-use message::{Address, CanonicalAddress};
+use message::{Address, BinaryFault, CanonicalAddress};
 use queue::{Beside, Delivery, DueRecipient, Limits, Millis, Outcome, QueueError, fail_point};
 use serde_json::json;
 use store::{AuditEntry, Webhook};
@@ -563,6 +563,11 @@ pub(super) fn looping() -> Fate {
 }
 
 pub(super) fn cannot_open(queue_id: &str, error: &OpenError) -> Fate {
+    // RFC 3463 §3.7: "Conversion required and prohibited", "Conversion required but not supported".
+    if let OpenError::Binary(fault) = error {
+        let detail = if *fault == BinaryFault::Signed { 2 } else { 3 };
+        return Fate::failed((5, 6, detail), error.to_string());
+    }
     tracing::error!(queue_id, %error, "a queued message cannot be read");
     Fate::later(format!("the message cannot be read from the queue: {error}"))
 }
