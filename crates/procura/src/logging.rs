@@ -168,17 +168,19 @@ impl LogFile {
             name.push(format!(".{number}"));
             PathBuf::from(name)
         };
+        // Somebody may have moved any of them away.
+        let there = |done: io::Result<()>| match done {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
         let last = self.files.saturating_sub(1);
         if last == 0 {
-            return fs::remove_file(&self.path);
+            return there(fs::remove_file(&self.path));
         }
         for number in (1..last).rev() {
-            match fs::rename(numbered(number), numbered(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            there(fs::rename(numbered(number), numbered(number + 1)))?;
         }
-        fs::rename(&self.path, numbered(1))
+        there(fs::rename(&self.path, numbered(1)))
     }
 }
 
@@ -211,6 +213,19 @@ mod tests {
         }
         let expected = [("log", "five\n"), ("log.1", "four\n"), ("log.2", "three\n")];
         assert_eq!(written(folder.path()), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    }
+
+    #[test]
+    fn a_large_file_that_was_moved_away_is_followed_by_another() {
+        for files in [1, 3] {
+            let folder = tempfile::tempdir().unwrap();
+            let log = LogFile::open(folder.path().join("log"), 8, files).unwrap();
+            log.write(b"before\n").unwrap();
+            fs::rename(folder.path().join("log"), folder.path().join("moved")).unwrap();
+            log.write(b"after\n").unwrap();
+            let expected = [("log", "after\n"), ("moved", "before\n")];
+            assert_eq!(written(folder.path()), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+        }
     }
 
     #[test]

@@ -1,37 +1,32 @@
 //! `procura serve`: one process owns the data directory and runs everything.
 
+mod around;
+mod options;
+mod signals;
+mod timers;
+
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
-use std::time::Duration;
 
-use acl::Guid;
-use admin::operations::PauseFate;
-use admin::pause::{PauseOutcome, PausedMail};
 use admin::socket::SocketServer;
-use admin::{Absent, DataDirectory, Fault, FaultKind, Running, Service, audit_path, queue_directory};
-use directory::{SendingLimits, Snapshot};
+use admin::{Absent, DataDirectory, Service, audit_path, queue_directory};
+use directory::SendingLimits;
 use listenfd::ListenFd;
-use queue::{Backoff, Queue, QueueOptions};
-use store::{AuditEntry, AuditStore, Retention, StoreError, Webhook};
-use tracking::{Event, Tracking, TrackingOptions};
+use queue::{Queue, QueueOptions};
+use store::{AuditStore, Retention};
 use transport::certificate::LiveCertificate;
-use transport::delivery::{MAILBOX, Roots};
-use transport::pause::{Chosen, Order, Ordered, Pair};
-use transport::{
-    AuditLog, AuditOptions, ClientTimeouts, Credentials, DeliveryOptions, DnsOptions, Exits, LmtpHost, ProtocolLog,
-    ProtocolLogOptions, Server, ServerOptions, Shared, SmartHost, StartError, StsOptions, TlsOptions,
-};
+use transport::delivery::MAILBOX;
+use transport::{AuditLog, AuditOptions, Credentials, Server, Shared, TlsOptions};
 use web::submission::SubmissionServer;
-use web::{Poster, Web, Webhooks};
+use web::{Web, Webhooks};
 
 use crate::active_directory;
 use crate::cli::args::{Global, Serve};
 use crate::cli::fault::Failure;
-use crate::config::Config;
 use crate::demo;
 use crate::http;
 use crate::local::LocalSocket;
@@ -41,6 +36,10 @@ use crate::notify::notify;
 use crate::passwords::{self, Passwords};
 use crate::reload::Reloader;
 use crate::{sandbox, tls, tokens, watch};
+
+use around::Around;
+use options::{protocol_log, server_options, start_failure, tracking};
+use signals::{Signal, signals};
 
 /// Runs a server until it is asked to stop.
 pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
@@ -236,10 +235,10 @@ fn start(
     options.submission = http::submission(node, service);
     options.local = http::local(node);
     options.owners = node.local_users()?;
-    options.protocol_log = protocol_log(node, directory)?;
+    options.protocol_log = Some(protocol_log(node, directory)?);
     #[cfg(feature = "kerberos")]
     {
-        options.kerberos = keytab(node)?;
+        options.kerberos = options::keytab(node)?;
     }
     options.listeners = given_sockets();
     let server = Server::start(options, Arc::clone(&shared)).map_err(start_failure)?;
@@ -262,8 +261,8 @@ fn start(
         Some(listen) => Some(start_web(listen, &shared)?),
         None => None,
     };
-    let protector = protect_regularly(Arc::clone(service), u64::from(config.admin.protect_minutes))?;
-    let expirer = expire_in_time(Arc::clone(service))?;
+    let protector = timers::protect_regularly(Arc::clone(service), u64::from(config.admin.protect_minutes))?;
+    let expirer = timers::expire_in_time(Arc::clone(service))?;
     let follower = tls::follow(Arc::clone(&certificate), config.tls.reload_seconds)?;
     reloader.watch(Arc::clone(&certificate));
     shared.watch_certificate(certificate);
@@ -301,20 +300,6 @@ fn given_sockets() -> Vec<(SocketAddr, TcpListener)> {
     sockets
 }
 
-/// The record of messages, where `[storage]` wants one.
-fn tracking(config: &Config, directory: &Path) -> Result<Option<Tracking>, Failure> {
-    let storage = &config.storage;
-    if storage.tracking_days == 0 {
-        return Ok(None);
-    }
-    let options = TrackingOptions {
-        keep: Duration::from_secs(u64::from(storage.tracking_days) * 24 * 3600),
-        total_size: storage.tracking_mib << 20,
-        ..TrackingOptions::new(admin::tracking_directory(directory))
-    };
-    Tracking::start(options).map(Some).map_err(|e| Failure::new(e.to_string()))
-}
-
 /// HTTP, where `[http]` wants it.
 fn start_web(listen: &str, shared: &Arc<Shared>) -> Result<Web, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::new(e.to_string()).help("check [http] listen in procura.toml");
@@ -324,127 +309,9 @@ fn start_web(listen: &str, shared: &Arc<Shared>) -> Result<Web, Failure> {
     Ok(web)
 }
 
-fn server_options(node: &Node, service: &Service, hostname: String) -> Result<ServerOptions, Failure> {
-    let config = &node.loaded.config;
-    let directory = service.directory();
-    let mut options = ServerOptions::new(hostname.clone(), directory.join(&config.delivery.mailboxes));
-    options.server = own_server(&service.snapshot(), &hostname)?;
-    options.delivery = delivery_options(node, options.delivery)?;
-    Ok(options)
-}
-
-/// What `[delivery]` and `[dns]` say.
-fn delivery_options(node: &Node, usual: DeliveryOptions) -> Result<DeliveryOptions, Failure> {
-    let config = &node.loaded.config;
-    let delivery = &config.delivery;
-    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
-    let smart_host = match &delivery.smart_host {
-        Some(text) => Some(SmartHost::parse(text, 25).ok_or_else(|| {
-            Failure::new(format!("smart_host `{text}` is not host:port")).help("check [delivery] in procura.toml")
-        })?),
-        None => None,
-    };
-    let usual_roots = Path::new("/etc/ssl/certs/ca-certificates.crt");
-    let roots = match &delivery.roots {
-        Some(path) => {
-            let path = node.loaded.path(path);
-            let failed =
-                |e| Failure::new(format!("{}: {e}", path.display())).help("check [delivery] roots in procura.toml");
-            Some(Roots::read(&path).map_err(failed)?)
-        }
-        None => Roots::read(usual_roots).ok(),
-    };
-    let reply = seconds(delivery.reply_seconds);
-    Ok(DeliveryOptions {
-        exits: Exits { smart_host, lmtp: delivery.lmtp.as_deref().and_then(LmtpHost::parse) },
-        expire: Duration::from_secs(u64::from(delivery.expire_hours) * 3600),
-        warn_after: (delivery.warn_hours > 0).then(|| Duration::from_secs(u64::from(delivery.warn_hours) * 3600)),
-        backoff: Backoff { first: i64::from(delivery.retry_seconds) * 1000, ..Backoff::default() },
-        leases: delivery.connections as usize * 2,
-        timeouts: ClientTimeouts {
-            connect: seconds(delivery.connect_seconds),
-            greeting: reply,
-            command: reply,
-            data: reply * 2,
-            ..usual.timeouts
-        },
-        dns: DnsOptions {
-            servers: config.dns.servers.iter().filter_map(|server| server.parse().ok()).collect(),
-            patience: seconds(config.dns.seconds),
-        },
-        sts: StsOptions { server: delivery.mta_sts_server.as_deref().and_then(|server| server.parse().ok()) },
-        roots: roots.map(Arc::new),
-        ..usual
-    })
-}
-
-/// The keys of `[kerberos]`.
-#[cfg(feature = "kerberos")]
-fn keytab(node: &Node) -> Result<Option<transport::kerberos::Kerberos>, Failure> {
-    let Some(path) = &node.loaded.config.kerberos.keytab else { return Ok(None) };
-    transport::kerberos::Kerberos::open(&node.loaded.path(path))
-        .map(Some)
-        .map_err(|e| Failure::new(e.to_string()).help("check `keytab` under [kerberos] in procura.toml"))
-}
-
-/// The protocol log of `[log]`.
-fn protocol_log(node: &Node, directory: &Path) -> Result<Option<ProtocolLog>, Failure> {
-    let log = &node.loaded.config.log;
-    let Some(folder) = &log.protocol else { return Ok(None) };
-    let options = ProtocolLogOptions {
-        folder: directory.join(folder),
-        file_size: log.protocol_file_mib << 20,
-        keep: Duration::from_secs(u64::from(log.protocol_days) * 24 * 3600),
-        total_size: log.protocol_mib << 20,
-    };
-    let shown = options.folder.display().to_string();
-    ProtocolLog::start(options)
-        .map(Some)
-        .map_err(|e| Failure::new(format!("{shown}: {e}")).help("check `protocol` under [log] in procura.toml"))
-}
-
-/// The server object of this node: the one with its name, else the only one.
-fn own_server(snapshot: &Snapshot, hostname: &str) -> Result<Option<Guid>, Failure> {
-    let servers: Vec<_> = snapshot.objects().filter(|(_, object)| object.class() == directory::Class::Server).collect();
-    let label = hostname.split('.').next().unwrap_or(hostname);
-    let named = servers.iter().find(|(_, object)| {
-        let names = match object.config() {
-            Some(directory::Config::Server(server)) => &server.names[..],
-            _ => &[],
-        };
-        names.iter().any(|name| name.eq_ignore_ascii_case(hostname)) || object.name().eq_ignore_ascii_case(label)
-    });
-    match (named, &servers[..]) {
-        (Some((_, object)), _) | (None, [(_, object)]) => Ok(Some(object.guid())),
-        (None, []) => Ok(None),
-        (None, several) => {
-            let names: Vec<String> = several.iter().map(|(_, object)| object.name()).collect();
-            Err(Failure::new(format!("none of the servers of the organization is called {hostname}"))
-                .help(format!("set [node] hostname; there are: {}", names.join(", "))))
-        }
-    }
-}
-
-fn start_failure(error: StartError) -> Failure {
-    let help = match &error {
-        StartError::Bind { address, source, .. } => match source.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                format!("another program listens on {address}: stop it, or let the connector listen elsewhere")
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                "ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE".to_owned()
-            }
-            std::io::ErrorKind::AddrNotAvailable => format!("{} is no address of this machine", address.ip()),
-            _ => "let the connector listen elsewhere".to_owned(),
-        },
-        StartError::Tls(_) => "check [tls] in procura.toml".to_owned(),
-        StartError::Io(_) => "look at the limits of the system".to_owned(),
-    };
-    Failure::new(error.to_string()).help(help)
-}
-
 impl Everything {
-    /// Does what signals ask. After SIGHUP the certificate is read again. Waits for SIGTERM or SIGINT, then finishes what is in flight; a second signal ends everything at once.
+    /// Does what signals ask. After SIGHUP the certificate is read again. Waits for SIGTERM or SIGINT, then finishes what is
+    /// in flight; a second signal ends everything at once.
     fn until_stopped(self, signals: Receiver<Signal>) -> miette::Result<()> {
         let stopper = self.server.stopper();
         let reloader = self.reloader;
@@ -474,192 +341,5 @@ impl Everything {
         self.queue.close();
         tracing::info!("stopped");
         Ok(())
-    }
-}
-
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Signal {
-    /// SIGTERM, SIGINT.
-    Stop,
-    /// SIGHUP.
-    Reload,
-}
-
-/// One message for each SIGTERM, SIGINT or SIGHUP.
-fn signals() -> Result<Receiver<Signal>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let failed = |e: std::io::Error| Failure::new(format!("signals: {e}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let (mut terminate, mut interrupt, mut hang_up) = {
-        let _guard = runtime.enter();
-        (
-            signal(SignalKind::terminate()).map_err(failed)?,
-            signal(SignalKind::interrupt()).map_err(failed)?,
-            signal(SignalKind::hangup()).map_err(failed)?,
-        )
-    };
-    let (sender, receiver) = channel();
-    thread::Builder::new()
-        .name("signal".into())
-        .spawn(move || {
-            runtime.block_on(async {
-                loop {
-                    let signal = tokio::select! {
-                        _ = terminate.recv() => Signal::Stop,
-                        _ = interrupt.recv() => Signal::Stop,
-                        _ = hang_up.recv() => Signal::Reload,
-                    };
-                    if sender.send(signal).is_err() {
-                        return;
-                    }
-                }
-            });
-        })
-        .map_err(failed)?;
-    Ok(receiver)
-}
-
-/// The AdminSDHolder task: now, and every `minutes`. It ends when what is returned is dropped.
-fn protect_regularly(service: Arc<Service>, minutes: u64) -> Result<Sender<()>, Failure> {
-    let (stop, stopped) = channel::<()>();
-    thread::Builder::new()
-        .name("adminsdholder".into())
-        .spawn(move || {
-            loop {
-                match service.protect() {
-                    Ok(0) => {}
-                    Ok(count) => tracing::info!(count, "AdminSDHolder: descriptors replaced"),
-                    Err(fault) => tracing::error!("AdminSDHolder: {fault}"),
-                }
-                match stopped.recv_timeout(Duration::from_secs(minutes * 60)) {
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
-                }
-            }
-        })
-        .map_err(|e| Failure::new(e.to_string()))?;
-    Ok(stop)
-}
-
-/// Takes time-bound grants back when they end. It ends when what is returned is dropped.
-fn expire_in_time(service: Arc<Service>) -> Result<Sender<()>, Failure> {
-    /// A grant that is made meanwhile may end before the one that is waited for.
-    const LOOK: Duration = Duration::from_millis(500);
-    let (stop, stopped) = channel::<()>();
-    thread::Builder::new()
-        .name("expiry".into())
-        .spawn(move || {
-            let mut said = String::new();
-            loop {
-                match service.expire() {
-                    Ok(0) => {}
-                    Ok(count) => tracing::info!(count, "time-bound grants ended"),
-                    // Once: a domain that is away may be away for long.
-                    Err(fault) if said != fault.to_string() => {
-                        said = fault.to_string();
-                        tracing::error!("time-bound grants: {fault}");
-                    }
-                    Err(_) => {}
-                }
-                let next = service.next_expiry().map(|next| next.0.saturating_sub(service.now().0).max(1) as u64);
-                let wait = next.map_or(LOOK, |left| Duration::from_millis(left).min(LOOK));
-                match stopped.recv_timeout(wait) {
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
-                }
-            }
-        })
-        .map_err(|e| Failure::new(e.to_string()))?;
-    Ok(stop)
-}
-
-/// What the running server does for the service. It does not keep the server alive.
-struct Around {
-    shared: Weak<Shared>,
-    reloader: Arc<Reloader>,
-    poster: Poster,
-}
-
-impl Running for Around {
-    fn webhooks_changed(&self, webhooks: &Arc<Vec<Webhook>>) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.webhooks().set(Arc::clone(webhooks));
-        }
-    }
-
-    fn test_webhook(&self, webhook: &Webhook) -> Result<String, Fault> {
-        let posted = self.poster.test(webhook).map(|status| status.to_string());
-        posted.map_err(|e| {
-            Fault::new(FaultKind::Unavailable, format!("{} does not take a test: {e}", webhook.url))
-                .help("look at the receiver, then test again; events that wait are posted again by themselves")
-        })
-    }
-
-    fn published(&self, snapshot: &Arc<Snapshot>) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.publish(Arc::clone(snapshot));
-        }
-    }
-
-    fn credential_changed(&self, account: &Guid) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.credentials().forget(account);
-        }
-    }
-
-    fn message_ordered(&self, queue_id: &str, what: &str, by: &str) {
-        let event = match what {
-            "held" => Event::Held,
-            "released" => Event::Released,
-            "removed" => Event::Removed,
-            _ => Event::Retried,
-        };
-        if let Some(shared) = self.shared.upgrade() {
-            shared.note_order(queue_id, event, by, "");
-        }
-    }
-
-    fn reload(&self) -> Result<Vec<String>, Fault> {
-        self.reloader.reload()
-    }
-
-    fn flush_tracking(&self) {
-        if let Some(tracking) = self.shared.upgrade().as_ref().and_then(|shared| shared.tracking()) {
-            tracking.flush();
-        }
-    }
-
-    fn password_changed(&self, account: &Guid) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.credentials().forget_password(account);
-        }
-    }
-
-    fn decision(&self, id: &str) -> Result<Option<AuditEntry>, StoreError> {
-        match self.shared.upgrade() {
-            Some(shared) => shared.audit().find(id),
-            None => Ok(None),
-        }
-    }
-
-    fn order_paused(&self, mail: &PausedMail, what: PauseFate, by: &str, dry_run: bool) -> Result<PauseOutcome, Fault> {
-        let Some(shared) = self.shared.upgrade() else {
-            return Err(Fault::new(FaultKind::Unavailable, "the server is stopping"));
-        };
-        let chosen = Chosen {
-            pair: Pair { account: mail.account, user: mail.user },
-            aside: mail.aside,
-            message: mail.message.clone(),
-            before: mail.before,
-        };
-        let order = match what {
-            PauseFate::Release => Order::Release { granted: false },
-            PauseFate::Override => Order::Release { granted: true },
-            PauseFate::Return => Order::Return,
-            PauseFate::Remove => Order::Remove,
-        };
-        let Ordered { done, left, why } = shared.order(&chosen, &order, by, dry_run).map_err(Fault::from)?;
-        Ok(PauseOutcome { done, left, why })
     }
 }
