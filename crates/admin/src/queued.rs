@@ -234,7 +234,7 @@ fn row(message: &MessageSummary, attempts: u32, to: Vec<String>) -> QueueRow {
 
 /// ISO 8601 of milliseconds since the epoch.
 pub(crate) fn iso(millis: i64) -> String {
-    Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
+    Timestamp::from_millisecond(millis).map(|time| format!("{time:.3}")).unwrap_or_default()
 }
 
 /// Moves decisions that committed with their messages into the audit.

@@ -75,8 +75,30 @@ impl Finding {
     }
 }
 
+/// All checks.
+const CHECKS: [&str; 13] = [
+    "configuration",
+    "files",
+    "certificate",
+    "name",
+    "disk",
+    "clock",
+    "limits",
+    "service",
+    "ports",
+    "relay",
+    "folders",
+    "directory",
+    "queue",
+];
+
 /// Runs `procura doctor`.
 pub fn run(global: &Global, arguments: &Doctor) -> miette::Result<ExitCode> {
+    if let Some(unknown) = arguments.skip.iter().find(|skip| !CHECKS.contains(&skip.as_str())) {
+        return Err(Failure::new(format!("there is no check `{unknown}`"))
+            .help(format!("there are: {}", CHECKS.join(", ")))
+            .into());
+    }
     let mut findings = examine(global, arguments);
     findings.retain(|finding| !arguments.skip.iter().any(|skip| skip == finding.check));
     let ill = findings.iter().any(|finding| finding.level != Level::Ok);

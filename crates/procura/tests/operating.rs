@@ -151,6 +151,7 @@ fn the_fate_of_a_message_is_told_from_reception_to_the_mailbox() {
     assert!(said.starts_with(&format!("{id}  <someone@example.net> to bob@example.com\n")), "{said}");
     assert!(said.contains("by connector Internet, from 127.0.0.1:"), "{said}");
     assert!(said.contains("Message-ID <1@someone@example.net>"), "{said}");
+    assert!(said.contains("bob@example.com, via mailbox\n"), "{said}");
     for way in [["--id", id.as_str()], ["--message-id", "1@someone@example.net"], ["--to", "@example.com"]] {
         assert!(trace(&demo, &way).ok().contains(&id), "{way:?}");
     }
@@ -252,6 +253,12 @@ fn a_doctor_finds_an_open_relay() {
     let finished = demo.run(&["doctor", "--skip", "directory"]);
     assert_eq!(finished.code, 1);
     assert!(finished.out.contains("Internet takes mail from strangers to strangers"), "{}", finished.out);
+}
+
+#[test]
+fn a_doctor_knows_its_checks() {
+    let demo = Demo::start();
+    demo.run(&["doctor", "--skip", "nonsense"]).fails(2, &["no check `nonsense`", "directory"]);
 }
 
 #[test]

@@ -17,7 +17,8 @@ use crate::{
 
 pub(crate) const SUMMARY: &str =
     "SELECT m.id, m.queue_id, m.sender, m.received, m.expires, m.size, m.pending, m.recipients,
-    (SELECT min(next_attempt) FROM recipient WHERE message = m.id AND state = 0), m.hold_key, m.hold_reason,
+    (SELECT min(max(r.next_attempt, coalesce(d.not_before, 0))) FROM recipient r
+        LEFT JOIN destination d ON d.name = r.destination WHERE r.message = m.id AND r.state = 0), m.hold_key, m.hold_reason,
     m.parameters, m.flags FROM message m";
 
 /// Connections for reading, opened as needed and kept.
@@ -183,8 +184,10 @@ impl Readers {
                 .optional()?;
             let Some((message, summary, parameters, flags)) = found else { return Ok(None) };
             let mut select = connection.prepare_cached(
-                "SELECT address, destination, parameters, state, attempts, next_attempt, reason FROM recipient
-                 WHERE message = ?1 ORDER BY number",
+                "SELECT r.address, r.destination, r.parameters, r.state, r.attempts,
+                     max(r.next_attempt, coalesce(d.not_before, 0)), r.reason
+                 FROM recipient r LEFT JOIN destination d ON d.name = r.destination
+                 WHERE r.message = ?1 ORDER BY r.number",
             )?;
             let recipients = select.query_map([message], recipient)?.collect::<Result<_, _>>()?;
             let (smtputf8, eight_bit) = (flags & SMTPUTF8 != 0, flags & EIGHT_BIT != 0);

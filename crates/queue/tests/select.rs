@@ -100,6 +100,21 @@ fn messages_that_wait_for_a_destination_are_found_by_its_reason() {
 }
 
 #[test]
+fn the_next_attempt_is_not_before_the_destination_is_tried_again() {
+    let spool = three();
+    spool.queue.destination_down("two.test", 99_000, "connection refused");
+    spool.queue.retry("A", 1).wait().unwrap();
+    let next = |id: &str| {
+        let selection = Selection { ids: vec![id.to_owned()], ..Selection::default() };
+        let listed = spool.queue.select(&selection, 0, 1).unwrap().remove(0).summary.next_attempt;
+        assert_eq!(listed, Some(spool.queue.show(id).unwrap().recipients[0].next_attempt));
+        listed.unwrap()
+    };
+    assert_eq!(next("B"), 99_000);
+    assert!(next("C") < 99_000);
+}
+
+#[test]
 fn held_messages_are_found_by_key_and_by_reason() {
     let spool = three();
     spool.queue.hold("A", Hold { key: "operator".into(), reason: "Looks odd".into() }).wait().unwrap();

@@ -198,15 +198,13 @@ pub(crate) fn report(about: &str, bounce: &NewMessage, time: i64) -> Record {
     }
 }
 
-/// A destination of the queue in words that people know: the owner of a mailbox, the name of a connector.
+/// A destination of the queue in words that people know.
 fn destination(snapshot: &Snapshot, destination: &str) -> String {
     let named =
         |text: &str| text.parse::<Guid>().ok().map(|guid| name(snapshot, &guid)).filter(|name| !name.is_empty());
     match destination.split_once(':') {
-        Some(("mailbox", guid)) => match guid.parse::<Guid>().ok().and_then(|guid| snapshot.by_guid(&guid)) {
-            Some(_) => "mailbox".to_owned(),
-            None => destination.to_owned(),
-        },
+        // Whose it is says the recipient.
+        Some(("mailbox", _)) => "mailbox".to_owned(),
         Some(("connector", guid)) => {
             named(guid).map_or_else(|| destination.to_owned(), |name| format!("send connector {name}"))
         }
