@@ -1,5 +1,6 @@
 //! `procura doctor`: is this node fit for service? Each finding names what mends it.
 
+mod folders;
 mod host;
 mod service;
 
@@ -21,7 +22,7 @@ const COLUMNS: [&str; 4] = ["level", "check", "text", "mend"];
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Looks at configuration, files, certificate, names, ports, disk, clock, directory, queue and relaying. Nothing is changed.\n\nExit code: 0 all is well, 1 something is not, 2 it could not be done.\n\nExamples:\n  procura doctor\n  procura doctor --format jsonl\n  procura doctor --no-network --skip directory"
+    after_help = "Looks at configuration, files, certificate, names, ports, disk, clock, directory, queue, folders and relaying. Nothing is changed.\n\nExit code: 0 all is well, 1 something is not, 2 it could not be done.\n\nExamples:\n  procura doctor\n  procura doctor --format jsonl\n  procura doctor --no-network --skip directory"
 )]
 pub struct Doctor {
     /// Ask no name server and connect to nobody

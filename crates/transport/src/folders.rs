@@ -193,7 +193,9 @@ impl Task {
 
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut watch = None;
+        let mut versions = self.folders.ground.shared.subscribe();
         loop {
+            versions.mark_unchanged();
             let round = self.round(&mut watch, &stopped).await;
             if *stopped.borrow() {
                 return;
@@ -210,6 +212,8 @@ impl Task {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 () = sleep_until(until) => {}
                 () = changed => {}
+                // A right, or a setting, may have changed.
+                _ = versions.changed() => self.waits.clear(),
             }
         }
     }

@@ -51,6 +51,9 @@ pub(super) fn examine(endpoint: &mut Endpoint, no_network: bool, wanted: &dyn Fn
     if wanted("relay") {
         findings.extend(relay(endpoint, &status.connectors));
     }
+    if wanted("folders") {
+        findings.extend(super::folders::examine(endpoint));
+    }
     if wanted("directory") {
         findings.extend(directory(endpoint));
     }
