@@ -150,6 +150,15 @@ fn flag(attributes: &mut Attributes, name: &str, value: Option<bool>) {
     put(attributes, name, value.map(|value| if value { "TRUE" } else { "FALSE" }));
 }
 
+/// A name to greet with; an empty text: the node's.
+fn host_name(fqdn: Option<&str>) -> Result<(), Fault> {
+    match fqdn.filter(|fqdn| !fqdn.is_empty() && message::canonical_domain(fqdn).is_none()) {
+        Some(fqdn) => Err(Fault::new(FaultKind::Invalid, format!("`{fqdn}` is not a host name"))
+            .help("write mx1.example.com; an empty text is the node's own name")),
+        None => Ok(()),
+    }
+}
+
 /// The level of the protocol log as it is kept: an empty text for the usual one.
 fn logging(level: Option<&str>) -> Result<Option<&'static str>, Fault> {
     let Some(level) = level else { return Ok(None) };

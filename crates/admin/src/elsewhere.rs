@@ -198,6 +198,12 @@ impl Sink for Into {
 
     fn follow(&self, comment: &str, plan: &mut dyn FnMut(&Snapshot) -> Vec<Change>) -> Result<Vec<String>, String> {
         let service = self.0.upgrade().ok_or(GONE)?;
+    /// Does for a name that nobody has what [`Service::login_elsewhere`] does for others, where most passwords are kept by other
+    /// directories. None: they are kept here.
+    pub fn login_of_nobody_elsewhere(&self, subject: &Guid, password: &[u8]) -> Option<Login> {
+        self.elsewhere.active.load_full().and_then(|active| active.login_of_nobody(subject, password))
+    }
+
         let mut store = service.store();
         let before = service.snapshot();
         let mut now = Snapshot::clone(&before);

@@ -224,7 +224,8 @@ fn settings_are_written_and_shown_and_those_that_mean_nothing_refused() {
     let wanted = json!({
         "fqdn": "mx.example.com", "banner": "Hello", "max_message_size": 1_000_000, "max_header_size": 65536,
         "max_recipients": 7, "max_hops": 12, "max_errors": 3, "max_logon_failures": 2, "max_connections": 50,
-        "max_connections_per_source": 5, "rate_per_source": 30, "rate_per_connection": 10, "command_timeout": 60,
+        "max_connections_per_source": 5, "unknown_per_source": 7, "keep_attached_messages": true, "protocol_log": "verbose",
+        "rate_per_source": 30, "rate_per_connection": 10, "command_timeout": 60,
         "data_timeout": 120, "session_lifetime": 600, "tarpit_ms": 5000, "header_from": "observe", "on_behalf": "reject",
         "delegate_chain": true, "require_from": false, "require_tls": true, "enabled": false, "logon_separator": "!",
     });
@@ -236,6 +237,7 @@ fn settings_are_written_and_shown_and_those_that_mean_nothing_refused() {
     for wrong in [
         json!({"header_from": "perhaps"}),
         json!({"on_behalf": "maybe"}),
+        json!({"protocol_log": "some"}),
         json!({"logon_separator": "@"}),
         json!({"fqdn": "not a name"}),
         json!({"banner": "two\nlines"}),
@@ -369,6 +371,19 @@ fn a_usage_type_of_a_send_connector_gives_rights_to_receivers() {
     assert!(message.contains("no send connectors of usage Client"), "{message}");
 }
 
+/// S2: "Permission groups are only available for Receive connectors."
+#[test]
+fn a_send_connector_has_no_permission_groups() {
+    let site = Site::new();
+    site.ask(send("S", "Internal", json!({})));
+    let set = json!({"op": "receive-connector-set", "identity": "S", "permission_groups": ["ExchangeServers"]});
+    let (kind, message) = site.fault(ROOT, request(set));
+    assert_eq!(kind, FaultKind::NotFound);
+    assert!(message.contains("no receive connector S"), "{message}");
+    let shown = serde_json::to_value(sending(&site, "S")).unwrap();
+    assert!(shown.get("permission_groups").is_none(), "{shown}");
+}
+
 #[test]
 fn a_send_connector_needs_an_address_space_and_settings_that_go_together() {
     let site = Site::new();
@@ -390,6 +405,8 @@ fn a_send_connector_needs_an_address_space_and_settings_that_go_together() {
     says(json!({"address_spaces": ["x400:c=us"]}), "are not supported");
     says(json!({"address_spaces": ["*;0"]}), "not in 1-100");
     says(json!({"smart_hosts": ["relay test"]}), "is no host");
+    says(json!({"fqdn": "relay test"}), "is not a host name");
+    says(json!({"protocol_log": "some"}), "no level of the protocol log");
     says(json!({"auth": "magic"}), "no authentication of a send connector");
     says(json!({"auth": "basic"}), "a name is needed");
     site.ask(send("S", "Internet", json!({"address_spaces": ["SMTP:*.example.net;20", "b.test"]})));

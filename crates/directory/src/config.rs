@@ -243,6 +243,8 @@ pub struct ReceiveConnector {
     pub domain_secure: bool,
     /// Messages a minute from one address; 0: no limit.
     pub rate_per_source: u32,
+    /// Recipients a minute that strangers at one address may name and that there are not; 0: no limit.
+    pub unknown_per_source: u32,
     /// Messages a minute over one connection; 0: no limit.
     pub rate_per_connection: u32,
     /// CHUNKING is offered (RFC 3030).

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use acl::Guid;
 
 use crate::connection::{Connection, LdapError};
+use crate::controller::Domain;
 use crate::message::code;
 use crate::source::{Active, lock};
 
@@ -73,33 +74,55 @@ impl Active {
         let id = snapshot.by_guid(account)?;
         let object = snapshot.domain_of(id).and_then(|domain| snapshot.object(domain.object))?;
         let domain = lock(&self.inner.domains).iter().find(|domain| domain.guid() == object.guid()).cloned()?;
+        Some(self.ask(&domain, account, &snapshot.dn(id), password))
+    }
+
+    /// Does for a name that nobody has, or that may not log on, what is done for one that somebody has: as often, and as long,
+    /// so that no stranger can tell one from the other. `subject`: the account behind the name, or what stands for the name.
+    /// None: there is no domain.
+    pub fn login_of_nobody(&self, subject: &Guid, password: &[u8]) -> Option<Login> {
+        let snapshot = self.inner.sink.snapshot();
+        let own = snapshot.by_guid(subject).and_then(|id| snapshot.object(snapshot.domain_of(id)?.object));
+        let domain = {
+            let domains = lock(&self.inner.domains);
+            let of_object = own.and_then(|own| domains.iter().find(|domain| domain.guid() == own.guid()));
+            of_object.or(domains.first()).cloned()?
+        };
+        let nobody = format!("CN={subject},{}", domain.dn);
+        Some(match self.ask(&domain, subject, &nobody, password) {
+            Login::Right => Login::Wrong,
+            other => other,
+        })
+    }
+
+    /// Asks a domain whether that is the password of this distinguished name.
+    fn ask(&self, domain: &Domain, account: &Guid, name: &str, password: &[u8]) -> Login {
         if password.is_empty() {
-            return Some(Login::Wrong);
+            return Login::Wrong;
         }
         let window = if domain.lockout_window == 0 { WINDOW } else { Duration::from_secs(domain.lockout_window) };
         if !lock(&self.inner.guesses).take(*account, domain.lockout_threshold, window, Instant::now()) {
-            return Some(Login::Spared);
+            return Login::Spared;
         }
         let servers = lock(&self.inner.servers).get(&domain.dn.to_ascii_lowercase()).cloned().unwrap_or_default();
-        let name = snapshot.dn(id);
         let mut why = format!("no domain controller of {} is known", domain.dn);
         for address in servers {
             let settings = &self.inner.settings;
             let asked = Connection::open(&address, &settings.tls, settings.patience)
-                .and_then(|mut connection| connection.bind(&name, password));
+                .and_then(|mut connection| connection.bind(name, password));
             match asked {
                 Ok(()) => {
                     lock(&self.inner.guesses).right(account);
-                    return Some(Login::Right);
+                    return Login::Right;
                 }
                 Err(LdapError::Refused { outcome, .. }) if outcome.code == code::INVALID_CREDENTIALS => {
-                    return Some(Login::Wrong);
+                    return Login::Wrong;
                 }
                 Err(error) => why = format!("{address}: {error}"),
             }
         }
         lock(&self.inner.guesses).give_back(account);
-        Some(Login::Unavailable(why))
+        Login::Unavailable(why)
     }
 }
 

@@ -72,12 +72,11 @@ impl CredentialSource for Passwords {
     }
 
     fn elsewhere(&self, account: &Guid, password: &[u8]) -> Option<Result<bool, SourceUnavailable>> {
-        Some(match self.service.login_elsewhere(account, password)? {
-            Login::Right => Ok(true),
-            Login::Wrong => Ok(false),
-            Login::Spared => Err(SourceUnavailable("one more wrong password could lock the account".to_owned())),
-            Login::Unavailable(why) => Err(SourceUnavailable(why)),
-        })
+        self.service.login_elsewhere(account, password).map(said)
+    }
+
+    fn elsewhere_of_nobody(&self, subject: &Guid, password: &[u8]) -> Option<Result<bool, SourceUnavailable>> {
+        self.service.login_of_nobody_elsewhere(subject, password).map(said)
     }
 
     fn scram(&self) -> bool {
@@ -86,6 +85,15 @@ impl CredentialSource for Passwords {
 
     fn secret(&self) -> [u8; 32] {
         self.secret
+    }
+}
+
+fn said(login: Login) -> Result<bool, SourceUnavailable> {
+    match login {
+        Login::Right => Ok(true),
+        Login::Wrong => Ok(false),
+        Login::Spared => Err(SourceUnavailable("one more wrong password could lock the account".to_owned())),
+        Login::Unavailable(why) => Err(SourceUnavailable(why)),
     }
 }
 

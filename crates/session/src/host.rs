@@ -32,6 +32,13 @@ pub trait Host {
         let _ = (connector, source, per_minute);
         true
     }
+    /// Whether strangers at an address may be told at this connector which recipients there are: not any more when they have
+    /// named so many in the last minute that there are not. `unknown`: this is one, which counts. A program that keeps no count
+    /// tells them all.
+    fn tells_recipients(&self, connector: &Guid, source: IpAddr, per_minute: u32, unknown: bool) -> bool {
+        let _ = (connector, source, per_minute, unknown);
+        true
+    }
     /// Counts what an account sends, if its limits let it; the error is what it is told (`450 4.7.1`). A program that keeps no
     /// count lets everything pass.
     fn admits_sending(&self, snapshot: &Snapshot, account: ObjectId, what: Sent) -> Result<(), String> {

@@ -29,6 +29,12 @@ impl MessageRate {
         true
     }
 
+    /// Whether one more may not come. A limit of 0 is none.
+    pub fn is_exhausted(&self, now: Time, per_minute: u32) -> bool {
+        let mut tried = *self;
+        !tried.admits(now, per_minute)
+    }
+
     /// Nothing of any limit is used.
     pub fn is_idle(&self, now: Time) -> bool {
         self.0 <= now.0
@@ -50,6 +56,17 @@ impl Session {
         out.log(LogEntry::Information { context: "Message rate exceeded", data: &source.to_string() });
         self.reply(replies::too_many_messages(), out);
         Err(Wait::Nothing)
+    }
+}
+
+impl Session {
+    /// Whether a stranger may be told now whether a recipient exists; else he is put off, whether or not it does. `unknown`:
+    /// this one does not, and counts.
+    pub(crate) fn tells_recipients(&self, cx: &Context<'_>, unknown: bool) -> bool {
+        let (limit, source) = (cx.connector.unknown_per_source, self.peer.remote.ip());
+        let stranger = self.authority.account.is_none() && self.authority.host.is_none();
+        let free = limit == 0 || !stranger || cx.connector.folder.is_some();
+        free || cx.host.tells_recipients(&self.connector_guid, source, limit, unknown)
     }
 }
 

@@ -5,7 +5,7 @@ use message::Address;
 use rights::{Asked, Denied, Refusal};
 use smtp::{ForwardPath, OriginalRecipient, RcptParams, Reply};
 
-use crate::host::{Output, Recipient, Sent, Wait};
+use crate::host::{LogEntry, Output, Recipient, Sent, Wait};
 use crate::refusal::canonical;
 use crate::replies;
 use crate::session::{Context, Session};
@@ -37,6 +37,10 @@ impl Session {
                 return Wait::Nothing;
             }
         };
+        if !self.tells_recipients(cx, false) {
+            return self.put_off_guessing(cx, out);
+        }
+        let Some(transaction) = &mut self.transaction else { return Wait::Nothing };
         let address = Rewrite::apply(&cx.connector.rewrites, &named).unwrap_or_else(|| named.clone());
         let grant = match transaction.rights.recipient(cx.snapshot, &self.authority, cx.now, &address) {
             Ok(grant) => grant,
@@ -80,12 +84,22 @@ impl Session {
         let asked = Asked { recipient: Some(canonical(recipient)), ..self.asked() };
         let guess = matches!(denied.refusal, Refusal::UserUnknown(_)) && self.authority.account.is_none();
         match guess {
+            true if !self.tells_recipients(cx, true) => self.put_off_guessing(cx, out),
             true => {
                 let reply = self.refusal_reply(cx, denied, asked, out);
                 self.reply_slowly(cx, reply, out)
             }
             false => self.refuse(cx, denied, asked, out),
         }
+    }
+
+    /// Who has named too many recipients that there are not is told nothing for a while, of those that there are neither.
+    fn put_off_guessing(&mut self, cx: &Context<'_>, out: &mut dyn Output) -> Wait {
+        out.log(LogEntry::Information {
+            context: "Unknown recipients exceeded",
+            data: &self.peer.remote.ip().to_string(),
+        });
+        self.reply_slowly(cx, replies::too_many_unknown(), out)
     }
 }
 

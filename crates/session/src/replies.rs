@@ -95,6 +95,7 @@ replies! {
     no_postmaster 550 (5, 1, 1), "There is no default domain for postmaster";
     too_many_recipients 452 (4, 5, 3), "Too many recipients";
     too_many_messages 450 (4, 7, 1), "Too many messages in a minute; try again later";
+    too_many_unknown 450 (4, 7, 1), "Too many unknown recipients in a minute; try again later";
     no_valid_recipients 554 (5, 5, 1), "No valid recipients";
     loop_detected 554 (5, 4, 6), "Hop count exceeded - possible mail loop";
     nul_in_data 550 (5, 6, 0), "the message has a NUL character";

@@ -52,6 +52,13 @@ pub trait CredentialSource: Send + Sync + 'static {
         None
     }
 
+    /// The same for a name that nobody has, or that may not log on; whatever is said, the answer is no. Where passwords are kept
+    /// elsewhere, that takes its time, and is not asked about without end: a name without an account must look alike.
+    fn elsewhere_of_nobody(&self, subject: &Guid, password: &[u8]) -> Option<Result<bool, SourceUnavailable>> {
+        let _ = (subject, password);
+        None
+    }
+
     /// How many accounts have SCRAM keys of how many rounds, fewest rounds first; empty where nobody counts them. What a
     /// name that nobody has pretends to have is drawn from these.
     fn rounds(&self) -> Result<Vec<(u32, u64)>, SourceUnavailable> {
@@ -427,10 +434,13 @@ impl Core {
             return check;
         }
         self.hashed.fetch_add(1, Ordering::Relaxed);
-        let elsewhere = who.account.and_then(|account| self.source.elsewhere(&account, password));
+        let elsewhere = match who.account {
+            Some(account) => self.source.elsewhere(&account, password),
+            None => self.source.elsewhere_of_nobody(&self.subject(who), password),
+        };
         let correct = match (who.account, stored.password) {
             _ if elsewhere.is_some() => match elsewhere {
-                Some(Ok(correct)) => correct,
+                Some(Ok(correct)) => correct && who.account.is_some(),
                 Some(Err(error)) => {
                     tracing::warn!(%error, "a password cannot be checked");
                     return Check::Unavailable;

@@ -250,6 +250,7 @@ mod tests {
             require_tls: false,
             domain_secure: false,
             rate_per_source: 0,
+            unknown_per_source: 60,
             rate_per_connection: 0,
             implicit_tls: false,
             chunking: true,

@@ -29,6 +29,21 @@ impl SourceRates {
         }
         rates.entry(key).or_default().admits(now, per_minute)
     }
+
+    /// Whether a guess may be answered; a wrong one counts.
+    pub(crate) fn admits_guess(
+        &self,
+        connector: &Guid,
+        source: IpAddr,
+        (per_minute, wrong): (u32, bool),
+        now: Time,
+    ) -> bool {
+        if wrong {
+            return self.admits(connector, source, per_minute, now);
+        }
+        let rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.get(&(*connector, network(source))).is_none_or(|rate| !rate.is_exhausted(now, per_minute))
+    }
 }
 
 /// An IPv6 client has a whole /64 to come from.
@@ -51,6 +66,14 @@ mod tests {
         assert!(admits(&one, "192.0.2.1") && !admits(&one, "192.0.2.1"));
         assert!(admits(&one, "192.0.2.2") && admits(&two, "192.0.2.1"));
         assert!(admits(&one, "2001:db8::1") && !admits(&one, "2001:db8::2") && admits(&one, "2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn only_wrong_guesses_count() {
+        let (rates, connector, source) = (SourceRates::default(), Guid([1; 16]), "192.0.2.1".parse().unwrap());
+        let guess = |wrong| rates.admits_guess(&connector, source, (2, wrong), Time(0));
+        assert!((0..9).all(|_| guess(false)));
+        assert_eq!([true, true, true, false].map(guess), [true, true, false, false]);
     }
 
     #[test]

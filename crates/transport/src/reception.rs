@@ -202,6 +202,10 @@ impl Host for Ambient<'_> {
         self.0.rates().admits(connector, source, per_minute, now())
     }
 
+    fn tells_recipients(&self, connector: &Guid, source: IpAddr, per_minute: u32, unknown: bool) -> bool {
+        self.0.guesses().admits_guess(connector, source, (per_minute, unknown), now())
+    }
+
     fn admits_sending(&self, snapshot: &Snapshot, account: ObjectId, what: Sent) -> Result<(), String> {
         self.0.sending().admits(snapshot, account, what, now())
     }
@@ -314,7 +318,8 @@ impl Output for Out {
     }
 
     fn logs(&self) -> bool {
-        self.log.as_ref().is_some_and(ConnectorLog::is_on) || tracing::enabled!(target: "procura::protocol", tracing::Level::DEBUG)
+        self.log.as_ref().is_some_and(ConnectorLog::is_on)
+            || tracing::enabled!(target: "procura::protocol", tracing::Level::DEBUG)
     }
 }
 

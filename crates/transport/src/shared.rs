@@ -29,6 +29,7 @@ pub struct Shared {
     credentials: Credentials,
     audit: AuditLog,
     rates: SourceRates,
+    guesses: SourceRates,
     sending: SendingCounts,
     figures: Figures,
     pauses: Arc<Pauses>,
@@ -57,6 +58,7 @@ impl Shared {
             credentials,
             audit,
             rates,
+            guesses: SourceRates::default(),
             sending: SendingCounts::default(),
             figures,
             pauses,
@@ -107,6 +109,11 @@ impl Shared {
     /// Messages by source.
     pub(crate) fn rates(&self) -> &SourceRates {
         &self.rates
+    }
+
+    /// Recipients by source that there were not.
+    pub(crate) fn guesses(&self) -> &SourceRates {
+        &self.guesses
     }
 
     /// What accounts have sent, and their limits.

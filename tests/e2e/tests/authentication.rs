@@ -171,6 +171,25 @@ fn a_token_counts_by_issuer_audience_time_and_signature() {
 }
 
 #[test]
+fn the_external_account_of_a_linked_mailbox_logs_on_by_the_sid_in_its_token() {
+    if !require(&["curl", "node"]) {
+        return;
+    }
+    let issuer = Issuer::start();
+    let demo = Demo::start_with(&(issuer.configuration() + "claim = \"sid\"\nas = \"sid\"\n"));
+    let (external, bob) = ("S-1-5-21-7-8-9-1106", "bob@example.com");
+    let send = |sid: &str| with_token(&demo, Mechanism::OauthBearer, bob, &issuer.token("", json!({ "sid": sid })));
+    starts(&send(external), "535");
+    demo.procura(&["mailbox", "link", "bob", external, "--disable"]).ok();
+    starts(&send(external), "250");
+    starts(&send("S-1-5-21-7-8-9-1107"), "535");
+    // The owner himself is disabled, and enabled again the link does not count.
+    starts(&log_on(&demo, "bob", "bob-demo"), "535");
+    demo.procura(&["user", "set", "bob", "--enable"]).ok();
+    starts(&send(external), "535");
+}
+
+#[test]
 fn without_an_issuer_no_token_is_asked_for() {
     if !require(&["python3"]) {
         return;
@@ -198,6 +217,36 @@ fn whoever_guesses_is_put_off_whether_or_not_the_account_exists() {
         starts(&log_on(&demo, name, "guess"), "454 4.7.0");
         // The right password is not told from a wrong one now.
         starts(&log_on(&demo, "bob", "bob-demo"), "454 4.7.0");
+    }
+}
+
+#[test]
+fn every_way_to_log_on_counts_against_one_limit_of_the_source() {
+    if !require(&["python3", "gsasl", "curl", "node"]) {
+        return;
+    }
+    let issuer = Issuer::start();
+    let scram = ["--mechanism=SCRAM-SHA-256", "--no-cb"];
+    let plain = |demo: &Demo| starts(&log_on(demo, "bob", "guess"), "535");
+    let login = |demo: &Demo| {
+        starts(&Talk::connect(demo.client_port).log_on("alice", "guess", None, Mechanism::Login), "535");
+    };
+    let proof = |demo: &Demo| {
+        let (accepted, said) = gsasl(demo, &scram, "guess");
+        assert!(!accepted && said.contains("535"), "{said}");
+    };
+    let token = |demo: &Demo| starts(&with_token(demo, Mechanism::OauthBearer, "bob@example.com", "guess"), "535");
+    let ways: [&dyn Fn(&Demo); 4] = [&plain, &login, &proof, &token];
+    for left_out in 0..ways.len() {
+        let limits = "[authentication]\nsource_failures = 3\nfailure_seconds = 86400\n";
+        let demo = Demo::start_with(&(issuer.configuration() + limits));
+        let others = ways.iter().enumerate().filter(|(way, _)| *way != left_out);
+        others.for_each(|(_, way)| way(&demo));
+        starts(&log_on(&demo, "bob", "bob-demo"), "454 4.7.0");
+        let (accepted, said) = gsasl(&demo, &scram, "bob-demo");
+        assert!(!accepted && said.contains("454 4.7.0"), "{said}");
+        let right = issuer.token("bob@example.com", json!({}));
+        starts(&with_token(&demo, Mechanism::OauthBearer, "bob@example.com", &right), "454 4.7.0");
     }
 }
 

@@ -115,6 +115,8 @@ impl Site {
     #[track_caller]
     fn log_on(&self, user: &str) {
         self.run("kinit", &[user], &format!("{PASSWORD}\n"));
+    // For msmtp, which wants a ticket for the very name that it connects to.
+    site.add_service("svc-local", "localhost", 16);
     }
 
     /// A logon by the system's GSS-API; what the server said.
@@ -133,7 +135,7 @@ impl Site {
 
 #[test]
 fn a_ticket_of_a_real_kdc_logs_on_and_no_other_does() {
-    let Some(site) = Site::make(&["curl", "gsasl"]) else { return };
+    let Some(site) = Site::make(&["curl", "gsasl", "msmtp"]) else { return };
     site.add_service("svc-smtp", HOST, 16);
     let server = site.serve();
 
@@ -144,6 +146,18 @@ fn a_ticket_of_a_real_kdc_logs_on_and_no_other_does() {
             "--silent",
             "--verbose",
             "--max-time",
+    let msmtp = |from: &str| {
+        let place =
+            ["--file=/dev/null", "--debug", "--host=localhost", "--port=587", "--domain=client.test", "--tls=off"];
+        let who = ["--auth=gssapi", "--user=bob", &format!("--from={from}"), "--", "alice@ad.example.test"];
+        let message = format!("From: {from}\nTo: alice@ad.example.test\nSubject: by ticket\n\nhello\n");
+        site.run("msmtp", &[&place[..], &who].concat(), &message)
+    };
+    let sent = msmtp("bob@ad.example.test");
+    assert!(sent.contains("AUTH GSSAPI") && sent.contains("Queued mail for delivery"), "{sent}\n{}", server.output());
+    let other = msmtp("alice@ad.example.test");
+    assert!(other.contains("550 5.7.1 Client does not have permissions to send as this sender"), "{other}");
+
             "60",
             "--crlf",
             "--connect-to",

@@ -66,6 +66,9 @@ pub struct ReceiveSettings {
     /// Messages a minute from one address; 0: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_source: Option<u32>,
+    /// Recipients a minute that strangers at one address may name and that there are not; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_per_source: Option<u32>,
     /// Messages a minute over one connection; 0: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_connection: Option<u32>,

@@ -265,6 +265,7 @@ fn shown(connector: &ReceiveConnector) -> ReceiveSettings {
         max_connections: Some(connector.max_connections),
         max_connections_per_source: Some(connector.max_connections_per_source),
         rate_per_source: Some(connector.rate_per_source),
+        unknown_per_source: Some(connector.unknown_per_source),
         rate_per_connection: Some(connector.rate_per_connection),
         command_timeout: seconds(connector.command_timeout_ms),
         data_timeout: seconds(connector.data_timeout_ms),
@@ -326,11 +327,7 @@ fn attributes(settings: &ReceiveSettings) -> Result<Attributes, Fault> {
     if let Some(auth) = &settings.auth {
         put(&mut all, a::RECEIVE_SECURITY, Some(mechanisms(auth)?.flags()));
     }
-    if let Some(fqdn) = settings.fqdn.as_deref().filter(|fqdn| !fqdn.is_empty())
-        && message::canonical_domain(fqdn).is_none()
-    {
-        return Err(Fault::new(FaultKind::Invalid, format!("`{fqdn}` is not a host name")));
-    }
+    super::host_name(settings.fqdn.as_deref())?;
     if let Some(banner) = &settings.banner
         && (banner.chars().any(char::is_control) || banner.len() > 256)
     {
@@ -351,6 +348,7 @@ fn attributes(settings: &ReceiveSettings) -> Result<Attributes, Fault> {
     put(&mut all, a::RECEIVE_MAX_CONNECTIONS, settings.max_connections);
     put(&mut all, a::RECEIVE_MAX_PER_SOURCE, settings.max_connections_per_source);
     put(&mut all, a::RATE_PER_SOURCE, settings.rate_per_source);
+    put(&mut all, a::UNKNOWN_PER_SOURCE, settings.unknown_per_source);
     put(&mut all, a::RATE_PER_CONNECTION, settings.rate_per_connection);
     put(&mut all, a::COMMAND_TIMEOUT, settings.command_timeout);
     put(&mut all, a::DATA_TIMEOUT, settings.data_timeout);

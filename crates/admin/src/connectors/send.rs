@@ -256,6 +256,7 @@ fn attributes(settings: &SendSettings) -> Result<Attributes, Fault> {
         return Err(Fault::new(FaultKind::Invalid, format!("`{auth}` is no authentication of a send connector"))
             .help(format!("it is one of {known}")));
     }
+    super::host_name(settings.fqdn.as_deref())?;
     known("TLS policy", settings.tls.as_deref(), &SendTls::ALL.map(SendTls::name))?;
     known("way to get a token", settings.token_grant.as_deref(), &TokenGrant::ALL.map(TokenGrant::name))?;
     let pins =

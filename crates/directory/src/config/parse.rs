@@ -82,6 +82,7 @@ impl<'a> Fields<'a> {
             implicit_tls: self.flag(number::IMPLICIT_TLS, false),
             domain_secure: self.flag(number::DOMAIN_SECURE, false),
             rate_per_source: self.small(number::RATE_PER_SOURCE, 0)?,
+            unknown_per_source: self.small(number::UNKNOWN_PER_SOURCE, 60)?,
             rate_per_connection: self.small(number::RATE_PER_CONNECTION, 0)?,
             chunking: self.flag(number::CHUNKING, true),
             binary_mime: self.flag(number::BINARY_MIME, false),

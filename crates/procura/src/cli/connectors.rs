@@ -196,6 +196,9 @@ pub struct ReceiveArgs {
     /// Messages a minute from one address; 0: no limit
     #[arg(long, value_name = "COUNT")]
     rate_per_source: Option<u32>,
+    /// Recipients a minute that strangers at one address may name and that there are not; 0: no limit
+    #[arg(long, value_name = "COUNT")]
+    unknown_per_source: Option<u32>,
     /// Messages a minute over one connection; 0: no limit
     #[arg(long, value_name = "COUNT")]
     rate_per_connection: Option<u32>,
@@ -291,6 +294,7 @@ impl ReceiveArgs {
             max_connections: self.max_connections,
             max_connections_per_source: self.max_connections_per_source,
             rate_per_source: self.rate_per_source,
+            unknown_per_source: self.unknown_per_source,
             rate_per_connection: self.rate_per_connection,
             command_timeout: self.command_timeout,
             data_timeout: self.data_timeout,

@@ -332,7 +332,7 @@ pub(super) fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> 
 /// An app password, with the word that this is the only time.
 fn app_password(made: &AppPasswordMade) -> String {
     let mut text = format!("app password {} of {}\n\n    {}\n\n", made.name, made.account, made.password.0.as_str());
-    text += "Write it down now: it is shown this once. It is a password for PLAIN and LOGIN.\n";
+    text += "Write it down now: it is shown this once. Programs give it instead of the account's password.\n";
     for warning in &made.warnings {
         text += &format!("warning: {warning}\n");
     }

@@ -486,3 +486,45 @@ fn a_name_that_nobody_has_has_as_many_rounds_as_accounts_have() {
     let nobody = Who { account: None, alike: None, name: "nobody".into() };
     assert_eq!(keys(&credentials, &nobody, AWAY).unwrap().iterations, 4096);
 }
+
+/// Passwords are kept by a domain that is asked about no name more than twice.
+#[derive(Clone, Default)]
+struct Domain(Arc<Mutex<HashMap<Guid, u32>>>);
+
+impl Domain {
+    fn ask(&self, subject: &Guid) -> Option<Result<bool, SourceUnavailable>> {
+        let mut asked = lock(&self.0);
+        let times = asked.entry(*subject).or_default();
+        *times += 1;
+        Some(if *times > 2 { Err(SourceUnavailable("spared".into())) } else { Ok(false) })
+    }
+}
+
+impl CredentialSource for Domain {
+    fn stored(&self, _: &Guid) -> Result<StoredCredentials, SourceUnavailable> {
+        Ok(StoredCredentials::default())
+    }
+
+    fn elsewhere(&self, account: &Guid, _: &[u8]) -> Option<Result<bool, SourceUnavailable>> {
+        self.ask(account)
+    }
+
+    fn elsewhere_of_nobody(&self, subject: &Guid, _: &[u8]) -> Option<Result<bool, SourceUnavailable>> {
+        self.ask(subject)
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        [9; 32]
+    }
+}
+
+#[test]
+fn a_name_that_nobody_has_is_put_off_where_an_account_of_a_domain_is_spared() {
+    let nobody = Who { account: None, alike: None, name: "nobody".into() };
+    let disabled = Who { account: None, alike: Some(ALICE), name: "alice".into() };
+    for who in [who(Some(ALICE)), nobody, disabled] {
+        let credentials = Credentials::start(Domain::default(), limits()).unwrap();
+        let told = [1, 2, 3, 4].map(|_| guess(&credentials, &who, "wrong", AWAY));
+        assert_eq!(told, [Some(false), Some(false), None, None], "{who:?}");
+    }
+}

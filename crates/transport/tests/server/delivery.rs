@@ -112,6 +112,37 @@ fn a_permanent_refusal_comes_back_to_the_sender() {
     site.await_empty_queue();
 }
 
+/// F §3.11: the original message inside a report.
+#[test]
+fn a_message_comes_back_without_what_the_firewall_knows() {
+    let manners = Manners { refused: vec![("gone", "550 5.1.1 no such user")], ..Manners::good() };
+    let host = Host::start(vec![manners]);
+    let address = host.address;
+    let site = Site::with(Plan {
+        directory: Box::new(move |directory| {
+            directory.accept("relay.test", "1");
+            directory.send("relay", "SMTP:relay.test;1", address);
+            // Who comes from here is believed, and says what only trusted hosts may say.
+            directory.trust_by_address();
+        }),
+        options: Box::new(|options| quick(&mut options.delivery)),
+        ..Plan::default()
+    });
+    let mail = format!(
+        "Received: from elsewhere by nowhere; Thu, 1 Jan 2026 11:00:00 +0000\nX-MS-Exchange-Organization-SCL: -1\n\
+         X-MS-Exchange-Forest-RulesExecuted: all\nX-Other: stays\n{}",
+        text("alice@example.com", "lost")
+    );
+    send(&site, "alice@example.com", &["gone@relay.test"], &mail);
+    let bounce = site.await_mail("alice", 1).remove(0);
+    let (_, returned) =
+        bounce.split_once("Content-Type: message/rfc822").or(bounce.split_once("rfc822-headers")).unwrap();
+    assert!(returned.contains("X-Other: stays") && returned.contains("Subject: lost"), "{bounce}");
+    for gone in ["Received:", "X-MS-Exchange-Organization", "X-MS-Exchange-Forest", "X-Procura"] {
+        assert!(!returned.contains(gone), "{gone} is in {bounce}");
+    }
+}
+
 #[test]
 fn a_null_sender_is_never_answered_but_recorded() {
     let manners = Manners { refused: vec![("gone", "550 5.1.1 no such user")], ..Manners::good() };

@@ -9,6 +9,7 @@ mod delivery;
 mod dns;
 mod extensions;
 mod hosts;
+mod guessing;
 mod lmtp;
 mod logging_on;
 mod memory;
