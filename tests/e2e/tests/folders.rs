@@ -89,7 +89,7 @@ fn message(from: &str, to: &str, subject: &str) -> String {
 #[test]
 fn a_file_is_sent_for_the_account_of_the_folder() {
     let (demo, folder) = pickup("alice");
-    let text = "Received: from nowhere\nResent-From: bob@example.com\n".to_owned()
+    let text = "Received: from nowhere\nResent-From: alice@example.com\n".to_owned()
         + &message("alice@example.com", "bob@example.com", "picked up")
             .replace("Subject", "Bcc: dave@example.com\nSubject");
     put(&folder, "one.eml", &text);
@@ -124,7 +124,7 @@ fn what_is_refused_is_set_aside_with_the_reason_and_reported() {
     let report = wait_for("a report", &folder, || {
         demo.mailboxes().into_iter().find(|message| message.text.contains("multipart/report"))
     });
-    assert_eq!(report.value("To"), Some("bob@example.com"));
+    assert_eq!(report.value("To"), Some("<bob@example.com>"));
     assert!(report.text.contains("alice@example.com") && report.text.contains("5.7.1"), "{}", report.text);
     let metrics = demo.procura(&["trace", "--to", "alice@example.com"]);
     assert!(!metrics.out.contains("forged"), "{}", metrics.out);
@@ -356,7 +356,7 @@ fn what_a_drop_folder_cannot_take_waits_for_it() {
     });
     assert!(waits.contains("one@fax.example.net") || waits.contains("Fax") || waits.contains("connector"), "{waits}");
     folder(&demo, "drop");
-    demo.procura(&["queue", "retry", "--all"]);
+    demo.procura(&["queue", "retry"]).ok();
     wait_for("a file", &drop, || names(&drop).into_iter().find(|name| name.ends_with(".eml")));
 }
 
@@ -459,4 +459,40 @@ fn dies(server: &mut Server) -> bool {
         thread::sleep(Duration::from_millis(20));
     }
     false
+}
+
+#[test]
+fn more_files_than_a_minute_may_have_wait_for_the_next() {
+    let (demo, folder) = pickup("alice");
+    let set = ["connector", "receive", "set", "Files"];
+    demo.procura(&[&set[..], &["--files-per-minute", "1", "--enabled", "false"]].concat()).ok();
+    put(&folder, "1.eml", &message("alice@example.com", "bob@example.com", "first"));
+    put(&folder, "2.eml", &message("alice@example.com", "bob@example.com", "second"));
+    demo.procura(&[&set[..], &["--enabled", "true"]].concat()).ok();
+    demo.delivered("first");
+    wait_for("one file", &folder, || (names(&folder) == ["2.eml"]).then_some(()));
+    assert!(demo.delivered_now("second").is_empty());
+    // A change counts at once, also while the folder rests.
+    demo.procura(&[&set[..], &["--files-per-minute", "0"]].concat()).ok();
+    demo.delivered("second");
+}
+
+/// Landlock: what the directory names when the server starts is reached, and nothing else outside of its data.
+#[test]
+fn in_the_sandbox_folders_are_reached_that_are_named_when_the_server_starts() {
+    let mut demo = Demo::start_with("[node]\nsandbox = true\n");
+    if demo.server().output().contains("this kernel has no landlock") {
+        assert!(std::env::var_os("CI").is_none(), "there is no landlock");
+        return;
+    }
+    // Not below /tmp, which is always allowed.
+    let binaries = std::env::current_exe().unwrap();
+    let place = tempfile::tempdir_in(binaries.parent().unwrap()).unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o750)).unwrap();
+    connector(&demo, &["--pickup", place.path().to_str().unwrap(), "--submit-as", "alice"]);
+    put(place.path(), "x.eml", &message("alice@example.com", "bob@example.com", "in the sandbox"));
+    demo.server().wait_for_output("reaches only folders that connectors named when it started");
+    demo.stop();
+    demo.start_again();
+    demo.delivered("in the sandbox");
 }
