@@ -265,7 +265,9 @@ fn lent(snapshot: &Snapshot, caller: &Caller, change: &Change) -> Result<(), Fau
             attributes.iter().any(|(name, _)| is_of_folder(name)),
             attributes.iter().find(|(name, _)| is_account(name)).map(|(_, values)| values.as_slice()),
         ),
-        Change::Values { attribute, add, .. } => (is_of_folder(attribute), is_account(attribute).then_some(add.as_slice())),
+        Change::Values { attribute, add, .. } => {
+            (is_of_folder(attribute), is_account(attribute).then_some(add.as_slice()))
+        }
         Change::Move { .. } | Change::Delete { .. } => (false, None),
     };
     if !touched {
@@ -275,9 +277,9 @@ fn lent(snapshot: &Snapshot, caller: &Caller, change: &Change) -> Result<(), Fau
         Some(values) => values.iter().filter_map(|value| linked(snapshot, value)).collect(),
         None => snapshot.by_guid(&target(change)).map_or(empty, |id| snapshot.links(id, attributes::FOLDER_ACCOUNT)),
     };
-    accounts.into_iter().try_for_each(|account| {
-        require(snapshot, caller, account, Action::WriteDac, "lend to a folder the rights of")
-    })
+    accounts
+        .into_iter()
+        .try_for_each(|account| require(snapshot, caller, account, Action::WriteDac, "lend to a folder the rights of"))
 }
 
 /// The object that a link means, as it is written.

@@ -45,8 +45,7 @@ pub use simulate::{Difference, SomeDifferences, differences, some_differences};
 pub use table::{GrantedOn, GroupTrustee, PermissionGroup, RIGHTS, Right, RightName, ServerRole};
 pub use trace::{DescriptorKind, NoTrace, Step, Steps, Trace, Wanted};
 pub use transaction::{
-    Accepted, AddressTrust, Authority, Denied, Transaction, address_trust, may_log_on,
-    routing_of_folder,
+    Accepted, AddressTrust, Authority, Denied, Transaction, address_trust, may_log_on, routing_of_folder,
 };
 pub use usage::ConnectorUsage;
 pub use who::{

@@ -107,7 +107,10 @@ fn folder<'a>(
         return fault("a folder takes no connections, and so has no bindings", "make two connectors");
     }
     if connector.auth != AuthMechanisms::default() {
-        return fault("there is nobody to authenticate in a folder", "leave --auth away, and name an account with --submit-as");
+        return fault(
+            "there is nobody to authenticate in a folder",
+            "leave --auth away, and name an account with --submit-as",
+        );
     }
     if folder.identity == FolderIdentity::Owner && folder.kind == FolderKind::Replay {
         return fault(
@@ -134,11 +137,16 @@ fn sending(connector: &SendConnector) -> Option<Wrong> {
     if connector.drop_folder.is_some() {
         let hosts = !connector.smart_hosts.is_empty();
         let proves = !matches!(connector.auth, SendAuth::None | SendAuth::ExternalAuthoritative);
-        let tls = connector.require_tls || connector.domain_secure || !matches!(connector.tls, SendTls::Opportunistic | SendTls::None);
+        let tls = connector.require_tls
+            || connector.domain_secure
+            || !matches!(connector.tls, SendTls::Opportunistic | SendTls::None);
         return match (hosts, proves, tls) {
             (true, ..) => fault("a drop folder and smart hosts exclude each other", "make two connectors"),
             (_, true, _) => fault("nobody logs on to a folder, and it proves nothing", "set --auth none"),
-            (.., true) => fault("there is no TLS to a folder", "set --tls opportunistic, --require-tls false, --domain-secure false"),
+            (.., true) => fault(
+                "there is no TLS to a folder",
+                "set --tls opportunistic, --require-tls false, --domain-secure false",
+            ),
             _ => None,
         };
     }

@@ -5,9 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use acl::Outcome;
-use directory::{
-    Class, Config, FolderIdentity, HostKind, ObjectId, ReceiveConnector, SendAuth, Snapshot, Time, Token,
-};
+use directory::{Class, Config, FolderIdentity, HostKind, ObjectId, ReceiveConnector, SendAuth, Snapshot, Time, Token};
 use message::Address;
 use message::senders::{Mailbox, Senders};
 use rights::pause::account_name;
