@@ -83,6 +83,11 @@ impl NameServer {
         self.with(|zone| zone.failing.push(at.to_ascii_lowercase()))
     }
 
+    /// They are answered again.
+    pub fn mend(&self, at: &str) -> &NameServer {
+        self.with(|zone| zone.failing.retain(|failing| !failing.eq_ignore_ascii_case(at)))
+    }
+
     /// It answers no more, or again.
     pub fn mute(&self, mute: bool) -> &NameServer {
         self.with(|zone| zone.mute = mute)

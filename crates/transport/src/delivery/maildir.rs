@@ -31,6 +31,8 @@ pub struct MailStore {
     root: PathBuf,
     /// Mailboxes whose folders this process has seen on stable storage.
     durable: Arc<Mutex<HashSet<Guid>>>,
+    /// How a folder comes to be on stable storage.
+    sync: fn(&Path) -> io::Result<()>,
 }
 
 /// Why a message could not be put into a mailbox. All of them are temporary for the sender.
@@ -85,7 +87,7 @@ impl CopyName {
 impl MailStore {
     /// The mailboxes below `root`; folders are made when the first message comes.
     pub fn new(root: impl Into<PathBuf>) -> MailStore {
-        MailStore { root: root.into(), durable: Arc::default() }
+        MailStore { root: root.into(), durable: Arc::default(), sync: |folder| File::open(folder)?.sync_all() }
     }
 
     /// The folder of a mailbox.
@@ -108,7 +110,7 @@ impl MailStore {
         self.make(&folder, mailbox, address)?;
         if let Some(path) = earlier_copy(&folder, name, may_be_read)? {
             // The crash may have come between the rename and the sync of the folder.
-            sync_folder(&folder.join("new"))?;
+            self.sync(&folder.join("new"))?;
             return Ok(Filed::AlreadyThere(path));
         }
         let temporary = folder.join("tmp").join(&name.0);
@@ -122,7 +124,7 @@ impl MailStore {
         fail_point("delivery.before_rename");
         fs::rename(&temporary, &path).map_err(|source| failed("rename", &temporary, source))?;
         fail_point("delivery.after_rename");
-        sync_folder(&folder.join("new"))?;
+        self.sync(&folder.join("new"))?;
         fail_point("delivery.after_directory_sync");
         Ok(Filed::Written(path))
     }
@@ -142,7 +144,7 @@ impl MailStore {
                 .create(&part)
                 .map_err(|source| failed("create", &part, source))?;
         }
-        sync_folder(folder)?;
+        self.sync(folder)?;
         if let Some(address) = address.filter(|address| is_plain_name(address)) {
             let link = self.root.join(address);
             match symlink(mailbox.to_string(), &link) {
@@ -152,9 +154,9 @@ impl MailStore {
                 _ => {}
             }
         }
-        sync_folder(&self.root)?;
+        self.sync(&self.root)?;
         if let Some(parent) = self.root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync_folder(parent)?;
+            self.sync(parent)?;
         }
         let mut durable = self.durable();
         if durable.len() >= MOST_DURABLE {
@@ -162,6 +164,10 @@ impl MailStore {
         }
         durable.insert(*mailbox);
         Ok(())
+    }
+
+    fn sync(&self, folder: &Path) -> Result<(), MailStoreError> {
+        (self.sync)(folder).map_err(|source| failed("sync", folder, source))
     }
 
     fn durable(&self) -> MutexGuard<'_, HashSet<Guid>> {
@@ -225,10 +231,6 @@ fn is_plain_name(address: &str) -> bool {
     address.contains('@') && address.len() <= 200 && !address.starts_with('.') && !address.contains(['/', '\0'])
 }
 
-fn sync_folder(folder: &Path) -> Result<(), MailStoreError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| failed("sync", folder, source))
-}
-
 fn failed(action: &'static str, path: &Path, source: io::Error) -> MailStoreError {
     MailStoreError::File { action, path: path.into(), source }
 }
@@ -278,6 +280,8 @@ impl<W: Write> Write for UnixLines<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     fn guid() -> Guid {
@@ -342,6 +346,73 @@ mod tests {
         fs::write(folder.join("tmp").join(&name.0), "a torn copy, longer than the message").unwrap();
         let Filed::Written(path) = file(&store, true, "whole") else { panic!("written") };
         assert_eq!(fs::read(path).unwrap(), b"whole");
+    }
+
+    thread_local! {
+        /// What was synced, and how many syncs are to fail before.
+        static SYNCED: RefCell<(Vec<PathBuf>, u32)> = RefCell::default();
+    }
+
+    /// A store whose syncs are noted, after so many that fail.
+    fn noting(root: &Path, fail: u32) -> MailStore {
+        SYNCED.set((Vec::new(), fail));
+        let sync = |folder: &Path| {
+            SYNCED.with_borrow_mut(|(synced, fail)| {
+                if *fail > 0 {
+                    *fail -= 1;
+                    return Err(ErrorKind::Other.into());
+                }
+                synced.push(folder.to_owned());
+                Ok(())
+            })
+        };
+        MailStore { sync, ..MailStore::new(root) }
+    }
+
+    fn deliver(store: &MailStore) -> Result<Filed, MailStoreError> {
+        store.file(&guid(), None, &name(), false, |out| Ok(out.write_all(b"x")?))
+    }
+
+    #[test]
+    fn the_folders_of_a_new_mailbox_are_synced_before_its_message_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let mail = root.path().join("mail");
+        let store = noting(&mail, 0);
+        deliver(&store).unwrap();
+        let folder = store.folder(&guid());
+        let all = [folder.clone(), mail, root.path().to_owned(), folder.join("new")];
+        assert_eq!(SYNCED.take().0, all);
+    }
+
+    #[test]
+    fn folders_that_another_delivery_made_and_has_not_synced_are_synced() {
+        let root = tempfile::tempdir().unwrap();
+        let mail = root.path().join("mail");
+        // The first delivery makes the folders, and comes no further.
+        for fail in 1..=3 {
+            let store = noting(&mail, fail);
+            assert!((0..fail).all(|_| deliver(&store).is_err()));
+            deliver(&store).unwrap();
+            let synced = SYNCED.take().0;
+            let (folder, new) = (store.folder(&guid()), store.folder(&guid()).join("new"));
+            for wanted in [folder.as_path(), &mail, root.path(), &new] {
+                assert!(synced.iter().any(|folder| folder == wanted), "{}: {synced:?}", wanted.display());
+            }
+        }
+    }
+
+    #[test]
+    fn folders_that_an_earlier_process_left_are_synced_once() {
+        let root = tempfile::tempdir().unwrap();
+        deliver(&MailStore::new(root.path())).unwrap();
+        let store = noting(root.path(), 0);
+        let file = |number| {
+            let name = CopyName::new(0, "01J8ZQ5C3N5T6V7W8X9Y0Z1A2B", number, "mail.example.com");
+            store.file(&guid(), None, &name, false, |out| Ok(out.write_all(b"x")?)).unwrap();
+            SYNCED.take().0
+        };
+        assert!(file(1).contains(&store.folder(&guid())));
+        assert_eq!(file(2), [store.folder(&guid()).join("new")]);
     }
 
     #[test]

@@ -155,9 +155,10 @@ impl Outgoing {
         header_behind_envelope(&self.header, keep)
     }
 
-    /// The header as it goes back inside a report: without anything that the firewall knows (F §3.11).
+    /// The header as it goes back inside a report: without anything that the firewall knows (F §3.11), and without our own
+    /// marker, which finds no loop in there.
     pub(crate) fn for_report(&self) -> Vec<u8> {
-        self.for_host(Keep::NONE)
+        rewrite(&self.header, &Edits { drop: vec![Cow::Borrowed(HOP_MARKER)], ..Edits::default() })
     }
 
     /// The message inside another, without anything that the firewall knows (F §3.11).

@@ -40,7 +40,7 @@ fn relaying(
 }
 
 /// A client that is logged on as alice.
-fn alice(site: &Site) -> Wire {
+pub fn alice(site: &Site) -> Wire {
     let mut wire = Wire::greet(site.address(CLIENT));
     wire.say("EHLO client.test", "250");
     wire.start_tls(&tls_client());
@@ -50,7 +50,7 @@ fn alice(site: &Site) -> Wire {
 }
 
 /// One message of alice's, with these parameters of MAIL and RCPT.
-fn from_alice(wire: &mut Wire, mail: &str, to: &str, rcpt: &str) {
+pub fn from_alice(wire: &mut Wire, mail: &str, to: &str, rcpt: &str) {
     wire.say(&format!("MAIL FROM:<alice@example.com>{mail}"), "250");
     wire.say(&format!("RCPT TO:<{to}>{rcpt}"), "250");
     wire.say("DATA", "354");
@@ -320,7 +320,7 @@ fn a_host_gets_no_more_messages_over_a_connection_than_it_says_it_takes() {
 }
 
 /// A message from outside, over TLS, that must stay there.
-fn sue_requires_tls(site: &Site) {
+pub fn sue_requires_tls(site: &Site) {
     let mut wire = Wire::greet(site.address(INTERNET));
     wire.say("EHLO client.test", "250");
     wire.start_tls(&tls_client());

@@ -42,6 +42,8 @@ pub struct Got {
     pub from: String,
     pub to: Vec<String>,
     pub text: String,
+    /// The only chunk, where it came by BDAT.
+    pub chunk: Option<Vec<u8>>,
     /// The data of XEXCH50.
     pub exch50: Option<Vec<u8>>,
     /// Lines of AUTH before it, on the same connection.
@@ -141,10 +143,18 @@ fn serve(number: usize, mut stream: TcpStream, manners: &Manners, messages: &Sen
                 from: from.clone(),
                 to: to.clone(),
                 text,
+                chunk: None,
                 exch50: exch50.take(),
                 auth: auth.clone(),
             };
             messages.send(got).ok()?;
+            say(manners.taken?)?;
+        } else if let Some(size) = upper.strip_prefix("BDAT ").and_then(|rest| rest.strip_suffix(" LAST")) {
+            let mut chunk = vec![0; size.parse().ok()?];
+            lines.read_exact(&mut chunk).ok()?;
+            let (from, to, auth) = (from.clone(), to.clone(), auth.clone());
+            let (text, exch50) = (String::new(), exch50.take());
+            messages.send(Got { connection: number, from, to, text, chunk: Some(chunk), exch50, auth }).ok()?;
             say(manners.taken?)?;
         } else if let Some(rest) = upper.strip_prefix("XEXCH50 ") {
             let size = rest.split(' ').next()?.parse().ok()?;

@@ -3,6 +3,7 @@
 // What a test takes for granted may fail it.
 #![allow(clippy::unwrap_used)]
 
+mod binary;
 mod certificates;
 mod delivery;
 #[path = "../../../../tests/e2e/src/dns.rs"]

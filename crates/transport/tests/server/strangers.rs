@@ -83,6 +83,9 @@ fn put_off(script: &[&'static str], words: &str) {
 
 const GREETS: &str = "220 relay.test\r\n";
 const OFFERS: &str = "250-relay.test\r\n250 PIPELINING\r\n";
+/// A conversation up to the end of data.
+const TAKES_A_MESSAGE: [&str; 10] =
+    [GREETS, "<", "250 relay.test\r\n", "<", "250 a\r\n", "<", "250 b\r\n", "<", "354 go on\r\n", "."];
 
 #[test]
 fn a_host_that_says_nothing_keeps_the_mail_waiting() {
@@ -131,21 +134,8 @@ fn a_host_that_asks_for_data_instead_of_taking_the_sender_does_not_get_it() {
 
 #[test]
 fn a_refusal_at_the_end_of_data_counts_whatever_was_said_before() {
-    let refuses: &[&str] = &[
-        GREETS,
-        "<",
-        "250 relay.test\r\n",
-        "<",
-        "250 a\r\n",
-        "<",
-        "250 b\r\n",
-        "<",
-        "354 go on\r\n",
-        ".",
-        "554 5.7.1 rather not\r\n",
-        "~",
-    ];
-    let (address, ends) = scripted(refuses);
+    let refuses = [&TAKES_A_MESSAGE[..], &["554 5.7.1 rather not\r\n", "~"]].concat();
+    let (address, ends) = scripted(&refuses);
     let site = Site::with(Plan {
         directory: Box::new(move |directory| {
             directory.accept("relay.test", "1");
@@ -171,19 +161,7 @@ fn two_at_a_time() -> (SocketAddr, Arc<AtomicUsize>) {
             let (open, seen) = (Arc::clone(&open), Arc::clone(&seen));
             std::thread::spawn(move || {
                 if open.fetch_add(1, Ordering::SeqCst) < 2 {
-                    let takes = [
-                        GREETS,
-                        "<",
-                        "250 relay.test\r\n",
-                        "<",
-                        "250 a\r\n",
-                        "<",
-                        "250 b\r\n",
-                        "<",
-                        "354 go on\r\n",
-                        ".",
-                        "250 taken\r\n",
-                    ];
+                    let takes = [&TAKES_A_MESSAGE[..], &["250 taken\r\n"]].concat();
                     let _ = converse(stream, &takes, &AtomicUsize::new(0));
                 } else {
                     seen.fetch_add(1, Ordering::SeqCst);

@@ -12,10 +12,11 @@ use transport::StsOptions;
 use transport::delivery::Roots;
 
 use crate::dns::NameServer;
+use crate::extensions::{alice, from_alice, sue_requires_tls};
 use crate::hosts::{Host, Manners};
 use crate::routing::by_mx_with;
 use crate::sending::{await_reason, certificate_for, digest, hand_over, inner, offering, relaying_to};
-use crate::site::{INTERNET, Site};
+use crate::site::{INTERNET, Site, eventually};
 
 /// A site whose mail for relay.test goes to another one, by this policy, believing this authority.
 fn demanding(there: &Site, policy: &'static str, pin: Option<String>, root: Option<CertificateDer<'static>>) -> Site {
@@ -137,6 +138,11 @@ struct Published {
 
 /// relay.test publishes a policy, signed for by an authority that counts or by another one; its host shows a certificate.
 fn publish(policy: &'static str, host_certificate: &str, genuine: bool) -> Published {
+    publish_for("mta-sts", policy, host_certificate, genuine)
+}
+
+/// The same, for a connector with these terms.
+fn publish_for(terms: &'static str, policy: &'static str, host_certificate: &str, genuine: bool) -> Published {
     let (root, certificate) = certificate_for("mta-sts.relay.test");
     let (host_root, host) = certificate_for(host_certificate);
     let there = inner(host, |_| {});
@@ -150,7 +156,7 @@ fn publish(policy: &'static str, host_certificate: &str, genuine: bool) -> Publi
         there.address(INTERNET).port(),
         |directory| {
             let relay = directory.relay();
-            directory.put(relay, attributes::SEND_TLS, "mta-sts");
+            directory.put(relay, attributes::SEND_TLS, terms);
             directory.trust_by_address();
         },
         move |options| {
@@ -211,5 +217,53 @@ fn a_policy_that_is_known_counts_although_its_record_is_gone() {
     published.here.shared.queue().destination_up("nothing");
     hand_over(&published.here, "bob@relay.test");
     await_reason(&published.here, "does not name this host");
+    assert!(published.there.mailbox("bob").is_empty());
+}
+
+/// Waits until the only recipient in the queue was told this.
+fn await_answer(site: &Site, words: &str) {
+    eventually(words, || {
+        let waiting = site.shared.queue().list(&queue::ListFilter::default()).unwrap();
+        let message = site.shared.queue().show(&waiting.first()?.queue_id).ok()?;
+        message.recipients[0].reason.contains(words).then_some(())
+    });
+}
+
+#[test]
+fn a_message_that_requires_tls_goes_to_the_hosts_of_the_policy_whatever_the_connector_asks_for() {
+    let published = publish_for("opportunistic", ENFORCED, "mx.relay.test", true);
+    sue_requires_tls(&published.here);
+    published.there.await_mail("bob", 1);
+}
+
+#[test]
+fn a_message_that_requires_tls_waits_while_the_dns_does_not_say_whether_there_is_a_policy() {
+    let published = publish(ENFORCED, "mx.relay.test", true);
+    published.names.fail("_mta-sts.relay.test");
+    sue_requires_tls(&published.here);
+    await_answer(&published.here, "the MTA-STS policy of the domain is not known");
+    // Other mail for the domain does not wait with it.
+    hand_over(&published.here, "bob@relay.test");
+    published.there.await_mail("bob", 1);
+    published.names.mend("_mta-sts.relay.test");
+    published.there.await_mail("bob", 2);
+    published.here.await_empty_queue();
+}
+
+#[test]
+fn a_message_that_requires_tls_waits_while_the_policy_cannot_be_fetched() {
+    let published = publish(ENFORCED, "mx.relay.test", false);
+    sue_requires_tls(&published.here);
+    await_answer(&published.here, "the MTA-STS policy of the domain is not known");
+    assert!(published.there.mailbox("bob").is_empty());
+}
+
+#[test]
+fn a_message_that_requires_tls_comes_back_where_the_domain_has_no_policy_in_force() {
+    let published = publish(TESTED, "mx.relay.test", true);
+    from_alice(&mut alice(&published.here), " REQUIRETLS", "bob@relay.test", "");
+    let report = published.here.await_mail("alice", 1).remove(0);
+    assert!(report.contains("Status: 5.7.30"), "{report}");
+    published.here.await_empty_queue();
     assert!(published.there.mailbox("bob").is_empty());
 }
