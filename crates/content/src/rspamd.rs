@@ -37,6 +37,8 @@ pub(crate) fn ask(
         .timeout_global(Some(timeout))
         .max_redirects(0)
         .http_status_as_error(false)
+        // Mail goes to the filter that is named, whatever the environment says.
+        .proxy(None)
         .build()
         .into();
     let failed = |error: ureq::Error| RspamdError::Http(error.to_string());

@@ -9,13 +9,13 @@ mod delivery;
 #[path = "../../../../tests/e2e/src/dns.rs"]
 mod dns;
 mod extensions;
-mod hosts;
 mod guessing;
+mod hosts;
 mod lmtp;
 mod logging_on;
 mod memory;
-mod receive;
 mod protocol_log;
+mod receive;
 mod recipients;
 mod routing;
 mod sending;

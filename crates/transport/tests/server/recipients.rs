@@ -302,7 +302,10 @@ fn an_owner_who_wants_it_gets_a_copy_of_what_is_sent_on_its_behalf() {
     });
     alice_sends(&site, "ceo@example.com", &["bob@example.com"], "for you");
     let copy = site.await_mail("ceo", 1).remove(0);
-    assert!(copy.contains("Subject: for you\n") && copy.contains("\nSender: \"alice\" <alice@example.com>\n"), "{copy}");
+    assert!(
+        copy.contains("Subject: for you\n") && copy.contains("\nSender: \"alice\" <alice@example.com>\n"),
+        "{copy}"
+    );
 }
 
 #[test]
