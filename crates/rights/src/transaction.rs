@@ -497,6 +497,9 @@ pub fn may_log_on(
         return Ok(());
     }
     let mut denied = Denied::traced(snapshot, &token, &facts, &Question::Submit);
-    denied.refusal = Refusal::AuthenticationFailed;
+    // What is not known now is no refusal.
+    if denied.refusal != Refusal::DirectoryUnavailable {
+        denied.refusal = Refusal::AuthenticationFailed;
+    }
     Err(denied)
 }

@@ -338,6 +338,10 @@ impl Session {
         if let Err(denied) = rights::may_log_on(cx.snapshot, &authority, cx.now, account, logon) {
             let id = self.record(cx, &denied, Asked::default(), false, out);
             out.log(LogEntry::Information { context: "Logon refused", data: &id });
+            if denied.refusal == rights::Refusal::DirectoryUnavailable {
+                self.reply(replies::authentication_unavailable(), out);
+                return Wait::Nothing;
+            }
             return self.authentication_failed(cx, out);
         }
         self.authority.account = Some(account);

@@ -284,6 +284,14 @@ fn a_failed_logon_tells_which_token_failed() {
 }
 
 #[test]
+fn a_logon_to_a_directory_that_is_out_of_date_is_neither_good_nor_bad() {
+    let directory = world(&[authenticated(RightName::Submit)]).load();
+    let stale = directory.snapshot.clone().dated(true);
+    let may = may_log_on(&stale, &nobody(&directory), Time(0), directory.id("alice"), None);
+    assert_eq!(may.unwrap_err().refusal, Refusal::DirectoryUnavailable);
+}
+
+#[test]
 fn a_directory_that_is_out_of_date_since_mail_from_refuses_for_now() {
     let before = world(&[authenticated(RightName::Submit)]).load();
     let authority = alice(&before);
