@@ -1,10 +1,11 @@
 //! Domains that are kept elsewhere, in Active Directory, and held here: what comes from there is made durable and
 //! published, and what is changed of them here is changed there first.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use acl::{Guid, well_known};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use directory::{AttributeChange, Change, ChangeLog, Class, ObjectChange, ObjectId, Snapshot, attributes as a};
 use ldap::state::{State, Status};
 use ldap::{Active, Login, Settings, Sink, WriteError, Written};
@@ -22,25 +23,29 @@ const ROUNDS: usize = 5;
 #[derive(Default)]
 pub(crate) struct Elsewhere {
     known: ArcSwap<State>,
-    active: OnceLock<Active>,
+    /// What was remembered is damaged: every domain may be kept elsewhere, until they are known again.
+    damaged: AtomicBool,
+    active: ArcSwapOption<Active>,
 }
 
 impl Elsewhere {
     /// What was remembered when the store was last open.
-    pub fn remembered(store: &DirectoryStore) -> Result<Elsewhere, AdminError> {
+    pub fn remembered(store: &DirectoryStore, snapshot: &Snapshot) -> Result<Elsewhere, AdminError> {
         let text = store.setting(SETTING).map_err(Fault::from)?;
-        let state = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        Ok(Elsewhere { known: ArcSwap::from_pointee(state), active: OnceLock::new() })
+        let state = text.map(|text| State::of(snapshot, &text));
+        let damaged = AtomicBool::new(state == Some(None));
+        let known = ArcSwap::from_pointee(state.flatten().unwrap_or_default());
+        Ok(Elsewhere { known, damaged, active: ArcSwapOption::empty() })
     }
 
     /// The domain elsewhere that an object is of.
     fn domain(&self, snapshot: &Snapshot, id: ObjectId) -> Option<Guid> {
-        let known = self.known.load();
-        if known.domains.is_empty() || snapshot.ancestor(id, Class::Configuration).is_some() {
+        let (known, damaged) = (self.known.load(), self.damaged.load(Ordering::SeqCst));
+        if known.domains.is_empty() && !damaged || snapshot.ancestor(id, Class::Configuration).is_some() {
             return None;
         }
         let domain = snapshot.domain_of(id).and_then(|domain| snapshot.object(domain.object))?.guid();
-        known.domains.iter().any(|kept| kept.domain.guid() == domain).then_some(domain)
+        (damaged || known.domains.iter().any(|kept| kept.domain.guid() == domain)).then_some(domain)
     }
 
     /// Whether an object is kept elsewhere.
@@ -80,7 +85,7 @@ impl Elsewhere {
             let place = |snapshot: &Snapshot| snapshot.by_guid(&guid).and_then(|id| self.domain(snapshot, id));
             let Some(domain) = place(before).or_else(|| place(after)) else { continue };
             let attributes = match change {
-                ObjectChange::Modified { attributes, .. } => self.theirs(&domain, attributes),
+                ObjectChange::Modified { attributes, .. } => self.theirs(&domain, attributes)?,
                 ObjectChange::Added(record) | ObjectChange::Deleted(record) => {
                     return Err(foreign(&record.rdn, "is created and deleted"));
                 }
@@ -96,7 +101,7 @@ impl Elsewhere {
         }
         let count = written.len();
         for (done, (domain, change)) in written.iter().enumerate() {
-            let active = self.active.get().ok_or_else(|| {
+            let active = self.active.load_full().ok_or_else(|| {
                 Fault::new(FaultKind::Unavailable, "objects of Active Directory are changed by the running server")
                     .help("start it with `procura serve`, then repeat the command; nothing was changed")
             })?;
@@ -113,14 +118,30 @@ impl Elsewhere {
     }
 
     /// The attributes that a domain keeps.
-    fn theirs(&self, domain: &Guid, attributes: &[AttributeChange]) -> Vec<AttributeChange> {
+    fn theirs(&self, domain: &Guid, attributes: &[AttributeChange]) -> Result<Vec<AttributeChange>, Fault> {
         let known = self.known.load();
-        let Some(kept) = known.domains.iter().find(|kept| kept.domain.guid() == *domain) else { return Vec::new() };
+        let Some(kept) = known.domains.iter().find(|kept| kept.domain.guid() == *domain) else {
+            let message =
+                "what was remembered of Active Directory is damaged, and no domain controller has answered yet";
+            return Err(Fault::new(FaultKind::Unavailable, message)
+                .help("`procura directory status` shows the domain controllers; nothing was changed"));
+        };
         let theirs = |change: &&AttributeChange| {
             let name = a::canonical_name(change.name());
             name == a::DESCRIPTOR || kept.domain.theirs.contains(&*name)
         };
-        attributes.iter().filter(theirs).cloned().collect()
+        Ok(attributes.iter().filter(theirs).cloned().collect())
+    }
+
+    /// Takes over what is known now; whether that is everything. After damage that is when all domains are known again.
+    fn learn(&self, snapshot: &Snapshot, state: State) -> bool {
+        let is_known = |guid: Guid| state.domains.iter().any(|kept| kept.domain.guid() == guid);
+        let mut domains = snapshot.domains().iter().filter_map(|domain| snapshot.object(domain.object));
+        if self.damaged.load(Ordering::SeqCst) && domains.all(|domain| is_known(domain.guid())) {
+            self.damaged.store(false, Ordering::SeqCst);
+        }
+        self.known.store(Arc::new(state));
+        !self.damaged.load(Ordering::SeqCst)
     }
 }
 
@@ -144,15 +165,17 @@ fn fault(error: &WriteError) -> Fault {
 }
 
 impl Service {
-    /// Follows domains of Active Directory from now on, in a thread of its own; once.
+    /// Follows domains of Active Directory from now on, in a thread of its own. Called again, with these settings instead of
+    /// those before.
     ///
     /// # Errors
     /// There is no thread to be had.
     pub fn follow_active_directory(self: &Arc<Service>, settings: Settings) -> Result<(), Fault> {
         let sink = Arc::new(Into(Arc::downgrade(self)));
-        let active = Active::start(settings, sink)
+        let before = self.elsewhere.active.load_full();
+        let active = Active::start(settings, sink, before.as_deref())
             .map_err(|e| Fault::new(FaultKind::Unavailable, format!("Active Directory: {e}")))?;
-        let _ = self.elsewhere.active.set(active);
+        self.elsewhere.active.store(Some(Arc::new(active)));
         Ok(())
     }
 
@@ -172,14 +195,20 @@ impl Service {
         if !self.elsewhere.has(&snapshot, id) {
             return None;
         }
-        let active = self.elsewhere.active.get().and_then(|active| active.login(account, password));
+        let active = self.elsewhere.active.load_full().and_then(|active| active.login(account, password));
         Some(active.unwrap_or_else(|| Login::Unavailable("its domain was never reached".to_owned())))
+    }
+
+    /// Does for a name that nobody has what [`Service::login_elsewhere`] does for others, where most passwords are kept by other
+    /// directories. None: they are kept here.
+    pub fn login_of_nobody_elsewhere(&self, subject: &Guid, password: &[u8]) -> Option<Login> {
+        self.elsewhere.active.load_full().and_then(|active| active.login_of_nobody(subject, password))
     }
 
     /// How following Active Directory goes: as the running server knows it, else as it was when it ran last. None where
     /// nothing is followed.
     pub fn active_directory(&self) -> Option<Status> {
-        match self.elsewhere.active.get() {
+        match self.elsewhere.active.load_full() {
             Some(active) => Some(active.status()),
             None => Status::remembered(&self.elsewhere.known.load(), self.now().0),
         }
@@ -198,12 +227,6 @@ impl Sink for Into {
 
     fn follow(&self, comment: &str, plan: &mut dyn FnMut(&Snapshot) -> Vec<Change>) -> Result<Vec<String>, String> {
         let service = self.0.upgrade().ok_or(GONE)?;
-    /// Does for a name that nobody has what [`Service::login_elsewhere`] does for others, where most passwords are kept by other
-    /// directories. None: they are kept here.
-    pub fn login_of_nobody_elsewhere(&self, subject: &Guid, password: &[u8]) -> Option<Login> {
-        self.elsewhere.active.load_full().and_then(|active| active.login_of_nobody(subject, password))
-    }
-
         let mut store = service.store();
         let before = service.snapshot();
         let mut now = Snapshot::clone(&before);
@@ -243,9 +266,10 @@ impl Sink for Into {
 
     fn remember(&self, state: &str) -> Result<(), String> {
         let service = self.0.upgrade().ok_or(GONE)?;
-        let parsed: State = serde_json::from_str(state).map_err(|e| e.to_string())?;
-        service.set_setting(SETTING, Some(state)).map_err(|e| e.to_string())?;
-        service.elsewhere.known.store(Arc::new(parsed));
+        let parsed = State::parse(state).ok_or("what is to be remembered cannot be read back")?;
+        if service.elsewhere.learn(&service.snapshot(), parsed) {
+            service.set_setting(SETTING, Some(state)).map_err(|e| e.to_string())?;
+        }
         Ok(())
     }
 

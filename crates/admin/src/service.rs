@@ -152,11 +152,12 @@ impl Service {
             Fault::new(FaultKind::Unavailable, format!("{}: {e}", directory.join("directory.db").display()))
                 .help("the directory contradicts itself; restore it from a backup")
         })?;
+        let elsewhere = Elsewhere::remembered(&store, &loaded.snapshot)?;
         Ok(Service {
             snapshot: ArcSwap::from_pointee(loaded.snapshot),
             problems: loaded.problems.iter().map(ToString::to_string).collect(),
             access: ArcSwap::from_pointee(Access::read(&store).map_err(Fault::from)?),
-            elsewhere: Elsewhere::remembered(&store)?,
+            elsewhere,
             store: Mutex::new(store),
             queue: OnceLock::new(),
             running: OnceLock::new(),
@@ -612,6 +613,7 @@ impl Asked<'_> {
             R::Access(request) => crate::access::answer(self, &request),
             R::Pause(request) => crate::pause::answer(self, request),
             R::Recipient(request) => crate::recipients::answer(self, &request),
+            R::DatabaseNew(new) => databases::new(self, &new),
             R::DatabaseSet(set) => databases::set(self, &set),
             R::ReceiveConnectorNew(new) => crate::connectors::new_receive(self, &new),
             R::ReceiveConnectorSet(set) => crate::connectors::set_receive(self, &set),
@@ -663,7 +665,6 @@ pub(crate) fn find(snapshot: &Snapshot, name: &str) -> Result<ObjectId, Fault> {
         && let Some(id) = snapshot.by_dn(&format!("{name},{}", snapshot.dn(domain.object)))
     {
         return Ok(id);
-            R::DatabaseNew(new) => databases::new(self, &new),
     }
     // A path from the top down, as S2 writes it.
     if name.contains('\\')

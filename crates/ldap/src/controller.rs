@@ -62,7 +62,7 @@ pub struct RootDse {
 }
 
 /// Attributes that are read of every object, where the schema has them.
-const ATTRIBUTES: [&str; 28] = [
+const ATTRIBUTES: [&str; 29] = [
     a::OBJECT_CLASS,
     a::OBJECT_SID,
     a::SID_HISTORY,
@@ -88,6 +88,7 @@ const ATTRIBUTES: [&str; 28] = [
     a::ALT_RECIPIENT,
     a::MAILBOX_GUID,
     a::MASTER_ACCOUNT_SID,
+    a::RECIPIENT_TYPE_DETAILS,
     a::REQUIRE_AUTH_TO_SEND_TO,
     a::HIDE_FROM_ADDRESS_LISTS,
     a::DS_HEURISTICS,
@@ -108,7 +109,8 @@ fn wanted(domain: &Domain, map: &AttributeMap) -> Vec<String> {
         }
         names.extend(sources(from));
     }
-    names.extend(["objectGUID", "parentGUID", ACCOUNT_EXPIRES].map(str::to_owned));
+    // Of a database only its name is of use: it is no attribute that the domain keeps for us.
+    names.extend(["objectGUID", "parentGUID", ACCOUNT_EXPIRES, a::HOME_MDB].map(str::to_owned));
     names.into_iter().collect()
 }
 

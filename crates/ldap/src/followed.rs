@@ -19,6 +19,8 @@ use crate::state::Kept;
 const MAY_GO: usize = 50;
 /// Differences and problems that are shown.
 const SHOWN: usize = 20;
+/// The age of what was heard at a time that has yet to come.
+pub(crate) const UNKNOWN: Duration = Duration::from_secs(u32::MAX as u64);
 /// After how long a comparison that failed is tried again.
 const CHECK_AGAIN: Duration = Duration::from_secs(300);
 
@@ -38,6 +40,8 @@ pub(crate) struct Followed {
     pub(crate) error: Option<String>,
     /// Objects, and unreadable ones, at a version, and when they were counted.
     pub(crate) counted: (Option<u64>, Option<Instant>, (u64, u64)),
+    /// When it was known to be up to date, by a clock that nobody sets; none: not in this run.
+    heard: Option<Instant>,
     /// Everything, being read beside.
     pub(crate) check: Option<Receiver<Result<Vec<Found>, LdapError>>>,
     /// Not before then again.
@@ -57,8 +61,21 @@ impl Followed {
             took: Duration::ZERO,
             error: None,
             counted: (None, None, (0, 0)),
+            heard: None,
             check: None,
             check_after: Instant::now(),
+        }
+    }
+
+    /// How old what is held is. Where two clocks disagree, the older: one may have been set back, the other does not count
+    /// while the machine sleeps.
+    pub(crate) fn age(&self) -> Duration {
+        let since = milliseconds().saturating_sub(self.kept.heard);
+        match self.heard {
+            Some(heard) => heard.elapsed().max(Duration::from_millis(since.max(0) as u64)),
+            // The clock was set back while nothing ran: nobody knows how far.
+            None if since < 0 => UNKNOWN,
+            None => Duration::from_millis(since as u64),
         }
     }
 
@@ -69,7 +86,7 @@ impl Followed {
         connection: &mut Connection,
         address: &Address,
     ) -> Result<(), LdapError> {
-        let begin = milliseconds();
+        let (begin, asked) = (milliseconds(), Instant::now());
         let dse = controller::root_dse(connection)?;
         let invocation = if self.error.is_some() || self.kept.invocation.is_empty() || !self.knows_ends {
             controller::invocation(connection, &dse)?
@@ -81,7 +98,7 @@ impl Followed {
             // Another server, or the same one restored: its numbers mean something else.
             invocation == self.kept.invocation && mark.usn <= dse.usn && self.kept.map == format!("{:?}", settings.map)
         });
-        let is_due = begin - self.kept.checked > settings.check.as_millis() as i64;
+        let is_due = i128::from(begin.abs_diff(self.kept.checked)) > settings.check.as_millis() as i128;
         match mark {
             Some(mark) if self.knows_ends => {
                 self.follow(inner, connection, &dse, &mark)?;
@@ -91,7 +108,7 @@ impl Followed {
             _ => self.load(inner, connection, &dse, invocation)?,
         }
         self.end_accounts(inner, connection)?;
-        self.kept.heard = begin;
+        (self.kept.heard, self.heard) = (begin, Some(asked));
         Ok(())
     }
 
@@ -107,7 +124,11 @@ impl Followed {
         let settings = &inner.settings;
         let domain = controller::domain(connection, dse, &settings.map)?;
         if !self.kept.domain.guid.is_empty() && domain.guid != self.kept.domain.guid {
-            return Err(LdapError::Nonsense(format!("{} is another domain than before", domain.dn)));
+            return Err(LdapError::Nonsense(format!(
+                "{} is another domain than the one held here, of the same name: nothing of it is taken over \
+                 (`procura init` makes a data directory for it)",
+                domain.dn
+            )));
         }
         // Where to go on from is asked first: what changes meanwhile is seen twice.
         let (method, mark) = controller::begin(connection, &domain, dse)?;

@@ -21,7 +21,7 @@ pub struct Found {
     pub deleted: bool,
     /// When the account ends, in 100 nanoseconds since 1601 (`accountExpires`); none: never.
     pub expires: Option<i64>,
-    /// Attributes under our names; links as `<GUID=…>`.
+    /// Attributes under our names; links as `<GUID=…>`, but `homeMDB` as the name of the database.
     pub attributes: BTreeMap<String, Vec<Value>>,
 }
 
@@ -57,7 +57,10 @@ pub fn found(entry: &Entry, map: &AttributeMap, now: i64) -> Option<Found> {
         }
         let name = a::canonical_name(name);
         let is_link = a::by_name(&name).is_some_and(|known| matches!(known.syntax, a::Syntax::Link(_)));
-        let own: Vec<Value> = if is_link {
+        let own: Vec<Value> = if name == a::HOME_MDB {
+            // Databases of Exchange are not read: one here of the same name stands for it.
+            values.iter().filter_map(|value| first_name(value)).collect()
+        } else if is_link {
             values.iter().filter_map(|value| target(value)).map(|guid| link_value(&guid)).collect()
         } else {
             values.iter().filter(|value| value.len() <= LARGEST_VALUE).cloned().collect()
@@ -182,6 +185,12 @@ pub fn plain_dn(extended: &str) -> &str {
     rest
 }
 
+/// What the object of a link in the extended form is called.
+fn first_name(value: &[u8]) -> Option<Value> {
+    let rdns = directory::dn::parse(plain_dn(std::str::from_utf8(value).ok()?)).ok()?;
+    rdns.into_iter().next().map(|rdn| rdn.value.into_bytes())
+}
+
 /// The object that a link in the extended form means.
 fn target(value: &[u8]) -> Option<Guid> {
     let text = std::str::from_utf8(value).ok()?;
@@ -259,6 +268,13 @@ mod tests {
         let found = found(&entry(&[GUID, ("mail", &[b"a@x.test"])]), &map, 0).unwrap();
         assert_eq!(found.attributes[a::PROXY_ADDRESSES], [b"SMTP:a@x.test".to_vec()]);
         assert_eq!(found.attributes[a::MAILBOX_GUID], [vec![7; 16]]);
+    }
+
+    #[test]
+    fn a_database_is_known_by_its_name() {
+        let value: &[u8] = b"<GUID=6ba7b810-9dad-11d1-80b4-00c04fd430c8>;CN=Mailbox Database 1,CN=Databases,DC=x";
+        let found = found(&entry(&[GUID, ("homeMDB", &[value])]), &AttributeMap::default(), 0).unwrap();
+        assert_eq!(found.attributes[a::HOME_MDB], [b"Mailbox Database 1".to_vec()]);
     }
 
     #[test]

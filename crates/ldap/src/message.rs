@@ -478,7 +478,76 @@ mod tests {
         assert!(reader.is_empty());
     }
 
+    /// Reads a filter as a server does (RFC 4511 §4.5.1.7).
+    fn read_filter(reader: &mut Reader<'_>) -> Filter {
+        let (tag, content) = reader.value().unwrap();
+        let mut inner = Reader::new(content);
+        let all = |inner: &mut Reader<'_>| {
+            let mut filters = Vec::new();
+            while !inner.is_empty() {
+                filters.push(read_filter(inner));
+            }
+            filters
+        };
+        match tag {
+            0xa0 => Filter::And(all(&mut inner)),
+            0xa1 => Filter::Or(all(&mut inner)),
+            0xa2 => Filter::Not(Box::new(read_filter(&mut inner))),
+            0xa3 | 0xa5 => {
+                let name = text(inner.expect(OCTETS).unwrap()).unwrap();
+                let value = inner.expect(OCTETS).unwrap().to_vec();
+                assert!(inner.is_empty());
+                if tag == 0xa3 { Filter::Equal(name, value) } else { Filter::AtLeast(name, value) }
+            }
+            0x87 => Filter::Present(text(content).unwrap()),
+            other => panic!("no filter of ours: {other:#x}"),
+        }
+    }
+
+    /// Filters with any values: what people give, and what could be syntax, of LDAP's text form and of BER.
+    fn filters() -> impl Strategy<Value = Filter> {
+        let value = prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..300),
+            "[*()\\\\&|!=<>~\0-\u{1f}a-z]{0,40}".prop_map(String::into_bytes),
+            Just(b"*)(objectClass=*".to_vec()),
+            Just(vec![0xa2, 0x0d, 0x87, 0x0b]),
+        ];
+        let name = prop_oneof![Just("cn".to_owned()), Just("objectGUID".to_owned()), ".{0,10}"];
+        let leaf = prop_oneof![
+            (name.clone(), value.clone()).prop_map(|(name, value)| Filter::Equal(name, value)),
+            (name.clone(), value).prop_map(|(name, value)| Filter::AtLeast(name, value)),
+            name.prop_map(Filter::Present),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::And),
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::Or),
+                inner.prop_map(|one| Filter::Not(Box::new(one))),
+            ]
+        })
+    }
+
     proptest! {
+        #[test]
+        fn no_value_changes_what_a_search_asks_for(filter in filters(), base in ".{0,40}") {
+            let attributes = vec!["mail".to_owned()];
+            let search = Search { base: base.clone(), scope: Scope::Subtree, filter: filter.clone(), attributes };
+            let octets = request(9, &Request::Search(&search), &[]);
+            let mut message = Reader::new(&octets).enter(SEQUENCE).unwrap();
+            prop_assert_eq!(message.integer(INTEGER), Ok(9));
+            let mut asked = message.enter(0x63).unwrap();
+            prop_assert!(message.is_empty());
+            prop_assert_eq!(asked.expect(OCTETS), Ok(base.as_bytes()));
+            prop_assert_eq!(asked.integer(ENUMERATED), Ok(2));
+            for tag in [ENUMERATED, INTEGER, INTEGER, BOOLEAN] {
+                prop_assert!(asked.expect(tag).is_ok());
+            }
+            prop_assert_eq!(read_filter(&mut asked), filter);
+            let mut wanted = asked.enter(SEQUENCE).unwrap();
+            prop_assert_eq!(wanted.expect(OCTETS), Ok(&b"mail"[..]));
+            prop_assert!(wanted.is_empty() && asked.is_empty());
+        }
+
         #[test]
         fn any_octets_are_an_answer_or_none(octets in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = length(&octets);

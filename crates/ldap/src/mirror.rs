@@ -169,7 +169,10 @@ impl Planning<'_> {
         let mut record = Record::new(found.guid, parent, rdn);
         for (name, values) in &found.attributes {
             if is_link(name) {
-                let add = self.targets(name, values);
+                let add = match name.as_str() {
+                    a::HOME_MDB => self.database(found).into_iter().collect(),
+                    _ => self.targets(name, values),
+                };
                 if !add.is_empty() {
                     self.links.push(Change::Values {
                         guid: found.guid,
@@ -195,13 +198,19 @@ impl Planning<'_> {
             self.places.push((depth, Change::Move { guid: found.guid, parent, rdn: rdn.to_owned() }));
         }
         let mut modified = Vec::new();
-        for name in self.wanted.theirs.iter().chain([&a::DESCRIPTOR.to_owned()]).collect::<BTreeSet<_>>() {
+        let database = self.database(found);
+        let named = database.is_some().then(|| a::HOME_MDB.to_owned());
+        let always = [a::DESCRIPTOR.to_owned()].into_iter().chain(named);
+        for name in &self.wanted.theirs.iter().cloned().chain(always).collect::<BTreeSet<_>>() {
             if [a::OBJECT_CLASS, a::OBJECT_SID].contains(&name.as_str()) {
                 continue;
             }
             let there = found.attributes.get(name).map_or(&[][..], |values| values);
             if is_link(name) {
-                let there: BTreeSet<Value> = self.targets(name, there).into_iter().collect();
+                let there: BTreeSet<Value> = match name.as_str() {
+                    a::HOME_MDB => database.iter().cloned().collect(),
+                    _ => self.targets(name, there).into_iter().collect(),
+                };
                 let here: BTreeSet<Value> = now.values(name).iter().cloned().collect();
                 let add: Vec<Value> = there.difference(&here).cloned().collect();
                 let remove: Vec<Value> = here.difference(&there).cloned().collect();
@@ -218,6 +227,16 @@ impl Planning<'_> {
         if !modified.is_empty() {
             self.others.push(Change::Modify { guid: found.guid, attributes: modified });
         }
+    }
+
+    /// The mailbox database here that is called as the one that an object names. Where there is none, the database of a
+    /// mailbox is ours to say.
+    fn database(&self, found: &Found) -> Option<Value> {
+        let name = found.attributes.get(a::HOME_MDB)?.first()?;
+        let objects = self.snapshot.configuration().filter_map(|(id, _)| self.snapshot.object(id));
+        let mut databases = objects.filter(|object| object.class() == Class::Database);
+        let called = |object: &directory::Object| object.name().as_bytes().eq_ignore_ascii_case(name);
+        databases.find(|object| called(object)).map(|object| directory::link_value(&object.guid()))
     }
 
     /// The links that can be made: to what there is, or will be.

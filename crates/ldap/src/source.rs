@@ -50,8 +50,7 @@ const COUNTED_EVERY: Duration = Duration::from_secs(10);
 /// The running source. Dropped, it stops.
 pub struct Active {
     pub(crate) inner: Arc<Inner>,
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    running: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
 /// What the thread, logons and writes share.
@@ -65,16 +64,21 @@ pub(crate) struct Inner {
 }
 
 impl Active {
-    /// Starts the thread. What was remembered counts until the first domain controller answers.
+    /// Starts the thread. What was remembered counts until the first domain controller answers. `before`, which ran with other
+    /// settings, ends; wrong passwords that it knows of count.
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(settings: Settings, sink: Arc<dyn Sink>) -> std::io::Result<Active> {
+    pub fn start(settings: Settings, sink: Arc<dyn Sink>, before: Option<&Active>) -> std::io::Result<Active> {
+        let guesses = before.map(|before| {
+            before.stop();
+            std::mem::take(&mut *lock(&before.inner.guesses))
+        });
         let inner = Inner {
             status: Mutex::default(),
             domains: Mutex::default(),
             servers: Mutex::default(),
-            guesses: Mutex::default(),
+            guesses: Mutex::new(guesses.unwrap_or_default()),
             settings,
             sink,
         };
@@ -84,7 +88,17 @@ impl Active {
         let (stop, stopped) = channel();
         let thread =
             std::thread::Builder::new().name("active-directory".into()).spawn(move || running.run(&stopped))?;
-        Ok(Active { inner, stop: Some(stop), thread: Some(thread) })
+        Ok(Active { inner, running: Mutex::new(Some((stop, thread))) })
+    }
+
+    /// Ends the thread, and waits for what it is doing.
+    fn stop(&self) {
+        let Some((stop, thread)) = lock(&self.running).take() else { return };
+        drop(stop);
+        // The last one who holds the service may be the thread itself.
+        if thread.thread().id() != std::thread::current().id() {
+            let _ = thread.join();
+        }
     }
 
     /// How it is.
@@ -95,13 +109,7 @@ impl Active {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.stop = None;
-        // The last one who holds the service may be the thread itself.
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }
 
@@ -149,8 +157,13 @@ struct Running {
 
 impl Running {
     fn new(inner: Arc<Inner>) -> Running {
-        let state: State =
-            inner.sink.remembered().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let remembered = inner.sink.remembered().map(|text| State::of(&inner.sink.snapshot(), &text));
+        if remembered == Some(None) {
+            tracing::error!(
+                "what was remembered of Active Directory is damaged: nothing is decided before it is read anew"
+            );
+        }
+        let state = remembered.flatten().unwrap_or_default();
         let serves = |address: &Address| {
             let text = address.to_string();
             state.domains.iter().find(|kept| kept.servers.contains(&text)).map(|kept| kept.domain.dn.clone())
@@ -308,24 +321,21 @@ impl Running {
         let settings = &self.inner.settings;
         let now = milliseconds();
         let snapshot = self.inner.sink.snapshot();
-        let age = |kept: &Kept| Duration::from_millis(now.saturating_sub(kept.heard).max(0) as u64);
         let available = !self.followed.is_empty()
-            && self
-                .followed
-                .iter()
-                .all(|followed| followed.kept.heard > 0 && age(&followed.kept) <= settings.stale_limit);
+            && self.followed.iter().all(|followed| followed.kept.heard > 0 && followed.age() <= settings.stale_limit);
         for followed in &mut self.followed {
             let (version, when, _) = &followed.counted;
             // A large domain is not counted after each change.
             let recently = when.is_some_and(|when| when.elapsed() < COUNTED_EVERY);
-            if *version != Some(snapshot.version()) && !(recently && now - followed.kept.checked > 5_000) {
+            if *version != Some(snapshot.version()) && !(recently && now.saturating_sub(followed.kept.checked) > 5_000)
+            {
                 let counted = count(&snapshot, &followed.kept.domain);
                 followed.counted = (Some(snapshot.version()), Some(Instant::now()), counted);
             }
         }
         let domains = self.followed.iter().map(|followed| {
             let (_, _, (objects, unreadable)) = followed.counted;
-            let (kept, age) = (&followed.kept, age(&followed.kept));
+            let (kept, age) = (&followed.kept, followed.age());
             let state = match () {
                 () if kept.heard == 0 => "unknown",
                 () if age > settings.stale_limit => "expired",
@@ -366,11 +376,18 @@ impl Running {
             servers: self.servers.iter().map(Server::status).collect(),
         };
         let mut serving: BTreeMap<String, Vec<Address>> = BTreeMap::new();
-        for server in &self.servers {
+        // What is written where nobody looks would be taken for undone until it is replicated: the one that is followed comes
+        // first, then the others that are good, in their order.
+        let is_followed = |server: &Server| {
+            self.followed
+                .iter()
+                .any(|followed| followed.connection.as_ref().is_some_and(|(at, _)| *at == server.address))
+        };
+        let mut order: Vec<&Server> = self.servers.iter().collect();
+        order.sort_by_key(|server| (!is_followed(server), !server.good));
+        for server in order {
             if let Some(domain) = &server.domain {
-                // Good ones first.
-                let list = serving.entry(domain.to_ascii_lowercase()).or_default();
-                if server.good { list.insert(0, server.address.clone()) } else { list.push(server.address.clone()) }
+                serving.entry(domain.to_ascii_lowercase()).or_default().push(server.address.clone());
             }
         }
         *lock(&self.inner.servers) = serving;

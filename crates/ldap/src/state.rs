@@ -1,5 +1,7 @@
 //! What is remembered of the source between two runs, and what it shows of itself.
 
+use acl::{Guid, Sid};
+use directory::Snapshot;
 use serde::{Deserialize, Serialize};
 
 use crate::controller::{Domain, Mark, Method, hex, unhex};
@@ -33,6 +35,25 @@ pub struct Kept {
     pub checked: i64,
     /// Under which attribute map.
     pub map: String,
+}
+
+impl State {
+    /// Reads what was remembered of the domains in a directory; none: it was damaged, or is of others, and nothing of it
+    /// counts.
+    pub fn of(snapshot: &Snapshot, text: &str) -> Option<State> {
+        let is_held = |kept: &Kept| snapshot.by_guid(&kept.domain.guid()).is_some();
+        State::parse(text).filter(|state| state.domains.iter().all(is_held))
+    }
+
+    /// Reads what was remembered; none: it was damaged.
+    pub fn parse(text: &str) -> Option<State> {
+        let state: State = serde_json::from_str(text).ok()?;
+        let is_whole = |kept: &Kept| {
+            let domain = &kept.domain;
+            !domain.dn.is_empty() && domain.guid.parse::<Guid>().is_ok() && domain.sid.parse::<Sid>().is_ok()
+        };
+        state.domains.iter().all(is_whole).then_some(state)
+    }
 }
 
 impl Kept {
@@ -148,6 +169,25 @@ mod tests {
         let mark = Mark { cookie: vec![0, 255, 16], usn: 7 };
         kept.set_mark(&mark);
         assert_eq!(kept.mark(), Some(mark));
+    }
+
+    #[test]
+    fn what_is_remembered_in_part_is_damaged() {
+        let domain = Domain {
+            dn: "DC=x".to_owned(),
+            guid: Guid([7; 16]).to_string(),
+            sid: "S-1-5-21-1-2-3".to_owned(),
+            ..Domain::default()
+        };
+        let state = State { domains: vec![Kept { domain, ..Kept::default() }] };
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(State::parse(&text), Some(state));
+        for length in 0..text.len() {
+            assert_eq!(State::parse(&text[..length]), None, "{}", &text[..length]);
+        }
+        for other in ["{}", "{\"domains\":[{}]}", "[]"] {
+            assert_eq!(State::parse(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! `directory test`: what works, what is missing, and what to do about it.
 
+mod abilities;
+
 use serde::{Deserialize, Serialize};
 
 use acl::Guid;
 
 use crate::connection::{Connection, LdapError};
 use crate::controller::{self, Domain, Method};
+use crate::followed::open;
 use crate::message::code;
 use crate::settings::{Address, Settings};
 use crate::source::filetime;
@@ -41,12 +44,6 @@ pub fn look(settings: &Settings) -> Result<Domain, String> {
         }
     }
     Err(why)
-}
-
-fn open(settings: &Settings, address: &Address) -> Result<Connection, LdapError> {
-    let mut connection = Connection::open(address, &settings.tls, settings.patience)?;
-    connection.bind(&settings.account, settings.password.as_bytes())?;
-    Ok(connection)
 }
 
 /// Looks at every domain controller. Nothing is changed.
@@ -87,7 +84,11 @@ impl Report<'_> {
 
 /// What to do about an error.
 fn advice(error: &LdapError) -> &'static str {
+    use rustls::CertificateError as Wrong;
     match error {
+        LdapError::Tls(rustls::Error::InvalidCertificate(
+            Wrong::Expired | Wrong::ExpiredContext { .. } | Wrong::NotValidYet | Wrong::NotValidYetContext { .. },
+        )) => "look at the clock of this machine, and at the dates of the certificate: it is not valid at this time",
         LdapError::Tls(_) => {
             "its certificate must carry the name under which it is configured, and be issued by an authority in `roots`"
         }
@@ -138,7 +139,8 @@ fn server(settings: &Settings, address: &Address, report: &mut Report<'_>) -> Re
             "grant the account “Replicating Directory Changes” on the domain (not “… All”)",
         ),
     }
-    objects(settings, &mut connection, &domain, report)
+    objects(settings, &mut connection, &domain, report)?;
+    abilities::look(settings, &mut connection, &dse, &domain, report)
 }
 
 fn objects(

@@ -162,7 +162,7 @@ fn what_is_held_wrong_is_put_right_by_the_comparison() {
         ..settings(&controller.certificate())
     };
     // Its threads are where the domain controller is.
-    let active = controller.at(|| ldap::Active::start(settings, into)).unwrap();
+    let active = controller.at(|| ldap::Active::start(settings, into, None)).unwrap();
     let guest = || {
         let snapshot = sink.snapshot();
         let domain = snapshot.domains().first()?.sid.with_rid(501)?;

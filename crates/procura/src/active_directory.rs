@@ -1,8 +1,9 @@
 //! `[directory]`: domains of Active Directory as the source of people and permissions.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use admin::{Absent, DataDirectory, Service};
@@ -56,16 +57,23 @@ pub fn fault(config: &Directory) -> Option<(&'static str, String, &'static str)>
 
 /// The settings of the source; none where people come from the node's own directory. Files are read now.
 pub fn settings(node: &Node) -> Result<Option<Settings>, Failure> {
-    let config = &node.loaded.config.directory;
+    read(&node.loaded, None)
+}
+
+/// The same; `held` is the password that is in force, for a file that was root's alone.
+fn read(loaded: &Loaded, held: Option<&Zeroizing<String>>) -> Result<Option<Settings>, Failure> {
+    let config = &loaded.config.directory;
     if config.source != "ldap" {
         return Ok(None);
     }
     let failed = |e: &dyn std::fmt::Display| Failure::new(e.to_string()).help("check [directory] in procura.toml");
     let servers = config.servers.iter().map(|text| Address::parse(text)).collect::<Result<Vec<_>, _>>();
-    let path = node.loaded.path(config.password_file.as_deref().unwrap_or_default());
-    let read = fs::read_to_string(&path).map(Zeroizing::new);
-    let read = read.map_err(|e| failed(&format!("{}: {e}", path.display())))?;
-    let password = Zeroizing::new(read.lines().next().unwrap_or_default().to_owned());
+    let path = loaded.path(config.password_file.as_deref().unwrap_or_default());
+    let password = match (fs::read_to_string(&path).map(Zeroizing::new), held) {
+        (Ok(text), _) => Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()),
+        (Err(error), Some(held)) if error.kind() == std::io::ErrorKind::PermissionDenied => held.clone(),
+        (Err(error), _) => return Err(failed(&format!("{}: {error}", path.display()))),
+    };
     if password.is_empty() {
         return Err(failed(&format!("{} holds no password", path.display())));
     }
@@ -78,7 +86,7 @@ pub fn settings(node: &Node) -> Result<Option<Settings>, Failure> {
         servers: servers.map_err(|e| failed(&e))?,
         account: config.account.clone().unwrap_or_default(),
         password,
-        tls: ldap::tls(&node.loaded.path(&config.roots)).map_err(|e| failed(&e))?,
+        tls: ldap::tls(&loaded.path(&config.roots)).map_err(|e| failed(&e))?,
         map: AttributeMap { entries },
         patience: seconds(config.timeout_seconds),
         poll: seconds(config.poll_seconds),
@@ -87,6 +95,59 @@ pub fn settings(node: &Node) -> Result<Option<Settings>, Failure> {
         stale_limit: seconds(config.stale_limit_seconds),
         check: seconds(config.check_minutes) * 60,
     }))
+}
+
+/// The section as it is in force while the server runs.
+pub struct Live {
+    service: Weak<Service>,
+    taken: Mutex<Taken>,
+}
+
+/// What was taken: the section and its files, in short, and the password.
+struct Taken {
+    mark: u64,
+    password_file: Option<String>,
+    password: Zeroizing<String>,
+}
+
+impl Taken {
+    fn of(loaded: &Loaded, password: Zeroizing<String>) -> Taken {
+        Taken { mark: mark(loaded), password_file: loaded.config.directory.password_file.clone(), password }
+    }
+}
+
+impl Live {
+    /// As it was when the server started.
+    pub fn new(service: &Arc<Service>, node: &Node, password: Zeroizing<String>) -> Live {
+        Live { service: Arc::downgrade(service), taken: Mutex::new(Taken::of(&node.loaded, password)) }
+    }
+
+    /// Follows the domains by the section and its files as they are now; whether they are others than before.
+    ///
+    /// # Errors
+    /// They cannot be used; those before stay in force.
+    pub fn reload(&self, newest: &Loaded) -> Result<bool, Failure> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(service) = self.service.upgrade().filter(|_| mark(newest) != taken.mark) else { return Ok(false) };
+        // After root was given up.
+        let same = newest.config.directory.password_file == taken.password_file;
+        let Some(settings) = read(newest, same.then_some(&taken.password))? else { return Ok(false) };
+        let password = settings.password.clone();
+        service.follow_active_directory(settings)?;
+        *taken = Taken::of(newest, password);
+        Ok(true)
+    }
+}
+
+/// Tells one state of the section and its files from another.
+fn mark(loaded: &Loaded) -> u64 {
+    let config = &loaded.config.directory;
+    let mut hasher = DefaultHasher::new();
+    format!("{config:?}").hash(&mut hasher);
+    for path in [config.password_file.as_deref().unwrap_or_default(), &config.roots] {
+        fs::read(loaded.path(path)).ok().map(Zeroizing::new).as_deref().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// `procura init --ldap`: an organization whose people are those of a domain.

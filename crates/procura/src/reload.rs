@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use admin::{Fault, FaultKind};
 use transport::certificate::LiveCertificate;
 
+use crate::active_directory::Live;
 use crate::config::keys::Alarms;
 use crate::config::{Config, Loaded};
 use crate::logging::Logging;
@@ -23,6 +24,12 @@ const LIVE: [&str; 7] = [
     "alarms.disk_mib",
 ];
 
+/// Those of them that name the files of the certificate.
+const CERTIFICATE: [&str; 2] = ["tls.certificate", "tls.key"];
+
+/// Where people come from: of `[directory]`, which counts at once where domains are followed, the one that does not.
+const SOURCE: &str = "directory.source";
+
 /// What can be taken anew.
 pub struct Reloader {
     /// The file of the configuration; none where there was none at the start.
@@ -31,6 +38,7 @@ pub struct Reloader {
     in_force: Mutex<Loaded>,
     logging: Logging,
     certificate: OnceLock<Arc<LiveCertificate>>,
+    directory: OnceLock<Live>,
 }
 
 impl Reloader {
@@ -38,12 +46,17 @@ impl Reloader {
     pub fn new(node: &Node, demo: bool, logging: Logging) -> Reloader {
         let file = node.loaded.file.clone();
         let in_force = Mutex::new(node.loaded.clone());
-        Reloader { file, demo, in_force, logging, certificate: OnceLock::new() }
+        Reloader { file, demo, in_force, logging, certificate: OnceLock::new(), directory: OnceLock::new() }
     }
 
     /// The certificate that listeners show.
     pub fn watch(&self, certificate: Arc<LiveCertificate>) {
         let _ = self.certificate.set(certificate);
+    }
+
+    /// The domains that are followed.
+    pub fn follow_directory(&self, directory: Live) {
+        let _ = self.directory.set(directory);
     }
 
     /// `[alarms]` as it is in force.
@@ -78,6 +91,14 @@ impl Reloader {
                 newest.config.node.hostname.clone_from(&in_force.config.node.hostname);
             }
             self.apply(&in_force, &newest, &mut said)?;
+            match self.directory.get().map(|directory| directory.reload(&newest)) {
+                Some(Ok(true)) => said.push("Active Directory is followed with new settings".to_owned()),
+                Some(Err(error)) => {
+                    tracing::error!(%error, "the new settings of Active Directory cannot be used; the old ones stay");
+                    said.push(format!("the settings of Active Directory in use stay: {error}"));
+                }
+                Some(Ok(false)) | None => {}
+            }
             *in_force = newest;
         }
         if let Some(certificate) = self.certificate.get() {
@@ -99,15 +120,20 @@ impl Reloader {
             let failed = |failure| Fault::new(FaultKind::Invalid, format!("{failure:?}"));
             self.logging.set_level(&newest.config.log.level).map_err(failed)?;
         }
-        if changed.iter().any(|key| key.starts_with("tls.certificate") || key == "tls.key")
+        let is_of_certificate = |key: &str| CERTIFICATE.contains(&key);
+        let mut followed = false;
+        if changed.iter().any(|key| is_of_certificate(key))
             && let (Some(live), Some(chain), Some(key)) =
                 (self.certificate.get(), &newest.config.tls.certificate, &newest.config.tls.key)
         {
             live.follow(&newest.path(chain), &newest.path(key));
+            followed = true;
         }
         for key in &changed {
-            let when = if LIVE.contains(&key.as_str()) { "counts now" } else { "counts after a restart" };
-            said.push(format!("{key} was changed: it {when}"));
+            // Without files the server makes a certificate of its own, when it starts.
+            let of_directory = self.directory.get().is_some() && key.starts_with("directory.") && key != SOURCE;
+            let now = of_directory || LIVE.contains(&key.as_str()) && (followed || !is_of_certificate(key));
+            said.push(format!("{key} was changed: it counts {}", if now { "now" } else { "after a restart" }));
         }
         if changed.is_empty() {
             said.push("the configuration is the one in force".to_owned());

@@ -217,7 +217,9 @@ fn start(
     let around = Around { shared: Arc::downgrade(&shared), reloader: Arc::clone(reloader), poster: poster.clone() };
     service.attach(queue.clone(), Arc::new(around));
     if let Some(settings) = source {
+        let live = active_directory::Live::new(service, node, settings.password.clone());
         service.follow_active_directory(settings)?;
+        reloader.follow_directory(live);
     }
     // What was changed between the first look at the directory and now.
     shared.publish(service.snapshot());
@@ -266,7 +268,7 @@ fn start(
     let follower = tls::follow(Arc::clone(&certificate), config.tls.reload_seconds)?;
     reloader.watch(Arc::clone(&certificate));
     shared.watch_certificate(certificate);
-    let alarms = watch::alarms(Arc::clone(&shared), Arc::clone(reloader))?;
+    let alarms = watch::alarms(Arc::clone(&shared), Arc::clone(reloader), Arc::downgrade(service))?;
     let mut timers = vec![protector, expirer, follower, alarms];
     timers.extend(watch::watchdog(Arc::clone(&shared))?);
     Ok(Everything {

@@ -1,10 +1,11 @@
 //! Looking at the server from within: alarms every minute, and the service manager's watchdog.
 
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use admin::Service;
 use transport::{Alarm, Shared};
 
 use crate::cli::fault::Failure;
@@ -16,14 +17,16 @@ use crate::reload::Reloader;
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Looks for what is wrong: now, and every minute. It ends when what is returned is dropped.
-pub fn alarms(shared: Arc<Shared>, reloader: Arc<Reloader>) -> Result<Sender<()>, Failure> {
+pub fn alarms(shared: Arc<Shared>, reloader: Arc<Reloader>, service: Weak<Service>) -> Result<Sender<()>, Failure> {
     let (stop, stopped) = channel::<()>();
     thread::Builder::new()
         .name("alarms".into())
         .spawn(move || {
             loop {
                 let settings = reloader.alarms();
-                shared.sound(&wrong(&shared, &settings), &settings.notify);
+                let mut alarms = wrong(&shared, &settings);
+                alarms.extend(service.upgrade().and_then(|service| directory(&service)));
+                shared.sound(&alarms, &settings.notify);
                 match stopped.recv_timeout(LOOK) {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
@@ -126,6 +129,32 @@ fn disk(shared: &Shared, settings: &Alarms) -> Option<Alarm> {
         shared.queue().dir().display()
     );
     Some(Alarm { name: "disk", subject: format!("The disk of the queue is nearly full: {free} MiB are left"), text })
+}
+
+/// A domain that is older than `max_age` because nobody answers, before nothing is decided on it any more.
+fn directory(service: &Service) -> Option<Alarm> {
+    let status = service.active_directory()?;
+    let old: Vec<_> = status.domains.iter().filter(|domain| domain.heard > 0 && domain.state != "fresh").collect();
+    let oldest = old.iter().map(|domain| domain.age_seconds).max()?;
+    // After a start it may be old, and nobody was asked yet.
+    if status.servers.iter().all(|server| server.error.is_none()) {
+        return None;
+    }
+    let mut text = String::new();
+    for domain in &old {
+        text += &format!("{}: {}, read {} minute(s) ago\r\n", domain.dn, domain.state, domain.age_seconds / 60);
+    }
+    for server in &status.servers {
+        let state = server.error.as_deref().unwrap_or("answers");
+        text += &format!("{}: {state}\r\n", server.address);
+    }
+    text += &format!(
+        "\r\nAfter {} minute(s) without an answer mail is answered with 451 4.3.0, and nobody logs on.\r\n\r\n    \
+         procura directory test\r\n    procura directory status\r\n",
+        status.stale_limit_seconds / 60
+    );
+    let subject = format!("Active Directory cannot be read since {} minute(s)", oldest / 60);
+    Some(Alarm { name: "directory", subject, text })
 }
 
 fn seconds() -> i64 {

@@ -103,7 +103,13 @@ pub fn text(status: &Status) -> String {
 fn domain(domain: &DomainStatus) -> String {
     let mut text = format!("{} ({}): {}", domain.dn, domain.netbios, domain.state);
     if domain.heard > 0 {
-        text += &format!(", up to date {} ({} s ago)", iso(domain.heard), domain.age_seconds);
+        text += &match domain.age_seconds {
+            // Nobody knows.
+            age if age >= u64::from(u32::MAX) => {
+                ", up to date at a time that has yet to come: the clock was set back".to_owned()
+            }
+            age => format!(", up to date {} ({age} s ago)", iso(domain.heard)),
+        };
     }
     text += "\n";
     if let Some(server) = &domain.server {
