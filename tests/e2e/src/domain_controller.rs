@@ -46,9 +46,21 @@ impl DomainController {
     /// Provisions and starts it, and waits until it answers.
     #[track_caller]
     pub fn start() -> DomainController {
+        DomainController::start_with(provisioned)
+    }
+
+    /// The same with a domain that has its names in common with that of other tests, and nothing else.
+    #[track_caller]
+    pub fn start_anew() -> DomainController {
+        DomainController::start_with(provision)
+    }
+
+    #[track_caller]
+    fn start_with(make: fn(&Path)) -> DomainController {
         let folder = tempfile::Builder::new().prefix("procura-dc-").tempdir().unwrap();
         let data = folder.path().join("dc");
-        provision(&data);
+        make(&data);
+        set_up(&data, "ldap, cldap, kdc, rpc");
         certify(&data, NAMES);
         // The namespace outlives the domain controller, which some tests stop and start again.
         let holder = Command::new("unshare")
@@ -261,6 +273,30 @@ impl Drop for DomainController {
     }
 }
 
+/// How long the copy is used: passwords end some weeks after they were set.
+const COPIED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Provisions a domain once and copies it from then on, which takes seconds less.
+#[track_caller]
+fn provisioned(data: &Path) {
+    let test = std::env::current_exe().unwrap();
+    let all = test.parent().and_then(Path::parent).unwrap().join("provisioned-domain");
+    fs::create_dir_all(&all).unwrap();
+    let lock = fs::File::create(all.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let (done, model) = (all.join("done"), all.join("dc"));
+    let age = fs::metadata(&done).and_then(|done| done.modified()).ok().and_then(|time| time.elapsed().ok());
+    if age.is_none_or(|age| age > COPIED_FOR) {
+        let _ = fs::remove_dir_all(&model);
+        provision(&model);
+        fs::write(done, "").unwrap();
+    }
+    finish(Command::new("cp").arg("-a").arg(&model).arg(data), "").ok();
+    let conf = data.join("etc/smb.conf");
+    let text = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, text.replace(model.to_str().unwrap(), data.to_str().unwrap())).unwrap();
+}
+
 #[track_caller]
 fn provision(data: &Path) {
     let target = format!("--targetdir={}", data.display());
@@ -277,7 +313,6 @@ fn provision(data: &Path) {
     command.args(["--option=interfaces=lo", "--option=bind interfaces only=yes"]);
     command.args(["--option=vfs objects=dfs_samba4 acl_xattr"]);
     finish(&mut command, "").ok();
-    set_up(data, "ldap, cldap, kdc, rpc");
 }
 
 /// Makes the configuration of a domain controller that of a test: these services, everything below our folder, and no DNS

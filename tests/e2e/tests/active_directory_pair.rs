@@ -82,7 +82,8 @@ fn when_one_domain_controller_is_cut_off_the_other_serves() {
         1,
         &format!(
             "{grant}utils = SDUtils(db)\nsd = utils.read_sd_on_dn(ivan)\n\
-             for ace in [a for a in sd.dacl.aces if str(a.trustee) == sid]:\n    sd.dacl_del_ace(ace)\n\
+             kept = [ace for ace in sd.dacl.aces if str(ace.trustee) != sid]\n\
+             sd.dacl.aces, sd.dacl.num_aces = kept, len(kept)\n\
              utils.modify_sd_on_dn(ivan, sd)\n"
         ),
     );

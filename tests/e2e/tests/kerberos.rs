@@ -3,33 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
-use e2e::{DomainController, Server, procura, require, run_procura, skip_without};
+use e2e::{DomainController, Server, Tickets, procura, require, run_procura, skip_without};
 use tempfile::TempDir;
 
 const PASSWORD: &str = "Passw0rd!bob1";
 const HOST: &str = "mail.ad.example.test";
 const SMTPTEST: &str = "/usr/lib/cyrus/bin/smtptest";
 const PYTHON_GSSAPI: &str = "/usr/lib/python3/dist-packages/gssapi/__init__.py";
-
-/// Runs a program beside the domain controller; everything that it said.
-#[track_caller]
-fn beside(controller: &DomainController, folder: &Path, program: &str, arguments: &[&str], input: &str) -> String {
-    use std::io::Write;
-    let mut command = controller.beside(program, arguments);
-    kerberos_environment(&mut command, folder);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-fn kerberos_environment(command: &mut Command, folder: &Path) {
-    command.env("KRB5_CONFIG", folder.join("krb5.conf"));
-    command.env("KRB5CCNAME", format!("FILE:{}", folder.join("tickets").display()));
-}
 
 /// A domain with bob, alice and carol, and a mail server with mailboxes for bob and alice, and a keytab.
 struct Site {
@@ -70,14 +52,6 @@ impl Site {
         for user in ["bob", "carol"] {
             controller.samba_tool(&["user", "create", user, PASSWORD]);
         }
-        fs::write(
-            folder.path().join("krb5.conf"),
-            "[libdefaults]\ndefault_realm = AD.EXAMPLE.TEST\ndns_lookup_kdc = false\ndns_lookup_realm = false\n\
-             rdns = false\ndns_canonicalize_hostname = false\n[realms]\nAD.EXAMPLE.TEST = {\n kdc = 127.0.0.1\n}\n\
-             [domain_realm]\n.ad.example.test = AD.EXAMPLE.TEST\n\
-             localhost = AD.EXAMPLE.TEST\n",
-        )
-        .unwrap();
         Some(Site { folder, controller, keytab, data })
     }
 
@@ -106,17 +80,21 @@ impl Site {
         server
     }
 
-    /// Runs a program there, with the tickets of whoever logged on last; everything that it said.
+    /// The tickets of whoever logged on last.
+    #[track_caller]
+    fn tickets(&self) -> Tickets<'_> {
+        Tickets::new(&self.controller, self.folder.path())
+    }
+
+    /// Runs a program there, with these tickets; everything that it said.
     #[track_caller]
     fn run(&self, program: &str, arguments: &[&str], input: &str) -> String {
-        beside(&self.controller, self.folder.path(), program, arguments, input)
+        self.tickets().run(program, arguments, input)
     }
 
     #[track_caller]
     fn log_on(&self, user: &str) {
-        self.run("kinit", &[user], &format!("{PASSWORD}\n"));
-    // For msmtp, which wants a ticket for the very name that it connects to.
-    site.add_service("svc-local", "localhost", 16);
+        self.tickets().log_on(user, PASSWORD);
     }
 
     /// A logon by the system's GSS-API; what the server said.
@@ -137,46 +115,11 @@ impl Site {
 fn a_ticket_of_a_real_kdc_logs_on_and_no_other_does() {
     let Some(site) = Site::make(&["curl", "gsasl", "msmtp"]) else { return };
     site.add_service("svc-smtp", HOST, 16);
+    // For msmtp, which wants a ticket for the very name that it connects to.
+    site.add_service("svc-local", "localhost", 16);
     let server = site.serve();
 
-    let message = "From: bob@ad.example.test\nTo: alice@ad.example.test\nSubject: by ticket\n\nhello\n";
-    let send = |from: &str| {
-        let url = format!("smtp://{HOST}:587/client.test");
-        let arguments = [
-            "--silent",
-            "--verbose",
-            "--max-time",
-    let msmtp = |from: &str| {
-        let place =
-            ["--file=/dev/null", "--debug", "--host=localhost", "--port=587", "--domain=client.test", "--tls=off"];
-        let who = ["--auth=gssapi", "--user=bob", &format!("--from={from}"), "--", "alice@ad.example.test"];
-        let message = format!("From: {from}\nTo: alice@ad.example.test\nSubject: by ticket\n\nhello\n");
-        site.run("msmtp", &[&place[..], &who].concat(), &message)
-    };
-    let sent = msmtp("bob@ad.example.test");
-    assert!(sent.contains("AUTH GSSAPI") && sent.contains("Queued mail for delivery"), "{sent}\n{}", server.output());
-    let other = msmtp("alice@ad.example.test");
-    assert!(other.contains("550 5.7.1 Client does not have permissions to send as this sender"), "{other}");
-
-            "60",
-            "--crlf",
-            "--connect-to",
-            "::127.0.0.1:587",
-            "--url",
-            &url,
-            "--user",
-            ":",
-            "--login-options",
-            "AUTH=GSSAPI",
-            "--mail-from",
-            from,
-            "--mail-rcpt",
-            "alice@ad.example.test",
-            "--upload-file",
-            "-",
-        ];
-        site.run("curl", &arguments, message)
-    };
+    let send = |from: &str| site.tickets().send(HOST, from, "alice@ad.example.test");
     let without = send("bob@ad.example.test");
     assert!(!without.contains("235 2.7.0"), "without a ticket: {without}");
 
@@ -202,6 +145,18 @@ fn a_ticket_of_a_real_kdc_logs_on_and_no_other_does() {
     };
     let accepted = gsasl("bob");
     assert!(accepted.contains("235 2.7.0"), "{accepted}\n{}", server.output());
+
+    let msmtp = |from: &str| {
+        let place =
+            ["--file=/dev/null", "--debug", "--host=localhost", "--port=587", "--domain=client.test", "--tls=off"];
+        let who = ["--auth=gssapi", "--user=bob", &format!("--from={from}"), "--", "alice@ad.example.test"];
+        let message = format!("From: {from}\nTo: alice@ad.example.test\nSubject: by ticket\n\nhello\n");
+        site.run("msmtp", &[&place[..], &who].concat(), &message)
+    };
+    let sent = msmtp("bob@ad.example.test");
+    assert!(sent.contains("AUTH GSSAPI") && sent.contains("Queued mail for delivery"), "{sent}\n{}", server.output());
+    let other = msmtp("alice@ad.example.test");
+    assert!(other.contains("550 5.7.1 Client does not have permissions to send as this sender"), "{other}");
 
     // A good ticket of somebody who has no account here.
     site.log_on("carol");
