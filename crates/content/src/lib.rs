@@ -15,3 +15,5 @@ pub use filter::{Body, Examined, Facts, Filter, Kind, OnFailure, OnReject, Verdi
 pub use header::{Edit, Header};
 pub use milter::{Endpoint, MilterError};
 pub use rspamd::RspamdError;
+#[doc(hidden)]
+pub use rspamd::rspamd_edits_for_tests;

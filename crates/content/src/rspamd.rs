@@ -123,6 +123,12 @@ fn read(text: &str) -> Result<Said, RspamdError> {
     Ok(Said { action, words, edits, note })
 }
 
+/// The changes of the header that an answer asks for; none: it is no answer.
+#[doc(hidden)]
+pub fn rspamd_edits_for_tests(text: &str) -> Option<Vec<Edit>> {
+    read(text).ok().map(|said| said.edits)
+}
+
 /// A field of `milter.add_headers`: its value, or its value and its place.
 fn add(name: &str, added: &Value) -> Option<Edit> {
     let name = name.to_owned();

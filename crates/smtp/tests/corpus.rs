@@ -41,3 +41,8 @@ fn proxy_headers_of_the_corpus_hold() {
 fn replies_of_the_corpus_hold() {
     replay("smtp_reply", |input| checks::replies_hold(input, 3));
 }
+
+#[test]
+fn answers_to_a_client_of_the_corpus_hold() {
+    replay("smtp_client", checks::client_holds);
+}

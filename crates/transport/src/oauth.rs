@@ -142,6 +142,13 @@ struct Judge {
     clock: WallClock,
 }
 
+/// What is said of a token at this time, in seconds since 1970, with this set of keys.
+#[doc(hidden)]
+pub fn judge_for_tests(provider: Provider, key_set: Vec<u8>, now: u64, token: &str) -> TokenOutcome {
+    let fetch: Fetch = Box::new(move |_, _| Ok(key_set.clone()));
+    Judge::new(vec![provider], fetch, Arc::new(move || now)).judge(token)
+}
+
 /// Why a token does not count.
 #[derive(Debug, Error)]
 enum Fault {

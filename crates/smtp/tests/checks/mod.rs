@@ -2,7 +2,10 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
-use smtp::client::{DotStuffer, ReplyFault, ReplyParser, write};
+use smtp::client::{
+    Capabilities, ClientTransaction, ConnectionState, DotStuffer, Envelope, Outcome, Protocol, ReplyFault, ReplyParser,
+    Step, write,
+};
 use smtp::{
     ChunkReader, Command, DataFault, DataReader, ForwardPath, Line, LineReader, PeerError, Reply, ReversePath,
     Strictness, parse_auth_response, parse_command, parse_command_with,
@@ -225,6 +228,84 @@ pub fn parse_all(input: &[u8]) -> Result<Vec<Reply>, ReplyFault> {
         rest = &rest[consumed..];
     }
     Ok(replies)
+}
+
+/// A message to a server that answers this, beginning with its reply to EHLO; the first octet says by which protocol and to how
+/// many. Each recipient has one outcome, and only a text that was sent to one whom the server took, and that it took, was
+/// delivered.
+pub fn client_holds(input: &[u8]) {
+    let Some((&choice, mut rest)) = input.split_first() else { return };
+    let protocol = if choice & 1 == 0 { Protocol::Smtp } else { Protocol::Lmtp };
+    let address = |number| message::Address::parse(&format!("r{number}@x.test")).unwrap();
+    let recipients: Vec<_> = (0..=choice >> 1 & 3).map(|number| (address(number), Default::default())).collect();
+    let count = recipients.len();
+    let envelope = Envelope {
+        sender: (choice & 8 != 0).then(|| address(9)),
+        recipients,
+        size: Some(20),
+        smtputf8: choice & 16 != 0,
+        requiretls: choice & 32 != 0,
+        exch50: (choice & 64 != 0).then(|| vec![7; 3]),
+        envid: Some("id".to_owned()),
+        ..Envelope::default()
+    };
+    let mut parser = ReplyParser::new();
+    let mut next = || {
+        while !rest.is_empty() {
+            let (consumed, reply) = parser.push(rest).ok()?;
+            rest = &rest[consumed..];
+            if reply.is_some() {
+                return reply;
+            }
+        }
+        None
+    };
+    let Some(greeting) = next() else { return };
+    let capabilities = Capabilities::parse(&greeting);
+    let Ok(mut transaction) = ClientTransaction::new(protocol, &capabilities, envelope) else { return };
+    let (mut commands, mut accepted, mut said) = (std::collections::VecDeque::new(), vec![false; count], Vec::new());
+    let mut sent = None;
+    for step in 0.. {
+        assert!(step < 100, "it goes on for ever");
+        match transaction.step() {
+            Step::Send(octets) => {
+                let lines = octets.split_inclusive(|octet| *octet == b'\n');
+                commands.extend(lines.map(|line| String::from_utf8_lossy(line).into_owned()));
+            }
+            Step::Body | Step::Octets => {
+                assert!(sent.is_none() && accepted.contains(&true), "a text for nobody");
+                transaction.body_sent();
+                sent = Some(said.len());
+            }
+            Step::Read => {
+                let Some(reply) = next() else { break };
+                let command = commands.pop_front().unwrap_or_default();
+                let number = command.strip_prefix("RCPT TO:<r").and_then(|rest| rest[..1].parse::<usize>().ok());
+                if let Some(number) = number.filter(|_| reply.is_positive()) {
+                    accepted[number] = true;
+                }
+                said.push(reply.clone());
+                if transaction.reply(reply).is_err() {
+                    break;
+                }
+            }
+            Step::Done => break,
+        }
+    }
+    let (outcomes, state) = transaction.finish("it is gone");
+    assert_eq!(outcomes.len(), count);
+    for (number, outcome) in outcomes.iter().enumerate() {
+        match outcome {
+            Outcome::Delivered(reply) => {
+                assert!(reply.is_positive() && accepted[number], "{outcome:?}");
+                assert!(sent.is_some_and(|sent| said[sent..].contains(reply)), "{outcome:?}");
+            }
+            Outcome::Deferred(reply) | Outcome::Failed(reply) => assert!(!reply.is_positive() && said.contains(reply)),
+            Outcome::Interrupted { data_sent, .. } => {
+                assert!(state == ConnectionState::Broken && *data_sent == (sent.is_some() && accepted[number]));
+            }
+        }
+    }
 }
 
 /// What a reader makes of pieces: the message, how much of the input was data, whether it ended, and the fault.
