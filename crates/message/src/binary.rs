@@ -258,7 +258,8 @@ impl BinaryBody {
                 from = at + 1;
                 continue;
             };
-            if !line_begins && !(at == 0 && self.at_line) {
+            let stands_alone = line_begins || (at == 0 && self.at_line);
+            if !stands_alone {
                 return Err(BinaryFault::Boundary);
             }
             let length = at + 2 + self.levels[level].boundary.len();
