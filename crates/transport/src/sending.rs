@@ -13,6 +13,8 @@ use acl::Guid;
 use directory::{ObjectId, SendingLimits, Snapshot, Time};
 use session::Sent;
 
+use crate::shared::now;
+
 /// Milliseconds of a piece.
 const PIECE: i64 = 300_000;
 /// Pieces of an hour.
@@ -88,8 +90,7 @@ impl SendingCounts {
         let mut counts = self.lock();
         let counted = counts.accounts.entry(object.guid()).or_default();
         let piece = now.0.div_euclid(PIECE);
-        // Pieces far ahead are of a clock that was wrong.
-        counted.retain(|at, _| (piece - DAY..piece + DAY).contains(at));
+        forget_old(counted, piece);
         let (index, hour, day, word) = match what {
             Sent::Message => (0, limits.messages_per_hour, limits.messages_per_day, "messages"),
             Sent::Recipient => (1, limits.recipients_per_hour, limits.recipients_per_day, "recipients"),
@@ -119,6 +120,12 @@ impl SendingCounts {
             if !std::mem::take(&mut counts.news) {
                 return Ok(());
             }
+            // Who has sent nothing for a day is forgotten.
+            let piece = now().0.div_euclid(PIECE);
+            counts.accounts.retain(|_, counted| {
+                forget_old(counted, piece);
+                !counted.is_empty()
+            });
             for (account, pieces) in &counts.accounts {
                 for (piece, [messages, recipients]) in pieces {
                     text += &format!("{account} {piece} {messages} {recipients}\n");
@@ -140,6 +147,11 @@ impl SendingCounts {
     fn lock(&self) -> std::sync::MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Leaves the pieces of the last day. Those far ahead are of a clock that was wrong.
+fn forget_old(counted: &mut Account, piece: i64) {
+    counted.retain(|at, _| (piece - DAY..piece + DAY).contains(at));
 }
 
 /// Minutes until one more may be sent; `None`: now.
@@ -182,17 +194,19 @@ mod tests {
     fn counts_outlive_the_process() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sending");
-        let account = Guid([7; 16]);
+        let (account, idle) = (Guid([7; 16]), Guid([8; 16]));
+        let recent = now().0.div_euclid(PIECE) - 5;
         let counts = SendingCounts::default();
         counts.set_up(SendingLimits::default(), &file).unwrap();
         counts.note().unwrap();
         assert!(!file.exists());
-        counts.lock().accounts.insert(account, counted(&[(5, 9)]));
+        counts.lock().accounts.insert(account, counted(&[(5, 1), (recent, 9)]));
+        counts.lock().accounts.insert(idle, counted(&[(5, 9)]));
         counts.lock().news = true;
         counts.note().unwrap();
         let again = SendingCounts::default();
         again.set_up(SendingLimits::default(), &file).unwrap();
-        assert_eq!(again.lock().accounts[&account], counted(&[(5, 9)]));
+        assert_eq!(again.lock().accounts, HashMap::from([(account, counted(&[(recent, 9)]))]));
     }
 
     #[test]
