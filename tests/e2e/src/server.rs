@@ -38,6 +38,17 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// Waits until something that must happen has happened.
+#[track_caller]
+pub fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !happened() {
+        // Twice as long: what is waited for is done by several, one after the other.
+        assert!(begin.elapsed() < 2 * PATIENCE, "{what} did not happen");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// What a command printed and how it ended.
 #[derive(Debug, Clone)]
 pub struct Finished {
@@ -68,7 +79,9 @@ pub fn run_procura<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item 
     finish(Command::new(procura()).args(arguments), input)
 }
 
-pub(crate) fn finish(command: &mut Command, input: &str) -> Finished {
+/// Runs a command to its end, with this on its standard input.
+#[track_caller]
+pub fn finish(command: &mut Command, input: &str) -> Finished {
     use std::io::Write;
     let shown = format!("{command:?}");
     let mut child = command

@@ -3,26 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
-use e2e::{Attempt, Demo, Logon, Message, Tool, require};
-
-/// Runs a client with this on standard input.
-#[track_caller]
-fn run(command: &mut Command, input: &str) -> Output {
-    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = pipes.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
-}
-
-#[track_caller]
-fn ok(output: &Output) -> String {
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}");
-    said
-}
+use e2e::{Attempt, Demo, Logon, Message, Tool, finish, require};
 
 /// The report of a demo that somebody got, with this in it.
 #[track_caller]
@@ -56,13 +39,12 @@ fn swaks_behind_a_load_balancer_is_the_client_that_the_header_names() {
         command.args(["--proxy-version", version, "--proxy-family", if version == "1" { "TCP4" } else { "AF_INET" }]);
         command.args(["--proxy-source", "192.0.2.7", "--proxy-source-port", "49152"]);
         command.args(["--proxy-dest", "198.51.100.1", "--proxy-dest-port", "25"]);
-        ok(&run(&mut command, ""));
+        finish(&mut command, "").ok();
         let message = demo.delivered(&subject);
         assert!(message.text.contains("([192.0.2.7])"), "{}", message.text);
     }
-    let bare = run(&mut swaks(&demo, "bare"), "");
-    assert!(!bare.status.success());
-    assert!(String::from_utf8_lossy(&bare.stdout).contains("554 5.5.0"), "{bare:?}");
+    let bare = finish(&mut swaks(&demo, "bare"), "");
+    assert!(bare.code != 0 && bare.out.contains("554 5.5.0"), "{bare:?}");
     assert!(demo.delivered_now("bare").is_empty());
 }
 
@@ -74,9 +56,8 @@ fn swaks_with_a_header_of_its_own_proves_nothing() {
     let demo = Demo::start();
     let mut command = swaks(&demo, "forged");
     command.args(["--proxy", "TCP4 10.0.0.1 198.51.100.1 49152 25"]);
-    let output = run(&mut command, "");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(!output.status.success() && (said.contains("500 5.5.2") || said.contains("554 5.5.0")), "{said}");
+    let bare = finish(&mut command, "");
+    assert!(bare.code != 0 && (bare.out.contains("500 5.5.2") || bare.out.contains("554 5.5.0")), "{bare:?}");
     assert!(demo.delivered_now("forged").is_empty());
 }
 
@@ -97,7 +78,7 @@ fn msmtp_is_told_of_what_was_delivered() {
     command.args(["--tls=on", "--tls-starttls=on", "--tls-certcheck=off", "--auth=plain", "--user=bob"]);
     command.args([&format!("--port={}", demo.client_port), "--passwordeval=echo bob-demo"]);
     command.args(["--dsn-notify=success,failure", "--dsn-return=headers", "--", "alice@example.com"]);
-    ok(&run(&mut command, "From: bob@example.com\nSubject: by msmtp\n\nhello\n"));
+    finish(&mut command, "From: bob@example.com\nSubject: by msmtp\n\nhello\n").ok();
     demo.delivered("by msmtp");
     report(&demo, "Your message was delivered", &["Action: delivered", "Final-Recipient: rfc822; alice@example.com"]);
 }
@@ -118,7 +99,7 @@ fn nodemailer_is_told_by_the_names_that_it_gave() {
          .catch(fault => {{ console.error(fault); process.exit(1); }});",
         demo.client_port
     );
-    ok(&run(Command::new("node").args(["-e", &script]), ""));
+    finish(Command::new("node").args(["-e", &script]), "").ok();
     demo.delivered("by nodemailer");
     report(&demo, "Your message was delivered", &["Original-Envelope-Id: QQ-17", "Original-Recipient: rfc822;"]);
 }
@@ -142,7 +123,7 @@ for notify, to in [('NEVER', 'list-without@example.com'), ('SUCCESS', 'alice@exa
         demo.client_port
     );
     demo.procura(&["group", "add", "Empty", "--address", "list-without@example.com"]).ok();
-    ok(&run(Command::new("python3").args(["-c", &script]), ""));
+    finish(Command::new("python3").args(["-c", &script]), "").ok();
     report(&demo, "Your message was delivered", &["alice@example.com"]);
     assert!(demo.delivered_now("Your message could not be delivered").is_empty());
 }
@@ -196,7 +177,7 @@ print(said)
         demo.internet_port
     );
     demo.procura(&["connector", "receive", "set", "Internet", "--tolerant", "true"]).ok();
-    let said = ok(&run(Command::new("python3").args(["-c", &script]), ""));
+    let said = finish(Command::new("python3").args(["-c", &script]), "").ok();
     assert!(said.contains("250 2.6.0"), "{said}");
     demo.delivered("scanned");
 }

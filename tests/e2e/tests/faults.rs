@@ -12,21 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use e2e::{Demo, Mechanism, NameServer, Sink, StalledHosts, Talk, free_port, hand_in, require, skip_without};
-
-/// Longest wait for anything that must happen.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-#[track_caller]
-fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !happened() {
-        assert!(begin.elapsed() < PATIENCE, "{what} did not happen");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
+use e2e::{Demo, Mechanism, NameServer, Sink, StalledHosts, Talk, free_port, hand_in, require, skip_without, wait_for};
 
 fn is_root() -> bool {
     if rustix::process::geteuid().is_root() {

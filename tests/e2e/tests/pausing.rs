@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use e2e::{Demo, Mechanism, Sink, Talk, procura, require};
+use e2e::{Demo, Mechanism, Sink, Talk, procura, require, wait_for};
 use serde_json::Value;
 
 /// Users: in a unit that inherits, in one that does not, in a child domain, and administrators.
@@ -134,15 +133,6 @@ fn mend(demo: &Demo, rows: &[Value]) -> usize {
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     }
     commands.len()
-}
-
-#[track_caller]
-fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !happened() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "{what} did not happen");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// Each message came once, and those of each user in order.

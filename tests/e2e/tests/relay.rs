@@ -2,10 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::thread;
-use std::time::{Duration, Instant};
-
-use e2e::{Demo, Mechanism, Message, Talk, free_port, require};
+use e2e::{Demo, Mechanism, Message, Talk, free_port, require, wait_for};
 
 /// A demo that sends everything foreign to this port, and serves zoe@example.org.
 fn first(smart_host: u16) -> Demo {
@@ -41,15 +38,6 @@ fn waiting(demo: &Demo, sender: &str) -> String {
         list.lines().filter(|line| line.contains(&format!("<{sender}>"))).filter_map(|line| line.split(' ').next());
     // A message may leave between the list and the question; then it waits no more.
     ids.map(|id| demo.procura(&["queue", "show", id]).out).collect()
-}
-
-#[track_caller]
-fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !happened() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "{what} did not happen");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]
