@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -12,7 +12,9 @@ use thiserror::Error;
 use crate::ber::Malformed;
 use crate::controls;
 use crate::message::{self, Answer, Body, Control, Entry, Modification, Outcome, Request, Search, code};
-use crate::settings::Address;
+use crate::settings::{Address, Security};
+use crate::tickets::{self, Tickets};
+use crate::wire::{Timed, Wire};
 
 /// Why a domain controller was of no use.
 #[derive(Debug, Error)]
@@ -34,6 +36,9 @@ pub enum LdapError {
         /// What it said.
         outcome: Outcome,
     },
+    /// There is no ticket of Kerberos for it, or it is not who the ticket is for.
+    #[error("Kerberos: {0}")]
+    Ticket(String),
     /// It sends somewhere else, where nobody asked it to.
     #[error("it refers to another server; only the configured ones are asked")]
     Referral,
@@ -60,42 +65,11 @@ const PAGE_ANSWERS: u32 = 10;
 /// Pages without any object that may follow one another: a server may end a page after a while of looking.
 const EMPTY_PAGES: usize = 1_000;
 
-type Tls = StreamOwned<ClientConnection, Timed>;
-
-/// A socket that ends at a moment, however often the peer says an octet more.
-struct Timed {
-    stream: TcpStream,
-    end: Instant,
-}
-
-impl Timed {
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.end.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.left()?))?;
-        self.stream.read(octets)
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        self.stream.write(octets)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
 /// A connection.
 pub struct Connection {
-    stream: Tls,
+    stream: Wire,
+    /// When it has to be made anew: it rests on a ticket.
+    until: Option<SystemTime>,
     read: Vec<u8>,
     begin: usize,
     next: i32,
@@ -103,7 +77,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects, with TLS, and without saying who asks.
+    /// Connects, with TLS, and without saying who asks. Where everything is to be sealed by Kerberos instead, nothing is
+    /// protected before [`Connection::bind_by_ticket`].
     ///
     /// # Errors
     /// Nobody is there, or somebody else is (the certificate).
@@ -111,17 +86,73 @@ impl Connection {
         let stream = dial(address, patience)?;
         stream.set_nodelay(true)?;
         let mut plain = Timed { stream, end: Instant::now() + patience };
-        if address.start_tls {
-            start_tls(&mut plain)?;
+        let stream = match address.security {
+            Security::Kerberos => Wire::Plain(plain),
+            Security::Tls | Security::StartTls => {
+                if address.security == Security::StartTls {
+                    start_tls(&mut plain)?;
+                }
+                let name = ServerName::try_from(address.host.clone())
+                    .map_err(|_| LdapError::Nonsense(format!("`{}` is no name of a server", address.host)))?;
+                let client = ClientConnection::new(Arc::clone(tls), name)?;
+                let mut stream = StreamOwned::new(client, plain);
+                while stream.conn.is_handshaking() {
+                    stream.conn.complete_io(&mut stream.sock).map_err(tls_fault)?;
+                }
+                Wire::Tls(Box::new(stream))
+            }
+        };
+        Ok(Connection { stream, until: None, read: Vec::new(), begin: 0, next: 0, patience })
+    }
+
+    /// Whether it rests on a ticket that ends soon.
+    pub fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until <= SystemTime::now())
+    }
+
+    /// Says who asks, by a ticket for this domain controller (SASL GSSAPI, RFC 4752). Without TLS everything is sealed from
+    /// then on.
+    ///
+    /// # Errors
+    /// There is no ticket, or the server does not take it.
+    pub fn bind_by_ticket(
+        &mut self,
+        host: &str,
+        tickets: &dyn Tickets,
+        kdcs: &dyn Fn(&str) -> Vec<String>,
+    ) -> Result<(), LdapError> {
+        let fault = |reason: String| LdapError::Ticket(reason);
+        let binding = self.stream.binding();
+        let begun = tickets.begin(host, kdcs, binding.as_deref(), self.patience).map_err(fault)?;
+        let proof = self.sasl(&begun.message).inspect_err(|_| tickets.forget(host))?;
+        let mut context = begun.exchange.finish(&proof).map_err(fault)?;
+        let offer = self.sasl(&[])?;
+        let sealed = binding.is_none();
+        let (choice, most) = tickets::choose(context.as_mut(), &offer, sealed).map_err(fault)?;
+        self.ask(&Request::Sasl { credentials: &choice }, &[], "bind")?;
+        if sealed {
+            let ended = Wire::Plain(Timed { stream: self.stream.socket().stream.try_clone()?, end: Instant::now() });
+            self.stream = std::mem::replace(&mut self.stream, ended).seal(context, most);
         }
-        let name = ServerName::try_from(address.host.clone())
-            .map_err(|_| LdapError::Nonsense(format!("`{}` is no name of a server", address.host)))?;
-        let client = ClientConnection::new(Arc::clone(tls), name)?;
-        let mut stream = StreamOwned::new(client, plain);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock).map_err(tls_fault)?;
+        self.until = Some(begun.until);
+        Ok(())
+    }
+
+    /// One step of SASL: what the server says to it.
+    fn sasl(&mut self, credentials: &[u8]) -> Result<Vec<u8>, LdapError> {
+        let request = Request::Sasl { credentials };
+        let id = self.send(&request, &[])?;
+        let answer = self.answer(id, &mut 0, Instant::now() + self.patience)?;
+        match answer.body {
+            Body::Done(outcome) if answer.tag == request.answered_by() && outcome.code == code::SASL_GOES_ON => {
+                Ok(answer.credentials.unwrap_or_default())
+            }
+            Body::Done(outcome) if answer.tag == request.answered_by() => {
+                succeeded("bind", outcome)?;
+                Err(another())
+            }
+            _ => Err(another()),
         }
-        Ok(Connection { stream, read: Vec::new(), begin: 0, next: 0, patience })
     }
 
     /// Says who asks.
@@ -133,6 +164,9 @@ impl Connection {
         if name.is_empty() || password.is_empty() {
             let outcome = Outcome { code: code::INVALID_CREDENTIALS, message: "no password".to_owned() };
             return Err(LdapError::Refused { what: "bind", outcome });
+        }
+        if !self.stream.is_private() {
+            return Err(LdapError::Nonsense("passwords are sent over TLS alone".to_owned()));
         }
         self.ask(&Request::Bind { name, password }, &[], "bind").map(drop)
     }
@@ -185,6 +219,30 @@ impl Connection {
         }
     }
 
+    /// Asks to be told whenever something changes that a search finds (MS-ADTS 3.1.1.3.4.1.9); what it is told by.
+    ///
+    /// # Errors
+    /// The server could not be asked.
+    pub(crate) fn watch(&mut self, search: &Search) -> Result<i32, LdapError> {
+        self.send(&Request::Search(search), &[controls::notify()])
+    }
+
+    /// Waits for the next news of [`Connection::watch`]; whether there were any.
+    ///
+    /// # Errors
+    /// The server refuses to tell, or the connection ended.
+    pub(crate) fn news(&mut self, id: i32, wait: Duration) -> Result<bool, LdapError> {
+        let patience = std::mem::replace(&mut self.patience, wait);
+        let answer = self.answer(id, &mut 0, Instant::now() + wait);
+        self.patience = patience;
+        match answer {
+            Ok(Answer { body: Body::Entry(_) | Body::Reference, .. }) => Ok(true),
+            Ok(Answer { body: Body::Done(outcome), .. }) => succeeded("notification", outcome).and(Err(another())),
+            Err(LdapError::Io(error)) if error.kind() == io::ErrorKind::TimedOut => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The objects that a search finds, on one page.
     ///
     /// # Errors
@@ -224,7 +282,7 @@ impl Connection {
 
     fn send(&mut self, request: &Request<'_>, others: &[Control]) -> Result<i32, LdapError> {
         self.next = self.next.checked_add(1).unwrap_or(1);
-        self.stream.sock.end = Instant::now() + self.patience;
+        self.stream.socket().end = Instant::now() + self.patience;
         let octets = message::request(self.next, request, others);
         self.stream.write_all(&octets).and_then(|()| self.stream.flush()).map_err(tls_fault)?;
         Ok(self.next)
@@ -232,7 +290,7 @@ impl Connection {
 
     /// The next answer to a request, which must be there by then.
     fn answer(&mut self, id: i32, octets: &mut usize, by: Instant) -> Result<Answer, LdapError> {
-        self.stream.sock.end = by.min(Instant::now() + self.patience);
+        self.stream.socket().end = by.min(Instant::now() + self.patience);
         loop {
             let here = &self.read[self.begin..];
             if let Some(length) = message::length(here)?
@@ -273,8 +331,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.patience = Duration::from_millis(200);
         let _ = self.send(&Request::Unbind, &[]);
-        self.stream.conn.send_close_notify();
-        let _ = self.stream.conn.write_tls(&mut self.stream.sock);
+        self.stream.end();
     }
 }
 

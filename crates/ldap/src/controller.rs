@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::connection::{Connection, LdapError};
 use crate::controls;
 use crate::found::{ACCOUNT_EXPIRES, Found, found, range};
+use crate::lockout::Policy;
 use crate::message::{Entry, Filter, Scope, Search, code};
 
 /// A domain, as a domain controller describes it.
@@ -33,6 +34,15 @@ pub struct Domain {
     pub lockout_threshold: u32,
     /// Seconds after which it forgets a wrong password.
     pub lockout_window: u64,
+    /// Policies of single accounts and groups.
+    #[serde(default)]
+    pub policies: Vec<Policy>,
+    /// Attributes of ours that its forest's schema has and the global catalog, which is all that tells of it, does not hold.
+    #[serde(default)]
+    pub lacks: BTreeSet<String>,
+    /// Partitions below it that are not it: child domains, the configuration. A global catalog finds them too.
+    #[serde(default)]
+    pub outside: Vec<String>,
 }
 
 impl Domain {
@@ -40,6 +50,17 @@ impl Domain {
     pub fn guid(&self) -> Guid {
         self.guid.parse().unwrap_or(Guid([0; 16]))
     }
+}
+
+/// A domain of a forest, as its configuration partition names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Its DN.
+    pub dn: String,
+    /// Its short name.
+    pub netbios: String,
+    /// Its DNS name.
+    pub dns: String,
 }
 
 /// What a domain controller says of itself right now.
@@ -93,6 +114,11 @@ const ATTRIBUTES: [&str; 29] = [
     a::HIDE_FROM_ADDRESS_LISTS,
     a::DS_HEURISTICS,
 ];
+/// Those of them that are links.
+pub(crate) fn links() -> impl Iterator<Item = &'static str> {
+    ATTRIBUTES.into_iter().filter(|name| crate::mirror::is_link(name))
+}
+
 /// Classes of which a domain may have very many objects, without any below them and without any meaning for mail.
 const PASSED_OVER: [&str; 3] = ["dnsNode", "linkTrackOMTEntry", "printQueue"];
 /// Objects that are read again in one search.
@@ -172,64 +198,141 @@ fn no_domain() -> LdapError {
     LdapError::Nonsense("it is no domain controller of Active Directory".to_owned())
 }
 
-/// Reads what a domain is.
+/// Reads what the domain of a domain controller is.
 ///
 /// # Errors
 /// The server failed, or the account may not read the domain object.
 pub fn domain(connection: &mut Connection, dse: &RootDse, map: &AttributeMap) -> Result<Domain, LdapError> {
+    let schema = schema(connection, dse, map)?;
+    let mut domain = described(connection, dse, &dse.domain)?;
+    domain.theirs = schema.known;
+    domain.theirs.extend(map.entries.iter().map(|(ours, _)| a::canonical_name(ours).into_owned()));
+    Ok(domain)
+}
+
+/// Reads what the global catalog knows of a domain of its forest.
+///
+/// # Errors
+/// As [`domain`].
+pub fn domain_in_catalog(
+    connection: &mut Connection,
+    dse: &RootDse,
+    dn: &str,
+    map: &AttributeMap,
+) -> Result<Domain, LdapError> {
+    let schema = schema(connection, dse, map)?;
+    let mut domain = described(connection, dse, dn)?;
+    domain.theirs = schema.known.intersection(&schema.in_catalog).cloned().collect();
+    domain.lacks = schema.known.difference(&schema.in_catalog).cloned().collect();
+    for (ours, from) in &map.entries {
+        let ours = a::canonical_name(ours).into_owned();
+        if sources(from).iter().all(|name| name.eq_ignore_ascii_case("objectGUID") || schema.in_catalog.contains(name)) {
+            domain.lacks.remove(&ours);
+            domain.theirs.insert(ours);
+        } else if !domain.theirs.contains(&ours) {
+            domain.lacks.insert(ours);
+        }
+    }
+    let below = format!(",{}", dn.to_ascii_lowercase());
+    let partitions = partitions(connection, dse)?.into_iter().filter_map(|entry| entry.text(PARTITION).map(str::to_owned));
+    domain.outside = partitions.filter(|own| own.to_ascii_lowercase().ends_with(&below)).collect();
+    Ok(domain)
+}
+
+fn described(connection: &mut Connection, dse: &RootDse, dn: &str) -> Result<Domain, LdapError> {
     let names = ["objectGUID", "objectSid", "lockoutThreshold", "lockOutObservationWindow"];
-    let entry = one(connection, &dse.domain, &names)?;
+    let entry = one(connection, dn, &names)?;
     let guid = entry.values("objectGUID").first().and_then(|value| Some(Guid(value.as_slice().try_into().ok()?)));
     let sid = entry.values("objectSid").first().and_then(|value| Sid::parse(value).ok());
     let (Some(guid), Some((sid, _))) = (guid, sid) else {
-        return Err(LdapError::Nonsense(format!(
-            "the account may not read objectGUID and objectSid of {}",
-            dse.domain
-        )));
+        return Err(LdapError::Nonsense(format!("the account may not read objectGUID and objectSid of {dn}")));
     };
-    let search = Search {
-        base: format!("CN=Partitions,{}", dse.configuration),
-        scope: Scope::One,
-        filter: Filter::And(vec![
-            Filter::equal("objectClass", "crossRef"),
-            Filter::equal("nCName", dse.domain.as_str()),
-        ]),
-        attributes: vec![a::NETBIOS_NAME.to_owned()],
-    };
-    let netbios = connection.find(&search, &[]).unwrap_or_default();
-    let netbios = netbios.first().and_then(|entry| entry.text(a::NETBIOS_NAME)).unwrap_or_default().to_owned();
-    let mut theirs = schema(connection, dse)?;
-    theirs.extend(map.entries.iter().map(|(ours, _)| a::canonical_name(ours).into_owned()));
+    let netbios = members(connection, dse).unwrap_or_default();
+    let netbios = netbios.into_iter().find(|member| member.dn.eq_ignore_ascii_case(dn)).map(|member| member.netbios);
     let window = entry.text("lockOutObservationWindow").and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
     Ok(Domain {
-        dn: dse.domain.clone(),
+        dn: dn.to_owned(),
         guid: guid.to_string(),
         sid: sid.to_string(),
-        netbios,
+        netbios: netbios.unwrap_or_default(),
         configuration: dse.configuration.clone(),
         root: dse.root.clone(),
-        theirs,
         lockout_threshold: entry.text("lockoutThreshold").and_then(|text| text.parse().ok()).unwrap_or(0),
         // Negative, in 100 nanoseconds.
         lockout_window: window.unsigned_abs() / 10_000_000,
+        ..Domain::default()
     })
 }
 
-/// Which of the attributes that we read the schema has.
-fn schema(connection: &mut Connection, dse: &RootDse) -> Result<BTreeSet<String>, LdapError> {
+/// The DN of a partition, in the object that describes it.
+const PARTITION: &str = "nCName";
+/// systemFlags of such an object: it is a domain (MS-ADTS 2.2.10, FLAG_CR_NTDS_DOMAIN).
+const IS_DOMAIN: i64 = 2;
+
+/// The domains of the forest, as far as the account may read which there are.
+///
+/// # Errors
+/// The server failed.
+pub fn members(connection: &mut Connection, dse: &RootDse) -> Result<Vec<Member>, LdapError> {
+    let is_domain = |entry: &Entry| {
+        entry.text("systemFlags").and_then(|text| text.parse::<i64>().ok()).is_some_and(|flags| flags & IS_DOMAIN != 0)
+    };
+    let text = |entry: &Entry, name: &str| entry.text(name).unwrap_or_default().to_owned();
+    let found = partitions(connection, dse)?.into_iter().filter(is_domain).map(|entry| Member {
+        dn: text(&entry, PARTITION),
+        netbios: text(&entry, a::NETBIOS_NAME),
+        dns: text(&entry, "dnsRoot"),
+    });
+    Ok(found.filter(|member| !member.dn.is_empty()).collect())
+}
+
+/// What the configuration says of the forest's partitions.
+fn partitions(connection: &mut Connection, dse: &RootDse) -> Result<Vec<Entry>, LdapError> {
+    let search = Search {
+        base: format!("CN=Partitions,{}", dse.configuration),
+        scope: Scope::One,
+        filter: Filter::equal("objectClass", "crossRef"),
+        attributes: [PARTITION, a::NETBIOS_NAME, "dnsRoot", "systemFlags"].map(str::to_owned).to_vec(),
+    };
+    connection.find(&search, &[])
+}
+
+/// Attributes that we read.
+struct Schema {
+    /// Those of ours that the schema has.
+    known: BTreeSet<String>,
+    /// Those of them and of the map's sources that a global catalog holds of objects of other domains.
+    in_catalog: BTreeSet<String>,
+}
+
+fn schema(connection: &mut Connection, dse: &RootDse, map: &AttributeMap) -> Result<Schema, LdapError> {
+    const NAME: &str = "lDAPDisplayName";
+    let mapped: BTreeSet<String> = map.entries.iter().flat_map(|(_, from)| sources(from)).collect();
+    let names = ATTRIBUTES.iter().copied().chain(mapped.iter().map(String::as_str));
     let search = Search {
         base: dse.schema.clone(),
         scope: Scope::One,
-        filter: Filter::Or(ATTRIBUTES.iter().map(|name| Filter::equal("lDAPDisplayName", *name)).collect()),
-        attributes: vec!["lDAPDisplayName".to_owned()],
+        filter: Filter::Or(names.map(|name| Filter::equal(NAME, name)).collect()),
+        attributes: [NAME, "isMemberOfPartialAttributeSet"].map(str::to_owned).to_vec(),
     };
     let found = connection.find(&search, &[])?;
-    let names = found.iter().filter_map(|entry| entry.text("lDAPDisplayName")).map(a::canonical_name);
-    let names: BTreeSet<String> = names.map(std::borrow::Cow::into_owned).collect();
-    if !names.contains(a::OBJECT_SID) {
+    let mut schema = Schema { known: BTreeSet::new(), in_catalog: BTreeSet::new() };
+    for entry in &found {
+        let Some(name) = entry.text(NAME) else { continue };
+        let in_catalog = entry.text("isMemberOfPartialAttributeSet").is_some_and(|is| is.eq_ignore_ascii_case("TRUE"));
+        let ours = a::canonical_name(name).into_owned();
+        if in_catalog {
+            schema.in_catalog.extend([ours.clone()]);
+            schema.in_catalog.extend(mapped.iter().filter(|own| own.eq_ignore_ascii_case(name)).cloned());
+        }
+        if ATTRIBUTES.contains(&ours.as_str()) {
+            schema.known.insert(ours);
+        }
+    }
+    if !schema.known.contains(a::OBJECT_SID) {
         return Err(LdapError::Nonsense(format!("the account may not read the schema ({})", dse.schema)));
     }
-    Ok(names)
+    Ok(schema)
 }
 
 /// What changes when the server is restored from a backup or another one answers in its place: numbers of changes mean
@@ -298,7 +401,16 @@ fn read(
     let others = [controls::descriptor_parts(controls::OWNER_GROUP_DACL), controls::extended_dn()];
     let mut entries = Vec::new();
     let mut cut = Vec::new();
+    let outside: Vec<String> = domain.outside.iter().map(|dn| format!(",{}", dn.to_ascii_lowercase())).collect();
+    let is_outside = |entry: &Entry| {
+        // Only a catalog finds what is below other partitions.
+        let dn = if outside.is_empty() { return false } else { format!(",{}", crate::found::plain_dn(&entry.dn)) };
+        outside.iter().any(|below| dn.to_ascii_lowercase().ends_with(below))
+    };
     connection.search(search, &others, page, &mut |entry| {
+        if is_outside(&entry) {
+            return Ok(());
+        }
         if entry.attributes.iter().any(|(name, _)| range(name).is_some_and(|(_, upper)| upper.is_some())) {
             cut.push(entry);
         } else {

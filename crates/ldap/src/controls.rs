@@ -14,6 +14,9 @@ const DIRSYNC: &str = "1.2.840.113556.1.4.841";
 /// LDAP_PAGED_RESULT_OID_STRING
 const PAGES: &str = "1.2.840.113556.1.4.319";
 
+/// LDAP_SERVER_NOTIFICATION_OID
+const NOTIFICATION: &str = "1.2.840.113556.1.4.528";
+
 /// Owner, group and DACL; without the SACL, which takes a privilege.
 pub const OWNER_GROUP_DACL: i64 = 7;
 /// The DACL alone: what is written.
@@ -36,6 +39,11 @@ pub fn extended_dn() -> Control {
         to.integer(INTEGER, 1);
     });
     critical(EXTENDED_DN, Some(writer.into_bytes()))
+}
+
+/// Whatever changes from now on, without end.
+pub fn notify() -> Control {
+    critical(NOTIFICATION, None)
 }
 
 /// Deleted objects too.

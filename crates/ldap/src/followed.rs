@@ -8,12 +8,14 @@ use acl::Guid;
 use directory::{Snapshot, attributes as a};
 
 use crate::connection::{Connection, LdapError};
-use crate::controller::{self, Domain, Mark, RootDse};
+use crate::controller::{self, Domain, Mark, Method, RootDse};
 use crate::found::Found;
+use crate::lockout;
 use crate::mirror::{self, Wanted};
 use crate::settings::{Address, Settings};
-use crate::source::{Inner, filetime, milliseconds};
+use crate::source::{Inner, filetime, lock, milliseconds};
 use crate::state::Kept;
+use crate::watch::Watch;
 
 /// Objects that may be missing from a domain that is read as a whole before that is called wrong.
 const MAY_GO: usize = 50;
@@ -21,6 +23,8 @@ const MAY_GO: usize = 50;
 const SHOWN: usize = 20;
 /// The age of what was heard at a time that has yet to come.
 pub(crate) const UNKNOWN: Duration = Duration::from_secs(u32::MAX as u64);
+/// How often policies of lockout are read: they do not show among the changes that are followed.
+const LOCKOUT_EVERY: Duration = Duration::from_secs(60);
 /// After how long a comparison that failed is tried again.
 const CHECK_AGAIN: Duration = Duration::from_secs(300);
 
@@ -29,6 +33,8 @@ pub(crate) struct Followed {
     pub(crate) kept: Kept,
     /// The connection, and to which server.
     pub(crate) connection: Option<(Address, Connection)>,
+    /// Where it tells of changes.
+    pub(crate) watch: Option<Watch>,
     /// When which account ends.
     pub(crate) ends: BTreeSet<(i64, Guid)>,
     /// Whether [`Followed::ends`] was filled.
@@ -42,6 +48,8 @@ pub(crate) struct Followed {
     pub(crate) counted: (Option<u64>, Option<Instant>, (u64, u64)),
     /// When it was known to be up to date, by a clock that nobody sets; none: not in this run.
     heard: Option<Instant>,
+    /// When it is looked again after how many wrong passwords accounts are locked.
+    lockout_after: Instant,
     /// Everything, being read beside.
     pub(crate) check: Option<Receiver<Result<Vec<Found>, LdapError>>>,
     /// Not before then again.
@@ -53,6 +61,7 @@ impl Followed {
         Followed {
             kept,
             connection: None,
+            watch: None,
             ends: BTreeSet::new(),
             knows_ends: false,
             differing: 0,
@@ -62,6 +71,7 @@ impl Followed {
             error: None,
             counted: (None, None, (0, 0)),
             heard: None,
+            lockout_after: Instant::now(),
             check: None,
             check_after: Instant::now(),
         }
@@ -107,7 +117,12 @@ impl Followed {
             // After a start the ends of accounts are not known; everything is compared anyway.
             _ => self.load(inner, connection, &dse, invocation)?,
         }
+        self.tie(inner, connection)?;
         self.end_accounts(inner, connection)?;
+        if self.lockout_after <= Instant::now() {
+            lockout::read(connection, &mut self.kept.domain)?;
+            self.lockout_after = Instant::now() + LOCKOUT_EVERY;
+        }
         (self.kept.heard, self.heard) = (begin, Some(asked));
         Ok(())
     }
@@ -122,7 +137,10 @@ impl Followed {
     ) -> Result<(), LdapError> {
         let begin = Instant::now();
         let settings = &inner.settings;
-        let domain = controller::domain(connection, dse, &settings.map)?;
+        let domain = match self.kept.partial {
+            true => controller::domain_in_catalog(connection, dse, &self.kept.domain.dn, &settings.map)?,
+            false => controller::domain(connection, dse, &settings.map)?,
+        };
         if !self.kept.domain.guid.is_empty() && domain.guid != self.kept.domain.guid {
             return Err(LdapError::Nonsense(format!(
                 "{} is another domain than the one held here, of the same name: nothing of it is taken over \
@@ -131,14 +149,16 @@ impl Followed {
             )));
         }
         // Where to go on from is asked first: what changes meanwhile is seen twice.
-        let (method, mark) = controller::begin(connection, &domain, dse)?;
+        let (method, mark) = match self.kept.partial {
+            // A partial replica does not do DirSync (MS-ADTS 3.1.1.3.4.1.3).
+            true => (Method::Usn, Mark { cookie: Vec::new(), usn: dse.usn }),
+            false => controller::begin(connection, &domain, dse)?,
+        };
         let found = controller::load(connection, &domain, &settings.map, settings.page, filetime())?;
         let wanted = Wanted { domain: domain.guid(), theirs: &domain.theirs, found: &found, gone: &[], whole: true };
         believable(inner, &domain, &wanted)?;
         let read = begin.elapsed();
-        let problems =
-            inner.sink.follow(&format!("{} as it is", domain.dn), &mut |snapshot| mirror::changes(snapshot, &wanted));
-        self.problems = problems.map_err(LdapError::Nonsense)?;
+        self.problems = follow(inner, &format!("{} as it is", domain.dn), &wanted)?;
         self.problems.truncate(SHOWN);
         self.compare(inner, &found);
         self.ends = found.iter().filter_map(|found| Some((found.expires?, found.guid))).collect();
@@ -278,9 +298,7 @@ impl Followed {
         let gone: Vec<Guid> = asked.iter().filter(|guid| !there.contains(guid)).copied().collect();
         let domain = &self.kept.domain;
         let wanted = Wanted { domain: domain.guid(), theirs: &domain.theirs, found, gone: &gone, whole: false };
-        let problems =
-            inner.sink.follow(&format!("changes of {}", domain.dn), &mut |snapshot| mirror::changes(snapshot, &wanted));
-        let problems = problems.map_err(LdapError::Nonsense)?;
+        let problems = follow(inner, &format!("changes of {}", domain.dn), &wanted)?;
         for problem in &problems {
             tracing::warn!(problem, "directory");
         }
@@ -290,6 +308,17 @@ impl Followed {
         self.ends.retain(|(_, guid)| !asked.contains(guid));
         self.ends.extend(found.iter().filter_map(|found| Some((found.expires?, found.guid))));
         Ok(())
+    }
+
+    /// Reads objects again whose links led to objects of other domains that were not there then.
+    fn tie(&mut self, inner: &Inner, connection: &mut Connection) -> Result<(), LdapError> {
+        let snapshot = inner.sink.snapshot();
+        let again = lock(&inner.loose).ready(&snapshot, &self.kept.domain.guid());
+        if again.is_empty() {
+            return Ok(());
+        }
+        let found = controller::again(connection, &self.kept.domain, &inner.settings.map, &again, filetime())?;
+        self.take(inner, &found, &again)
     }
 
     /// Reads accounts again that end about now.
@@ -307,6 +336,14 @@ impl Followed {
         let found = controller::again(connection, &self.kept.domain, &inner.settings.map, &ended, now)?;
         self.take(inner, &found, &ended)
     }
+}
+
+/// Makes what is wanted; what could not be, in words. Links between domains that are open now are noted.
+fn follow(inner: &Inner, comment: &str, wanted: &Wanted<'_>) -> Result<Vec<String>, LdapError> {
+    let before = inner.sink.snapshot();
+    let problems = inner.sink.follow(comment, &mut |snapshot| mirror::changes(snapshot, wanted));
+    lock(&inner.loose).note(&before, &inner.sink.snapshot(), wanted);
+    problems.map_err(LdapError::Nonsense)
 }
 
 /// Reads a whole domain in a thread of its own.
@@ -328,7 +365,10 @@ fn read_beside(settings: &Settings, domain: &Domain, address: &Address) -> Recei
 /// Connects as the service account.
 pub(crate) fn open(settings: &Settings, address: &Address) -> Result<Connection, LdapError> {
     let mut connection = Connection::open(address, &settings.tls, settings.patience)?;
-    connection.bind(&settings.account, settings.password.as_bytes())?;
+    match &settings.tickets {
+        Some(tickets) => connection.bind_by_ticket(&address.host, tickets.as_ref(), &|realm| settings.kdcs(realm))?,
+        None => connection.bind(&settings.account, settings.password.as_bytes())?,
+    }
     Ok(connection)
 }
 

@@ -192,7 +192,7 @@ fn first_name(value: &[u8]) -> Option<Value> {
 }
 
 /// The object that a link in the extended form means.
-fn target(value: &[u8]) -> Option<Guid> {
+pub(crate) fn target(value: &[u8]) -> Option<Guid> {
     let text = std::str::from_utf8(value).ok()?;
     text.strip_prefix("<GUID=")?.split_once('>')?.0.parse().ok()
 }

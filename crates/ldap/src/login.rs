@@ -5,9 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use acl::Guid;
+use directory::Snapshot;
 
 use crate::connection::{Connection, LdapError};
 use crate::controller::Domain;
+use crate::lockout::strictest;
 use crate::message::code;
 use crate::source::{Active, lock};
 
@@ -30,18 +32,20 @@ pub(crate) struct Guesses(HashMap<Guid, VecDeque<Instant>>);
 
 /// Accounts that are watched.
 const WATCHED: usize = 100_000;
-/// Where a domain does not say after how long it forgets.
-const WINDOW: Duration = Duration::from_secs(30 * 60);
 
 impl Guesses {
     /// Whether the account may be asked about once more; counts it as wrong until it is known to be right, so that many
     /// at a time are not more than one after the other.
-    fn take(&mut self, account: Guid, threshold: u32, window: Duration, now: Instant) -> bool {
+    fn take(&mut self, (account, is_held): (Guid, bool), threshold: u32, window: Duration, now: Instant) -> bool {
         if threshold == 0 {
             return true;
         }
         if self.0.len() >= WATCHED && !self.0.contains_key(&account) {
             self.0.retain(|_, times| times.back().is_some_and(|last| now.duration_since(*last) < window));
+            // Names that nobody has are without end.
+            if self.0.len() >= WATCHED && !is_held {
+                return false;
+            }
         }
         let times = self.0.entry(account).or_default();
         while times.front().is_some_and(|first| now.duration_since(*first) >= window) {
@@ -74,7 +78,7 @@ impl Active {
         let id = snapshot.by_guid(account)?;
         let object = snapshot.domain_of(id).and_then(|domain| snapshot.object(domain.object))?;
         let domain = lock(&self.inner.domains).iter().find(|domain| domain.guid() == object.guid()).cloned()?;
-        Some(self.ask(&domain, account, &snapshot.dn(id), password))
+        Some(self.ask(&domain, &snapshot, account, &snapshot.dn(id), password))
     }
 
     /// Does for a name that nobody has, or that may not log on, what is done for one that somebody has: as often, and as long,
@@ -89,19 +93,20 @@ impl Active {
             of_object.or(domains.first()).cloned()?
         };
         let nobody = format!("CN={subject},{}", domain.dn);
-        Some(match self.ask(&domain, subject, &nobody, password) {
+        Some(match self.ask(&domain, &snapshot, subject, &nobody, password) {
             Login::Right => Login::Wrong,
             other => other,
         })
     }
 
     /// Asks a domain whether that is the password of this distinguished name.
-    fn ask(&self, domain: &Domain, account: &Guid, name: &str, password: &[u8]) -> Login {
+    fn ask(&self, domain: &Domain, snapshot: &Snapshot, account: &Guid, name: &str, password: &[u8]) -> Login {
         if password.is_empty() {
             return Login::Wrong;
         }
-        let window = if domain.lockout_window == 0 { WINDOW } else { Duration::from_secs(domain.lockout_window) };
-        if !lock(&self.inner.guesses).take(*account, domain.lockout_threshold, window, Instant::now()) {
+        let id = snapshot.by_guid(account);
+        let (threshold, window) = strictest(domain, snapshot, id);
+        if !lock(&self.inner.guesses).take((*account, id.is_some()), threshold, window, Instant::now()) {
             return Login::Spared;
         }
         let servers = lock(&self.inner.servers).get(&domain.dn.to_ascii_lowercase()).cloned().unwrap_or_default();
@@ -130,10 +135,13 @@ impl Active {
 mod tests {
     use super::*;
 
+    const WINDOW: Duration = Duration::from_secs(60);
+
     #[test]
     fn half_of_the_domains_wrong_passwords_are_ours() {
         let (mut guesses, now, account) = (Guesses::default(), Instant::now(), Guid([1; 16]));
-        let mut take = |seconds| guesses.take(account, 6, Duration::from_secs(60), now + Duration::from_secs(seconds));
+        let mut take =
+            |seconds| guesses.take((account, true), 6, Duration::from_secs(60), now + Duration::from_secs(seconds));
         assert_eq!([take(0), take(1), take(2), take(3)], [true, true, true, false]);
         assert!(take(60), "the first is forgotten");
         assert!(!take(60));
@@ -142,14 +150,24 @@ mod tests {
     #[test]
     fn a_right_password_forgives() {
         let (mut guesses, now, account) = (Guesses::default(), Instant::now(), Guid([1; 16]));
-        assert!(guesses.take(account, 2, WINDOW, now));
+        assert!(guesses.take((account, true), 2, WINDOW, now));
         guesses.right(&account);
-        assert!(guesses.take(account, 2, WINDOW, now));
+        assert!(guesses.take((account, true), 2, WINDOW, now));
     }
 
     #[test]
     fn a_domain_that_never_locks_is_always_asked() {
         let (mut guesses, now) = (Guesses::default(), Instant::now());
-        assert!((0..1000).all(|_| guesses.take(Guid([1; 16]), 0, WINDOW, now)));
+        assert!((0..1000).all(|_| guesses.take((Guid([1; 16]), true), 0, WINDOW, now)));
+    }
+
+    #[test]
+    fn names_that_nobody_has_do_not_fill_the_memory() {
+        let (mut guesses, now) = (Guesses::default(), Instant::now());
+        let name = |number: usize| Guid((number as u128).to_be_bytes());
+        assert!((0..WATCHED).all(|number| guesses.take((name(number), false), 4, WINDOW, now)));
+        assert!(!guesses.take((name(WATCHED), false), 4, WINDOW, now));
+        assert!(guesses.take((name(WATCHED), true), 4, WINDOW, now), "somebody's account");
+        assert!(guesses.take((name(WATCHED + 1), false), 4, WINDOW, now + WINDOW), "the others are forgotten");
     }
 }

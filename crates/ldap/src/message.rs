@@ -127,6 +127,11 @@ pub enum Request<'a> {
         /// The password.
         password: &'a [u8],
     },
+    /// A step of SASL GSSAPI (RFC 4513 §5.2).
+    Sasl {
+        /// What is said.
+        credentials: &'a [u8],
+    },
     /// A search.
     Search(&'a Search),
     /// A modification.
@@ -146,7 +151,7 @@ impl Request<'_> {
     /// The tag of the answer that ends it; nothing ends the end of a connection.
     pub fn answered_by(&self) -> u8 {
         match self {
-            Request::Bind { .. } => 0x61,
+            Request::Bind { .. } | Request::Sasl { .. } => 0x61,
             Request::Search(_) => 0x65,
             Request::Modify { .. } => 0x67,
             Request::StartTls => 0x78,
@@ -167,6 +172,13 @@ pub fn request(id: i32, request: &Request<'_>, controls: &[Control]) -> Vec<u8> 
             Request::Bind { name, password } => {
                 to.nested(0x60, |to| {
                     to.integer(INTEGER, 3).octets(OCTETS, name.as_bytes()).octets(0x80, password);
+                });
+            }
+            Request::Sasl { credentials } => {
+                to.nested(0x60, |to| {
+                    to.integer(INTEGER, 3).octets(OCTETS, b"").nested(0xa3, |to| {
+                        to.octets(OCTETS, b"GSSAPI").octets(OCTETS, credentials);
+                    });
                 });
             }
             Request::Search(search) => write_search(to, search),
@@ -275,6 +287,8 @@ pub mod code {
     pub const REFERRAL: u32 = 10;
     /// unavailableCriticalExtension
     pub const NO_SUCH_CONTROL: u32 = 12;
+    /// saslBindInProgress
+    pub const SASL_GOES_ON: u32 = 14;
     /// noSuchObject
     pub const NO_SUCH_OBJECT: u32 = 32;
     /// invalidCredentials
@@ -325,6 +339,8 @@ pub struct Answer {
     pub body: Body,
     /// Controls with it.
     pub controls: Vec<Control>,
+    /// What it says of its own in an answer to a bind by SASL.
+    pub credentials: Option<Vec<u8>>,
 }
 
 /// What an answer says.
@@ -362,6 +378,7 @@ pub fn answer(octets: &[u8]) -> Result<Answer, Malformed> {
     let id = message.integer(INTEGER)?;
     let (tag, content) = message.value()?;
     let mut reader = Reader::new(content);
+    let credentials = if tag == 0x61 { crate::tickets::server_credentials(reader) } else { None };
     let body = match tag {
         0x64 => Body::Entry(entry(reader)?),
         0x73 => Body::Reference,
@@ -380,7 +397,7 @@ pub fn answer(octets: &[u8]) -> Result<Answer, Malformed> {
             controls.push(control(list.enter(SEQUENCE)?)?);
         }
     }
-    Ok(Answer { id, tag, body, controls })
+    Ok(Answer { id, tag, body, controls, credentials })
 }
 
 fn entry(mut reader: Reader<'_>) -> Result<Entry, Malformed> {

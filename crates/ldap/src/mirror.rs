@@ -267,7 +267,7 @@ pub fn explicit(octets: &[u8]) -> Option<Value> {
     sd.control.contains(acl::Control::DACL_PRESENT).then(|| acl::explicit_part(&sd).to_bytes())
 }
 
-fn is_link(name: &str) -> bool {
+pub(crate) fn is_link(name: &str) -> bool {
     a::by_name(name).is_some_and(|known| matches!(known.syntax, a::Syntax::Link(_)))
 }
 

@@ -11,16 +11,21 @@ use rustls::pki_types::pem::PemObject;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::tickets::Tickets;
+
 /// Settings of the source.
 #[derive(Clone)]
 pub struct Settings {
     /// Domain controllers, in the order in which they are tried. Each serves one domain; those of several domains of a
-    /// forest make several domains here.
+    /// forest make several domains here. A global catalog serves those of its forest for which no domain controller is named,
+    /// as far as it knows them.
     pub servers: Vec<Address>,
     /// Who reads and writes: DN, user principal name or `DOMAIN\name`.
     pub account: String,
     /// The account's password.
     pub password: Zeroizing<String>,
+    /// Where the account logs on by Kerberos instead: its tickets.
+    pub tickets: Option<Arc<dyn Tickets>>,
     /// Whose certificates are believed.
     pub tls: Arc<ClientConfig>,
     /// Attributes of ours that have other names there.
@@ -29,6 +34,8 @@ pub struct Settings {
     pub patience: Duration,
     /// How often changes are looked for.
     pub poll: Duration,
+    /// Domain controllers are asked to tell when something changes, so that it is looked for at once.
+    pub notify: bool,
     /// Objects on a page.
     pub page: u32,
     /// After how long a state that could not be refreshed is called old.
@@ -46,15 +53,29 @@ pub struct Address {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// TLS by StartTLS on a plain connection (`ldap://`), or from the first octet (`ldaps://`).
-    pub start_tls: bool,
+    /// What keeps what is said from others.
+    pub security: Security,
+}
+
+/// What keeps what is said from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Security {
+    /// TLS from the first octet (`ldaps://`).
+    Tls,
+    /// TLS by StartTLS on a plain connection (`ldap://`).
+    StartTls,
+    /// Kerberos, which seals everything (`ldap+kerberos://`).
+    Kerberos,
 }
 
 /// Why a setting cannot be used.
 #[derive(Debug, Error)]
 pub enum SettingsError {
     /// It is no address of a domain controller.
-    #[error("`{0}` is no address of a domain controller: write ldaps://dc1.example.com, or ldap://… for StartTLS")]
+    #[error(
+        "`{0}` is no address of a domain controller: write ldaps://dc1.example.com, ldap://… for StartTLS, or \
+         ldap+kerberos://… for what Kerberos seals"
+    )]
     Address(String),
     /// A file cannot be read.
     #[error("{}: {reason}", path.display())]
@@ -70,15 +91,16 @@ pub enum SettingsError {
 }
 
 impl Address {
-    /// Reads `ldaps://host[:port]` or `ldap://host[:port]`. Without TLS nothing is ever sent.
+    /// Reads `ldaps://host[:port]`, `ldap://host[:port]` or `ldap+kerberos://host[:port]`. Nothing is ever sent in clear.
     ///
     /// # Errors
-    /// It is neither.
+    /// It is none of these.
     pub fn parse(text: &str) -> Result<Address, SettingsError> {
         let wrong = || SettingsError::Address(text.to_owned());
-        let (start_tls, rest) = match text.split_once("://") {
-            Some(("ldaps", rest)) => (false, rest),
-            Some(("ldap", rest)) => (true, rest),
+        let (security, rest) = match text.split_once("://") {
+            Some(("ldaps", rest)) => (Security::Tls, rest),
+            Some(("ldap", rest)) => (Security::StartTls, rest),
+            Some(("ldap+kerberos", rest)) => (Security::Kerberos, rest),
             _ => return Err(wrong()),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -90,22 +112,46 @@ impl Address {
                 None => (rest, None),
             },
         };
-        let usual = if start_tls { 389 } else { 636 };
+        let usual = if security == Security::Tls { 636 } else { 389 };
         let port = port.map_or(Some(usual), |port| port.parse().ok().filter(|port| *port > 0)).ok_or_else(wrong)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_');
         if host.is_empty() || !host.chars().all(plain) {
             return Err(wrong());
         }
-        Ok(Address { host: host.to_owned(), port, start_tls })
+        Ok(Address { host: host.to_owned(), port, security })
+    }
+}
+
+impl Settings {
+    /// Hosts that answer for a realm of Kerberos: the domain controllers of that domain, by their names, else all of them.
+    pub fn kdcs(&self, realm: &str) -> Vec<String> {
+        let is_of = |host: &&String| host.split_once('.').is_some_and(|(_, domain)| domain.eq_ignore_ascii_case(realm));
+        let hosts = || self.servers.iter().map(|address| &address.host);
+        let own: Vec<String> = hosts().filter(is_of).cloned().collect();
+        let mut hosts = if own.is_empty() { hosts().cloned().collect() } else { own };
+        hosts.dedup();
+        hosts
+    }
+}
+
+impl Address {
+    /// Whether it is the port of a global catalog, where a domain controller answers for all domains of its forest
+    /// (MS-ADTS 3.1.1.3.1.10).
+    pub fn is_catalog(&self) -> bool {
+        self.port == 3268 || self.port == 3269
     }
 }
 
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let scheme = if self.start_tls { "ldap" } else { "ldaps" };
-        match (self.start_tls, self.port) {
-            (true, 389) | (false, 636) => write!(f, "{scheme}://{}", self.host),
-            (_, port) => write!(f, "{scheme}://{}:{port}", self.host),
+        let (scheme, usual) = match self.security {
+            Security::Tls => ("ldaps", 636),
+            Security::StartTls => ("ldap", 389),
+            Security::Kerberos => ("ldap+kerberos", 389),
+        };
+        match self.port {
+            port if port == usual => write!(f, "{scheme}://{}", self.host),
+            port => write!(f, "{scheme}://{}:{port}", self.host),
         }
     }
 }
@@ -137,10 +183,11 @@ mod tests {
 
     #[test]
     fn addresses_are_read_with_and_without_port() {
-        let read = |text: &str| Address::parse(text).map(|a| (a.host, a.port, a.start_tls)).ok();
-        assert_eq!(read("ldaps://dc1.example.com"), Some(("dc1.example.com".into(), 636, false)));
-        assert_eq!(read("ldap://dc1:3389/"), Some(("dc1".into(), 3389, true)));
-        assert_eq!(read("ldaps://[::1]:1636"), Some(("::1".into(), 1636, false)));
+        let read = |text: &str| Address::parse(text).map(|a| (a.host, a.port, a.security)).ok();
+        assert_eq!(read("ldaps://dc1.example.com"), Some(("dc1.example.com".into(), 636, Security::Tls)));
+        assert_eq!(read("ldap://dc1:3389/"), Some(("dc1".into(), 3389, Security::StartTls)));
+        assert_eq!(read("ldaps://[::1]:1636"), Some(("::1".into(), 1636, Security::Tls)));
+        assert_eq!(read("ldap+kerberos://dc1"), Some(("dc1".into(), 389, Security::Kerberos)));
         assert_eq!(read("dc1.example.com"), None);
         assert_eq!(read("ldaps://dc1/path"), None);
         assert_eq!(read("ldaps://:636"), None);

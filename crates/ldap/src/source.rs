@@ -7,13 +7,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use acl::Guid;
-use directory::{Change, Snapshot, attributes as a};
+use directory::{Change, Doubt, Snapshot, attributes as a};
 
 use crate::connection::{Connection, LdapError};
 use crate::controller::{self, Domain, Method, RootDse};
 use crate::followed::{Followed, count, open};
+use crate::loose::Loose;
 use crate::settings::{Address, Settings};
 use crate::state::{DomainStatus, Kept, ServerStatus, State, Status};
+use crate::watch::Watch;
 
 /// Where what is found goes.
 pub trait Sink: Send + Sync + 'static {
@@ -34,8 +36,8 @@ pub trait Sink: Send + Sync + 'static {
     fn remember(&self, state: &str) -> Result<(), String>;
     /// The password of an account changed.
     fn password_changed(&self, account: &Guid);
-    /// Whether decisions may be made from now on.
-    fn available(&self, is: bool);
+    /// Whether decisions may be made from now on, and what is not known of the directory where they may.
+    fn available(&self, is: bool, doubt: &Doubt);
 }
 
 /// How often what is remembered is made durable although nothing changed.
@@ -50,7 +52,16 @@ const COUNTED_EVERY: Duration = Duration::from_secs(10);
 /// The running source. Dropped, it stops.
 pub struct Active {
     pub(crate) inner: Arc<Inner>,
-    running: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+    running: Mutex<Option<(Sender<Told>, JoinHandle<()>)>>,
+}
+
+/// What the thread is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Something changed at a domain controller.
+    Changed,
+    /// It is over.
+    Stop,
 }
 
 /// What the thread, logons and writes share.
@@ -61,6 +72,7 @@ pub(crate) struct Inner {
     pub(crate) domains: Mutex<Vec<Domain>>,
     pub(crate) servers: Mutex<BTreeMap<String, Vec<Address>>>,
     pub(crate) guesses: Mutex<crate::login::Guesses>,
+    pub(crate) loose: Mutex<Loose>,
 }
 
 impl Active {
@@ -79,6 +91,7 @@ impl Active {
             domains: Mutex::default(),
             servers: Mutex::default(),
             guesses: Mutex::new(guesses.unwrap_or_default()),
+            loose: Mutex::default(),
             settings,
             sink,
         };
@@ -86,6 +99,7 @@ impl Active {
         let mut running = Running::new(Arc::clone(&inner));
         running.show();
         let (stop, stopped) = channel();
+        running.tell = Some(stop.clone());
         let thread =
             std::thread::Builder::new().name("active-directory".into()).spawn(move || running.run(&stopped))?;
         Ok(Active { inner, running: Mutex::new(Some((stop, thread))) })
@@ -94,7 +108,7 @@ impl Active {
     /// Ends the thread, and waits for what it is doing.
     fn stop(&self) {
         let Some((stop, thread)) = lock(&self.running).take() else { return };
-        drop(stop);
+        let _ = stop.send(Told::Stop);
         // The last one who holds the service may be the thread itself.
         if thread.thread().id() != std::thread::current().id() {
             let _ = thread.join();
@@ -123,11 +137,16 @@ pub fn load_once(settings: Settings, sink: Arc<dyn Sink>) -> Result<Status, Stri
         domains: Mutex::default(),
         servers: Mutex::default(),
         guesses: Mutex::default(),
+        loose: Mutex::default(),
         settings,
         sink,
     };
     let mut running = Running::new(Arc::new(inner));
     running.round();
+    if running.followed.len() > 1 {
+        // Links of one domain to objects of another that was read after it.
+        running.round();
+    }
     running.show();
     running.remember(true);
     let status = lock(&running.inner.status).clone();
@@ -141,6 +160,7 @@ pub fn load_once(settings: Settings, sink: Arc<dyn Sink>) -> Result<Status, Stri
 
 struct Server {
     address: Address,
+    /// The domain that it serves. Of a global catalog, which tells of the whole forest, its root.
     domain: Option<String>,
     good: bool,
     error: Option<String>,
@@ -153,15 +173,15 @@ struct Running {
     followed: Vec<Followed>,
     remembered: Instant,
     changed: bool,
+    /// Who is told that something changed; nobody where all is read once.
+    tell: Option<Sender<Told>>,
 }
 
 impl Running {
     fn new(inner: Arc<Inner>) -> Running {
         let remembered = inner.sink.remembered().map(|text| State::of(&inner.sink.snapshot(), &text));
         if remembered == Some(None) {
-            tracing::error!(
-                "what was remembered of Active Directory is damaged: nothing is decided before it is read anew"
-            );
+            tracing::error!("what was remembered of Active Directory is damaged: nothing is decided before it is read anew");
         }
         let state = remembered.flatten().unwrap_or_default();
         let serves = |address: &Address| {
@@ -182,27 +202,30 @@ impl Running {
             .collect();
         // Domains that no configured server serves any more are kept as they are, and grow old.
         let followed = state.domains.into_iter().map(Followed::new).collect();
-        Running { inner, servers, followed, remembered: Instant::now(), changed: false }
+        Running { inner, servers, followed, remembered: Instant::now(), changed: false, tell: None }
     }
 
-    fn run(&mut self, stopped: &Receiver<()>) {
+    fn run(&mut self, told: &Receiver<Told>) {
         loop {
             self.round();
             self.show();
             self.remember(false);
-            match stopped.recv_timeout(self.inner.settings.poll) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                    self.remember(true);
-                    return;
-                }
+            let next = told.recv_timeout(self.inner.settings.poll);
+            // Of many changes at once it hears once.
+            let is_over = |told: Told| told == Told::Stop;
+            if next == Err(RecvTimeoutError::Disconnected) || next.is_ok_and(is_over) || told.try_iter().any(is_over) {
+                self.remember(true);
+                return;
             }
         }
     }
 
     /// Looks once at every domain.
     fn round(&mut self) {
-        for number in 0..self.servers.len() {
+        // Catalogs last: they tell of what no other serves.
+        let mut order: Vec<usize> = (0..self.servers.len()).collect();
+        order.sort_by_key(|number| self.servers[*number].address.is_catalog());
+        for number in order {
             if self.servers[number].domain.is_none() && self.servers[number].again <= Instant::now() {
                 self.introduce(number);
             }
@@ -215,28 +238,60 @@ impl Running {
     /// Asks a server which domain it serves.
     fn introduce(&mut self, number: usize) {
         let address = self.servers[number].address.clone();
-        match self.connect(&address) {
-            Ok((mut connection, dse)) => {
-                let dn = dse.domain.clone();
-                let known = self.followed.iter().position(|followed| followed.kept.domain.dn.eq_ignore_ascii_case(&dn));
-                if known.is_none() {
-                    match controller::domain(&mut connection, &dse, &self.inner.settings.map) {
-                        Ok(domain) => {
-                            let mut followed = Followed::new(Kept { domain, ..Kept::default() });
-                            followed.connection = Some((address.clone(), connection));
-                            self.followed.push(followed);
-                            // Parents before children, so that a child domain stands below its parent.
-                            self.followed.sort_by_key(|followed| followed.kept.domain.dn.matches(',').count());
-                        }
-                        Err(error) => return self.failed(number, &error, LEFT_ALONE_UNKNOWN),
-                    }
-                }
+        let introduced = self.connect(&address).and_then(|(connection, dse)| match address.is_catalog() {
+            true => self.introduce_catalog(connection, &dse),
+            false => self.introduce_controller(&address, connection, &dse),
+        });
+        match introduced {
+            Ok(dn) => {
                 self.servers[number].domain = Some(dn);
                 self.worked(number);
                 self.changed = true;
             }
             Err(error) => self.failed(number, &error, LEFT_ALONE_UNKNOWN),
         }
+    }
+
+    fn introduce_controller(
+        &mut self,
+        address: &Address,
+        mut connection: Connection,
+        dse: &RootDse,
+    ) -> Result<String, LdapError> {
+        let dn = dse.domain.clone();
+        let known = self.followed.iter().position(|followed| followed.kept.domain.dn.eq_ignore_ascii_case(&dn));
+        if known.is_some_and(|known| !self.followed[known].kept.partial) {
+            return Ok(dn);
+        }
+        let domain = controller::domain(&mut connection, dse, &self.inner.settings.map)?;
+        // What a catalog told of it is read again, as a whole.
+        known.into_iter().for_each(|known| drop(self.followed.remove(known)));
+        let mut followed = Followed::new(Kept { domain, ..Kept::default() });
+        followed.connection = Some((address.clone(), connection));
+        self.add(followed);
+        Ok(dn)
+    }
+
+    /// Follows what a global catalog knows of the domains of its forest that no domain controller of ours serves.
+    fn introduce_catalog(&mut self, mut connection: Connection, dse: &RootDse) -> Result<String, LdapError> {
+        for member in controller::members(&mut connection, dse)? {
+            let is_known = |followed: &Followed| followed.kept.domain.dn.eq_ignore_ascii_case(&member.dn);
+            let is_served = |server: &Server| {
+                !server.address.is_catalog() && server.domain.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(&member.dn))
+            };
+            if self.followed.iter().any(is_known) || self.servers.iter().any(is_served) {
+                continue;
+            }
+            let domain = controller::domain_in_catalog(&mut connection, dse, &member.dn, &self.inner.settings.map)?;
+            self.add(Followed::new(Kept { domain, partial: true, ..Kept::default() }));
+        }
+        Ok(dse.root.clone())
+    }
+
+    fn add(&mut self, followed: Followed) {
+        self.followed.push(followed);
+        // Parents before children, so that a child domain stands below its parent.
+        self.followed.sort_by_key(|followed| followed.kept.domain.dn.matches(',').count());
     }
 
     fn connect(&self, address: &Address) -> Result<(Connection, RootDse), LdapError> {
@@ -266,20 +321,27 @@ impl Running {
     /// Brings a domain up to date, by the connection there is, else by any of its servers.
     fn look(&mut self, number: usize) {
         let dn = self.followed[number].kept.domain.dn.clone();
-        if let Some((address, connection)) = self.followed[number].connection.take() {
+        // One that rests on a ticket is made anew before that ends.
+        let connection = self.followed[number].connection.take().filter(|(_, connection)| !connection.is_over());
+        if let Some((address, connection)) = connection {
             let server = self.servers.iter().position(|server| server.address == address);
             if self.attempt(number, server, address, connection) {
                 return;
             }
         }
         let now = Instant::now();
-        let serves = |server: &Server| server.domain.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(&dn));
+        let (partial, root) = (self.followed[number].kept.partial, self.followed[number].kept.domain.root.clone());
+        let served = if partial { &root } else { &dn };
+        let serves = |server: &Server| {
+            server.address.is_catalog() == partial
+                && server.domain.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(served))
+        };
         let candidates: Vec<usize> =
             (0..self.servers.len()).filter(|n| serves(&self.servers[*n]) && self.servers[*n].again <= now).collect();
         for server in candidates {
             let address = self.servers[server].address.clone();
             match self.connect(&address) {
-                Ok((connection, dse)) if dse.domain.eq_ignore_ascii_case(&dn) => {
+                Ok((connection, dse)) if if partial { &dse.root } else { &dse.domain }.eq_ignore_ascii_case(served) => {
                     if self.attempt(number, Some(server), address, connection) {
                         return;
                     }
@@ -300,6 +362,11 @@ impl Running {
         match self.followed[number].refresh(&inner, &mut connection, &address) {
             Ok(()) => {
                 let followed = &mut self.followed[number];
+                if let Some(tell) = self.tell.as_ref().filter(|_| inner.settings.notify && !followed.kept.partial)
+                    && !followed.watch.as_ref().is_some_and(|watch| watch.is_of(&address))
+                {
+                    followed.watch = Watch::begin(&inner.settings, &address, &followed.kept.domain.dn, tell.clone());
+                }
                 followed.connection = Some((address, connection));
                 followed.error = None;
                 // Time alone is remembered now and then.
@@ -310,6 +377,7 @@ impl Running {
             }
             Err(error) => {
                 self.followed[number].error = Some(format!("{address}: {error}"));
+                self.followed[number].watch = None;
                 server.into_iter().for_each(|server| self.failed(server, &error, LEFT_ALONE));
                 false
             }
@@ -321,14 +389,20 @@ impl Running {
         let settings = &self.inner.settings;
         let now = milliseconds();
         let snapshot = self.inner.sink.snapshot();
-        let available = !self.followed.is_empty()
-            && self.followed.iter().all(|followed| followed.kept.heard > 0 && followed.age() <= settings.stale_limit);
+        // Where nothing at all is heard, nothing is decided; else what is known is.
+        let is_stale = |followed: &&Followed| followed.kept.heard == 0 || followed.age() > settings.stale_limit;
+        let available = self.followed.iter().any(|followed| !is_stale(&followed));
+        let doubt = Doubt {
+            stale: self.followed.iter().filter(is_stale).map(|followed| followed.kept.domain.guid()).collect(),
+            partial: (self.followed.iter().filter(|followed| followed.kept.partial))
+                .map(|followed| (followed.kept.domain.guid(), followed.kept.domain.lacks.clone()))
+                .collect(),
+        };
         for followed in &mut self.followed {
             let (version, when, _) = &followed.counted;
             // A large domain is not counted after each change.
             let recently = when.is_some_and(|when| when.elapsed() < COUNTED_EVERY);
-            if *version != Some(snapshot.version()) && !(recently && now.saturating_sub(followed.kept.checked) > 5_000)
-            {
+            if *version != Some(snapshot.version()) && !(recently && now.saturating_sub(followed.kept.checked) > 5_000) {
                 let counted = count(&snapshot, &followed.kept.domain);
                 followed.counted = (Some(snapshot.version()), Some(Instant::now()), counted);
             }
@@ -356,6 +430,8 @@ impl Running {
                 age_seconds: age.as_secs(),
                 server: followed.connection.as_ref().map(|(address, _)| address.to_string()),
                 method: method.to_owned(),
+                partial: kept.partial,
+                notified: followed.watch.as_ref().is_some_and(Watch::tells),
                 usn: kept.usn,
                 cookie_octets: kept.cookie.len() as u64 / 2,
                 checked: kept.checked,
@@ -379,14 +455,13 @@ impl Running {
         // What is written where nobody looks would be taken for undone until it is replicated: the one that is followed comes
         // first, then the others that are good, in their order.
         let is_followed = |server: &Server| {
-            self.followed
-                .iter()
-                .any(|followed| followed.connection.as_ref().is_some_and(|(at, _)| *at == server.address))
+            self.followed.iter().any(|followed| followed.connection.as_ref().is_some_and(|(at, _)| *at == server.address))
         };
         let mut order: Vec<&Server> = self.servers.iter().collect();
         order.sort_by_key(|server| (!is_followed(server), !server.good));
         for server in order {
-            if let Some(domain) = &server.domain {
+            // A catalog takes no changes, and asks for no passwords of other domains.
+            if let Some(domain) = server.domain.as_ref().filter(|_| !server.address.is_catalog()) {
                 serving.entry(domain.to_ascii_lowercase()).or_default().push(server.address.clone());
             }
         }
@@ -398,7 +473,7 @@ impl Running {
                 false => tracing::error!("the directory is too old to decide by, or was never loaded"),
             }
         }
-        self.inner.sink.available(available);
+        self.inner.sink.available(available, &doubt);
         *lock(&self.inner.status) = status;
     }
 
@@ -408,7 +483,8 @@ impl Running {
         }
         let domains = self.followed.iter().filter(|followed| followed.kept.heard > 0).map(|followed| {
             let serves = |server: &&Server| {
-                server.domain.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(&followed.kept.domain.dn))
+                !server.address.is_catalog()
+                    && server.domain.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(&followed.kept.domain.dn))
             };
             let servers = self.servers.iter().filter(serves).map(|server| server.address.to_string()).collect();
             Kept { servers, ..followed.kept.clone() }

@@ -35,6 +35,8 @@ pub struct Kept {
     pub checked: i64,
     /// Under which attribute map.
     pub map: String,
+    /// Only a global catalog tells of it, in part.
+    pub partial: bool,
 }
 
 impl State {
@@ -100,6 +102,7 @@ impl Status {
             usn: kept.usn,
             cookie_octets: kept.cookie.len() as u64 / 2,
             checked: kept.checked,
+            partial: kept.partial,
             ..DomainStatus::default()
         });
         Some(Status { domains: domains.collect(), ..Status::default() })
@@ -121,6 +124,13 @@ pub struct DomainStatus {
     pub age_seconds: u64,
     /// Which domain controller it is followed on; none at the moment.
     pub server: Option<String>,
+    /// Only a global catalog tells of it: who is in its global and domain-local groups, and when its accounts end, is
+    /// unknown.
+    #[serde(default)]
+    pub partial: bool,
+    /// The domain controller tells when something changes; else that is looked for now and then.
+    #[serde(default)]
+    pub notified: bool,
     /// How changes are followed: `dir-sync`, `dir-sync-as-seen`, `usn`.
     pub method: String,
     /// The last change by number on that server.

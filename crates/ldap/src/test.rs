@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use acl::Guid;
 
 use crate::connection::{Connection, LdapError};
-use crate::controller::{self, Domain, Method};
+use crate::controller::{self, Domain, Member, Method};
 use crate::followed::open;
 use crate::message::code;
-use crate::settings::{Address, Settings};
+use crate::settings::{Address, Security, Settings};
 use crate::source::filetime;
 use directory::attributes as a;
 
@@ -49,13 +49,59 @@ pub fn look(settings: &Settings) -> Result<Domain, String> {
 /// Looks at every domain controller. Nothing is changed.
 pub fn test(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let mut forest = Forest::default();
     for address in &settings.servers {
         let mut report = Report { server: address.to_string(), findings: &mut findings };
-        if let Err(error) = server(settings, address, &mut report) {
+        let looked = match address.is_catalog() {
+            true => catalog(settings, address, &mut forest, &mut report),
+            false => server(settings, address, &mut forest, &mut report),
+        };
+        if let Err(error) = looked {
             report.bad(error.to_string(), advice(&error));
         }
     }
+    forest.report(&mut Report { server: "the forest".to_owned(), findings: &mut findings });
     findings
+}
+
+/// Domains of the forest, and how they are read.
+#[derive(Default)]
+struct Forest {
+    members: Vec<Member>,
+    /// DNs of domains with a domain controller of ours.
+    served: Vec<String>,
+    /// Those that a global catalog tells of.
+    told: Vec<String>,
+}
+
+impl Forest {
+    fn add(&mut self, members: Vec<Member>) {
+        for member in members {
+            if !self.members.iter().any(|own| own.dn.eq_ignore_ascii_case(&member.dn)) {
+                self.members.push(member);
+            }
+        }
+    }
+
+    fn report(&self, report: &mut Report<'_>) {
+        let is_in = |list: &[String], dn: &str| list.iter().any(|own| own.eq_ignore_ascii_case(dn));
+        for member in self.members.iter().filter(|member| !is_in(&self.served, &member.dn)) {
+            match is_in(&self.told, &member.dn) {
+                true => report.note(
+                    format!(
+                        "of {} only a global catalog tells: who is in its global and domain-local groups, and when its accounts \
+                         end, is unknown; what rests on that is answered 451",
+                        member.dn
+                    ),
+                    "name a domain controller of it in `servers`",
+                ),
+                false => report.note(
+                    format!("nothing is read of {}: its people are unknown here, and its universal groups do not count", member.dn),
+                    "name a domain controller of it in `servers`, or a global catalog (ldaps://…:3269)",
+                ),
+            }
+        }
+    }
 }
 
 struct Report<'a> {
@@ -96,6 +142,7 @@ fn advice(error: &LdapError) -> &'static str {
         LdapError::Refused { outcome, .. } if outcome.code == code::INVALID_CREDENTIALS => {
             "check `account` and `password_file`; is the account locked, disabled or expired?"
         }
+        LdapError::Ticket(_) => "check `account`, `keytab`, the name under which the server is configured, and the clocks",
         LdapError::Malformed(_) | LdapError::Nonsense(_) | LdapError::Referral => {
             "check that a domain controller answers there, and what the account may read"
         }
@@ -103,12 +150,53 @@ fn advice(error: &LdapError) -> &'static str {
     }
 }
 
-fn server(settings: &Settings, address: &Address, report: &mut Report<'_>) -> Result<(), LdapError> {
+fn connected(settings: &Settings, address: &Address) -> String {
+    let how = if address.security == Security::Kerberos { "sealed by Kerberos" } else { "over TLS" };
+    let by = if settings.tickets.is_some() { " by a ticket" } else { "" };
+    format!("connected {how}, logged on as {}{by}", settings.account)
+}
+
+/// What a global catalog tells of the domains of its forest.
+fn catalog(
+    settings: &Settings,
+    address: &Address,
+    forest: &mut Forest,
+    report: &mut Report<'_>,
+) -> Result<(), LdapError> {
     let mut connection = open(settings, address)?;
-    report.good(format!("connected over TLS, logged on as {}", settings.account));
+    report.good(connected(settings, address));
+    let dse = controller::root_dse(&mut connection)?;
+    let members = controller::members(&mut connection, &dse)?;
+    for member in &members {
+        let domain = controller::domain_in_catalog(&mut connection, &dse, &member.dn, &settings.map)?;
+        let found = controller::load(&mut connection, &domain, &settings.map, settings.page, filetime())?;
+        report.good(format!("{} tells of {} objects of {} ({})", dse.host, found.len(), domain.dn, domain.netbios));
+        if !domain.lacks.is_empty() {
+            let lacking: Vec<&str> = domain.lacks.iter().map(String::as_str).collect();
+            report.note(
+                format!("the global catalog does not hold {}", lacking.join(", ")),
+                "name a domain controller of each domain, or have the schema replicate them (isMemberOfPartialAttributeSet)",
+            );
+        }
+        forest.told.push(member.dn.clone());
+    }
+    forest.add(members);
+    Ok(())
+}
+
+fn server(
+    settings: &Settings,
+    address: &Address,
+    forest: &mut Forest,
+    report: &mut Report<'_>,
+) -> Result<(), LdapError> {
+    let mut connection = open(settings, address)?;
+    report.good(connected(settings, address));
     let dse = controller::root_dse(&mut connection)?;
     let domain = controller::domain(&mut connection, &dse, &settings.map)?;
     report.good(format!("{} serves {} ({}), SID {}", dse.host, domain.dn, domain.netbios, domain.sid));
+    forest.served.push(domain.dn.clone());
+    forest.add(controller::members(&mut connection, &dse)?);
     if domain.netbios.is_empty() {
         report.note(
             "the short name of the domain cannot be read",

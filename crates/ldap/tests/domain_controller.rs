@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use acl::{Guid, Sid, well_known};
-use directory::{Change, ObjectId, Snapshot, Time};
+use directory::{Change, Doubt, ObjectId, Snapshot, Time};
 use e2e::{DomainController, require, skip_without};
 use ldap::{Address, Settings, Sink};
 use rights::{Facts, NoTrace, Question, decide};
@@ -51,7 +51,7 @@ impl Sink for Kept {
 
     fn password_changed(&self, _: &Guid) {}
 
-    fn available(&self, _: bool) {}
+    fn available(&self, _: bool, _: &Doubt) {}
 }
 
 fn settings(certificate: &Path) -> Settings {
@@ -60,6 +60,8 @@ fn settings(certificate: &Path) -> Settings {
         account: "Administrator@AD.EXAMPLE.TEST".to_owned(),
         password: Zeroizing::new("Passw0rd!x1".to_owned()),
         tls: ldap::tls(certificate).unwrap(),
+        tickets: None,
+        notify: true,
         map: directory::import::AttributeMap::default(),
         patience: Duration::from_secs(30),
         poll: Duration::from_secs(1),
@@ -187,4 +189,45 @@ fn what_is_held_wrong_is_put_right_by_the_comparison() {
     })
     .unwrap();
     wait();
+}
+
+/// A primary group, which `member` does not tell of; a SID of the past; a foreign principal in a group; a disabled account with
+/// an account of another forest as its owner.
+#[test]
+fn what_stands_for_an_account_elsewhere_counts_as_there() {
+    let Some(controller) = controller() else { return };
+    const PAST: &str = "S-1-5-21-7-7-7-1104";
+    const FOREIGN: &str = "S-1-5-21-9-9-9-1105";
+    let told = controller.python(&format!(
+        "import ldb\nfrom samba.ndr import ndr_pack, ndr_unpack\nfrom samba.dcerpc import security\n\
+         def add(name, **more):\n    dn = 'CN=%s,CN=Users,%s' % (name, base)\n    \
+         db.add(dict({{'dn': dn, 'sAMAccountName': name}}, **more))\n    return dn\n\
+         def change(dn, what, value, controls=[]):\n    message = ldb.Message(ldb.Dn(db, dn))\n    \
+         message['x'] = ldb.MessageElement(value, ldb.FLAG_MOD_REPLACE if what == 'primaryGroupID' else ldb.FLAG_MOD_ADD, what)\n    \
+         db.modify(message, controls)\n\
+         user = add('hanna', objectClass='user', userAccountControl='514')\n\
+         first = add('First', objectClass='group', groupType='-2147483646')\n\
+         around = add('Around', objectClass='group', groupType='-2147483644')\n\
+         change(first, 'member', user)\nchange(around, 'member', first)\n\
+         read = lambda dn, name: db.search(dn, scope=0, attrs=[name])[0][name]\n\
+         sid = lambda value: str(ndr_unpack(security.dom_sid, value))\n\
+         change(user, 'primaryGroupID', sid(read(first, 'objectSid')[0]).rsplit('-', 1)[1])\n\
+         change(user, 'sIDHistory', ndr_pack(security.dom_sid('{PAST}')), ['relax:0'])\n\
+         change(around, 'member', '<SID={FOREIGN}>')\n\
+         print(sid(read(user, 'objectSid')[0]), *[sid(value) for value in read(user, 'tokenGroups')])\n\
+         print(sid(read(around, 'objectSid')[0]))\n"
+    ));
+    let mut lines = told.lines().map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    let (token, around) = (lines.next().unwrap(), lines.next().unwrap().remove(0));
+    let (snapshot, _) = load(&controller);
+    let user = account(&snapshot, &token[0]);
+    let held = snapshot.token_of(user).unwrap();
+    let held: BTreeSet<String> = held.sids.iter().map(|sid| snapshot.sid(sid).to_string()).collect();
+    assert!(token.contains(&around), "{token:?}");
+    for sid in token.iter().map(String::as_str).chain([PAST]) {
+        assert!(held.contains(sid), "{sid} is not in {held:?}");
+    }
+    let group = account(&snapshot, &around);
+    let foreign = snapshot.members(group).into_iter().filter_map(|id| snapshot.object(id)?.sid());
+    assert!(foreign.map(|sid| snapshot.sid(sid).to_string()).any(|sid| sid == FOREIGN));
 }

@@ -49,8 +49,16 @@ pub fn fault(config: &Directory) -> Option<(&'static str, String, &'static str)>
     if config.account.is_none() {
         return Some(("source", "nobody is named who reads the domain".into(), "add `account = \"…\"`"));
     }
-    if config.password_file.is_none() {
-        return Some(("source", "the account has no password".into(), "add `password_file = \"…\"`"));
+    if config.password_file.is_none() && config.keytab.is_none() {
+        let help = "add `password_file = \"…\"`, or `keytab = \"…\"` for Kerberos";
+        return Some(("source", "the account has neither a password nor a keytab".into(), help));
+    }
+    let sealed = config.servers.iter().find(|server| server.starts_with("ldap+kerberos:"));
+    if let (Some(server), None) = (sealed, &config.keytab) {
+        return Some(("servers", format!("{server} takes Kerberos"), "add `keytab = \"…\"`"));
+    }
+    if config.keytab.is_some() && !cfg!(feature = "kerberos") {
+        return Some(("keytab", "this procura was built without Kerberos".into(), "build it with `--features kerberos`"));
     }
     None
 }
@@ -70,11 +78,12 @@ fn read(loaded: &Loaded, held: Option<&Zeroizing<String>>) -> Result<Option<Sett
     let servers = config.servers.iter().map(|text| Address::parse(text)).collect::<Result<Vec<_>, _>>();
     let path = loaded.path(config.password_file.as_deref().unwrap_or_default());
     let password = match (fs::read_to_string(&path).map(Zeroizing::new), held) {
+        _ if config.keytab.is_some() => Zeroizing::default(),
         (Ok(text), _) => Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()),
         (Err(error), Some(held)) if error.kind() == std::io::ErrorKind::PermissionDenied => held.clone(),
         (Err(error), _) => return Err(failed(&format!("{}: {error}", path.display()))),
     };
-    if password.is_empty() {
+    if password.is_empty() && config.keytab.is_none() {
         return Err(failed(&format!("{} holds no password", path.display())));
     }
     let source = |theirs: &String| {
@@ -86,6 +95,8 @@ fn read(loaded: &Loaded, held: Option<&Zeroizing<String>>) -> Result<Option<Sett
         servers: servers.map_err(|e| failed(&e))?,
         account: config.account.clone().unwrap_or_default(),
         password,
+        tickets: tickets(loaded).map_err(|e| failed(&e))?,
+        notify: config.notify,
         tls: ldap::tls(&loaded.path(&config.roots)).map_err(|e| failed(&e))?,
         map: AttributeMap { entries },
         patience: seconds(config.timeout_seconds),
@@ -95,6 +106,20 @@ fn read(loaded: &Loaded, held: Option<&Zeroizing<String>>) -> Result<Option<Sett
         stale_limit: seconds(config.stale_limit_seconds),
         check: seconds(config.check_minutes) * 60,
     }))
+}
+
+/// Tickets of the account, where it logs on by Kerberos.
+#[cfg(feature = "kerberos")]
+fn tickets(loaded: &Loaded) -> Result<Option<Arc<dyn ldap::tickets::Tickets>>, String> {
+    let config = &loaded.config.directory;
+    let Some(keytab) = &config.keytab else { return Ok(None) };
+    let account = config.account.as_deref().unwrap_or_default();
+    ldap::tickets::of_keytab(&loaded.path(keytab), account).map(Some)
+}
+
+#[cfg(not(feature = "kerberos"))]
+fn tickets(_: &Loaded) -> Result<Option<Arc<dyn ldap::tickets::Tickets>>, String> {
+    Ok(None)
 }
 
 /// The section as it is in force while the server runs.
@@ -163,6 +188,7 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
         servers: arguments.ldap.clone(),
         account: arguments.ldap_account.clone(),
         password_file: arguments.ldap_password_file.as_deref().map(absolute),
+        keytab: arguments.ldap_keytab.as_deref().map(absolute),
         roots: arguments.ldap_roots.as_deref().map_or_else(|| Directory::default().roots, absolute),
         ..Directory::default()
     };
@@ -210,13 +236,17 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
     // Last: a configuration says that the directory is whole.
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let list = toml::Value::Array(config.servers.iter().cloned().map(toml::Value::String).collect()).to_string();
+    let credential = match &config.keytab {
+        Some(keytab) => ("directory.keytab", quoted(keytab)),
+        None => ("directory.password_file", quoted(config.password_file.as_deref().unwrap_or_default())),
+    };
     let set = [
         ("node.hostname", quoted(&hostname)),
         ("node.data", quoted(".")),
         ("directory.source", quoted("ldap")),
         ("directory.servers", list),
         ("directory.account", quoted(config.account.as_deref().unwrap_or_default())),
-        ("directory.password_file", quoted(config.password_file.as_deref().unwrap_or_default())),
+        credential,
         ("directory.roots", quoted(&config.roots)),
     ];
     let file = service.directory().join("procura.toml");

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
+
 use acl::{AccessMask, Ace, Guid, Sid, names, well_known};
 use directory::organization::{self, Names};
 use directory::{
-    Change, ChangeBatch, Class, GroupScope, GroupType, ObjectId, Record, Snapshot, Time, attributes as a, link_value,
+    Change, ChangeBatch, Class, Doubt, GroupScope, GroupType, ObjectId, Record, Snapshot, Time, attributes as a, link_value,
 };
-use rights::{Facts, Permission, Question, SendAsAudit, Steps, Via, decide, lines, what_can, who_can, who_people};
+use rights::{Facts, Permission, Question, Refusal, SendAsAudit, Steps, Via, decide, lines, what_can, who_can, who_people};
 
 struct Forest {
     snapshot: Snapshot,
@@ -161,4 +163,80 @@ fn an_explanation_says_no_domain_of_other_groups() {
     let verdict = decide::<Steps>(snapshot, &token, &facts, &Question::SendAs(junior));
     let text = lines(snapshot, &token, &verdict.trace.0).remove(0).text;
     assert!(text.contains("\\Local, explicit"), "{text}");
+}
+
+const CHILD: &str = "DC=child,DC=example,DC=com";
+
+impl Forest {
+    /// Send As on somebody is allowed, or denied, to a new group of a domain with these members.
+    fn group_on(&mut self, domain: &str, scope: GroupScope, members: &[&str], on: &str, allowed: bool) {
+        let (guid, parent) = (self.guid(), self.guid_of(domain));
+        let members: Vec<_> = members.iter().map(|name| link_value(&self.guid_of(name))).collect();
+        let group = organization::group(guid, parent, &format!("Group {}", self.next), GroupType::security(scope));
+        self.apply(vec![Change::Add(group.with_all(a::MEMBER, members))]);
+        let sid = self.snapshot.object(self.snapshot.by_guid(&guid).unwrap()).unwrap().sid().unwrap();
+        let ace = match allowed {
+            true => Ace::allow_object(self.snapshot.sid(sid), AccessMask::CONTROL_ACCESS, names::SEND_AS),
+            false => Ace::deny_object(self.snapshot.sid(sid), AccessMask::CONTROL_ACCESS, names::SEND_AS),
+        };
+        let mut sd = (*self.snapshot.explicit_descriptor(self.id(on)).unwrap()).clone();
+        sd.dacl.as_mut().unwrap().aces.insert(0, ace);
+        let attributes = vec![(a::DESCRIPTOR.to_owned(), vec![sd.to_bytes()])];
+        self.apply(vec![Change::Modify { guid: self.guid_of(on), attributes }]);
+    }
+
+    /// What is decided about Send As where the child domain is away, or only a global catalog tells of it: `None` where it is
+    /// put off.
+    fn decided(&self, partial: bool, who: &str, on: &str) -> Option<bool> {
+        let child = self.guid_of(CHILD);
+        let doubt = match partial {
+            true => Doubt { partial: [(child, BTreeSet::new())].into(), ..Doubt::default() },
+            false => Doubt { stale: [child].into(), ..Doubt::default() },
+        };
+        let snapshot = self.snapshot.clone().doubting(doubt);
+        let token = snapshot.account_token(self.id(who)).unwrap();
+        let facts = Facts { connector: self.id(on), logon: None, time: Time(0) };
+        match decide::<Steps>(&snapshot, &token, &facts, &Question::SendAs(self.id(on))).reason {
+            Ok(_) => Some(true),
+            Err(Refusal::DirectoryUnavailable) => None,
+            Err(_) => Some(false),
+        }
+    }
+}
+
+#[test]
+fn what_an_account_or_an_object_of_a_domain_that_is_away_may_is_unknown() {
+    let forest = Forest::new();
+    assert_eq!(forest.decided(false, "alice", "alice"), Some(true));
+    assert_eq!(forest.decided(false, "alice", "junior"), None);
+    assert_eq!(forest.decided(false, "junior", "alice"), None);
+}
+
+#[test]
+fn a_group_with_members_that_nobody_knows_puts_off_what_it_could_change() {
+    let mut forest = Forest::new();
+    forest.group_on(CHILD, GroupScope::Universal, &["junior"], "alice", true);
+    // Allowed either way.
+    assert_eq!(forest.decided(false, "alice", "alice"), Some(true));
+    forest.group_on(CHILD, GroupScope::Universal, &["junior"], "alice", false);
+    assert_eq!(forest.decided(false, "alice", "alice"), None);
+    // Their members are known to the catalog.
+    assert_eq!(forest.decided(true, "alice", "alice"), Some(true));
+}
+
+#[test]
+fn a_domain_local_group_of_a_domain_that_is_away_does_not_count_elsewhere_as_before() {
+    let mut forest = Forest::new();
+    forest.group_on(CHILD, GroupScope::DomainLocal, &["junior"], "alice", false);
+    assert_eq!(forest.decided(false, "alice", "alice"), Some(true));
+}
+
+#[test]
+fn of_a_domain_in_a_catalog_universal_groups_are_known_and_domain_local_ones_are_not() {
+    let mut forest = Forest::new();
+    forest.group_on(CHILD, GroupScope::Universal, &["alice"], "junior", true);
+    assert_eq!(forest.decided(true, "alice", "junior"), Some(true));
+    assert_eq!(forest.decided(true, "junior", "junior"), None);
+    forest.group_on(CHILD, GroupScope::DomainLocal, &[], "junior", false);
+    assert_eq!(forest.decided(true, "alice", "junior"), None);
 }

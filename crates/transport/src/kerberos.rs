@@ -5,33 +5,41 @@
 //! was not seen before. AES-256 and AES-128 are taken (RFC 3962), RC4 and DES never. A ticket says who somebody is, not which
 //! groups he is in (no PAC is read): those are the directory's.
 
-mod keytab;
 mod spnego;
 mod ticket;
-mod tokens;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ::kerberos::{Channel, Keytab, Unopened};
 use session::{GssOutcome, Identity};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-
-use keytab::Keytab;
-pub use keytab::KeytabError;
-use tokens::Channel;
 
 /// By how much the clocks of client and server may differ (RFC 4120 §8.2).
 const SKEW: Duration = Duration::from_secs(300);
 /// Authenticators that are remembered; beyond, tickets are put off.
 const MOST_REMEMBERED: usize = 100_000;
-/// `aes128-cts-hmac-sha1-96` and `aes256-cts-hmac-sha1-96` (RFC 3962), the encryption types that are taken.
-const AES128: u32 = 17;
-const AES256: u32 = 18;
+/// The service whose tickets are for us.
+const SERVICE: &str = "smtp";
 /// RFC 4752 §3.1: "no security layer".
 const NO_LAYER: u8 = 1;
+
+/// Why a keytab cannot be used.
+#[derive(Debug, Error)]
+pub enum KeytabError {
+    /// It cannot be read, or is none.
+    #[error(transparent)]
+    Keytab(#[from] ::kerberos::KeytabError),
+    /// It has no key that can be used here.
+    #[error("{}: it has no AES key (aes256-cts-hmac-sha1-96 or aes128-cts-hmac-sha1-96) for a service principal smtp/…; RC4 and DES are refused", path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+}
 
 /// The acceptor: keys, and what was seen.
 #[derive(Debug)]
@@ -78,7 +86,7 @@ enum Fault {
     #[error("the key of {0} is of RC4, which is refused: give the account AES keys")]
     Rc4(String),
     #[error("the ticket cannot be opened: {0}")]
-    Closed(String),
+    Closed(#[from] Unopened),
     #[error("{0}")]
     Time(&'static str),
     #[error("it was seen before")]
@@ -94,12 +102,16 @@ enum Fault {
 impl Kerberos {
     /// An acceptor with the keys of a keytab file.
     pub fn open(keytab: &Path) -> Result<Kerberos, KeytabError> {
-        Ok(Kerberos { keytab: Keytab::read(keytab)?, seen: Mutex::default() })
+        let keys = Keytab::read(keytab)?.of_service(SERVICE);
+        if keys.is_empty() {
+            return Err(KeytabError::NoKey { path: keytab.to_owned() });
+        }
+        Ok(Kerberos { keytab: keys, seen: Mutex::default() })
     }
 
     /// An acceptor with the keys of a keytab, of which none need be usable; `None`: it is none.
     pub fn with_keytab(octets: &[u8]) -> Option<Kerberos> {
-        Some(Kerberos { keytab: Keytab::parse(octets)?, seen: Mutex::default() })
+        Some(Kerberos { keytab: Keytab::parse(octets)?.of_service(SERVICE), seen: Mutex::default() })
     }
 
     /// An exchange: of GSS-SPNEGO, or of GSSAPI, where a client may put SPNEGO around its ticket as .NET does.
@@ -148,7 +160,7 @@ impl Context {
             }
             State::Accepted(_, principal) if message.is_empty() && self.bare => Ok(done(principal, None)),
             State::Accepted(channel, principal) if message.is_empty() => self.offer(channel, principal),
-            State::Offered(channel, principal) => chosen(&channel, principal, message),
+            State::Offered(channel, principal) => chosen(channel, principal, message),
             State::Accepted(..) | State::Done => Err(Fault::Malformed),
         }
     }
@@ -189,8 +201,8 @@ impl Context {
 }
 
 /// RFC 4752 §3.1: the layer that the client chose, and the authorization identity.
-fn chosen(channel: &Channel, principal: Principal, message: &[u8]) -> Result<GssOutcome, Fault> {
-    let opened = channel.unwrap(message)?;
+fn chosen(mut channel: Channel, principal: Principal, message: &[u8]) -> Result<GssOutcome, Fault> {
+    let (opened, _) = channel.unwrap(message)?;
     let (&[layer, ..], mailbox) = opened.split_first_chunk::<4>().ok_or(Fault::Malformed)?;
     if layer != NO_LAYER {
         return Err(Fault::Layer);
@@ -228,6 +240,16 @@ mod tests {
         entry.extend([7; 32]);
         let octets = [&[5, 2][..], &(entry.len() as i32).to_be_bytes(), &entry].concat();
         Arc::new(Kerberos::with_keytab(&octets).unwrap())
+    }
+
+    #[test]
+    fn a_keytab_without_a_key_for_us_says_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("krb5.keytab");
+        std::fs::write(&path, [5, 2]).unwrap();
+        assert!(Kerberos::open(&path).unwrap_err().to_string().contains("RC4 and DES are refused"));
+        std::fs::write(&path, "not a keytab").unwrap();
+        assert!(matches!(Kerberos::open(&path), Err(KeytabError::Keytab(_))));
     }
 
     #[test]

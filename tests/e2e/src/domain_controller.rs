@@ -146,6 +146,15 @@ impl DomainController {
         certify(&self.folder.path().join("dc"), NAMES);
     }
 
+    /// Changes a setting of its configuration; it counts when it starts again.
+    #[track_caller]
+    pub fn set(&self, name: &str, value: &str) {
+        let text = fs::read_to_string(self.conf()).unwrap();
+        let others = text.lines().filter(|line| !line.trim_start().starts_with(name));
+        let others = others.collect::<Vec<_>>().join("\n");
+        fs::write(self.conf(), others.replacen("[global]\n", &format!("[global]\n\t{name} = {value}\n"), 1)).unwrap();
+    }
+
     /// Something else in its place, with its key: a server whose answers are of no use (`garbage.py` says which modes there
     /// are). It ends when it is dropped.
     #[track_caller]

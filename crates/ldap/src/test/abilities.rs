@@ -2,6 +2,7 @@
 
 use crate::connection::{Connection, LdapError};
 use crate::controller::{Domain, RootDse};
+use crate::lockout;
 use crate::message::{Filter, Scope, Search};
 use crate::settings::Settings;
 use crate::source::milliseconds;
@@ -80,26 +81,19 @@ fn lockout(connection: &mut Connection, domain: &Domain, report: &mut Report<'_>
             many / 2
         )),
     }
-    let search = Search {
-        base: format!("CN=Password Settings Container,CN=System,{}", domain.dn),
-        scope: Scope::One,
-        filter: Filter::equal("objectClass", "msDS-PasswordSettings"),
-        attributes: ["cn", "msDS-LockoutThreshold"].map(str::to_owned).to_vec(),
-    };
-    // Only administrators may see them, by default.
-    let found = match connection.find(&search, &[]) {
-        Err(LdapError::Refused { .. }) => Vec::new(),
-        found => found?,
-    };
-    let threshold = |entry: &crate::message::Entry| entry.text("msDS-LockoutThreshold")?.parse::<u32>().ok();
-    let ours = domain.lockout_threshold;
-    for entry in found.iter().filter(|entry| threshold(entry).is_some_and(|own| own > 0 && (ours == 0 || own < ours))) {
+    let mut domain = domain.clone();
+    lockout::read(connection, &mut domain)?;
+    for policy in domain.policies.iter().filter(|policy| policy.threshold > 0) {
+        report.good(format!(
+            "the password policy {} locks its accounts after {}, which is heeded",
+            policy.name, policy.threshold
+        ));
+    }
+    if domain.policies.is_empty() {
         report.note(
-            format!(
-                "the password policy {} locks its accounts earlier than the domain does, which is not heeded here",
-                entry.text("cn").unwrap_or_default()
-            ),
-            "keep `account_failures` under [authentication] below its `msDS-LockoutThreshold`",
+            "no password policies of single accounts and groups are seen; by default only administrators may see them",
+            "where there are some that lock accounts earlier than the domain does, let the account read \
+             CN=Password Settings Container,CN=System",
         );
     }
     Ok(())

@@ -195,7 +195,7 @@ pub struct Init {
     pub role: Role,
     /// People and groups come from Active Directory: a domain controller, as ldaps://dc1.example.com (several times: the
     /// others are tried where one does not answer). Its domain is read now
-    #[arg(long, value_name = "URL", requires_all = ["ldap_account", "ldap_password_file"], conflicts_with_all = ["netbios", "role"])]
+    #[arg(long, value_name = "URL", requires = "ldap_account", conflicts_with_all = ["netbios", "role"])]
     pub ldap: Vec<String>,
     /// Who reads the domain, and writes permissions
     #[arg(long, value_name = "NAME", requires = "ldap")]
@@ -203,6 +203,9 @@ pub struct Init {
     /// File with the password of that account, on its first line
     #[arg(long, value_name = "FILE", requires = "ldap")]
     pub ldap_password_file: Option<PathBuf>,
+    /// Keytab of that account instead: it logs on by Kerberos
+    #[arg(long, value_name = "FILE", requires = "ldap", conflicts_with = "ldap_password_file")]
+    pub ldap_keytab: Option<PathBuf>,
     /// Authorities, PEM, that vouch for the domain controllers [default: those of the system]
     #[arg(long, value_name = "FILE", requires = "ldap")]
     pub ldap_roots: Option<PathBuf>,

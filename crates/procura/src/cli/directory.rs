@@ -105,17 +105,20 @@ fn domain(domain: &DomainStatus) -> String {
     if domain.heard > 0 {
         text += &match domain.age_seconds {
             // Nobody knows.
-            age if age >= u64::from(u32::MAX) => {
-                ", up to date at a time that has yet to come: the clock was set back".to_owned()
-            }
+            age if age >= u64::from(u32::MAX) => ", up to date at a time that has yet to come: the clock was set back".to_owned(),
             age => format!(", up to date {} ({age} s ago)", iso(domain.heard)),
         };
     }
     text += "\n";
     if let Some(server) = &domain.server {
         text += &format!("  followed on {server} by {}, change {}", domain.method, domain.usn);
-        text +=
-            &format!(", cookie of {} octets; the last change took {} ms\n", domain.cookie_octets, domain.last_took_ms);
+        text += &format!(", cookie of {} octets", domain.cookie_octets);
+        text += if domain.notified { ", told of changes" } else { ", looked for now and then" };
+        text += &format!("; the last change took {} ms\n", domain.last_took_ms);
+    }
+    if domain.partial {
+        text += "  read from a global catalog: who is in its global and domain-local groups, and when its accounts end, is\n  \
+                 unknown; what rests on that is answered 451\n";
     }
     if domain.checked > 0 {
         text += &format!("  {} objects, all of them compared {}", domain.objects, iso(domain.checked));

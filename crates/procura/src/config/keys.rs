@@ -164,13 +164,20 @@ configuration! {
         account: Option<String> = None, "name", "\"svc-procura@example.com\"";
         /// File with its password, on the first line.
         password_file: Option<String> = None, "path", "\"/etc/procura/directory.password\"";
+        /// Keytab with an AES key of the account, which then logs on by Kerberos and needs no password; `account` is
+        /// `name@EXAMPLE.COM`, and `servers` have their full names. Over TLS, or with `ldap+kerberos://` without it: then
+        /// Kerberos seals everything.
+        keytab: Option<String> = None, "path", "\"/etc/procura/directory.keytab\"";
         /// Authorities, PEM, that vouch for the domain controllers.
         roots: String = "/etc/ssl/certs/ca-certificates.crt".into(), "path", "\"/etc/procura/domain-ca.pem\"";
         /// Attributes that have other names in the domains, ours first: another attribute, or text with attributes in braces
         /// (users only). They count where the object lacks ours.
         map: BTreeMap<String, String> = BTreeMap::new(), "table",
             "{ publicDelegates = \"exampleDelegates\", msExchMailboxGuid = \"objectGUID\" }";
-        /// Seconds between two looks for changes.
+        /// Domain controllers are asked to tell at once when something changes. Whether they do or not, changes are looked for
+        /// every `poll_seconds`.
+        notify: bool = true, "true or false", "false";
+        /// Seconds between two looks for changes: one question each, which costs a domain controller next to nothing.
         poll_seconds: u32 = 1, "number", "2";
         /// Seconds that a domain controller may take for an answer.
         timeout_seconds: u32 = 10, "number", "30";
@@ -329,7 +336,7 @@ configuration! {
         protocol: Option<String> = None, "path", "\"protocol\"";
         /// MiB after which a file of the protocol log is followed by another; a new day begins a new one too.
         protocol_file_mib: u64 = 10, "number", "100";
-        /// MiB that all its files may have; the oldest go first.
+        /// MiB that all its files of a direction may have; the oldest go first.
         protocol_mib: u64 = 250, "number", "1000";
         /// Days after which its files go.
         protocol_days: u32 = 30, "number", "7";

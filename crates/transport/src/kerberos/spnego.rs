@@ -1,6 +1,6 @@
 //! SPNEGO (RFC 4178): what Windows and .NET put around Kerberos. Kerberos is all that is agreed to.
 
-use crate::der::{element, optional, whole, written};
+use ::kerberos::der::{element, optional, whole, written};
 
 /// `1.3.6.1.5.5.2`
 const SPNEGO: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x02];

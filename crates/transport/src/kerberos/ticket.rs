@@ -2,14 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ::kerberos::der::{integer, whole, written};
+use ::kerberos::{AES128, AES256, Channel, Key, Keytab, MECHANISM, Side, Unopened};
 use picky_krb::data_types::{Authenticator, EncTicketPart, EncryptionKey, KerberosTime, PrincipalName};
 use picky_krb::messages::ApReq;
 
-use super::keytab::Keytab;
-use super::tokens::{Channel, Key};
-use super::{AES128, AES256, Fault, Principal, SKEW};
+use super::{Fault, Principal, SKEW};
 use crate::certificate::provider;
-use crate::der::{integer, whole, written};
 
 /// Key usages (RFC 4120 §7.5.1).
 const TICKET: i32 = 2;
@@ -21,8 +20,6 @@ const RC4: u32 = 23;
 const USE_SESSION_KEY: usize = 1;
 const MUTUAL_REQUIRED: usize = 2;
 const INVALID: usize = 7;
-/// `1.2.840.113554.1.2.2`, as DER.
-const MECHANISM: &[u8] = &[0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x12, 0x01, 0x02, 0x02];
 /// KRB_AP_REQ and KRB_AP_REP (RFC 4121 §4.1).
 const REQUEST: [u8; 2] = [1, 0];
 const REPLY: [u8; 2] = [2, 0];
@@ -82,12 +79,12 @@ pub(super) fn accept(
     let base = theirs.unwrap_or(Key::new(session.etype(), session.octets().to_vec()).ok_or(Fault::Malformed)?);
     if !bit(options, MUTUAL_REQUIRED) {
         let next = authenticator.seq_number.0.as_ref().map_or(0, |number| u64::from(self::number(&number.0.0)));
-        let channel = Channel { key: base, ours: false, next };
+        let channel = Channel::new(base, Side::Acceptor, false, next);
         return Ok(Accepted { principal, channel, answer: Vec::new() });
     }
     let (subkey, next) = fresh(base.etype())?;
     let answer = answer(&session, &authenticator.ctime.0, &authenticator.cusec.0.0, &subkey, next)?;
-    Ok(Accepted { principal, channel: Channel { key: subkey, ours: true, next: next.into() }, answer })
+    Ok(Accepted { principal, channel: Channel::new(subkey, Side::Acceptor, true, next.into()), answer })
 }
 
 /// `60 length 06 09 OID 01 00 KRB_AP_REQ` (RFC 4121 §4.1).
@@ -142,7 +139,7 @@ fn key(key: &EncryptionKey) -> Result<Key, Fault> {
 /// A key of ours and the number of our first token.
 fn fresh(etype: u32) -> Result<(Key, u32), Fault> {
     let mut octets = [0; 36];
-    provider().secure_random.fill(&mut octets).map_err(|_| Fault::Closed("no randomness".to_owned()))?;
+    provider().secure_random.fill(&mut octets).map_err(|_| Fault::Closed(Unopened("no randomness".to_owned())))?;
     let (key, start) = octets.split_at(32);
     let length = if etype == AES128 { 16 } else { 32 };
     let key = Key::new(etype, key[..length].to_vec()).ok_or(Fault::Malformed)?;

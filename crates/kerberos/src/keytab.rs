@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::tokens::Key;
+use crate::Key;
 
-/// The service whose tickets are for us.
-const SERVICE: &str = "smtp";
 /// The largest file that is read, in octets.
 const LARGEST: u64 = 1 << 20;
 
@@ -29,50 +27,58 @@ pub enum KeytabError {
         /// The file.
         path: PathBuf,
     },
-    /// It has no key that can be used here.
-    #[error("{}: it has no AES key (aes256-cts-hmac-sha1-96 or aes128-cts-hmac-sha1-96) for a service principal smtp/…; RC4 and DES are refused", path.display())]
-    NoKey {
-        /// The file.
-        path: PathBuf,
-    },
 }
 
-/// The keys for service `smtp`.
+/// Keys of AES.
 #[derive(Debug)]
-pub(super) struct Keytab(Vec<Entry>);
+pub struct Keytab(Vec<Entry>);
 
 /// One key.
-pub(super) struct Entry {
-    pub(super) components: Vec<String>,
-    pub(super) realm: String,
-    pub(super) kvno: u32,
-    pub(super) key: Key,
+pub struct Entry {
+    /// The principal's name, without its realm: `["smtp", "mail.example.com"]`, `["svc-procura"]`.
+    pub components: Vec<String>,
+    /// Its realm.
+    pub realm: String,
+    /// The version of the key.
+    pub kvno: u32,
+    /// The key.
+    pub key: Key,
 }
 
 impl Keytab {
-    pub(super) fn read(path: &Path) -> Result<Keytab, KeytabError> {
+    /// Reads a keytab file; its keys of other types than AES are left out.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none.
+    pub fn read(path: &Path) -> Result<Keytab, KeytabError> {
         let file = |source| KeytabError::File { path: path.to_owned(), source };
         if std::fs::metadata(path).map_err(file)?.len() > LARGEST {
             return Err(KeytabError::Format { path: path.to_owned() });
         }
         let octets = Zeroizing::new(std::fs::read(path).map_err(file)?);
-        let keytab = Keytab::parse(&octets).ok_or_else(|| KeytabError::Format { path: path.to_owned() })?;
-        match keytab.0.is_empty() {
-            true => Err(KeytabError::NoKey { path: path.to_owned() }),
-            false => Ok(keytab),
-        }
+        Keytab::parse(&octets).ok_or_else(|| KeytabError::Format { path: path.to_owned() })
     }
 
-    /// The keys of a keytab that are for us and can be used; `None`: it is none.
-    pub(super) fn parse(octets: &[u8]) -> Option<Keytab> {
-        let mut entries = entries(octets)?;
-        entries.retain(|entry| entry.components.first().is_some_and(|service| service.eq_ignore_ascii_case(SERVICE)));
-        Some(Keytab(entries))
+    /// The keys of AES of a keytab; `None`: it is none.
+    pub fn parse(octets: &[u8]) -> Option<Keytab> {
+        entries(octets).map(Keytab)
     }
 
-    /// The key of this encryption type for a ticket; without a version the newest. Names of services are compared as Active
-    /// Directory does, without regard to case.
-    pub(super) fn find(&self, service: &[String], realm: &str, kvno: Option<u32>, etype: u32) -> Option<&Entry> {
+    /// Without the keys of other services; names of services are compared as Active Directory does, without regard to case.
+    #[must_use]
+    pub fn of_service(mut self, service: &str) -> Keytab {
+        self.0.retain(|entry| entry.components.first().is_some_and(|own| own.eq_ignore_ascii_case(service)));
+        self
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The key of this encryption type for a principal; without a version the newest. Names are compared as Active Directory
+    /// does, without regard to case.
+    pub fn find(&self, service: &[String], realm: &str, kvno: Option<u32>, etype: u32) -> Option<&Entry> {
         let same = |a: &String, b: &String| a.eq_ignore_ascii_case(b);
         let fits = |entry: &&Entry| {
             entry.key.etype() == etype
@@ -143,7 +149,7 @@ fn text(rest: &mut &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AES128, AES256};
+    use crate::{AES128, AES256};
     use super::*;
     use proptest::prelude::*;
 
@@ -199,21 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn a_keytab_with_rc4_alone_says_what_is_missing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("krb5.keytab");
-        std::fs::write(&path, keytab(&[record_of(&["smtp", "mail"], 1, None, 23, 16)])).unwrap();
-        assert!(Keytab::read(&path).unwrap_err().to_string().contains("RC4 and DES are refused"));
-    }
-
-    #[test]
-    fn a_file_without_a_key_for_us_says_what_is_missing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("krb5.keytab");
-        std::fs::write(&path, keytab(&[record(&["host", "mail"], 1, None)])).unwrap();
-        assert!(matches!(Keytab::read(&path), Err(KeytabError::NoKey { .. })));
-        std::fs::write(&path, "not a keytab").unwrap();
-        assert!(matches!(Keytab::read(&path), Err(KeytabError::Format { .. })));
+    fn keys_of_rc4_and_of_other_services_are_none_for_us() {
+        let of = |octets: &[u8]| Keytab::parse(octets).map(|keytab| keytab.of_service("smtp").is_empty());
+        assert_eq!(of(&keytab(&[record_of(&["smtp", "mail"], 1, None, 23, 16)])), Some(true));
+        assert_eq!(of(&keytab(&[record(&["host", "mail"], 1, None)])), Some(true));
+        assert_eq!(of(&keytab(&[record(&["SMTP", "mail"], 1, None)])), Some(false));
+        assert_eq!(of(b"not a keytab"), None);
     }
 
     #[test]
