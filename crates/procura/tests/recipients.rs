@@ -127,6 +127,10 @@ fn options_of_receive_connectors_are_set_and_shown_like_the_others() {
         "10.0.0.1,10.0.0.2",
         "--rewrite",
         "old.example:example.com,boss@old.example:ann@example.com",
+        "--rewrite-headers",
+        "all",
+        "--binary-mime",
+        "true",
     ];
     on(&data, &[&set[..], &options].concat(), "").ok();
     let row = on(&data, &["connector", "receive", "get", "Devices", "--format", "json"], "").json()["rows"][0].clone();
@@ -136,6 +140,9 @@ fn options_of_receive_connectors_are_set_and_shown_like_the_others() {
     assert_eq!(row["rewrite"], json!(["old.example:example.com", "boss@old.example:ann@example.com"]));
     let wrong = [&set[..], &["--proxy-from", "0.0.0.0/0"]].concat();
     on(&data, &wrong, "").fails(2, &["every address would be a load balancer"]);
+    assert_eq!((&row["rewrite_headers"], &row["binary_mime"]), (&json!("all"), &json!(true)));
+    let wrong = [&set[..], &["--rewrite-headers", "some"]].concat();
+    on(&data, &wrong, "").fails(2, &["some", "none, recipients, all"]);
     let wrong = [&set[..], &["--rewrite", "old.example"]].concat();
     on(&data, &wrong, "").fails(2, &["OLD:NEW"]);
     on(&data, &[&set[..], &["--proxy-from", "", "--rewrite", ""]].concat(), "").ok();
