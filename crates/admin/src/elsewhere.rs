@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use acl::{Guid, well_known};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use directory::{AttributeChange, Change, ChangeLog, Class, ObjectChange, ObjectId, Snapshot, attributes as a};
+use directory::{AttributeChange, Change, ChangeLog, Class, Doubt, ObjectChange, ObjectId, Snapshot, attributes as a};
 use ldap::state::{State, Status};
 use ldap::{Active, Login, Settings, Sink, WriteError, Written};
 use store::DirectoryStore;
@@ -281,13 +281,14 @@ impl Sink for Into {
         }
     }
 
-    fn available(&self, is: bool) {
+    fn available(&self, is: bool, doubt: &Doubt) {
         let Some(service) = self.0.upgrade() else { return };
-        if service.snapshot().is_out_of_date() != is {
+        let is_so = |snapshot: &Snapshot| snapshot.is_out_of_date() != is && snapshot.doubt() == doubt;
+        if is_so(&service.snapshot()) {
             return;
         }
         let _store = service.store();
-        let dated = Snapshot::clone(&service.snapshot()).dated(!is);
+        let dated = Snapshot::clone(&service.snapshot()).dated(!is).doubting(doubt.clone());
         service.publish(&Arc::new(dated));
     }
 }

@@ -72,6 +72,16 @@ fn when_one_domain_controller_is_cut_off_the_other_serves() {
         read = db.search(base, expression='(sAMAccountName=hanna)', attrs=['objectSid'])\n\
         sid = str(ndr_unpack(security.dom_sid, read[0]['objectSid'][0]))\n\
         ace = '(OA;;CR;ab721a54-1e2f-11d0-9819-00aa0040529b;;%s)' % sid\nivan = 'CN=ivan,CN=Users,' + base\n";
+    // What is written here is written where changes are followed: elsewhere it would look undone until it is replicated.
+    let change = |what: &str| {
+        let words =
+            ["permission", what, "ivan@ad.example.test", "--user", "hanna@ad.example.test", "--right", "send-as"];
+        pair.at(|| run_procura([&["--data", &data][..], &words].concat(), "")).ok();
+        pair.python(0, &format!("{grant}print(sid in SDUtils(db).read_sd_on_dn(ivan).as_sddl())\n")).trim().to_owned()
+    };
+    assert_eq!((change("add").as_str(), change("remove").as_str()), ("True", "False"));
+    until("550 5.7.1");
+
     pair.python(0, &format!("{grant}SDUtils(db).dacl_add_ace(ivan, ace)\n"));
     until("250");
     pair.replicate();

@@ -91,6 +91,7 @@ fn the_test_says_what_is_wrong_and_what_to_do() {
     says(&site, "a deleted account may count until the next check", "Replicating Directory Changes");
     says(&site, &format!("cannot be read, the first {}", person("ivan")), "Read permissions");
     says(&site, "the account may write the permissions of 0 of", "Modify permissions");
+    says(&site, "no password policies of single accounts and groups are seen", "Password Settings Container");
 }
 
 #[test]
@@ -141,6 +142,30 @@ fn guessing_here_does_not_lock_the_account_there() {
         );
         assert!(said.contains(&word), "{said}");
     }
+}
+
+#[test]
+fn a_policy_of_an_account_that_locks_it_earlier_than_the_domain_does_is_heeded() {
+    let Some(site) = DomainSite::start(|controller| {
+        let settings = ["domain", "passwordsettings"];
+        controller.samba_tool(&[&settings[..], &["set", "--account-lockout-threshold=10"]].concat());
+        controller.samba_tool(&["group", "add", "Admins", "--groupou=OU=People"]);
+        controller.samba_tool(&["group", "addmembers", "Admins", "ivan"]);
+        controller
+            .samba_tool(&[&settings[..], &["pso", "create", "Strict", "1", "--account-lockout-threshold=2"]].concat());
+        controller.samba_tool(&[&settings[..], &["pso", "apply", "Strict", "Admins"]].concat());
+    }) else {
+        return;
+    };
+    site.until_followed();
+    for name in ["ivan", "ivan", "ivan", "hanna", "hanna", "hanna"] {
+        let reply = site.log_on(name, "Passw0rd!wrong");
+        assert!(reply.starts_with("535") || reply.starts_with("454"), "{reply}");
+    }
+    let counted = |name: &str| site.controller.values(&person(name), "badPwdCount").concat();
+    assert_eq!((counted("ivan").as_str(), counted("hanna").as_str()), ("1", "3"));
+    let (_, said) = test(&site, &[]);
+    assert!(said.contains("the password policy Strict locks its accounts after 2, which is heeded"), "{said}");
 }
 
 /// Attributes of Exchange under their names, as far as they are read, and a database in the configuration partition.
