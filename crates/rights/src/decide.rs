@@ -272,7 +272,9 @@ impl<'a, T: Trace> Judge<'a, T> {
             return Some(check(held));
         }
         let named = descriptor.sd().dacl.iter().flat_map(|dacl| &dacl.aces).map(|ace| &ace.sid);
-        let named = named.chain(&descriptor.sd().owner).filter(|sid| snapshot.is_uncertain(sid, place));
+        // Whoever holds the object's own SID is SELF there.
+        let own = snapshot.object(on).and_then(Object::sid).map(|sid| snapshot.sid(sid));
+        let named = named.chain(&descriptor.sd().owner).chain(&own).filter(|sid| snapshot.is_uncertain(sid, place));
         let uncertain: BTreeSet<SidId> = named.filter_map(|sid| snapshot.sid_id(sid)).collect();
         let certain: SidSet = held.iter().filter(|sid| !uncertain.contains(sid)).collect();
         let decision = check(&certain);

@@ -2,7 +2,7 @@
 
 use acl::Ace;
 use directory::attributes as a;
-use rights::{Permission, differences};
+use rights::{Permission, SomeDifferences, differences, some_differences};
 
 use crate::world::World;
 
@@ -172,4 +172,24 @@ fn differences_are_in_the_order_of_permissions_owners_and_accounts_losses_among_
         (open, id("bob"), id("carol"), true),
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn as_many_owners_and_accounts_are_looked_at_as_there_is_time_for_and_the_others_are_counted() {
+    let (plain, mut after) = (world(), world());
+    let grants = ["bob", "carol"].map(|name| after.send_as(name));
+    after.acl("alice", &grants).acl("carol", &grants[..1]).text("bob", a::USER_ACCOUNT_CONTROL, "514");
+    let before = plain.load();
+    let after = before.becomes(&after);
+    let some = |questions| some_differences(&before.snapshot, &after.snapshot, questions);
+    let left = |some: &SomeDifferences| (some.owners_left, some.accounts_left);
+    // Alice, Bob and Carol are touched as owners, Bob as an account.
+    assert_eq!((left(&some(0)), some(0).found.is_empty()), ((3, 1), true));
+    assert_eq!(left(&some(100)), (2, 0));
+    let everybody = before.snapshot.len();
+    assert!(everybody < 100, "{everybody}");
+    assert_eq!((left(&some(everybody - 1)), left(&some(everybody))), ((3, 1), (3, 0)));
+    let all = some(1_000);
+    assert_eq!((left(&all), &all.found), ((0, 0), &differences(&before.snapshot, &after.snapshot)));
+    assert!(!all.found.is_empty());
 }

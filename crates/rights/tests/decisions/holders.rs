@@ -1,7 +1,7 @@
 //! Who can and why, row by row, on small organizations: what `who-can` prints.
 
 use acl::{AccessMask, Ace, AceFlags, Acl, SecurityDescriptor, Sid, well_known};
-use directory::{Class, attributes as a};
+use directory::{Class, GroupScope, GroupType, attributes as a};
 use rights::{
     DescriptorKind, Holding, Permission, Proof, RightName, Via, any_sender, expand, standing, what_can, who_can,
     who_people,
@@ -57,6 +57,17 @@ fn entries_are_listed_in_their_order_with_those_that_have_no_effect() {
     let directory = world.acl("alice", &aces).load();
     let expected = ["bob: denial", "bob: entry, no effect", "carol: entry", "alice: Owner"];
     assert_eq!(rows(&directory, Permission::SendAs), expected);
+}
+
+#[test]
+fn a_denial_for_a_distribution_list_says_nothing_about_a_group_that_is_in_it() {
+    let mut world = world();
+    world.group("team", &["bob"]).group("list", &["team"]);
+    let distribution = GroupType::distribution(GroupScope::Global).0.to_string();
+    world.text("list", a::GROUP_TYPE, &distribution);
+    let aces = [deny_send_as(&world.sid("list")), world.send_as("team")];
+    let listed = rows(&world.acl("alice", &aces).load(), Permission::SendAs);
+    assert!(listed.contains(&"team: entry".to_owned()), "{listed:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod amounts;
 mod audits;
 mod differences;
+mod doubts;
 mod groups;
 mod holders;
 mod pauses;

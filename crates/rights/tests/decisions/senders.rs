@@ -2,6 +2,8 @@
 
 use acl::{Outcome, Sid, well_known};
 use directory::{Class, DomainKind, HostKind, Time, attributes as a};
+use message::rewrite::SenderEdit;
+use message::senders::Mailbox;
 use rights::{
     Grant, Proof, Question, Receiver, RecipientBy, RecipientGrant, Refusal, RightName, Step, has_legacy_policy,
     send_exch50, send_headers,
@@ -242,4 +244,36 @@ fn a_recipient_who_is_nobody_is_refused_where_recipients_are_looked_up_and_the_r
         let said = Step::Nobody { address: to.canonical(), authoritative: ours };
         assert!(verdict.trace.0.contains(&said), "{:?}", verdict.trace);
     }
+}
+
+/// What Alice's Sender field becomes, with her own address in it.
+fn own_sender(world: &World, from: &[&str]) -> SenderEdit {
+    let directory = world.load();
+    let mut senders = header("nobody@example.net", Some("alice@example.com"));
+    senders.from = from.iter().map(|text| Mailbox { display_name: None, address: address(text) }).collect();
+    let verdict = directory.ask(&directory.account("alice"), &Question::Header(Ok(&senders)));
+    let Ok(Grant::Header(grant)) = verdict.reason else { panic!("{:?}", verdict.reason) };
+    grant.sender
+}
+
+#[test]
+fn an_own_sender_stays_beside_an_author_whose_address_nothing_proves() {
+    let mut world = World::new();
+    world.user("alice");
+    let ace = allow(&world.sid("alice"), RightName::AcceptAnySender);
+    world.acl("Receive", &[ace]);
+    assert_eq!(own_sender(&world, &["stranger@example.net"]), SenderEdit::Keep);
+}
+
+#[test]
+fn several_authors_have_a_sender_also_where_each_is_sent_as() {
+    let mut world = World::new();
+    world.user("alice").user("bob").user("carol");
+    for name in ["bob", "carol"] {
+        let ace = world.send_as("alice");
+        world.acl(name, &[ace]);
+    }
+    assert_eq!(own_sender(&world, &["bob@example.com"]), SenderEdit::Remove);
+    let several = own_sender(&world, &["bob@example.com", "carol@example.com"]);
+    assert!(matches!(&several, SenderEdit::Set(own) if own.address == address("alice@example.com")), "{several:?}");
 }

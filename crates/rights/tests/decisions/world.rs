@@ -87,6 +87,21 @@ impl World {
         self.link(name, a::MEMBER, members)
     }
 
+    /// A domain below example.com. Its principals have SIDs of the domain above.
+    pub fn child_domain(&mut self, name: &str) -> &mut World {
+        let record = Record::new(id(self.records.len()), Some(self.guid("domain")), format!("DC={name}"));
+        let sid = sid("S-1-5-21-4-5-6").to_bytes();
+        self.push(name, of_class(record, Class::Domain).with(a::NETBIOS_NAME, name).with(a::OBJECT_SID, sid));
+        self.acl(name, &[])
+    }
+
+    /// Makes a group one that carries permissions.
+    pub fn security(&mut self, name: &str) -> &mut World {
+        self.principal(name);
+        let kind = GroupType::security(GroupScope::Universal).0.to_string();
+        self.text(name, a::GROUP_TYPE, &kind)
+    }
+
     /// The explicit DACL of an object, protected.
     pub fn acl(&mut self, name: &str, aces: &[Ace]) -> &mut World {
         self.set(name, a::DESCRIPTOR, vec![descriptor(aces)])
