@@ -226,7 +226,8 @@ pub fn domain_in_catalog(
     domain.lacks = schema.known.difference(&schema.in_catalog).cloned().collect();
     for (ours, from) in &map.entries {
         let ours = a::canonical_name(ours).into_owned();
-        if sources(from).iter().all(|name| name.eq_ignore_ascii_case("objectGUID") || schema.in_catalog.contains(name)) {
+        if sources(from).iter().all(|name| name.eq_ignore_ascii_case("objectGUID") || schema.in_catalog.contains(name))
+        {
             domain.lacks.remove(&ours);
             domain.theirs.insert(ours);
         } else if !domain.theirs.contains(&ours) {
@@ -234,7 +235,8 @@ pub fn domain_in_catalog(
         }
     }
     let below = format!(",{}", dn.to_ascii_lowercase());
-    let partitions = partitions(connection, dse)?.into_iter().filter_map(|entry| entry.text(PARTITION).map(str::to_owned));
+    let partitions =
+        partitions(connection, dse)?.into_iter().filter_map(|entry| entry.text(PARTITION).map(str::to_owned));
     domain.outside = partitions.filter(|own| own.to_ascii_lowercase().ends_with(&below)).collect();
     Ok(domain)
 }

@@ -181,7 +181,9 @@ impl Running {
     fn new(inner: Arc<Inner>) -> Running {
         let remembered = inner.sink.remembered().map(|text| State::of(&inner.sink.snapshot(), &text));
         if remembered == Some(None) {
-            tracing::error!("what was remembered of Active Directory is damaged: nothing is decided before it is read anew");
+            tracing::error!(
+                "what was remembered of Active Directory is damaged: nothing is decided before it is read anew"
+            );
         }
         let state = remembered.flatten().unwrap_or_default();
         let serves = |address: &Address| {
@@ -277,7 +279,8 @@ impl Running {
         for member in controller::members(&mut connection, dse)? {
             let is_known = |followed: &Followed| followed.kept.domain.dn.eq_ignore_ascii_case(&member.dn);
             let is_served = |server: &Server| {
-                !server.address.is_catalog() && server.domain.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(&member.dn))
+                !server.address.is_catalog()
+                    && server.domain.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(&member.dn))
             };
             if self.followed.iter().any(is_known) || self.servers.iter().any(is_served) {
                 continue;
@@ -402,7 +405,8 @@ impl Running {
             let (version, when, _) = &followed.counted;
             // A large domain is not counted after each change.
             let recently = when.is_some_and(|when| when.elapsed() < COUNTED_EVERY);
-            if *version != Some(snapshot.version()) && !(recently && now.saturating_sub(followed.kept.checked) > 5_000) {
+            if *version != Some(snapshot.version()) && !(recently && now.saturating_sub(followed.kept.checked) > 5_000)
+            {
                 let counted = count(&snapshot, &followed.kept.domain);
                 followed.counted = (Some(snapshot.version()), Some(Instant::now()), counted);
             }
@@ -455,7 +459,9 @@ impl Running {
         // What is written where nobody looks would be taken for undone until it is replicated: the one that is followed comes
         // first, then the others that are good, in their order.
         let is_followed = |server: &Server| {
-            self.followed.iter().any(|followed| followed.connection.as_ref().is_some_and(|(at, _)| *at == server.address))
+            self.followed
+                .iter()
+                .any(|followed| followed.connection.as_ref().is_some_and(|(at, _)| *at == server.address))
         };
         let mut order: Vec<&Server> = self.servers.iter().collect();
         order.sort_by_key(|server| (!is_followed(server), !server.good));

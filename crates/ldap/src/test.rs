@@ -142,7 +142,9 @@ fn advice(error: &LdapError) -> &'static str {
         LdapError::Refused { outcome, .. } if outcome.code == code::INVALID_CREDENTIALS => {
             "check `account` and `password_file`; is the account locked, disabled or expired?"
         }
-        LdapError::Ticket(_) => "check `account`, `keytab`, the name under which the server is configured, and the clocks",
+        LdapError::Ticket(_) => {
+            "check `account`, `keytab`, the name under which the server is configured, and the clocks"
+        }
         LdapError::Malformed(_) | LdapError::Nonsense(_) | LdapError::Referral => {
             "check that a domain controller answers there, and what the account may read"
         }

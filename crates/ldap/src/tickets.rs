@@ -85,16 +85,15 @@ pub(crate) fn choose(context: &mut dyn Context, offer: &[u8], sealed: bool) -> R
 
 /// The hash of a certificate that names a channel (RFC 5929 §4.1): that of its signature, SHA-256 at least.
 pub(crate) fn certificate_hash(certificate: &[u8]) -> Vec<u8> {
-    let algorithm = match signature_algorithm(certificate).unwrap_or_default() {
-        // sha384WithRSAEncryption and ecdsa-with-SHA384; sha512WithRSAEncryption and ecdsa-with-SHA512.
-        [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0C] | [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x03] => {
-            &SHA384
-        }
-        [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0D] | [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x04] => {
-            &SHA512
-        }
-        _ => &SHA256,
-    };
+    let algorithm =
+        match signature_algorithm(certificate).unwrap_or_default() {
+            // sha384WithRSAEncryption and ecdsa-with-SHA384; sha512WithRSAEncryption and ecdsa-with-SHA512.
+            [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0C]
+            | [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x03] => &SHA384,
+            [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0D]
+            | [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x04] => &SHA512,
+            _ => &SHA256,
+        };
     digest(algorithm, certificate).as_ref().to_vec()
 }
 
@@ -146,7 +145,8 @@ impl Tickets for kerberos::Client {
     ) -> Result<Begun, String> {
         let ticket = self.ticket(&service(host), kdcs, patience).map_err(|error| error.to_string())?;
         let protection = tls.map_or(kerberos::Protection::Context, kerberos::Protection::Tls);
-        let (initiator, message) = kerberos::Initiator::begin(&ticket, protection).map_err(|error| error.to_string())?;
+        let (initiator, message) =
+            kerberos::Initiator::begin(&ticket, protection).map_err(|error| error.to_string())?;
         Ok(Begun { message, until: self.renewal(&ticket), exchange: Box::new(initiator) })
     }
 

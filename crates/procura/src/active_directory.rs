@@ -58,7 +58,11 @@ pub fn fault(config: &Directory) -> Option<(&'static str, String, &'static str)>
         return Some(("servers", format!("{server} takes Kerberos"), "add `keytab = \"…\"`"));
     }
     if config.keytab.is_some() && !cfg!(feature = "kerberos") {
-        return Some(("keytab", "this procura was built without Kerberos".into(), "build it with `--features kerberos`"));
+        return Some((
+            "keytab",
+            "this procura was built without Kerberos".into(),
+            "build it with `--features kerberos`",
+        ));
     }
     None
 }

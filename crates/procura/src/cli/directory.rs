@@ -105,7 +105,9 @@ fn domain(domain: &DomainStatus) -> String {
     if domain.heard > 0 {
         text += &match domain.age_seconds {
             // Nobody knows.
-            age if age >= u64::from(u32::MAX) => ", up to date at a time that has yet to come: the clock was set back".to_owned(),
+            age if age >= u64::from(u32::MAX) => {
+                ", up to date at a time that has yet to come: the clock was set back".to_owned()
+            }
             age => format!(", up to date {} ({age} s ago)", iso(domain.heard)),
         };
     }
