@@ -41,9 +41,8 @@ pub use change::{AttributeChange, Change, ChangeBatch, ChangeError, ChangeLog, O
 pub use class::{Class, GroupScope, GroupType};
 pub use config::{
     AcceptedDomain, AddressSpace, AuthMechanisms, Config, Database, Domain, DomainKind, Folder, FolderIdentity,
-    FolderKind, HeaderFrom, IpRange, OnBehalf,
-    Organization, ProtocolLogging, ReceiveConnector, Rewrite, RewriteHeaders, SendAuth, SendConnector, SendTls, SendingLimits, Server, TokenGrant,
-    TokenSource,
+    FolderKind, HeaderFrom, IpRange, OnBehalf, Organization, ProtocolLogging, ReceiveConnector, Rewrite,
+    RewriteHeaders, SendAuth, SendConnector, SendTls, SendingLimits, Server, TokenGrant, TokenSource,
 };
 pub use defaults::default_descriptor;
 pub use descriptor::{Descriptor, DescriptorHash};

@@ -30,8 +30,8 @@ mod tokens;
 mod web;
 mod worker;
 
-pub(crate) use hosts::Own;
 pub use folder::DropFolder;
+pub(crate) use hosts::Own;
 pub use proof::Proof;
 pub use terms::Terms;
 pub(crate) use worker::start;
