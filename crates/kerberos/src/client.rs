@@ -271,16 +271,10 @@ pub(crate) fn authenticator(
     number: Option<u32>,
 ) -> Vec<u8> {
     let (name, realm) = &ticket.client;
-    let mut fields = vec![
-        (0, integer(5)),
-        (1, written(0x1B, realm.as_bytes())),
-        (2, principal(NT_PRINCIPAL, name)),
-    ];
+    let mut fields = vec![(0, integer(5)), (1, written(0x1B, realm.as_bytes())), (2, principal(NT_PRINCIPAL, name))];
     fields.extend(checksum.map(|checksum| (3, checksum)));
     fields.extend([(4, micros(now)), (5, time(now))]);
-    fields.extend(
-        subkey.map(|key| (6, sequence(&[(0, integer(key.etype())), (1, written(0x04, key.octets()))]))),
-    );
+    fields.extend(subkey.map(|key| (6, sequence(&[(0, integer(key.etype())), (1, written(0x04, key.octets()))]))));
     fields.extend(number.map(|number| (7, integer(number))));
     written(0x62, &sequence(&fields))
 }

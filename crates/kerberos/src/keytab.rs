@@ -149,8 +149,8 @@ fn text(rest: &mut &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{AES128, AES256};
     use super::*;
+    use crate::{AES128, AES256};
     use proptest::prelude::*;
 
     fn record(components: &[&str], kvno: u8, long: Option<u32>) -> Vec<u8> {

@@ -17,6 +17,11 @@ fn a_ticket_is_kept_and_got_anew_before_it_ends() {
     }
     let controller = DomainController::start();
     controller.samba_tool(&["user", "add", "svc", "Passw0rd!x2"]);
+    controller.modify(&format!(
+        "dn: CN=DC1,OU=Domain Controllers,{}\nchangetype: modify\nadd: servicePrincipalName\n\
+         servicePrincipalName: ldap/dc1.ad.example.test\n-\n",
+        DomainController::DOMAIN
+    ));
     let folder = tempfile::tempdir().unwrap();
     let keytab = folder.path().join("svc.keytab");
     controller.export_keytab("svc", &keytab);

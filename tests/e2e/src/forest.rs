@@ -50,7 +50,7 @@ impl Forest {
         forest.serve(0);
         let mut join = forest.command(1, "/usr/bin/python3");
         join.args(["-c", include_str!("forest_join.py")]).args([data, forest.data(1)]);
-        join.args([Self::HOSTS[0], "ad.example.test", "child.ad.example.test", "CHILD", "DC2", PASSWORD]);
+        join.args([Self::HOSTS[0], "ad.example.test", "ADTEST", "child.ad.example.test", "CHILD", "DC2", PASSWORD]);
         finish(join.arg("netbios name=DC2").args(OPTIONS), "").ok();
         forest.set_up(1);
         forest.serve(1);

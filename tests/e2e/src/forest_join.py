@@ -1,7 +1,7 @@
 # Makes the first domain controller of a child domain, with the modules of Samba's own installation. Samba 4.17 has all that it
 # takes, and no command for it any more: some of it has to be put right here.
 #
-# ROOT_CONFIGURATION TARGET SERVER PARENT DOMAIN SHORT NAME PASSWORD [OPTION=VALUE...]
+# ROOT TARGET SERVER PARENT PARENT_SHORT DOMAIN SHORT NAME PASSWORD [OPTION=VALUE...]
 import functools
 import inspect
 import sys
@@ -15,16 +15,17 @@ from samba.dcerpc import drsuapi, misc, security
 from samba.param import LoadParm
 from samba.samdb import SamDB
 
-root, target, server, parent, domain, short, name, password = sys.argv[1:9]
+root, target, server, parent, parent_short, domain, short, name, password = sys.argv[1:10]
 lp = LoadParm()
 lp.load_default()
-for option in sys.argv[9:]:
+for option in sys.argv[10:]:
     lp.set(*option.split('=', 1))
 lp.set('realm', parent.upper())
 creds = Credentials()
 creds.guess(lp)
 creds.set_username('Administrator')
 creds.set_password(password)
+creds.set_domain(parent_short)
 creds.set_kerberos_state(DONT_USE_KERBEROS)
 
 # The database of a new partition has to be made.

@@ -30,7 +30,9 @@ fn forest() -> Option<Forest> {
         format!("for name in {names}:\n    db.newuser(name, '{PASSWORD}', mailaddress=name + '@ad.example.test')\n")
     };
     let group = |name: &str, kind: i32| {
-        format!("db.add({{'dn': 'CN={name},CN=Users,' + base, 'objectClass': 'group', 'sAMAccountName': '{name}', 'groupType': '{kind}'}})\n")
+        format!(
+            "db.add({{'dn': 'CN={name},CN=Users,' + base, 'objectClass': 'group', 'sAMAccountName': '{name}', 'groupType': '{kind}'}})\n"
+        )
     };
     const UNIVERSAL: i32 = -2_147_483_640;
     const LOCAL: i32 = -2_147_483_644;
@@ -47,7 +49,8 @@ fn forest() -> Option<Forest> {
             forest.python(0, &member("Uni", 0)(&person("kira", 1)));
             forest.python(1, &member("UniC", 1)(&person("otto", 0)));
             forest.python(1, &member("Loc", 1)(&person("hanna", 0)));
-            for (on, of, group, whose) in [("ivan", 0, "Uni", 0), ("ivan", 0, "UniC", 1), ("otto", 0, "Loc", 1), ("kira", 1, "Loc", 1)]
+            for (on, of, group, whose) in
+                [("ivan", 0, "Uni", 0), ("ivan", 0, "UniC", 1), ("otto", 0, "Loc", 1), ("kira", 1, "Loc", 1)]
             {
                 let sid = sid(forest, &person(group, whose), whose);
                 forest.python(
@@ -67,7 +70,9 @@ fn person(name: &str, domain: usize) -> String {
 }
 
 fn sid(forest: &Forest, dn: &str, domain: usize) -> String {
-    let read = format!("print(ndr_unpack(security.dom_sid, db.search('{dn}', scope=0, attrs=['objectSid'])[0]['objectSid'][0]))");
+    let read = format!(
+        "print(ndr_unpack(security.dom_sid, db.search('{dn}', scope=0, attrs=['objectSid'])[0]['objectSid'][0]))"
+    );
     forest.python(domain, &read).trim().to_owned()
 }
 

@@ -40,6 +40,11 @@ impl Site {
             controller.samba_tool(&["user", "add", name, PASSWORD, &address]);
         }
         controller.samba_tool(&["group", "addmembers", "Domain Admins", "svc"]);
+        // A domain controller does this by itself, by a service that does not run here.
+        controller.modify(&format!(
+            "dn: CN=DC1,OU=Domain Controllers,{DOMAIN}\nchangetype: modify\nadd: servicePrincipalName\n\
+             servicePrincipalName: ldap/dc1.ad.example.test\n-\n"
+        ));
         let folder = tempfile::Builder::new().prefix("procura-ad-").tempdir().unwrap();
         let site = Site { controller, folder };
         fs::write(site.path("hosts"), "127.0.0.1 localhost dc1.ad.example.test\n").unwrap();
@@ -55,7 +60,8 @@ impl Site {
     fn command(&self, arguments: &[&str]) -> Command {
         let mount = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
         let hosts = self.path("hosts");
-        let head = ["--mount", "sh", "-c", mount, hosts.to_str().unwrap(), procura().to_str().unwrap()].map(str::to_owned);
+        let head =
+            ["--mount", "sh", "-c", mount, hosts.to_str().unwrap(), procura().to_str().unwrap()].map(str::to_owned);
         let all: Vec<&str> = head.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
         let mut command = self.controller.beside("unshare", &all);
         command.env("NO_COLOR", "1");
@@ -110,7 +116,15 @@ impl Site {
         let data = self.path("data");
         let server = Server::spawn(self.command(&["--data", data.to_str().unwrap(), "serve"]));
         server.wait_for_output("ready");
-        server
+        let begin = Instant::now();
+        loop {
+            let status = self.procura(&["directory", "status", "--format", "json"]);
+            let status: serde_json::Value = serde_json::from_str(&status.out).unwrap_or_default();
+            if status["domains"][0]["server"].is_string() {
+                return server;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{status}\n{}", server.output());
+        }
     }
 
     fn check(&self) -> i32 {
@@ -123,7 +137,11 @@ fn kerberos_seals_what_is_said_where_there_is_no_tls() {
     let Some(site) = Site::start("yes") else { return };
     let Some(()) = site.init("ldap+kerberos://dc1.ad.example.test", "--ldap-keytab", "") else { return };
     let tested = site.procura(&["directory", "test"]);
-    assert!(tested.out.contains("connected sealed by Kerberos, logged on as svc@AD.EXAMPLE.TEST by a ticket"), "{}", tested.all());
+    assert!(
+        tested.out.contains("connected sealed by Kerberos, logged on as svc@AD.EXAMPLE.TEST by a ticket"),
+        "{}",
+        tested.all()
+    );
     let server = site.serve();
     // Written sealed, and seen.
     let grant = ["permission", "add", "ivan@ad.example.test", "--user", "hanna@ad.example.test", "--right", "send-as"];
@@ -141,7 +159,11 @@ fn a_ticket_logs_on_over_tls() {
     for server in ["ldaps://dc1.ad.example.test", "ldap://dc1.ad.example.test"] {
         let Some(()) = site.init(server, "--ldap-keytab", "") else { return };
         let tested = site.procura(&["directory", "test"]);
-        assert!(tested.out.contains("connected over TLS, logged on as svc@AD.EXAMPLE.TEST by a ticket"), "{}", tested.all());
+        assert!(
+            tested.out.contains("connected over TLS, logged on as svc@AD.EXAMPLE.TEST by a ticket"),
+            "{}",
+            tested.all()
+        );
         fs::remove_dir_all(site.path("data")).unwrap();
     }
 }
@@ -160,17 +182,10 @@ fn a_key_that_is_not_the_accounts_any_more_is_refused_and_the_test_says_so() {
 fn a_domain_controller_that_tells_of_changes_is_not_asked_for_them() {
     let Some(site) = Site::start("allow_sasl_over_tls") else { return };
     // Nobody looks within the time of this test.
-    let Some(()) = site.init("ldaps://dc1.ad.example.test", "--ldap-password-file", "poll_seconds = 600\n") else { return };
-    let server = site.serve();
-    let begin = Instant::now();
-    let told = || {
-        let status = site.procura(&["directory", "status", "--format", "json"]);
-        let status: serde_json::Value = serde_json::from_str(&status.out).unwrap_or_default();
-        status["domains"][0]["server"].is_string()
+    let Some(()) = site.init("ldaps://dc1.ad.example.test", "--ldap-password-file", "poll_seconds = 600\n") else {
+        return;
     };
-    while !told() {
-        assert!(begin.elapsed() < PATIENCE, "{}", server.output());
-    }
+    let server = site.serve();
     let mut talk = site.controller.at(|| Talk::connect(587));
     let reply = talk.log_on("hanna@ad.example.test", PASSWORD, None, Mechanism::Plain);
     assert!(reply.starts_with("235"), "{reply}");
@@ -193,7 +208,7 @@ fn a_domain_controller_that_tells_of_changes_is_not_asked_for_them() {
             "from samba.sd_utils import SDUtils\nutils = SDUtils(db)\nutils.{how}('{ivan}', '(OA;;CR;{SEND_AS};;{hanna})')\n"
         ));
     };
-    for _ in 0..5 {
+    for _ in 0..2 {
         change("dacl_add_ace");
         let granted = until("250");
         revoke(&site.controller, &ivan, &hanna);
