@@ -76,6 +76,18 @@ fn modified(number: u128, attributes: Vec<AttributeChange>) -> ObjectChange {
 }
 
 #[test]
+fn texts_of_an_attribute_are_found_without_loading_the_directory() {
+    let mut place = Place::new();
+    let with = |number, path: &str| user(number).with("procuraFolderPath", path.as_bytes().to_vec());
+    // The name of the attribute as somebody's value is no value of it.
+    let named = user(4).with("description", *b"procuraFolderPath");
+    place.commit(1, [root(), with(2, "/a"), with(3, "/b"), named].map(ObjectChange::Added).to_vec()).unwrap();
+    let mut found = place.reopen().store.texts(&["procuraFolderPath", "procuraDropFolder"]).unwrap();
+    found.sort();
+    assert_eq!(found, ["/a", "/b"]);
+}
+
+#[test]
 fn records_come_back_as_they_were_in_order_of_creation() {
     let mut place = Place::new();
     let records = vec![root(), user(3), user(2)];

@@ -317,6 +317,13 @@ impl Folders {
         let mut taken = match taken {
             Ok(Took::File(taken)) => taken,
             Ok(Took::Nothing) => return true,
+            // What was taken by another process that lives is that one's.
+            Ok(Took::Locked(_)) if waiting.taken => return true,
+            Ok(Took::Locked(held)) => {
+                tracing::warn!(connector = name, file = %waiting.name.display(), "a file is locked; trying again");
+                self.give_back(place, name, &held);
+                return false;
+            }
             Ok(Took::Unfit(held, why)) => {
                 let bad = Bad { reason: why, ..Bad::default() };
                 self.set_aside(place, source, &held, &bad, None);
@@ -354,9 +361,7 @@ impl Folders {
             Posted::Later(why) => {
                 tracing::warn!(connector = name, file = taken.called, why, "a file cannot be sent now; trying again");
                 figures.filed(kind.name(), "put-off");
-                if let Err(error) = place.give_back(&taken) {
-                    tracing::error!(connector = name, file = taken.called, %error, "a file cannot be given its name back");
-                }
+                self.give_back(place, name, taken.held());
                 false
             }
             Posted::Never(bad) => {
@@ -366,6 +371,12 @@ impl Folders {
                 self.set_aside(place, source, taken.held(), &bad, Some(taken.owner));
                 true
             }
+        }
+    }
+
+    fn give_back(&self, place: &Place, connector: &str, held: &place::Held) {
+        if let Err(error) = place.give_back(held) {
+            tracing::error!(connector, %error, "a file cannot be given its name back; it is looked at when the server starts");
         }
     }
 

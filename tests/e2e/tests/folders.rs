@@ -234,6 +234,9 @@ fn what_is_no_message_is_set_aside() {
     let long = format!("From: alice@example.com\nTo: bob@example.com\nX-Long: {}\n\nHello\n", "x".repeat(70_000));
     put(&folder, "long.eml", &long);
     assert!(reason(&folder, "long").contains("the header is larger than 65536 bytes"));
+    let many: Vec<String> = (0..101).map(|number| format!("user{number}@example.com")).collect();
+    put(&folder, "many.eml", &message("alice@example.com", &many.join(", "), "many"));
+    assert!(reason(&folder, "many").contains("101 recipients, and the connector takes 100"));
 }
 
 const ENVELOPE: &str = "X-Sender: <alice@example.com>\r\nX-Receiver: <bob@example.com>\r\nX-CreatedBy: MSExchange15\r\n\

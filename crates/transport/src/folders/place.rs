@@ -113,7 +113,9 @@ pub(super) enum Took {
     File(Box<Taken>),
     /// It is taken, and will never be sent: why.
     Unfit(Held, String),
-    /// Somebody else has it, or it is gone, or it is in the making.
+    /// Somebody holds a lock on it.
+    Locked(Held),
+    /// It is gone.
     Nothing,
 }
 
@@ -221,7 +223,7 @@ impl Place {
         }
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Ok(Took::Nothing),
+            Err(Errno::WOULDBLOCK) => return Ok(Took::Locked(held)),
             Err(error) => return Err(error.into()),
         }
         // Whoever had the lock before may be done with it, and with the file.
@@ -260,8 +262,8 @@ impl Place {
     }
 
     /// Gives a file its name back: it is tried again later.
-    pub(super) fn give_back(&self, taken: &Taken) -> io::Result<()> {
-        self.rename_free(&taken.held.name, &taken.held.stem, b".eml").map(|_| ())
+    pub(super) fn give_back(&self, held: &Held) -> io::Result<()> {
+        self.rename_free(&held.name, &held.stem, b".eml").map(|_| ())
     }
 
     /// Sets a file aside for good, with the reason in words beside it. Gives its name.
@@ -427,7 +429,7 @@ mod tests {
         let first = taken(&place, "a.eml");
         assert_eq!(names(&folder), ["a.07070707.tmp"]);
         let again = place.waiting(LATER, &|_| false).unwrap();
-        assert!(again[0].taken && matches!(place.take(&again[0]).unwrap(), Took::Nothing), "it is locked");
+        assert!(again[0].taken && matches!(place.take(&again[0]).unwrap(), Took::Locked(_)));
         drop(first);
         let second = taken(&place, "a.07070707.tmp");
         assert_eq!(second.called, "a");
@@ -455,7 +457,7 @@ mod tests {
         let (folder, place) = folder(Writers::Anybody);
         fs::write(folder.path().join("a.eml"), "x").unwrap();
         let first = taken(&place, "a.eml");
-        place.give_back(&first).unwrap();
+        place.give_back(first.held()).unwrap();
         assert_eq!(waiting(&place), ["a.eml"]);
     }
 

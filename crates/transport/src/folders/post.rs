@@ -144,6 +144,11 @@ async fn attempt(
     })?;
     let way = way(&block, source.folder.kind, taken.size)
         .map_err(|fault| Posted::Never(Box::new(Bad { reason: fault, header: shown(&block), ..Bad::default() })))?;
+    let most = source.connector.max_recipients as usize;
+    if way.recipients.len() > most {
+        let reason = format!("the file has {} recipients, and the connector takes {most}", way.recipients.len());
+        return Err(Posted::Never(Box::new(Bad { reason, header: shown(&block), ..Bad::default() })));
+    }
     let refused = |refusal| refused(refusal, source, &way, &block);
     let name = source.connector.name.as_str();
     let mut logon = submissions.log_on_by_folder((source.id, name), source.folder.kind, account).map_err(refused)?;
@@ -153,6 +158,10 @@ async fn attempt(
         .open_with(&way.mail, way.recipients.iter().map(|(to, words)| (to, words.clone())), partial)
         .await
         .map_err(refused)?;
+    // Nothing was sent yet: those who may get it later get it together with the others.
+    if let Some(later) = logon.refused_recipients().iter().find(|refused| refused.reply.is_transient()) {
+        return Err(Posted::Later(format!("{}: {}", later.address, one_line(&later.reply))));
+    }
     logon.write(&way.header).map_err(refused)?;
     while !logon.has_refused() {
         match text.next().map_err(unreadable)? {
@@ -224,7 +233,8 @@ fn refused(refusal: Refusal, source: Source<'_>, way: &Way, block: &HeaderBlock)
     match refusal {
         Refusal::Refused(refused) => {
             let reason = one_line(&refused.reply);
-            if refused.reply.is_transient() || refused.reply.code == 421 {
+            let later = refused.recipients.iter().any(|recipient| recipient.reply.is_transient());
+            if refused.reply.is_transient() || later {
                 return Posted::Later(reason);
             }
             Posted::Never(Box::new(Bad {
