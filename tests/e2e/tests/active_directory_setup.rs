@@ -144,6 +144,20 @@ fn guessing_here_does_not_lock_the_account_there() {
     }
 }
 
+/// Else the answer that spares an account would tell a stranger that there is one.
+#[test]
+fn a_name_that_nobody_has_is_answered_as_an_account_of_the_domain_is() {
+    let Some(site) = DomainSite::start(|controller| {
+        controller.samba_tool(&["domain", "passwordsettings", "set", "--account-lockout-threshold=4"]);
+    }) else {
+        return;
+    };
+    for name in ["ivan", "nobody"] {
+        let told: Vec<String> = (0..4).map(|_| site.log_on(name, "Passw0rd!wrong")[..3].to_owned()).collect();
+        assert_eq!(told, ["535", "535", "454", "454"], "{name}");
+    }
+}
+
 #[test]
 fn a_policy_of_an_account_that_locks_it_earlier_than_the_domain_does_is_heeded() {
     let Some(site) = DomainSite::start(|controller| {
