@@ -327,3 +327,27 @@ fn the_protocol_log_tells_each_line_of_a_session_and_no_credential() {
     // AGJvYgBib2ItZGVtbw== is the logon of PLAIN in base64.
     assert!(!text.contains("bob-demo") && !text.contains("AGJvYg") && !text.contains("a-wrong-guess"), "{text}");
 }
+
+#[test]
+fn one_connector_is_in_the_protocol_log_when_it_is_told_to_be_and_counts_in_an_open_session() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let mut demo = Demo::start();
+    let level = |demo: &Demo, level: &str| {
+        demo.procura(&["connector", "receive", "set", "Internet", "--protocol-log", level]).ok();
+    };
+    let mut talk = Talk::connect(demo.internet_port);
+    level(&demo, "verbose");
+    starts(&talk.command("NOOP first"), "250");
+    level(&demo, "none");
+    starts(&talk.command("NOOP second"), "250");
+    level(&demo, "default");
+    starts(&talk.command("NOOP third"), "250");
+    starts(&log_on(&demo, "bob", "bob-demo"), "235");
+    demo.stop();
+    let files: Vec<_> = fs::read_dir(demo.data().join("protocol")).unwrap().map(|file| file.unwrap().path()).collect();
+    let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    assert!(text.contains(",<,NOOP first,"), "{text}");
+    assert!(!text.contains("second") && !text.contains("third") && !text.contains("\\Client,"), "{text}");
+}
