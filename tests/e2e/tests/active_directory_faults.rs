@@ -62,8 +62,9 @@ fn a_restart_needs_no_domain_controller() {
 #[test]
 fn a_domain_that_is_away_for_too_long_decides_nothing_until_it_is_back() {
     let Some(mut site) = DomainSite::start(|_| {}) else { return };
-    site.configure("stale_limit_seconds = 3\nmax_age_seconds = 2\n");
+    site.configure("stale_limit_seconds = 8\nmax_age_seconds = 2\n");
     site.serve();
+    site.until_followed();
     let mut talk = site.session("hanna");
     site.until(&mut talk, REFUSED);
     site.controller.stop();
@@ -78,8 +79,9 @@ fn a_domain_that_is_away_for_too_long_decides_nothing_until_it_is_back() {
 #[test]
 fn a_domain_controller_that_stalls_is_left_and_found_again() {
     let Some(mut site) = DomainSite::start(|_| {}) else { return };
-    site.configure("stale_limit_seconds = 3\nmax_age_seconds = 2\n");
+    site.configure("stale_limit_seconds = 8\nmax_age_seconds = 2\n");
     site.serve();
+    site.until_followed();
     let mut talk = site.session("hanna");
     site.until(&mut talk, REFUSED);
     site.controller.stall(true);
