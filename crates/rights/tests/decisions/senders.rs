@@ -1,7 +1,7 @@
 //! Envelope and header senders, recipients, and header fields on the way out: single cases that random worlds rarely meet.
 
 use acl::{Outcome, Sid, well_known};
-use directory::{Class, DomainKind, HostKind, Time, attributes as a};
+use directory::{Class, DomainKind, HostKind, Time, Token, attributes as a};
 use message::rewrite::SenderEdit;
 use message::senders::Mailbox;
 use rights::{
@@ -276,4 +276,27 @@ fn several_authors_have_a_sender_also_where_each_is_sent_as() {
     assert_eq!(own_sender(&world, &["bob@example.com"]), SenderEdit::Remove);
     let several = own_sender(&world, &["bob@example.com", "carol@example.com"]);
     assert!(matches!(&several, SenderEdit::Set(own) if own.address == address("alice@example.com")), "{several:?}");
+}
+
+#[test]
+fn several_authors_have_the_first_as_sender_for_an_account_without_an_address_and_nobody_for_a_stranger() {
+    let mut world = World::new();
+    world.account("press").user("bob").user("carol");
+    for name in ["bob", "carol"] {
+        let ace = world.send_as("press");
+        world.acl(name, &[ace]);
+    }
+    world.acl("Receive", &[allow(&well_known::ANONYMOUS_LOGON, RightName::AcceptAnySender)]);
+    let directory = world.load();
+    let edit = |token: &Token, from: [&str; 2]| {
+        let mut senders = header(from[0], None);
+        senders.from.push(Mailbox { display_name: None, address: address(from[1]) });
+        let verdict = directory.ask(token, &Question::Header(Ok(&senders)));
+        let Ok(Grant::Header(grant)) = verdict.reason else { panic!("{:?}", verdict.reason) };
+        grant.sender
+    };
+    let own = edit(&directory.account("press"), ["bob@example.com", "carol@example.com"]);
+    assert!(matches!(&own, SenderEdit::Set(first) if first.address == address("bob@example.com")), "{own:?}");
+    let stranger = edit(&directory.snapshot.anonymous_token(), ["one@example.net", "two@example.net"]);
+    assert_eq!(stranger, SenderEdit::Keep);
 }
