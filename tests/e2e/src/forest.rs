@@ -186,7 +186,8 @@ fn add_account() -> String {
         "db.newuser('procura', '{PASSWORD}')\n\
          db.modify_ldif('dn: CN=procura,CN=Users,%s\\nchangetype: modify\\nreplace: userPrincipalName\\n\
          userPrincipalName: {}\\n' % base)\n\
-         db.add_remove_group_members('Domain Admins', ['procura'], add_members_operation=True)\n",
+         db.modify_ldif('dn: CN=Domain Admins,CN=Users,%s\\nchangetype: modify\\nadd: member\\n\
+         member: CN=procura,CN=Users,%s\\n' % (base, base))\n",
         Forest::ACCOUNT
     )
 }
