@@ -235,7 +235,7 @@ fn what_is_no_message_is_set_aside() {
     put(&folder, "long.eml", &long);
     assert!(reason(&folder, "long").contains("the header is larger than 65536 bytes"));
     let many: Vec<String> = (0..101).map(|number| format!("user{number}@example.com")).collect();
-    put(&folder, "many.eml", &message("alice@example.com", &many.join(", "), "many"));
+    put(&folder, "many.eml", &message("alice@example.com", &many.join(",\n "), "many"));
     assert!(reason(&folder, "many").contains("101 recipients, and the connector takes 100"));
 }
 

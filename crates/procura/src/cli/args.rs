@@ -77,6 +77,7 @@ pub enum Format {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one lives, for one command")]
 pub enum Command {
     /// Run the server
     Serve(Serve),

@@ -248,7 +248,7 @@ fn fill(dir: &OwnedFd, temporary: &str, head: &[&[u8]], message: &mut Outgoing) 
         out.write_all(part)?;
     }
     loop {
-        let block = message.next_block().map_err(|error| WriteFault::Message(error.into()))?;
+        let block = message.next_block().map_err(WriteFault::Message)?;
         if block.is_empty() {
             break;
         }

@@ -161,7 +161,7 @@ impl Place {
             if !taken && (in_the_making || linked) {
                 continue;
             }
-            let changed = (stat.st_ctime as i64, stat.st_ctime_nsec as i64);
+            let changed = (stat.st_ctime, stat.st_ctime_nsec);
             found.push(Waiting { name: name.to_owned(), taken, changed });
             if found.len() == MOST {
                 break;
@@ -354,7 +354,7 @@ fn stem(name: &[u8]) -> &[u8] {
 
 /// When anything about a file changed last, its name too; milliseconds since the Unix epoch.
 fn changed(stat: &Stat) -> i64 {
-    (stat.st_ctime as i64).saturating_mul(1000).saturating_add(stat.st_ctime_nsec as i64 / 1_000_000)
+    stat.st_ctime.saturating_mul(1000).saturating_add(stat.st_ctime_nsec / 1_000_000)
 }
 
 #[cfg(test)]
