@@ -92,11 +92,7 @@ pub fn verify(password: &[u8], phc: &str) -> Result<bool, PasswordError> {
 
 /// The SCRAM-SHA-256 keys of a new password with this salt, or a random one of 16 octets (RFC 5802 §3, RFC 7677). `None` where
 /// SASLprep (RFC 4013) prohibits the password: no two clients would send the same of it.
-pub fn scram_keys(
-    password: &[u8],
-    salt: Option<Vec<u8>>,
-    iterations: u32,
-) -> Result<Option<ScramKeys>, PasswordError> {
+pub fn scram_keys(password: &[u8], salt: Option<Vec<u8>>, iterations: u32) -> Result<Option<ScramKeys>, PasswordError> {
     let prepared = std::str::from_utf8(password).ok().and_then(|text| stringprep::saslprep(text).ok());
     let Some(prepared) = prepared.filter(|text| !text.is_empty()) else { return Ok(None) };
     let salt = match salt {

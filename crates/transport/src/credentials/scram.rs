@@ -22,7 +22,13 @@ const COUNTED: Duration = Duration::from_secs(60);
 
 /// How many accounts have keys of how many rounds, as it was counted last.
 #[derive(Default)]
-pub(super) struct Rounds(Mutex<Option<(Instant, Vec<(u32, u64)>)>>);
+pub(super) struct Rounds(Mutex<Option<Counted>>);
+
+struct Counted {
+    at: Instant,
+    /// Rounds and accounts.
+    rounds: Vec<(u32, u64)>,
+}
 
 impl Core {
     /// Keys of the account, or of nobody. On a hashing thread.
@@ -88,14 +94,14 @@ impl Core {
 
     fn rounds(&self) -> Result<Vec<(u32, u64)>, super::SourceUnavailable> {
         let now = (self.clock)();
-        if let Some((at, counted)) = &*lock(&self.rounds.0)
-            && now.saturating_duration_since(*at) < COUNTED
+        if let Some(counted) = &*lock(&self.rounds.0)
+            && now.saturating_duration_since(counted.at) < COUNTED
         {
-            return Ok(counted.clone());
+            return Ok(counted.rounds.clone());
         }
-        let counted = self.source.rounds()?;
-        *lock(&self.rounds.0) = Some((now, counted.clone()));
-        Ok(counted)
+        let rounds = self.source.rounds()?;
+        *lock(&self.rounds.0) = Some(Counted { at: now, rounds: rounds.clone() });
+        Ok(rounds)
     }
 }
 
