@@ -8,15 +8,16 @@ use std::process::{Command, Stdio};
 
 use e2e::{Demo, Mechanism, Peer, Talk, free_port, require};
 
-/// Rspamd that knows the test patterns and nothing else.
+/// Rspamd that knows the test patterns and nothing else: with all public suffixes it compiles for a while before it listens.
 fn rspamd(folder: &Path) -> (Peer, u16) {
+    fs::write(folder.join("suffixes"), "test\n").unwrap();
     let (port, shown) = (free_port(), folder.display());
     let configuration = format!(
         r#"options {{
     pidfile = "{shown}/rspamd.pid"; tempdir = "{shown}"; control_socket = "{shown}/control.sock mode=0600";
     rrd = "{shown}/rspamd.rrd"; cache_file = "{shown}/cache"; hs_cache_dir = "{shown}";
     dns {{ nameserver = "127.0.0.1:9"; timeout = 0.1s; retransmits = 1; }}
-    filters = ""; history_file = "{shown}/history";
+    filters = ""; url_tld = "{shown}/suffixes"; history_file = "{shown}/history";
 }}
 logging {{ type = "console"; level = "error"; }}
 actions {{ reject = 15; add_header = 6; }}

@@ -45,9 +45,10 @@ impl Small {
     fn remount(&mut self, options: &str) {
         let pid = self.demo.server().pid().to_string();
         let data = self.demo.data();
-        let remount =
-            ["--mount", "--target", &pid, "mount", "-o", &format!("remount,{options}"), data.to_str().unwrap()];
-        assert!(Command::new("nsenter").args(remount).status().unwrap().success());
+        // --root: to be in its mount namespace alone would be to leave a chroot.
+        let mut remount = Command::new("nsenter");
+        remount.args(["--mount", "--root", "--target", &pid, "mount", "-o", &format!("remount,{options}")]).arg(data);
+        assert!(remount.status().unwrap().success());
     }
 
     /// How often each subject lies in the mailbox of a user; what the server sees.
