@@ -108,10 +108,11 @@ impl Client {
         Ok(Client { name, realm, key, life: LIFE, nearly_over: NEARLY_OVER, tickets: Mutex::default() })
     }
 
-    /// Tickets are asked for so long, and asked again when less than a quarter of it, and of five minutes at most, is left.
+    /// Tickets are asked for so long, and asked for again so long before they end. A KDC may refuse tickets of which less than
+    /// two minutes are left (Samba does, since CVE-2022-2031).
     #[must_use]
-    pub fn lasting(mut self, life: Duration) -> Client {
-        (self.life, self.nearly_over) = (life, NEARLY_OVER.min(life / 4));
+    pub fn lasting(mut self, life: Duration, renewed: Duration) -> Client {
+        (self.life, self.nearly_over) = (life, renewed);
         self
     }
 

@@ -25,8 +25,9 @@ fn a_ticket_is_kept_and_got_anew_before_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let keytab = folder.path().join("svc.keytab");
     controller.export_keytab("svc", &keytab);
-    let life = Duration::from_secs(20);
-    let client = Client::open(&keytab, "svc@AD.EXAMPLE.TEST").unwrap().lasting(life);
+    // Got anew after some seconds.
+    let (life, renewed) = (Duration::from_secs(300), Duration::from_secs(296));
+    let client = Client::open(&keytab, "svc@AD.EXAMPLE.TEST").unwrap().lasting(life, renewed);
     let ticket = |host: &str| {
         let service = ["ldap".to_owned(), host.to_owned()];
         controller.at(|| client.ticket(&service, &|_| vec!["127.0.0.1".to_owned()], Duration::from_secs(10)))

@@ -58,6 +58,8 @@ impl Forest {
         forest.copy(0, 1);
         forest.copy(1, 0);
         link(&forest);
+        // The catalog of the first knows that, too.
+        forest.copy(1, 0);
         for which in [0, 1] {
             forest.python(which, &add_account());
         }
