@@ -87,7 +87,7 @@ fn literal(header: &[u8], claims: &[u8]) -> Option<String> {
     }
     match claims.get("email_verified") {
         Some(Value::Bool(false)) => return None,
-        Some(Value::String(text)) if text.to_ascii_lowercase() != "true" => return None,
+        Some(Value::String(text)) if !text.eq_ignore_ascii_case("true") => return None,
         _ => {}
     }
     claims.get("email")?.as_str().filter(|address| !address.is_empty()).map(str::to_owned)
