@@ -60,7 +60,8 @@ pub fn pickup_envelope(block: &HeaderBlock) -> Result<PickupEnvelope, PickupFaul
     let mut recipients = Vec::new();
     for name in RECIPIENT_FIELDS {
         for field in block.named(name) {
-            match mailbox_list(&field.text()) {
+            // As it is folded: one line of all of it would be too long.
+            match mailbox_list(&String::from_utf8_lossy(field.value())) {
                 Ok(mailboxes) => recipients.extend(mailboxes.into_iter().map(|mailbox| mailbox.address)),
                 // Blank, or a group with nobody in it.
                 Err(SenderFaultKind::NoMailbox) => {}
@@ -103,6 +104,13 @@ mod tests {
         assert_eq!(sender, "alice@example.com");
         let expected = ["bob@example.com", "carol@example.com", "dave@example.com", "eve@example.com"];
         assert_eq!(recipients, expected);
+    }
+
+    #[test]
+    fn a_hundred_recipients_may_be_named_in_folded_lines() {
+        let many: Vec<String> = (0..100).map(|number| format!("user{number}@example.com")).collect();
+        let (_, recipients) = envelope(&format!("From: a@x.test\r\nTo: {}", many.join(",\r\n "))).unwrap();
+        assert_eq!(recipients, many);
     }
 
     #[test]
