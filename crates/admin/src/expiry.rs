@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use acl::{Ace, AceFlags, Acl, SecurityDescriptor, well_known};
+use acl::{Ace, AceFlags, Acl, Guid, SecurityDescriptor, well_known};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use directory::{Change, Object, ObjectId, Snapshot, Time, Value, attributes as a, link_value};
@@ -66,6 +66,20 @@ pub(crate) fn is_about(text: &str, ace: &Ace) -> bool {
 /// When what an attribute of ends names ends.
 pub(crate) fn until(snapshot: &Snapshot, id: ObjectId, attribute: &str, what: &str) -> Option<i64> {
     snapshot.attribute(id, attribute).iter().filter_map(parse).find(|(_, other)| *other == what).map(|(time, _)| time)
+}
+
+/// What a value says, in words: the end, and what ends. None where it is not understood.
+pub(crate) fn words(
+    value: &Value,
+    in_words: impl Fn(&Ace) -> String,
+    named: impl Fn(&Guid) -> Option<String>,
+) -> Option<String> {
+    let (time, what) = parse(value)?;
+    let what = match ace(what) {
+        Some(ace) => in_words(&ace),
+        None => named(&what.parse().ok()?)?,
+    };
+    Some(format!("until {}: {what}", crate::queued::iso(time)))
 }
 
 impl Service {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use acl::{Guid, SecurityDescriptor, Sid};
+use acl::{Ace, Guid, SecurityDescriptor, Sid};
 use directory::attributes::{self as a, Syntax};
 use directory::{
     AttributeChange, Change, ChangeBatch, ChangeLog, ObjectChange, ObjectId, Record, Snapshot, Time, Value, parse_link,
@@ -17,7 +17,7 @@ use crate::permissions::trustee;
 use crate::response::{Done, Response};
 use crate::service::{Asked, Plan};
 use crate::simulate;
-use crate::words;
+use crate::{expiry, words};
 
 /// Versions on a page when nobody says.
 const PAGE: u32 = 50;
@@ -522,7 +522,12 @@ fn difference(
         let (before, after) = (entries(before), entries(after));
         return (without(&before, &after), without(&after, &before));
     }
+    let end = |value: &Value| {
+        let mailbox = name == a::EXPIRING_MAILBOX_GRANT;
+        expiry::words(value, |ace| entry(snapshot, ace, mailbox), named)
+    };
     let text = |value: &Value| match syntax {
+        _ if ENDS.contains(&name.as_str()) => end(value).unwrap_or_else(|| String::from_utf8_lossy(value).into_owned()),
         Some(Syntax::Link(_)) => {
             let target = parse_link(value);
             target.and_then(|guid| named(&guid)).unwrap_or_else(|| String::from_utf8_lossy(value).into_owned())
@@ -548,14 +553,18 @@ fn descriptor(snapshot: &Snapshot, value: &[u8], mailbox: bool) -> Vec<String> {
     if sd.is_dacl_protected() {
         words.push("inheritance is blocked".to_owned());
     }
-    for ace in sd.dacl.iter().flat_map(|dacl| &dacl.aces) {
-        let kind = if ace.is_deny() { "deny" } else { "allow" };
-        let rights = if mailbox { words::mailbox_rights(ace) } else { words::rights(ace) };
-        let sddl = words::sddl(snapshot, ace);
-        words.push(format!("{kind} {}: {} {sddl}", snapshot.sid_name(&ace.sid), rights.join(", ")));
-    }
+    words.extend(sd.dacl.iter().flat_map(|dacl| &dacl.aces).map(|ace| entry(snapshot, ace, mailbox)));
     words
 }
+
+fn entry(snapshot: &Snapshot, ace: &Ace, mailbox: bool) -> String {
+    let kind = if ace.is_deny() { "deny" } else { "allow" };
+    let rights = if mailbox { words::mailbox_rights(ace) } else { words::rights(ace) };
+    format!("{kind} {}: {} {}", snapshot.sid_name(&ace.sid), rights.join(", "), words::sddl(snapshot, ace))
+}
+
+/// Attributes that say when grants end.
+const ENDS: [&str; 3] = [a::EXPIRING_GRANT, a::EXPIRING_MAILBOX_GRANT, a::EXPIRING_DELEGATE];
 
 /// Values of one list that the other has not, duplicates counted.
 fn without(values: &[String], others: &[String]) -> Vec<String> {

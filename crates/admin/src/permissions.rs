@@ -80,13 +80,19 @@ fn warn(
         }
         return Ok(());
     };
+    // Of all classes, those who are sent as are people.
+    let class = if class == ALL { "user" } else { class };
     let after = crate::simulate::apply(asked, snapshot, plan.changes.clone())?.0;
     plan.done.warnings.extend(crate::reach::warnings(&after, id, aces, words::class(class)?));
     Ok(())
 }
 
+/// What objects below of any class inherit.
+const ALL: &str = "all";
+
 pub(crate) fn entries(change: &PermissionChange, trustee: &Sid) -> Result<Vec<Ace>, Fault> {
-    let class = change.inherit_to.as_deref().map(words::class).transpose()?;
+    let to = change.inherit_to.as_deref();
+    let class = to.filter(|class| *class != ALL).map(words::class).transpose()?;
     let mut aces: Vec<Ace> = Vec::new();
     for text in &change.rights {
         let (mask, object_type) = words::right(text)?;
@@ -96,10 +102,12 @@ pub(crate) fn entries(change: &PermissionChange, trustee: &Sid) -> Result<Vec<Ac
             (None, false) => Ace::allow(trustee.clone(), mask),
             (None, true) => Ace::deny(trustee.clone(), mask),
         };
-        aces.push(match class {
-            Some(class) => {
-                ace.for_class(class).with_flags(AceFlags(AceFlags::CONTAINER_INHERIT.0 | AceFlags::INHERIT_ONLY.0))
-            }
+        let ace = match class {
+            Some(class) => ace.for_class(class),
+            None => ace,
+        };
+        aces.push(match to {
+            Some(_) => ace.with_flags(AceFlags(AceFlags::CONTAINER_INHERIT.0 | AceFlags::INHERIT_ONLY.0)),
             None => ace,
         });
     }

@@ -34,14 +34,31 @@ const MAILBOX: [(&str, AccessMask); 6] = [
     ("change-owner", AccessMask::WRITE_OWNER),
 ];
 
-/// The mask and the object type of a right by any of its names.
+/// Rights that are several bits (MS-ADTS 5.1.3.2), and other names, as Add-ADPermission has them.
+const OTHERS: [(&str, AccessMask); 6] = [
+    ("full-control", AccessMask::DS_FULL_CONTROL),
+    ("generic-all", AccessMask::DS_FULL_CONTROL),
+    ("generic-read", AccessMask(0x20094)),
+    ("generic-write", AccessMask(0x20028)),
+    ("generic-execute", AccessMask(0x20004)),
+    ("write-dacl", AccessMask::WRITE_DAC),
+];
+
+/// The mask and the object type of a right by any of its names: `write-dac`, `WriteDacl`, `Send As`,
+/// `write-property proxyAddresses`, `create-child user`.
 pub fn right(text: &str) -> Result<(AccessMask, Option<Guid>), Fault> {
-    let folded = text.trim().to_ascii_lowercase().replace([' ', '_'], "-");
-    if folded == "full-control" || folded == "generic-all" {
-        return Ok((AccessMask::DS_FULL_CONTROL, None));
+    let folded = |text: &str| text.to_ascii_lowercase().replace([' ', '_', '-'], "");
+    let bits = |text: &str| {
+        let named = BITS.iter().chain(&OTHERS).find(|(name, _)| folded(name) == folded(text));
+        named.map(|(_, mask)| *mask)
+    };
+    if let Some(mask) = bits(text.trim()) {
+        return Ok((mask, None));
     }
-    if let Some((_, bit)) = BITS.iter().find(|(name, _)| *name == folded) {
-        return Ok((*bit, None));
+    if let Some((first, of)) = text.trim().split_once(' ')
+        && let Some(object_type) = bits(first).and_then(|bit| of_bit(bit, of.trim()))
+    {
+        return object_type.map(|(mask, guid)| (mask, Some(guid)));
     }
     if let Some(right) = RightName::parse(text.trim()) {
         return Ok((AccessMask::CONTROL_ACCESS, Some(right.guid())));
@@ -51,8 +68,28 @@ pub fn right(text: &str) -> Result<(AccessMask, Option<Guid>), Fault> {
     }
     Err(Fault::new(FaultKind::Invalid, format!("there is no right `{text}`")).help(
         "rights are: Send As, Receive As, ms-Exch-SMTP-Submit and the other rights of connectors, full-control, \
-         extended-right (all of them), read-property, write-property, create-child, delete-child, delete, write-dac, …",
+         extended-right (all of them), read-property, write-property, create-child, delete-child, delete, write-dac, …; \
+         with what they are about: write-property proxyAddresses, create-child user",
     ))
+}
+
+/// A right on a property, a property set, a validated write or a class of children; none where it is about nothing.
+fn of_bit(bit: AccessMask, name: &str) -> Option<Result<(AccessMask, Guid), Fault>> {
+    let kinds: &[Kind] = match bit {
+        AccessMask::CREATE_CHILD | AccessMask::DELETE_CHILD => return Some(class(name).map(|guid| (bit, guid))),
+        AccessMask::READ_PROPERTY | AccessMask::WRITE_PROPERTY => &[Kind::Attribute, Kind::PropertySet],
+        AccessMask::SELF_WRITE => &[Kind::ValidatedWrite],
+        _ => return None,
+    };
+    let named = |row: &&names::Name| {
+        kinds.contains(&row.kind)
+            && (row.name.eq_ignore_ascii_case(name) || row.display_name.eq_ignore_ascii_case(name))
+    };
+    let guid = names::NAMES.iter().find(named).map(|row| row.guid).or_else(|| name.parse().ok());
+    Some(guid.map(|guid| (bit, guid)).ok_or_else(|| {
+        Fault::new(FaultKind::Invalid, format!("nothing that can be written or read is called `{name}`"))
+            .help("name an attribute (proxyAddresses), a property set (Personal Information), or its schemaIDGUID")
+    }))
 }
 
 /// The mask of a mailbox right.

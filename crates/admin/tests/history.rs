@@ -238,3 +238,51 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_end_of_a_grant_is_told_in_words() {
+    let site = Site::new();
+    let end = |op: &str, more: serde_json::Value| {
+        let mut wanted = serde_json::json!({"op": op, "identity": "zoe", "until": 5_000});
+        wanted.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let simulated = site.simulated(common::request(wanted));
+        let line = simulated.changes.into_iter().find(|line| line.attribute.starts_with("procuraExpiring")).unwrap();
+        line.added.concat()
+    };
+    let grant = end("permission-add", serde_json::json!({"trustee": "max", "rights": ["Send As"]}));
+    assert!(grant.starts_with("until 1970-01-01T00:00:05.000Z: allow EXAMPLE\\max: Send-As ("), "{grant}");
+    let delegate = end("delegate-add", serde_json::json!({"delegates": ["max"]}));
+    assert!(delegate.starts_with("until 1970-01-01T00:00:05.000Z: CN=max,"), "{delegate}");
+}
+
+#[test]
+fn rights_have_the_names_of_add_adpermission_too_and_say_what_they_are_about() {
+    let site = Site::new();
+    let entry = |right: &str| {
+        let simulated = site.simulated(common::grant("zoe", "max", right, false, None));
+        let added = simulated.changes.iter().flat_map(|line| &line.added).find(|entry| entry.contains("max: "));
+        let entry = added.unwrap().split_once("max: ").unwrap().1;
+        entry.split_once(" (").unwrap().0.to_owned()
+    };
+    assert_eq!(entry("WriteDacl"), "write-dac");
+    assert_eq!(entry("GenericAll"), "full-control");
+    assert_eq!(entry("GenericRead"), "list-children, read-property, list-object, read-control");
+    assert_eq!(entry("WriteProperty Personal Information"), "write-property Personal Information");
+    assert_eq!(entry("create-child user"), "create-child user");
+    for wrong in ["write-property nothing-of-that-name", "create-child nothing", "delete zoe", "self zoe"] {
+        site.fault(common::ROOT, common::grant("zoe", "max", wrong, false, None));
+    }
+}
+
+#[test]
+fn a_grant_to_all_below_reaches_objects_of_every_class_and_not_the_container() {
+    let site = Site::new();
+    site.user("otto", Some("OU=Staff"));
+    site.ask(common::grant("OU=Staff", "max", "Send As", false, Some("all")));
+    assert!(site.may_send_as("max", "otto"));
+    let snapshot = site.service.snapshot();
+    let unit = snapshot.descriptor(snapshot.resolve("OU=Staff,DC=example,DC=com").unwrap()).unwrap();
+    let max = snapshot.object(snapshot.resolve("max").unwrap()).unwrap().sid().map(|sid| snapshot.sid(sid)).unwrap();
+    let aces: Vec<_> = unit.sd().dacl.iter().flat_map(|dacl| &dacl.aces).filter(|ace| ace.sid == max).collect();
+    assert!(aces.len() == 1 && !aces[0].is_effective());
+}

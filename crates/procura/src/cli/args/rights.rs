@@ -12,13 +12,13 @@ pub struct Grant {
     /// Who: an account or a group
     #[arg(long = "user", visible_alias = "trustee", value_name = "NAME")]
     pub trustee: String,
-    /// Right: "Send As", ms-Exch-SMTP-Submit, full-control, …
+    /// Right: "Send As", ms-Exch-SMTP-Submit, full-control, "write-property proxyAddresses", "create-child user", …
     #[arg(long = "right", value_name = "RIGHT", required = true)]
     pub rights: Vec<String>,
     /// Deny instead of allow
     #[arg(long)]
     pub deny: bool,
-    /// Not on the object itself: on objects of this class below it
+    /// Not on the object itself: on objects of this class below it, or of every class (all)
     #[arg(long, value_name = "CLASS")]
     pub inherit_to: Option<String>,
 }
