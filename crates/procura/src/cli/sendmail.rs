@@ -200,10 +200,11 @@ fn addressees(head: &[u8]) -> Result<(Vec<u8>, Vec<String>), (u8, String)> {
 
 /// The addresses of a field; a group such as `undisclosed-recipients:;` has those in it.
 fn addresses(value: &str) -> Result<Vec<String>, String> {
-    let unfolded: String = value.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    let inner = match unfolded.trim().split_once(':') {
-        Some((_, members)) if unfolded.trim().ends_with(';') => members.trim_end_matches(';').trim(),
-        _ => unfolded.trim(),
+    // As it is folded: one line of all of it may be too long to be read.
+    let folded = value.trim().replace("\r\n", "\n").replace('\n', "\r\n");
+    let inner = match folded.split_once(':') {
+        Some((_, members)) if folded.ends_with(';') => members.trim_end_matches(';').trim(),
+        _ => &folded,
     };
     if inner.is_empty() {
         return Ok(Vec::new());
@@ -247,6 +248,15 @@ mod tests {
         assert_eq!(found, ["bob@c.test", "carol@c.test", "dave@c.test"]);
         let kept = String::from_utf8(kept).unwrap();
         assert_eq!(kept, "From: a@b.test\nTo: Bob <bob@c.test>,\n\tcarol@c.test\nSubject: x\n\n");
+    }
+
+    #[test]
+    fn a_hundred_recipients_may_be_named_in_folded_lines() {
+        let many: Vec<String> = (0..100).map(|number| format!("user{number}@example.com")).collect();
+        for end in ["\n", "\r\n"] {
+            let head = format!("From: a@b.test{end}To: {}{end}{end}", many.join(&format!(",{end} ")));
+            assert_eq!(addressees(head.as_bytes()).unwrap().1, many);
+        }
     }
 
     #[test]

@@ -111,12 +111,12 @@ fn addressees(block: &HeaderBlock) -> Result<Vec<Address>, Problem> {
     let mut addresses = Vec::new();
     for name in ["To", "Cc", "Bcc"] {
         for field in block.named(name) {
-            let text = field.text();
-            if text.is_empty() {
+            if field.text().is_empty() {
                 continue;
             }
-            let mailboxes =
-                mailbox_list(&text).map_err(|kind| Problem::invalid("", format!("the {name} field {kind}")))?;
+            // As it is folded: one line of all of it may be too long to be read.
+            let mailboxes = mailbox_list(&String::from_utf8_lossy(field.value()))
+                .map_err(|kind| Problem::invalid("", format!("the {name} field {kind}")))?;
             addresses.extend(mailboxes.into_iter().map(|Mailbox { address, .. }| address));
         }
     }
@@ -230,6 +230,16 @@ mod tests {
         assert_eq!(envelope.sender.unwrap().as_str(), "desk@example.com");
         let to: Vec<&str> = envelope.recipients.iter().map(Address::as_str).collect();
         assert_eq!(to, ["bob@x.test", "eve@x.test", "z@x.test"]);
+    }
+
+    #[test]
+    fn a_hundred_recipients_may_be_named_in_folded_lines() {
+        let many: Vec<String> = (0..100).map(|number| format!("user{number}@example.com")).collect();
+        for end in ["\n", "\r\n"] {
+            let head = format!("From: a@x.test{end}To: {}{end}{end}", many.join(&format!(",{end} ")));
+            let envelope = Parameters::default().envelope(head.as_bytes(), None).unwrap();
+            assert_eq!(envelope.recipients.iter().map(Address::as_str).collect::<Vec<_>>(), many);
+        }
     }
 
     #[test]
