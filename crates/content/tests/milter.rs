@@ -220,4 +220,17 @@ proptest! {
         packet.push(0);
         checks::milter_holds(&packet);
     }
+
+    #[test]
+    fn whatever_rspamd_adds_the_sender_stays(
+        name in "[A-Za-z:\r\n -]{0,20}|[Ff]rom|[Ss]ender ?|[Ss]ubject",
+        value in "[a-zA-Z@:\r\n\t -]{0,60}",
+        order in any::<i64>(),
+        action in "reject|add header|rewrite subject|[a-z ]{0,12}",
+    ) {
+        let fields = serde_json::json!({ name.clone(): { "value": value.clone(), "order": order } });
+        let milter = serde_json::json!({ "add_headers": fields, "remove_headers": { name: order } });
+        let answer = serde_json::json!({ "action": action, "subject": value, "milter": milter, "dkim-signature": value });
+        checks::rspamd_holds(answer.to_string().as_bytes());
+    }
 }

@@ -158,12 +158,7 @@ impl admin::Hasher for Hashes {
 pub fn open(path: &Path, clock: fn() -> Time) -> Service {
     let data = DataDirectory::open(path, Absent::Create).unwrap();
     let users = Users { owner: ROOT, accounts: [(HELPER, "EXAMPLE\\helper".to_owned())].into() };
-    let options = Options {
-        users,
-        hash: std::sync::Arc::new(Hashes),
-        clock,
-        node: "mail.example.com".to_owned(),
-    };
+    let options = Options { users, hash: std::sync::Arc::new(Hashes), clock, node: "mail.example.com".to_owned() };
     Service::open(data, options).unwrap()
 }
 
