@@ -324,7 +324,12 @@ impl Named {
                 if let Some(name) = &name {
                     check_line(name, &format!("{pointer}/name"))?;
                 }
-                let address = address(&text, &format!("{pointer}/address"))?;
+                let pointer = format!("{pointer}/address");
+                let address = address(&text, &pointer)?;
+                // As in a header: nobody could read a field with it.
+                if !address.is_qualified() {
+                    return Err(fault(pointer, format!("the domain of `{text}` is not fully qualified")));
+                }
                 Ok(vec![Mailbox { display_name: name.filter(|name| !name.trim().is_empty()), address }])
             }
         }

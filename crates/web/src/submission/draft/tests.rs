@@ -31,6 +31,15 @@ fn a_plain_message_is_what_it_says() {
 }
 
 #[test]
+fn an_address_is_fully_qualified_in_a_text_and_in_an_object() {
+    for address in ["alice@example", "alice@[192.0.2.1]", "𓑠@߀"] {
+        for from in [json!(address), json!({ "name": "Alice", "address": address })] {
+            assert!(compose(&with("from", from.clone())).is_err(), "{from}");
+        }
+    }
+}
+
+#[test]
 fn two_texts_are_two_mailboxes() {
     let octets = with("to", json!(["bob@example.com", "Carol <carol@example.com>"])).to_string();
     let letter = Draft::read(octets.as_bytes()).unwrap().letter("i@x", 0).unwrap_or_else(|fault| panic!("{fault:?}"));
