@@ -112,7 +112,8 @@ impl Snapshot {
     fn elsewhere(&self, id: ObjectId) -> Option<Guid> {
         let path = self.path(id);
         let at = path.iter().filter_map(|id| self.object(*id));
-        let above = at.take_while(|object| object.class() != Class::Configuration).find(|o| o.class() == Class::Domain)?;
+        let above =
+            at.take_while(|object| object.class() != Class::Configuration).find(|o| o.class() == Class::Domain)?;
         Some(above.guid())
     }
 }

@@ -124,7 +124,8 @@ pub(crate) fn decide_assuming<T: Trace + Default>(
 
 /// Whether a token holds a right on the connector: [`Question::Right`] without what else a verdict says.
 pub(crate) fn holds(snapshot: &Snapshot, token: &Token, facts: &Facts, right: RightName) -> bool {
-    Judge { snapshot, token, facts, trace: &mut NoTrace, denied: false, unknown: false, assumed: &[] }.connector_right(right)
+    Judge { snapshot, token, facts, trace: &mut NoTrace, denied: false, unknown: false, assumed: &[] }
+        .connector_right(right)
 }
 
 /// One decision in the making.
@@ -357,10 +358,7 @@ impl<'a, T: Trace> Judge<'a, T> {
 
 fn principals(sids: &SidSet, object: &Object, descriptor: &Descriptor, linked: bool) -> Principals {
     let holds = |sid| sids.contains(sid);
-    Principals {
-        is_self: linked || object.sid().is_some_and(holds),
-        is_owner: descriptor.owner().is_some_and(holds),
-    }
+    Principals { is_self: linked || object.sid().is_some_and(holds), is_owner: descriptor.owner().is_some_and(holds) }
 }
 
 /// Where the mailbox of an owner is checked: in its database, whose server's domain decides which domain-local groups

@@ -379,10 +379,15 @@ fn line(snapshot: &Snapshot, token: &Token, step: &Step) -> TraceLine {
         Step::Unknown { on, wanted, .. } => plain(
             snapshot,
             *on,
-            format!("{} on {}: unknown, it rests on a domain that cannot be asked at present", wanted_name(*wanted), dn(on)),
+            format!(
+                "{} on {}: unknown, it rests on a domain that cannot be asked at present",
+                wanted_name(*wanted),
+                dn(on)
+            ),
         ),
         Step::UnknownDelegates { of } => {
-            let text = format!("Send on Behalf of {}: unknown, it rests on a domain that cannot be asked at present", dn(of));
+            let text =
+                format!("Send on Behalf of {}: unknown, it rests on a domain that cannot be asked at present", dn(of));
             plain(snapshot, *of, text)
         }
         Step::UnknownObject { of } => {

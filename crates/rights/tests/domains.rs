@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 use acl::{AccessMask, Ace, Guid, Sid, names, well_known};
 use directory::organization::{self, Names};
 use directory::{
-    Change, ChangeBatch, Class, Doubt, GroupScope, GroupType, ObjectId, Record, Snapshot, Time, attributes as a, link_value,
+    Change, ChangeBatch, Class, Doubt, GroupScope, GroupType, ObjectId, Record, Snapshot, Time, attributes as a,
+    link_value,
 };
-use rights::{Facts, Permission, Question, Refusal, SendAsAudit, Steps, Via, decide, lines, what_can, who_can, who_people};
+use rights::{
+    Facts, Permission, Question, Refusal, SendAsAudit, Steps, Via, decide, lines, what_can, who_can, who_people,
+};
 
 struct Forest {
     snapshot: Snapshot,

@@ -54,9 +54,9 @@ pub enum SenderFaultKind {
     /// A comment in an address, or right before one, that itself has `@`, `<` or `>` or goes over several lines.
     #[error("has a comment inside an address that looks like an address, or goes over several lines")]
     CommentInAddress,
-    /// A quoted string or comment with `@`, `<` or `>`, in or behind one with a line end in it, or a quoted local part over
-    /// several lines: there are readers for whom the line end is the end of it (Python's `email.utils` among them).
-    #[error("has a quoted string or comment over several lines and what looks like an address in one")]
+    /// A quoted string or comment with `@`, `<`, `>` or a quote, in or behind one with a line end in it, or a quoted local
+    /// part over several lines: there are readers for whom the line end is the end of it (Python's `email.utils` among them).
+    #[error("has a quoted string or comment over several lines and what looks like an address, or a quote, in one")]
     FoldedAddress,
     /// A quoted string without its end.
     #[error("has a quoted string that does not end")]

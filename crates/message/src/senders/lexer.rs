@@ -196,12 +196,14 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes a quoted string or comment of this length. Where a line end ends it for somebody, quoted and unquoted are
-    /// exchanged for him from there on, so nothing behind it may look like an address.
+    /// exchanged for him from there on, so nothing behind it may look like an address; and a quote inside would exchange
+    /// them back in the middle of it.
     fn take_delimited(&mut self, length: usize, address_like: bool) -> Result<(), Fault> {
         let text = &self.text[self.position..self.position + length];
         self.position += length;
         self.folded |= text.contains('\r');
-        if self.folded && address_like { Err(Fault::FoldedAddress) } else { Ok(()) }
+        let exchanged = self.folded && (address_like || text[1..length - 1].contains('"'));
+        if exchanged { Err(Fault::FoldedAddress) } else { Ok(()) }
     }
 }
 
