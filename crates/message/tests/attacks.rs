@@ -144,6 +144,15 @@ fn a_line_end_in_quotes_or_a_comment_does_not_uncover_an_address() {
     assert_eq!(from("\"A long\r\n name\" <b@y.com>"), ["b@y.com"]);
 }
 
+/// For whom the line end is the end of a comment, the quote begins a quoted string, and the next one ends it in the address.
+#[test]
+fn a_quote_in_a_comment_or_string_over_two_lines_does_not_cover_an_address() {
+    for value in ["(x\r\n \") <b(\")@y.com>", "\"x\r\n \\\"\" <b@y.com>", "\"x\r\n y\" (\") <b@y.com>"] {
+        assert_eq!(from_fault(value), Kind::FoldedAddress, "{value:?}");
+    }
+    assert_eq!(from("\"A \\\"long\\\" name\" <b@y.com>"), ["b@y.com"]);
+}
+
 #[test]
 fn a_quote_inside_a_word_does_not_uncover_an_address() {
     for value in
