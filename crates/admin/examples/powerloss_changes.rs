@@ -380,7 +380,15 @@ fn pick(chance: &mut Chance, names: &[String], other: &str) -> String {
 }
 
 fn permission(identity: String, trustee: String, inherit_to: Option<String>) -> op::PermissionChange {
-    op::PermissionChange { identity, trustee, rights: vec!["Send As".into()], deny: false, inherit_to, until: None }
+    op::PermissionChange {
+        identity,
+        trustee,
+        rights: vec!["Send As".into()],
+        deny: false,
+        inherit_to,
+        inheritance: None,
+        until: None,
+    }
 }
 
 /// The file of an import: as many users as its name says.

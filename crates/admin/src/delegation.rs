@@ -166,8 +166,15 @@ fn requests(snapshot: &Snapshot, wanted: &Delegation, add: bool) -> Result<Vec<R
         }
         if wanted.send_as && stands(Permission::SendAs) {
             let rights = vec!["Send As".to_owned()];
-            let change =
-                PermissionChange { identity: identity.clone(), trustee, rights, deny: false, inherit_to: None, until };
+            let change = PermissionChange {
+                identity: identity.clone(),
+                trustee,
+                rights,
+                deny: false,
+                inherit_to: None,
+                inheritance: None,
+                until,
+            };
             requests.push(if add { Request::PermissionAdd(change) } else { Request::PermissionRemove(change) });
         }
     }

@@ -13,7 +13,7 @@ use crate::authorize::require;
 use crate::error::{Fault, FaultKind};
 use crate::expiry;
 use crate::mailboxes::owner;
-use crate::operations::{MailboxPermissionChange, PermissionChange, PermissionGet};
+use crate::operations::{Inheritance, MailboxPermissionChange, PermissionChange, PermissionGet};
 use crate::response::{PermissionRow, Permissions, Response};
 use crate::service::{Asked, Plan, find};
 use crate::words;
@@ -70,18 +70,19 @@ fn warn(
     aces: &[Ace],
     plan: &mut Plan,
 ) -> Result<(), Fault> {
-    let Some(class) = change.inherit_to.as_deref() else {
-        if snapshot.is_protected(id) {
-            plan.done.warnings.push(format!(
-                "{} is protected as an administrator's account (AdminSDHolder): the entry will be replaced within the \
-                 hour. Grant it on CN=AdminSDHolder,CN=System to make it last, for all protected accounts",
-                snapshot.dn(id)
-            ));
-        }
+    let flags = inheritance(change).flags();
+    if !flags.contains(AceFlags::INHERIT_ONLY) && snapshot.is_protected(id) {
+        plan.done.warnings.push(format!(
+            "{} is protected as an administrator's account (AdminSDHolder): the entry will be replaced within the \
+             hour. Grant it on CN=AdminSDHolder,CN=System to make it last, for all protected accounts",
+            snapshot.dn(id)
+        ));
+    }
+    if !flags.contains(AceFlags::CONTAINER_INHERIT) {
         return Ok(());
-    };
+    }
     // Of all classes, those who are sent as are people.
-    let class = if class == ALL { "user" } else { class };
+    let class = change.inherit_to.as_deref().filter(|class| *class != ALL).unwrap_or("user");
     let after = crate::simulate::apply(asked, snapshot, plan.changes.clone())?.0;
     plan.done.warnings.extend(crate::reach::warnings(&after, id, aces, words::class(class)?));
     Ok(())
@@ -90,9 +91,20 @@ fn warn(
 /// What objects below of any class inherit.
 const ALL: &str = "all";
 
+/// What the entries of a change are inherited by.
+fn inheritance(change: &PermissionChange) -> Inheritance {
+    let usual = if change.inherit_to.is_some() { Inheritance::Descendents } else { Inheritance::None };
+    change.inheritance.unwrap_or(usual)
+}
+
 pub(crate) fn entries(change: &PermissionChange, trustee: &Sid) -> Result<Vec<Ace>, Fault> {
     let to = change.inherit_to.as_deref();
     let class = to.filter(|class| *class != ALL).map(words::class).transpose()?;
+    let inheritance = inheritance(change);
+    if to.is_some() && inheritance == Inheritance::None {
+        return Err(Fault::new(FaultKind::Invalid, "an entry that nothing inherits cannot name who inherits it")
+            .help("leave out the class, or choose all, descendents, self-and-children or children"));
+    }
     let mut aces: Vec<Ace> = Vec::new();
     for text in &change.rights {
         let (mask, object_type) = words::right(text)?;
@@ -106,10 +118,7 @@ pub(crate) fn entries(change: &PermissionChange, trustee: &Sid) -> Result<Vec<Ac
             Some(class) => ace.for_class(class),
             None => ace,
         };
-        aces.push(match to {
-            Some(_) => ace.with_flags(AceFlags(AceFlags::CONTAINER_INHERIT.0 | AceFlags::INHERIT_ONLY.0)),
-            None => ace,
-        });
+        aces.push(ace.with_flags(inheritance.flags()));
     }
     Ok(aces)
 }

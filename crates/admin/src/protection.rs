@@ -264,6 +264,7 @@ pub fn template(asked: Asked<'_>, wanted: &ProtectedTemplate) -> Result<Response
             rights: wanted.rights.clone(),
             deny: false,
             inherit_to: None,
+            inheritance: None,
             until: None,
         };
         let aces = entries(&change, &trustee)?;

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use acl::{Ace, AceFlags, Sid, names, well_known};
+use acl::{Ace, Sid, names, well_known};
 use directory::{ObjectId, Snapshot};
 use rights::admin::{Action, may};
 use rights::{DecisionRecord, DescriptorKind, FULL_MAILBOX_ACCESS, Facts, Permission, Question, Step, Steps, decide};
@@ -16,7 +16,7 @@ use store::{AuditFilter, AuditStore};
 
 use crate::authorize::require_organization;
 use crate::error::Fault;
-use crate::operations::PermissionUnused;
+use crate::operations::{Inheritance, PermissionUnused};
 use crate::reports::{principal, target_name};
 use crate::response::{Page, Response};
 use crate::service::{Asked, audit_path};
@@ -171,12 +171,10 @@ fn row(snapshot: &Snapshot, id: ObjectId, trustee: &Trustee, ace: Option<&Ace>, 
 
 /// How `permission remove` names an entry's scope; none where it has no name for it.
 fn scope(ace: &Ace) -> Option<String> {
-    let below = AceFlags(AceFlags::CONTAINER_INHERIT.0 | AceFlags::INHERIT_ONLY.0);
-    match (&ace.inherited_object_type, ace.flags) {
-        (None, AceFlags(0)) => Some(String::new()),
-        (Some(_), flags) if flags == below => words::inherited_by(ace).map(|class| format!(" --inherit-to {class}")),
-        _ => None,
-    }
+    Inheritance::of(ace.flags)?;
+    let class = words::inherited_by(ace).map(|class| format!(" --inherit-to {class}")).unwrap_or_default();
+    let reach = words::inheritance(ace).map(|reach| format!(" --inheritance {}", reach.name())).unwrap_or_default();
+    Some(class + &reach)
 }
 
 /// The grants that messages since a time were sent by.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::connectors::documents::{ReceiveSettings, SendSettings};
-use crate::operations::{DomainKind, GroupScope};
+use crate::operations::{DomainKind, GroupScope, Inheritance};
 use crate::recipients::RecipientSettings;
 
 /// An organization as a document says.
@@ -314,6 +314,9 @@ pub struct WantedGrant {
     /// Inherit to objects of this class below.
     #[serde(default)]
     pub inherit_to: Option<String>,
+    /// What it is inherited by, as in [`crate::PermissionChange::inheritance`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inheritance: Option<Inheritance>,
     /// It ends then: a time with its zone (`2027-01-31T18:00:00Z`), or a date, which begins at midnight UTC. Once that has
     /// passed, it is not to be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -379,7 +382,8 @@ impl Wanted {
             Wanted::SendConnector(connector) => of(&["send", &connector.name]),
             Wanted::Grant(grant) => {
                 let (deny, below) = (if grant.deny { "deny" } else { "" }, grant.inherit_to.as_deref());
-                of(&["grant", &grant.on, &grant.user, &grant.right, deny, below.unwrap_or_default()])
+                let reach = grant.inheritance.map_or("", Inheritance::name);
+                of(&["grant", &grant.on, &grant.user, &grant.right, deny, below.unwrap_or_default(), reach])
             }
             Wanted::MailboxGrant(grant) => {
                 let (deny, right) = (if grant.deny { "deny" } else { "" }, grant.right.as_deref());

@@ -6,6 +6,7 @@ use directory::Snapshot;
 use rights::RightName;
 
 use crate::error::{Fault, FaultKind};
+use crate::operations::Inheritance;
 
 /// Rights that are bits of the mask, as commands spell them.
 const BITS: [(&str, AccessMask); 13] = [
@@ -197,6 +198,11 @@ pub fn inherited_by(ace: &Ace) -> Option<String> {
         Some(class) => names::by_guid(class).map_or_else(|| class.to_string(), |row| row.name.to_owned()),
         None => "all".to_owned(),
     })
+}
+
+/// What an explicit entry is inherited by, where that is not what its class alone would say.
+pub fn inheritance(ace: &Ace) -> Option<Inheritance> {
+    Inheritance::of(ace.flags).filter(|of| !matches!(of, Inheritance::None | Inheritance::Descendents))
 }
 
 /// One entry as SDDL.

@@ -44,6 +44,7 @@ fn grant(on: &str, right: &str, deny: bool, inherit_to: Option<&str>) -> op::Per
         rights: vec![right.to_owned()],
         deny,
         inherit_to: inherit_to.map(str::to_owned),
+        inheritance: None,
         until: None,
     }
 }
@@ -95,6 +96,45 @@ fn changing_needs_write_property_and_a_denial_comes_first() {
     ask(&service, HELPER, disable());
     ask(&service, ROOT, R::PermissionAdd(grant("zoe", "write-property", true, None)));
     refused(&service, HELPER, disable());
+}
+
+#[test]
+fn an_entry_reaches_as_far_as_its_inheritance_says() {
+    use op::Inheritance::{All, Children, Descendents, None, SelfAndChildren};
+    let (_dir, service) = organization();
+    let inner = op::OuAdd { name: "Inner".to_owned(), under: Some("OU=Staff".to_owned()), protected: false };
+    ask(&service, ROOT, R::OuAdd(inner));
+    let (outer, inner) = ("OU=Staff,DC=example,DC=com", "OU=Inner,OU=Staff,DC=example,DC=com");
+    ask(&service, ROOT, user("leaf", Some(inner)));
+    let mut number = 0;
+    // Whether it counts on the unit, on the unit below, and on a user in that.
+    for (reach, expected) in [
+        (None, [true, false, false]),
+        (All, [true, true, true]),
+        (Descendents, [false, true, true]),
+        (SelfAndChildren, [true, true, false]),
+        (Children, [false, true, false]),
+    ] {
+        let change =
+            op::PermissionChange { inheritance: Some(reach), ..grant(outer, "full-control", false, Option::None) };
+        ask(&service, ROOT, R::PermissionAdd(change.clone()));
+        let mut counts = |on: &str| {
+            number += 1;
+            service.call(HELPER, "", user(&format!("new{number}"), Some(on))).is_ok()
+        };
+        let leaf = R::UserSet(op::UserSet {
+            identity: "leaf".to_owned(),
+            display_name: Some(format!("{reach:?}")),
+            ..op::UserSet::default()
+        });
+        let found = [counts(outer), counts(inner), service.call(HELPER, "", leaf).is_ok()];
+        assert_eq!(found, expected, "{reach:?}");
+        ask(&service, ROOT, R::PermissionRemove(change));
+        assert!(service.call(HELPER, "", user("late", Some(outer))).is_err(), "{reach:?}");
+    }
+    let wrong = op::PermissionChange { inheritance: Some(None), ..grant(outer, "full-control", false, Some("user")) };
+    let fault = service.call(ROOT, "", R::PermissionAdd(wrong)).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Invalid, "{fault}");
 }
 
 #[test]

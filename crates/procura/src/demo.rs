@@ -244,6 +244,7 @@ fn grants(snapshot: &Snapshot) -> Result<Vec<R>, Failure> {
             rights: vec![right.to_owned()],
             deny,
             inherit_to: inherit_to.map(str::to_owned),
+            inheritance: None,
             until: None,
         })
     };

@@ -103,6 +103,7 @@ fn permission(grant: &WantedGrant) -> Result<PermissionChange, Fault> {
         rights: vec![grant.right.clone()],
         deny: grant.deny,
         inherit_to: grant.inherit_to.clone(),
+        inheritance: grant.inheritance,
         until: grant.until.as_deref().map(end).transpose()?,
     })
 }

@@ -278,6 +278,7 @@ impl Parts<'_, '_> {
             rights: vec![right.clone()],
             deny: ace.is_deny(),
             inherit_to: words::inherited_by(ace),
+            inheritance: words::inheritance(ace),
             until: None,
         };
         let same = permissions::entries(&change, &ace.sid).is_ok_and(|made| made == std::slice::from_ref(ace));
@@ -287,6 +288,7 @@ impl Parts<'_, '_> {
             right,
             deny: change.deny,
             inherit_to: change.inherit_to,
+            inheritance: change.inheritance,
             until: until.map(iso),
             absent: false,
         })

@@ -259,7 +259,7 @@ pub struct ReceiveArgs {
     /// Take no connections, but files of this folder that are messages with their envelope (X-Sender, X-Receiver)
     #[arg(long, value_name = "FOLDER")]
     replay: Option<String>,
-    /// Of a folder, for whom its files are sent: anonymous, owner (of the file, by [local] accounts), or an account
+    /// Of a folder, for whom its files are sent: anonymous, owner (of the file, by `local.accounts` of the configuration), or an account
     #[arg(long, value_name = "WHO")]
     submit_as: Option<String>,
     /// Of a folder: files a minute; 0: no limit [default: 100]

@@ -252,8 +252,8 @@ fn list(args: ListArgs) -> op::List {
 }
 
 fn permission(grant: Grant) -> op::PermissionChange {
-    let Grant { object, trustee, rights, deny, inherit_to } = grant;
-    op::PermissionChange { identity: object, trustee, rights, deny, inherit_to, until: None }
+    let Grant { object, trustee, rights, deny, inherit_to, inheritance } = grant;
+    op::PermissionChange { identity: object, trustee, rights, deny, inherit_to, inheritance, until: None }
 }
 
 fn mailbox_permission(grant: MailboxGrant) -> op::MailboxPermissionChange {

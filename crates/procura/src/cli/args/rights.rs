@@ -21,6 +21,10 @@ pub struct Grant {
     /// Not on the object itself: on objects of this class below it, or of every class (all)
     #[arg(long, value_name = "CLASS")]
     pub inherit_to: Option<String>,
+    /// What inherits it: none, all (the object and everything below), descendents, self-and-children, children [default:
+    /// none, or descendents with --inherit-to]
+    #[arg(long, visible_alias = "inheritance-type", value_name = "REACH")]
+    pub inheritance: Option<admin::operations::Inheritance>,
 }
 
 #[derive(Debug, Subcommand)]
