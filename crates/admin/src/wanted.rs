@@ -314,7 +314,7 @@ pub struct WantedGrant {
     /// Inherit to objects of this class below.
     #[serde(default)]
     pub inherit_to: Option<String>,
-    /// What it is inherited by, as in [`crate::PermissionChange::inheritance`].
+    /// What it is inherited by, as in [`crate::operations::PermissionChange::inheritance`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inheritance: Option<Inheritance>,
     /// It ends then: a time with its zone (`2027-01-31T18:00:00Z`), or a date, which begins at midnight UTC. Once that has
