@@ -50,6 +50,10 @@ impl Address {
         let canonical_at = canonical.len() as u16;
         canonical.push('@');
         canonical.push_str(&domain::canonical_or_literal(&text[at + 1..]));
+        // A-labels are longer than what they stand for; the canonical form is an address, too.
+        if canonical.len() > Address::MAX_LENGTH {
+            return Err(AddressError::TooLong);
+        }
         let written = (canonical != text).then(|| Box::new((CompactString::from(text), at as u16)));
         Ok(Address { canonical: CanonicalAddress { text: canonical, at: canonical_at }, written })
     }
@@ -200,7 +204,7 @@ pub enum AddressError {
     /// Nothing there.
     #[error("the address is empty")]
     Empty,
-    /// Longer than [`Address::MAX_LENGTH`] octets.
+    /// Longer than [`Address::MAX_LENGTH`] octets, as written or in its canonical form.
     #[error("the address is longer than {} octets", Address::MAX_LENGTH)]
     TooLong,
     /// No `@` separates a local part from a domain.

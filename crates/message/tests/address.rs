@@ -121,6 +121,8 @@ fn each_fault_of_a_domain_is_named() {
     }
     assert_eq!(fault(&format!("a@{}.com", "x".repeat(64))), Domain);
     assert_eq!(fault(&format!("{}@example.com", "x".repeat(320))), TooLong);
+    // As long as it may be, but for its canonical form.
+    assert_eq!(fault(&format!("{}@{}test", "x".repeat(200), "ü.".repeat(15))), TooLong);
 }
 
 #[test]
