@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../../crates/transport/src/der.rs"]
+#[path = "../../crates/kerberos/src/der.rs"]
 #[allow(dead_code)]
 mod der;
 
