@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../../crates/kerberos/src/der.rs"]
+#[path = "../../crates/transport/src/der.rs"]
 #[allow(dead_code)]
 mod der;
 
