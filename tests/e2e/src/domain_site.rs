@@ -173,14 +173,7 @@ impl DomainSite {
     /// Sends as ivan until the reply begins so; how long that took.
     #[track_caller]
     pub fn until(&self, talk: &mut Talk, wanted: &str) -> Duration {
-        let begin = Instant::now();
-        loop {
-            let reply = send_as(talk, "ivan");
-            if reply.starts_with(wanted) {
-                return begin.elapsed();
-            }
-            assert!(begin.elapsed() < PATIENCE, "{reply}, not {wanted}\n{}", self.output());
-        }
+        until_sent(talk, wanted, || self.output())
     }
 
     /// Waits until `directory status` says so.
@@ -236,6 +229,19 @@ pub fn send_as(talk: &mut Talk, name: &str) -> String {
     let from = address(name);
     let message = format!("From: {from}\nTo: hanna@ad.example.test\nSubject: hello\n\nhello\n");
     talk.send(&from, &["hanna@ad.example.test"], &message)
+}
+
+/// Sends as ivan until the reply begins so; how long that took. `output`: what the server has said, should it never come to that.
+#[track_caller]
+pub fn until_sent(talk: &mut Talk, wanted: &str, output: impl Fn() -> String) -> Duration {
+    let begin = Instant::now();
+    loop {
+        let reply = send_as(talk, "ivan");
+        if reply.starts_with(wanted) {
+            return begin.elapsed();
+        }
+        assert!(begin.elapsed() < PATIENCE, "{reply}, not {wanted}\n{}", output());
+    }
 }
 
 impl DomainController {

@@ -1,7 +1,7 @@
 //! Programs of others that a test needs.
 
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -82,4 +82,15 @@ pub fn require(programs: &[&str]) -> bool {
 pub fn skip_without(what: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{what} is needed here; ./test installs it");
     eprintln!("passed over: {what} is not here; ./test installs it");
+}
+
+/// The preload of libfaketime, which sets the clock of a program; none where it is not installed, as with [`require`].
+#[must_use]
+pub fn faketime() -> Option<PathBuf> {
+    let below = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"];
+    let found = below.iter().map(|folder| Path::new(folder).join("faketime/libfaketimeMT.so.1")).find(|f| f.is_file());
+    if found.is_none() {
+        skip_without("faketime");
+    }
+    found
 }

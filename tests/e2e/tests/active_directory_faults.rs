@@ -4,11 +4,10 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use e2e::{DomainController, DomainSite, Talk, send_as, skip_without};
+use e2e::{DomainController, DomainSite, Talk, faketime, send_as};
 
 const PASSWORD: &str = DomainSite::PASSWORD;
 const REFUSED: &str = DomainSite::REFUSED;
@@ -327,16 +326,6 @@ fn another_domain_of_the_same_name_is_not_taken_over() {
     let check = |from: &str| site.procura(&["check", "--as", "hanna@ad.example.test", "--from", from]);
     assert_eq!(check("ivan@ad.example.test").code, 0, "{}", check("ivan@ad.example.test").all());
     assert_eq!(check("jana@ad.example.test").code, 1);
-}
-
-/// The preload of libfaketime.
-fn faketime() -> Option<PathBuf> {
-    let below = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"];
-    let found = below.iter().map(|folder| Path::new(folder).join("faketime/libfaketimeMT.so.1")).find(|f| f.is_file());
-    if found.is_none() {
-        skip_without("faketime");
-    }
-    found
 }
 
 #[test]

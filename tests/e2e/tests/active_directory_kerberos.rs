@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use e2e::{DomainController, Finished, Mechanism, Server, Talk, procura, require, skip_without};
+use e2e::{DomainController, Finished, Mechanism, Server, Talk, procura, require, skip_without, until_sent};
 use tempfile::TempDir;
 
 const PASSWORD: &str = "Passw0rd!x2";
@@ -189,17 +189,7 @@ fn a_domain_controller_that_tells_of_changes_is_not_asked_for_them() {
     let mut talk = site.controller.at(|| Talk::connect(587));
     let reply = talk.log_on("hanna@ad.example.test", PASSWORD, None, Mechanism::Plain);
     assert!(reply.starts_with("235"), "{reply}");
-    let mut until = |wanted: &str| {
-        let begin = Instant::now();
-        loop {
-            let message = "From: ivan@ad.example.test\nTo: hanna@ad.example.test\nSubject: hello\n\nhello\n";
-            let reply = talk.send("ivan@ad.example.test", &["hanna@ad.example.test"], message);
-            if reply.starts_with(wanted) {
-                return begin.elapsed();
-            }
-            assert!(begin.elapsed() < PATIENCE, "{reply}, not {wanted}\n{}", server.output());
-        }
-    };
+    let mut until = |wanted: &str| until_sent(&mut talk, wanted, || server.output());
     until("550 5.7.1");
     let ivan = format!("CN=ivan,CN=Users,{DOMAIN}");
     let hanna = site.controller.sid(&format!("CN=hanna,CN=Users,{DOMAIN}"));

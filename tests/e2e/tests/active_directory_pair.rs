@@ -5,7 +5,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use e2e::{DomainController, DomainPair, Mechanism, Server, Talk, procura, require, run_procura, skip_without};
+use e2e::{
+    DomainController, DomainPair, Mechanism, Server, Talk, procura, require, run_procura, skip_without, until_sent,
+};
 
 const PASSWORD: &str = "Passw0rd!x2";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,17 +58,7 @@ fn when_one_domain_controller_is_cut_off_the_other_serves() {
     let mut talk = pair.at(|| Talk::connect(587));
     let reply = talk.log_on("hanna@ad.example.test", PASSWORD, None, Mechanism::Plain);
     assert!(reply.starts_with("235"), "{reply}\n{}", server.output());
-    let mut until = |wanted: &str| {
-        let begin = Instant::now();
-        loop {
-            let message = "From: ivan@ad.example.test\nTo: hanna@ad.example.test\nSubject: hello\n\nhello\n";
-            let reply = talk.send("ivan@ad.example.test", &["hanna@ad.example.test"], message);
-            if reply.starts_with(wanted) {
-                return begin.elapsed();
-            }
-            assert!(begin.elapsed() < PATIENCE, "{reply}, not {wanted}\n{}", server.output());
-        }
-    };
+    let mut until = |wanted: &str| until_sent(&mut talk, wanted, || server.output());
     until("550 5.7.1");
     let grant = "from samba.sd_utils import SDUtils\nfrom samba.ndr import ndr_unpack\nfrom samba.dcerpc import security\n\
         read = db.search(base, expression='(sAMAccountName=hanna)', attrs=['objectSid'])\n\

@@ -13,7 +13,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use e2e::{Demo, Mechanism, NameServer, Sink, StalledHosts, Talk, free_port, hand_in, require, skip_without, wait_for};
+use e2e::{
+    Demo, Mechanism, NameServer, Sink, StalledHosts, Talk, faketime, free_port, hand_in, require, skip_without,
+    wait_for,
+};
 
 fn is_root() -> bool {
     if rustix::process::geteuid().is_root() {
@@ -166,16 +169,6 @@ fn alice_sends(demo: &Demo, to: &str, subject: &str) {
     let message = format!("From: alice@example.com\nTo: {to}\nSubject: {subject}\n\nhello\n");
     let reply = talk.send("alice@example.com", &[to], &message);
     assert!(reply.starts_with("250"), "{reply}");
-}
-
-/// The preload of libfaketime.
-fn faketime() -> Option<PathBuf> {
-    let below = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"];
-    let found = below.iter().map(|folder| Path::new(folder).join("faketime/libfaketimeMT.so.1")).find(|f| f.is_file());
-    if found.is_none() {
-        skip_without("faketime");
-    }
-    found
 }
 
 #[test]
