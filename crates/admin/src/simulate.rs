@@ -29,7 +29,7 @@ pub(crate) struct Trial {
     planned: RefCell<Option<Planned>>,
     changes: RefCell<Vec<Change>>,
     /// Where it begins; the newest snapshot where nothing is said.
-    base: Option<Snapshot>,
+    base: Option<Arc<Snapshot>>,
 }
 
 struct Planned {
@@ -47,7 +47,7 @@ impl Trial {
     ) -> Result<(Arc<Snapshot>, Done), Fault> {
         let current = match (&*self.planned.borrow(), &self.base) {
             (Some(planned), _) => Arc::clone(&planned.after),
-            (None, Some(base)) => Arc::new(base.clone()),
+            (None, Some(base)) => Arc::clone(base),
             (None, None) => asked.service.snapshot(),
         };
         let Plan { changes, done, authorized } = plan(&current)?;
@@ -62,8 +62,10 @@ impl Trial {
         let after = Arc::new(after);
         let mut planned = self.planned.borrow_mut();
         let before = match planned.take() {
-            Some(earlier) => {
-                log.changes.splice(0..0, earlier.log.changes);
+            Some(mut earlier) => {
+                // A document may be of many thousand changes: the few go to the many.
+                earlier.log.changes.append(&mut log.changes);
+                log = earlier.log;
                 earlier.before
             }
             None => current,
@@ -74,14 +76,14 @@ impl Trial {
 
     /// A trial that begins with a snapshot; each change sees those before it.
     pub fn on(snapshot: &Snapshot) -> Trial {
-        Trial { base: Some(snapshot.clone()), ..Trial::default() }
+        Trial { base: Some(Arc::new(snapshot.clone())), ..Trial::default() }
     }
 
     /// What would be, so far. Only of a trial that [`Trial::on`] made.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         match (&*self.planned.borrow(), &self.base) {
             (Some(planned), _) => Arc::clone(&planned.after),
-            (None, Some(base)) => Arc::new(base.clone()),
+            (None, Some(base)) => Arc::clone(base),
             (None, None) => Arc::new(Snapshot::empty()),
         }
     }

@@ -123,8 +123,9 @@ pub fn request(file: &Path, prune: bool) -> Result<Request, Failure> {
 
 /// What the text asks for, in the order of its lines; or the line and the fault.
 fn items(text: &str) -> Result<Vec<Item>, (u32, String)> {
-    let line =
-        |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
+    // A file may have millions of lines, and as many parts.
+    let ends: Vec<usize> = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+    let line = |at: usize| ends.partition_point(|end| *end < at) as u32 + 1;
     let document: Document = toml::from_str(text)
         .map_err(|error| (line(error.span().map_or(0, |span| span.start)), error.message().to_owned()))?;
     let mut items = Vec::new();
