@@ -209,6 +209,7 @@ attributes! {
     UNKNOWN_PER_SOURCE "procuraUnknownRecipientsPerSource" Integer, one, "On a receive connector: recipients a minute that strangers at one address may name and that there are not; 60 when absent, 0: no limit.";
     KEEP_ATTACHED "procuraKeepAttachedMessages" Boolean, one, "On a receive connector: messages within a message pass the header firewall as they are. FALSE when absent.";
     SENDING_LIMITS "procuraSendingLimits" Text, many, "On an account: what it may send, as `100 messages/hour`, `1000 recipients/day`; `none`: no limit.";
+    FOLDER_PERMISSION "procuraFolderPermission" Text, many, "On a mailbox owner: folders of the mailbox that have entries of their own. Each value: the folder's security descriptor in base64, a space, its path (`\\Calendar`; `\\` is the mailbox as a whole).";
 }
 
 /// Number of the first attribute that is not in the table.

@@ -1,7 +1,8 @@
 //! Mailboxes without an owner (S0: “when you connect a disconnected mailbox to an Active Directory account”).
 //!
 //! Such a mailbox is an object of its own below its database. It keeps what belongs to the mailbox and not to the
-//! account: GUID, mailbox descriptor and its backup copy, the ends of time-bound mailbox rights. It has no owner, so
+//! account: GUID, mailbox descriptor and its backup copy, the ends of time-bound mailbox rights, the rights on its folders.
+//! It has no owner, so
 //! nobody can open it and no mail reaches it; it stays until somebody connects or removes it.
 
 use acl::{Guid, Sid};
@@ -13,7 +14,8 @@ use crate::object::{Which, integer, whole_sid};
 use crate::{Change, Class, Object, ObjectId, Record, Snapshot, Time, Value, link_value};
 
 /// Attributes that go with the mailbox, from owner to owner.
-pub const OF_MAILBOX: [&str; 3] = [a::MAILBOX_DESCRIPTOR, a::MAILBOX_DESCRIPTOR_COPY, a::EXPIRING_MAILBOX_GRANT];
+pub const OF_MAILBOX: [&str; 4] =
+    [a::MAILBOX_DESCRIPTOR, a::MAILBOX_DESCRIPTOR_COPY, a::EXPIRING_MAILBOX_GRANT, a::FOLDER_PERMISSION];
 /// Attributes that an account has because it owns a mailbox, beside those.
 const OF_OWNER: [&str; 5] = [a::MAILBOX_GUID, a::HOME_MDB, a::PROXY_ADDRESSES, a::MAIL, a::MASTER_ACCOUNT_SID];
 

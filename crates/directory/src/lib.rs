@@ -17,6 +17,7 @@ pub mod dn;
 mod doubt;
 mod edit;
 pub mod filter;
+pub mod folders;
 pub mod import;
 mod index;
 mod inheritance;

@@ -11,6 +11,7 @@ pub mod admin;
 mod amounts;
 mod decide;
 mod deciding;
+pub mod folder;
 mod groups;
 mod header;
 pub mod pause;

@@ -123,6 +123,7 @@ impl Edit {
             attributes::DESCRIPTOR | attributes::MAILBOX_DESCRIPTOR => {
                 values.iter().map(|value| normal_descriptor(value, called, name)).collect()
             }
+            attributes::FOLDER_PERMISSION => crate::folders::check(&values, called).map(|()| values),
             _ => Ok(values),
         }
     }

@@ -170,6 +170,9 @@ impl Edit {
             let bytes = normal_descriptor(given, called, attributes::MAILBOX_DESCRIPTOR)?;
             own.insert(attributes::MAILBOX_DESCRIPTOR.to_owned(), vec![bytes]);
         }
+        if let Some(given) = own.get(attributes::FOLDER_PERMISSION) {
+            crate::folders::check(given, called)?;
+        }
         Ok(())
     }
 
