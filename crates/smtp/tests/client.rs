@@ -355,6 +355,15 @@ fn a_binary_message_for_nobody_is_not_begun() {
 }
 
 #[test]
+fn after_a_chunk_that_was_refused_the_connection_is_reset() {
+    let mut transaction =
+        ClientTransaction::new(Protocol::Smtp, &offers(TAKES_BINARY), binary(Some(7), &["b@x.com"])).unwrap();
+    drive(&mut transaction, &["250 a", "250 b", "554 no"]);
+    let (outcomes, state) = transaction.finish("");
+    assert_eq!((codes(&outcomes), state), (vec![('-', 554)], ConnectionState::NeedsReset));
+}
+
+#[test]
 fn each_recipient_of_a_binary_message_has_its_own_reply_over_lmtp() {
     let envelope = binary(Some(7), &["b@x.com", "c@x.com"]);
     let mut transaction = ClientTransaction::new(Protocol::Lmtp, &offers(TAKES_BINARY), envelope).unwrap();

@@ -143,7 +143,7 @@ impl Transaction {
             Phase::Body if self.accepted.is_empty() => self.empty_body(),
             Phase::Body => Step::Body,
             Phase::Sent => {
-                self.phase = Phase::Done(ConnectionState::Ready);
+                self.phase = Phase::Done(self.after_data());
                 Step::Done
             }
         }
@@ -202,7 +202,7 @@ impl Transaction {
     /// What became of each recipient, in the order of the envelope, and of the connection. Recipients without a final
     /// reply were interrupted for `reason`.
     pub fn finish(self, reason: &str) -> (Vec<Outcome>, ConnectionState) {
-        let data_sent = self.data_sent;
+        let (data_sent, after_data) = (self.data_sent, self.after_data());
         let accepted = self.accepted;
         let outcomes = self.outcomes.into_iter().enumerate().map(|(index, outcome)| {
             outcome.unwrap_or_else(|| Outcome::Interrupted {
@@ -212,10 +212,17 @@ impl Transaction {
         });
         let state = match self.phase {
             Phase::Done(state) => state,
-            Phase::Sent if self.awaited.is_empty() => ConnectionState::Ready,
+            Phase::Sent if self.awaited.is_empty() => after_data,
             _ => ConnectionState::Broken,
         };
         (outcomes.collect(), state)
+    }
+
+    /// The connection once the text was answered. Of a chunk that is refused RFC 3030 does not say that it ends the
+    /// transaction, as RFC 5321 §4.1.1.4 says it of DATA.
+    fn after_data(&self) -> ConnectionState {
+        let taken = self.outcomes.iter().any(|outcome| matches!(outcome, Some(Outcome::Delivered(_))));
+        if self.is_binary() && !taken { ConnectionState::NeedsReset } else { ConnectionState::Ready }
     }
 
     /// Commands up to the next point where replies must be read.
