@@ -142,6 +142,8 @@ fn mailbox(
             let end = closing(inner).ok_or(FiledFault::Address { field: name, fault: AddressError::Empty })?;
             (&inner[..end], &inner[end + 1..])
         }
+        // The null reverse-path has its brackets: an empty field says nothing.
+        None if text.is_empty() => return Err(FiledFault::Address { field: name, fault: AddressError::Empty }),
         None => text.split_once([' ', '\t']).unwrap_or((&text, "")),
     };
     let address = match path {
@@ -270,7 +272,7 @@ mod tests {
         let sender = |value: &str| read(&format!("X-Sender: {value}\r\nX-Receiver: <b@x.test>\r\n"));
         assert_eq!(sender("<a@x.test> AUTH=ceo@x.test SIZE=1").unwrap().0.sender_parameters, []);
         for wrong in
-            ["<a@x.test> RET", "<a@x.test> ENVID=ä", "<a@x.test> RET=", "<a@x.test> RET=HDRS RET=FULL", "<a@x.test"]
+            ["", "<a@x.test> RET", "<a@x.test> ENVID=ä", "<a@x.test> RET=", "<a@x.test> RET=HDRS RET=FULL", "<a@x.test"]
         {
             assert!(sender(wrong).is_err(), "{wrong}");
         }
