@@ -303,7 +303,8 @@ impl Session {
     /// After each step: the limits that hold for all of them.
     fn settle(&mut self, cx: &Context<'_>, wait: Wait, out: &mut dyn Output) -> Wait {
         if wait == Wait::Nothing && matches!(self.phase, Phase::Command) {
-            if self.errors > cx.connector.max_errors {
+            // Behind HTTP and a folder there is no client that could be told to stop: each command has its own answer.
+            if self.errors > cx.connector.max_errors && !self.http {
                 return self.end(replies::too_many_errors(), out);
             }
             if self.failed_logons > cx.connector.max_logon_failures {
