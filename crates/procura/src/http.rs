@@ -23,11 +23,11 @@ use crate::tokens::SYSTEM_ROOTS;
 const NOTED_AGAIN: i64 = 60_000;
 
 /// How submission is set up, where `[submission] listen` wants it.
-pub fn submission(node: &Node, service: &Arc<Service>) -> Option<SubmissionOptions> {
+pub fn submission(node: &Node, service: &Arc<Service>, hostname: &str) -> Option<SubmissionOptions> {
     let config = &node.loaded.config.submission;
     config.listen.as_ref()?;
     Some(SubmissionOptions {
-        connector: config.connector.clone(),
+        connector: connector("submission", config.connector.as_deref(), service, hostname),
         per_minute: config.per_minute,
         keys_last: Duration::from_secs(u64::from(config.idempotency_hours) * 3600),
         tokens: Box::new(KnownTokens(Arc::clone(service))),
@@ -35,15 +35,34 @@ pub fn submission(node: &Node, service: &Arc<Service>) -> Option<SubmissionOptio
 }
 
 /// How submission by programs of this machine is set up, where `[local] socket` wants it.
-pub fn local(node: &Node) -> Option<SubmissionOptions> {
+pub fn local(node: &Node, service: &Service, hostname: &str) -> Option<SubmissionOptions> {
     let config = &node.loaded.config.local;
     config.socket.as_ref()?;
     Some(SubmissionOptions {
-        connector: config.connector.clone(),
+        connector: connector("local", config.connector.as_deref(), service, hostname),
         per_minute: config.per_minute,
         keys_last: Duration::ZERO,
         tokens: Box::new(NoTokens),
     })
+}
+
+/// The receive connector that counts: the configured one, else that for mail programs. `procura init` calls it `Client NAME`,
+/// the demo `Client`.
+fn connector(section: &str, configured: Option<&str>, service: &Service, hostname: &str) -> String {
+    let snapshot = service.snapshot();
+    let is_there = |name: &str| snapshot.receive_connectors().any(|(_, one)| one.name.eq_ignore_ascii_case(name));
+    let usual = format!("Client {}", hostname.split('.').next().unwrap_or(hostname).to_ascii_uppercase());
+    let name = match configured {
+        Some(name) => name,
+        None if !is_there(&usual) && is_there("Client") => "Client",
+        None => &usual,
+    };
+    if !is_there(name) {
+        tracing::warn!(
+            "there is no receive connector {name}: name one under [{section}] connector; until then nothing is taken"
+        );
+    }
+    name.to_owned()
 }
 
 /// Programs of this machine have none.

@@ -229,13 +229,14 @@ fn start(
         Some(certificate) => certificate,
         None => tls::own_certificate(directory, &hostname)?,
     };
+    let submission = http::submission(node, service, &hostname);
+    let local = http::local(node, service, &hostname);
     let mut options = server_options(node, service, hostname)?;
     options.certificate = Some(Arc::clone(&certificate));
     let http_tls = tls_options.clone();
     options.tls = tls_options;
     options.tokens = tokens::tokens(node)?.map(Arc::new);
-    options.submission = http::submission(node, service);
-    options.local = http::local(node);
+    (options.submission, options.local) = (submission, local);
     options.owners = node.local_users()?;
     options.protocol_log = Some(protocol_log(node, directory)?);
     #[cfg(feature = "kerberos")]

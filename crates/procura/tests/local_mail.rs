@@ -6,7 +6,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{Demo, Finished, command, finish};
+use common::{Demo, Finished, Server, command, finish, free, on};
 
 /// A demo with a socket for local mail, and these accounts.
 fn demo(accounts: &str) -> Demo {
@@ -87,4 +87,25 @@ fn the_program_is_called_sendmail_too() {
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_procura"), &link).unwrap();
     let mut command = std::process::Command::new(&link);
     finish(command.env("PROCURA_SUBMIT", socket(&demo)).args(["-oi", "-t"]), MESSAGE).ok();
+}
+
+#[test]
+fn an_organization_of_ones_own_needs_no_connector_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let run = |arguments: &[&str], input: &str| on(&data, arguments, input).ok();
+    finish(command().args(["init", "--hostname", "mx1.example.com"]).arg(&data), "").ok();
+    run(&["connector", "receive", "set", "Client MX1", "--bindings", &free().to_string()], "");
+    run(&["connector", "receive", "remove", "Default MX1"], "");
+    run(&["user", "add", "alice", "--mailbox"], "");
+    let account = format!("{} = \"alice\"", rustix::process::geteuid().as_raw());
+    let text = format!("[local]\nsocket = \"submit.sock\"\naccounts = {{ {account} }}\n");
+    std::fs::write(data.join("procura.toml"), text.clone() + "[node]\nhostname = \"mx1.example.com\"\n").unwrap();
+    let server = Server::start(command().arg("serve").arg("--data").arg(&data));
+    let sent = |arguments: &[&str]| {
+        finish(command().env("PROCURA_SUBMIT", data.join("submit.sock")).arg("sendmail").args(arguments), MESSAGE)
+    };
+    sent(&["alice@example.com"]).ok();
+    assert!(run(&["trace", "--to", "alice@example.com"], "").contains("by connector Client MX1"));
+    assert_eq!(server.stop(), 0);
 }

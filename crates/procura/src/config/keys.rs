@@ -291,8 +291,9 @@ configuration! {
         plain: bool = false, "true or false", "true";
         /// Addresses of reverse proxies. They alone may connect then, and their `X-Forwarded-For` names the client.
         proxies: Vec<String> = Vec::new(), "list", "[\"10.0.0.5\"]";
-        /// The receive connector whose permissions, limits and settings count for what comes by HTTP.
-        connector: String = "Client".into(), "name", "\"Applications\"";
+        /// The receive connector whose permissions, limits and settings count for what comes by HTTP. Default: the one for mail
+        /// programs, `Client NAME`, as `procura init` makes it (in the demo `Client`).
+        connector: Option<String> = None, "name", "\"Applications\"";
         /// Messages that an account may submit in a minute; 0: no limit. The connector's own limits count beside it.
         per_minute: u32 = 600, "number", "60";
         /// Hours for which an `Idempotency-Key` is remembered, 168 at most.
@@ -304,8 +305,8 @@ configuration! {
         socket: Option<String> = None, "path", "\"/run/procura/submit.sock\"";
         /// Users of this machine, by name or number, and the accounts of the directory that they send as. Nobody else may.
         accounts: BTreeMap<String, String> = BTreeMap::new(), "table", "{ www-data = \"EXAMPLE\\\\website\" }";
-        /// The receive connector whose permissions, limits and settings count.
-        connector: String = "Client".into(), "name", "\"Client RELAY\"";
+        /// The receive connector whose permissions, limits and settings count. Default: the one for mail programs, `Client NAME`.
+        connector: Option<String> = None, "name", "\"Programs\"";
         /// Messages that an account may submit in a minute; 0: no limit.
         per_minute: u32 = 600, "number", "60";
     }
