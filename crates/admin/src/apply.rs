@@ -3,10 +3,11 @@
 
 mod requests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use directory::{Snapshot, Time};
+use directory::{ObjectId, Snapshot, Time};
 
+use crate::authorize::is_administrator;
 use crate::error::{Fault, FaultKind};
 use crate::operations::{Apply, Item, Wanted};
 use crate::response::{Done, Response};
@@ -14,40 +15,60 @@ use crate::service::{Asked, Plan};
 use crate::simulate::Trial;
 
 /// Setting of the directory: what documents have named, as JSON. Only that is pruned.
-const MANAGED: &str = "apply.managed";
+const SETTING: &str = "applied document";
 
 pub fn apply(asked: Asked<'_>, apply: &Apply) -> Result<Response, Fault> {
+    once(&apply.items)?;
     let managed = managed(asked)?;
     let named: BTreeSet<String> = apply.items.iter().map(|item| item.wanted.key()).collect();
     let left: Vec<Wanted> = managed.into_iter().filter(|wanted| !named.contains(&wanted.key())).collect();
     let now = asked.service.now();
     let settled = apply.items.iter().map(|item| settled(item, now).map_err(|fault| at_line(item, fault)));
-    let mut items: Vec<Item> = settled.collect::<Result<_, _>>()?;
-    let mut kept = Vec::new();
-    if apply.prune {
-        for wanted in left.iter().cloned() {
-            match wanted.clone().gone() {
-                Some(gone) => items.push(Item { line: 0, wanted: gone }),
-                None => kept.push(wanted),
-            }
-        }
-    }
-    let response = asked.change(|snapshot| plan(asked, snapshot, &items, &kept))?;
+    let items: Vec<Item> = settled.collect::<Result<_, _>>()?;
+    let prune = if apply.prune { left.as_slice() } else { &[] };
+    let response = asked.change(|snapshot| plan(asked, snapshot, &items, prune))?;
     if asked.trial.is_none() {
-        let stays = if apply.prune { kept } else { left };
+        let stays = left.into_iter().filter(|wanted| !apply.prune || !can_go(wanted));
         let present = apply.items.iter().map(|item| &item.wanted).filter(|wanted| wanted.is_present()).cloned();
-        let managed: Vec<Wanted> = stays.into_iter().chain(present).collect();
+        let managed: Vec<Wanted> = stays.chain(present).collect();
         let text = serde_json::to_string(&managed).map_err(|e| Fault::new(FaultKind::Invalid, e.to_string()))?;
-        asked.service.set_setting(MANAGED, Some(&text))?;
+        asked.service.set_setting(&setting(asked), Some(&text))?;
     }
     Ok(response)
 }
 
-/// What documents applied before have named.
+/// What is named twice is one of the two, and the other the next time.
+fn once(items: &[Item]) -> Result<(), Fault> {
+    let text = |item: &Item| serde_json::to_string(&item.wanted).unwrap_or_default();
+    let mut named: HashMap<String, &Item> = HashMap::new();
+    for item in items {
+        if let Some(first) = named.insert(item.wanted.key(), item)
+            && text(first) != text(item)
+        {
+            let message = format!("line {} says something else of the same", first.line);
+            return Err(at_line(item, Fault::new(FaultKind::Invalid, message).help("leave one of the two away")));
+        }
+    }
+    Ok(())
+}
+
+/// Where it is kept what the documents of the caller have named. Nobody makes administrators prune what they themselves may
+/// not remove, by naming it.
+fn setting(asked: Asked<'_>) -> String {
+    match is_administrator(asked.snapshot, asked.caller) {
+        true => SETTING.to_owned(),
+        false => format!("{SETTING} of {}", asked.caller.sid),
+    }
+}
+
+/// What earlier documents have named and no document has dropped since.
 fn managed(asked: Asked<'_>) -> Result<Vec<Wanted>, Fault> {
-    let text = asked.service.setting(MANAGED)?;
-    // Written by another version: what it cannot say is not pruned.
+    let text = asked.service.setting(&setting(asked))?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+fn can_go(wanted: &Wanted) -> bool {
+    wanted.clone().gone().is_some()
 }
 
 /// The part as it is to be now: a grant whose end has passed is not to be there.
@@ -66,14 +87,15 @@ fn settled(item: &Item, now: Time) -> Result<Item, Fault> {
     Ok(item)
 }
 
-fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], kept: &[Wanted]) -> Result<Plan, Fault> {
+fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], prune: &[Wanted]) -> Result<Plan, Fault> {
     let trial = Trial::on(snapshot);
+    let items: Vec<Item> = items.iter().cloned().chain(no_longer_named(snapshot, items, prune)).collect();
     let mut lines = Vec::new();
     // What goes makes room first; then what is referred to: grants by name need the accounts, members the groups.
     for stage in 0..STAGES {
-        lines.extend(all_of(asked, &trial, items, stage)?);
+        lines.extend(all_of(asked, &trial, &items, stage)?);
     }
-    for wanted in kept {
+    for wanted in prune {
         let what = match wanted {
             Wanted::Ou(ou) => format!("unit {}", ou.name),
             Wanted::Database(database) => format!("mailbox database {}", database.name),
@@ -87,6 +109,17 @@ fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], kept: &[Wanted]) 
         count => format!("applied: {count} change(s)"),
     };
     Ok(Plan { changes, done: Done { summary, warnings: lines }, authorized: true })
+}
+
+/// What is pruned. An object that has another name now than in an earlier document is the same object.
+fn no_longer_named(snapshot: &Snapshot, items: &[Item], prune: &[Wanted]) -> Vec<Item> {
+    let object = |wanted: &Wanted| requests::object(snapshot, wanted);
+    let named: BTreeSet<ObjectId> = match prune {
+        [] => BTreeSet::new(),
+        _ => items.iter().filter_map(|item| object(&item.wanted)).collect(),
+    };
+    let left = prune.iter().filter(|wanted| object(wanted).is_none_or(|id| !named.contains(&id)));
+    left.filter_map(|wanted| wanted.clone().gone()).map(|wanted| Item { line: 0, wanted }).collect()
 }
 
 /// Does one stage of all parts. Those that need what comes later in the document (a unit its parent, a domain its

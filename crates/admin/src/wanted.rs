@@ -378,7 +378,9 @@ impl Wanted {
             Wanted::Contact(own) | Wanted::DynamicGroup(own) => {
                 of(&["contact", &own.name, own.ou.as_deref().unwrap_or_default()])
             }
-            Wanted::ReceiveConnector(connector) => of(&["receive", &connector.name]),
+            Wanted::ReceiveConnector(connector) => {
+                of(&["receive", &connector.name, connector.server.as_deref().unwrap_or_default()])
+            }
             Wanted::SendConnector(connector) => of(&["send", &connector.name]),
             Wanted::Grant(grant) => {
                 let (deny, below) = (if grant.deny { "deny" } else { "" }, grant.inherit_to.as_deref());

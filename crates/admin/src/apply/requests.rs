@@ -36,11 +36,32 @@ pub(super) fn removing(snapshot: &Snapshot, now: Time, wanted: &Wanted, stage: u
             None => Vec::new(),
         },
         (Wanted::Domain(domain), 1) => vec![Request::DomainRemove(DomainRemove { domain: domain.name.clone() })],
-        (Wanted::ReceiveConnector(connector), 1) => vec![Request::ReceiveConnectorRemove(target(&connector.name))],
+        (Wanted::ReceiveConnector(wanted), 1) => match receive_there(snapshot, wanted)? {
+            Some(id) => vec![Request::ReceiveConnectorRemove(target(&snapshot.dn(id)))],
+            None => Vec::new(),
+        },
         (Wanted::SendConnector(connector), 1) => vec![Request::SendConnectorRemove(target(&connector.name))],
         (Wanted::Server(server), 2) => vec![Request::ServerRemove(target(&server.name))],
         _ => Vec::new(),
     })
+}
+
+/// The object that a part is about, if it is there; none for grants and delegates, which are about two.
+pub(super) fn object(snapshot: &Snapshot, wanted: &Wanted) -> Option<ObjectId> {
+    match wanted {
+        Wanted::User(WantedUser { name, .. }) | Wanted::Group(WantedGroup { name, .. }) => find(snapshot, name).ok(),
+        Wanted::Contact(own) | Wanted::DynamicGroup(own) => contact_there(snapshot, own).ok().flatten(),
+        Wanted::Server(own) => servers::server(snapshot, &own.name).ok(),
+        Wanted::Domain(own) => domains::named(snapshot, &own.name).ok(),
+        Wanted::ReceiveConnector(own) => receive_there(snapshot, own).ok().flatten(),
+        Wanted::SendConnector(own) => connector(snapshot, Class::SendConnector, &own.name).next(),
+        Wanted::Organization(_)
+        | Wanted::Database(_)
+        | Wanted::Ou(_)
+        | Wanted::Grant(_)
+        | Wanted::MailboxGrant(_)
+        | Wanted::Delegates(_) => None,
+    }
 }
 
 /// What makes a part so: objects first, then what they consist of, then what refers to others.
@@ -218,7 +239,7 @@ fn domain(snapshot: &Snapshot, wanted: &WantedDomain) -> Vec<Request> {
         return vec![Request::DomainAdd(DomainAdd {
             domain: wanted.name.clone(),
             kind: wanted.kind.unwrap_or(DomainKind::Authoritative),
-            alias_of: wanted.alias_of.clone(),
+            alias_of: wanted.alias_of.clone().filter(|original| !original.is_empty()),
             subaddressing: wanted.subaddressing.unwrap_or(false),
             recipient_lookup: wanted.recipient_lookup,
         })];
@@ -311,6 +332,17 @@ fn contact_there(snapshot: &Snapshot, wanted: &WantedContact) -> Result<Option<O
     Ok(snapshot.by_dn(&format!("{rdn},{}", snapshot.dn(parent))))
 }
 
+/// Refuses to make an object what its class is not.
+fn of_class(snapshot: &Snapshot, id: ObjectId, what: &str, fits: impl Fn(Class) -> bool) -> Result<(), Fault> {
+    match snapshot.object(id).filter(|object| !fits(object.class())) {
+        Some(object) => {
+            let message = format!("{} is no {what}, but of class {}", snapshot.dn(id), object.class().ldap_name());
+            Err(Fault::new(FaultKind::Conflict, message).help("choose another name, or remove the other object first"))
+        }
+        None => Ok(()),
+    }
+}
+
 fn contact(snapshot: &Snapshot, wanted: &WantedContact, dynamic_group: bool) -> Result<Vec<Request>, Fault> {
     let Some(id) = contact_there(snapshot, wanted)? else {
         let WantedContact { name, ou, addresses, settings, .. } = wanted.clone();
@@ -325,6 +357,10 @@ fn contact(snapshot: &Snapshot, wanted: &WantedContact, dynamic_group: bool) -> 
         };
         return Ok(vec![Request::Recipient(RecipientRequest::New(Box::new(new)))]);
     };
+    match dynamic_group {
+        true => of_class(snapshot, id, "dynamic group", |class| class == Class::DynamicGroup)?,
+        false => of_class(snapshot, id, "contact", |class| class == Class::Contact)?,
+    }
     Ok(match other_addresses(snapshot, id, wanted.addresses.as_ref()) {
         None => Vec::new(),
         addresses => {
@@ -348,6 +384,7 @@ fn user(snapshot: &Snapshot, wanted: &WantedUser) -> Result<Vec<Request>, Fault>
         })]);
     };
     let Some(object) = snapshot.object(id) else { return Ok(Vec::new()) };
+    of_class(snapshot, id, "account", Class::is_account)?;
     let mut requests = Vec::new();
     let set = UserSet {
         identity: wanted.name.clone(),
@@ -418,6 +455,7 @@ fn group(snapshot: &Snapshot, wanted: &WantedGroup) -> Result<Vec<Request>, Faul
             ..GroupAdd::default()
         })]);
     };
+    of_class(snapshot, id, "group", |class| class == Class::Group)?;
     let set = GroupSet {
         identity: wanted.name.clone(),
         display_name: other_name(snapshot, id, wanted.display_name.as_ref()),
@@ -492,7 +530,7 @@ fn delegates(snapshot: &Snapshot, now: Time, wanted: &WantedDelegates) -> Result
 
 fn receive_connector(snapshot: &Snapshot, wanted: &WantedReceive) -> Result<Vec<Request>, Fault> {
     let WantedReceive { name, usage, server, mut permission_groups, mut settings, .. } = wanted.clone();
-    let Some(id) = connector(snapshot, Class::ReceiveConnector, &name) else {
+    let Some(id) = receive_there(snapshot, wanted)? else {
         return Ok(vec![Request::ReceiveConnectorNew(ReceiveNew { name, usage, server, permission_groups, settings })]);
     };
     let now = receive::row(snapshot, id);
@@ -501,13 +539,13 @@ fn receive_connector(snapshot: &Snapshot, wanted: &WantedReceive) -> Result<Vec<
     if settings == ReceiveSettings::default() && permission_groups.is_none() {
         return Ok(Vec::new());
     }
-    let set = ReceiveSet { identity: name, permission_groups, settings, ..ReceiveSet::default() };
+    let set = ReceiveSet { identity: snapshot.dn(id), permission_groups, settings, ..ReceiveSet::default() };
     Ok(vec![Request::ReceiveConnectorSet(set)])
 }
 
 fn send_connector(snapshot: &Snapshot, wanted: &WantedSend) -> Result<Vec<Request>, Fault> {
     let WantedSend { name, usage, mut settings, .. } = wanted.clone();
-    let Some(id) = connector(snapshot, Class::SendConnector, &name) else {
+    let Some(id) = connector(snapshot, Class::SendConnector, &name).next() else {
         return Ok(vec![Request::SendConnectorNew(SendNew { name, usage, password: None, settings })]);
     };
     settings = other_settings(settings, &send::settings(snapshot, id))?;
@@ -529,8 +567,32 @@ fn other_settings<T: Serialize + DeserializeOwned>(wanted: T, now: &T) -> Result
     other().map_err(|error| Fault::new(FaultKind::Invalid, error.to_string()))
 }
 
-fn connector(snapshot: &Snapshot, class: Class, name: &str) -> Option<ObjectId> {
+/// The receive connector of this name, on this server if the part names one.
+fn receive_there(snapshot: &Snapshot, wanted: &WantedReceive) -> Result<Option<ObjectId>, Fault> {
+    let mut named = connector(snapshot, Class::ReceiveConnector, &wanted.name);
+    if let Some(name) = &wanted.server {
+        return match servers::server(snapshot, name) {
+            Ok(server) => Ok(named.find(|id| snapshot.ancestor(*id, Class::Server) == Some(server))),
+            Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
+            Err(fault) => Err(fault),
+        };
+    }
+    let named: Vec<ObjectId> = named.collect();
+    match named[..] {
+        [] => Ok(None),
+        [id] => Ok(Some(id)),
+        _ => {
+            let message = format!("{} connectors are called {}", named.len(), wanted.name);
+            Err(Fault::new(FaultKind::Ambiguous, message).help("say the `server` that it is on"))
+        }
+    }
+}
+
+/// Connectors of this name.
+fn connector(snapshot: &Snapshot, class: Class, name: &str) -> impl Iterator<Item = ObjectId> {
     let name = directory::dn::folded(name);
-    let named = |object: &Object| object.class() == class && directory::dn::folded(&object.name()) == name;
-    snapshot.objects().find(|(_, object)| named(object)).map(|(id, _)| id)
+    let configured = snapshot.configuration().filter_map(|(id, _)| Some((id, snapshot.object(id)?)));
+    configured
+        .filter(move |(_, object)| object.class() == class && directory::dn::folded(&object.name()) == name)
+        .map(|(id, _)| id)
 }
