@@ -78,6 +78,8 @@ pub struct Facts {
     pub recipients: Vec<String>,
     /// The account that logged on.
     pub account: Option<String>,
+    /// The SASL mechanism by which it logged on (RFC 4422); `EXTERNAL` where it was proven otherwise.
+    pub mechanism: String,
     /// The message has the right Bypass-Anti-Spam.
     pub bypass: bool,
     /// Octets of the whole message.

@@ -163,7 +163,7 @@ enum Step {
 impl<S: Read + Write> Talk<S> {
     fn message(&mut self, facts: &Facts, header: &Header, body: &dyn Body) -> Result<Said, MilterError> {
         self.negotiate()?;
-        let Facts { hostname, queue_id, helo, sender, recipients, account, client, .. } = facts;
+        let Facts { hostname, queue_id, helo, sender, recipients, account, mechanism, client, .. } = facts;
         let step = |step: Step| match step {
             Step::Done(said) => Some(said),
             Step::On | Step::Skip => None,
@@ -177,7 +177,7 @@ impl<S: Read + Write> Talk<S> {
         }
         let mut of_mail = vec![("i", queue_id.as_str()), ("{mail_addr}", sender)];
         if let Some(account) = account {
-            of_mail.extend([("{auth_type}", "PLAIN"), ("{auth_authen}", account.as_str())]);
+            of_mail.extend([("{auth_type}", mechanism.as_str()), ("{auth_authen}", account.as_str())]);
         }
         self.macros(b'M', &of_mail)?;
         if let Some(said) = step(self.step(b'M', &text(&[&format!("<{sender}>")]), 0x4, 0x4000)?) {

@@ -29,6 +29,7 @@ fn facts() -> Facts {
         sender: "a@example.com".into(),
         recipients: vec!["b@example.com".into()],
         account: None,
+        mechanism: "SCRAM-SHA-256".into(),
         bypass: false,
         size: 100,
     }
@@ -100,6 +101,19 @@ fn a_milter_is_told_the_whole_message() {
     assert_eq!(told[3].1, b"<a@example.com>\0");
     assert_eq!(told[7].1, b"Subject\0 one\n two\0");
     assert_eq!(told[9].1, b"line\r\n");
+}
+
+#[test]
+fn a_milter_is_told_who_logged_on_and_how() {
+    let (endpoint, thread) = milter(0, vec![packet(b'a', &[])]);
+    let facts = Facts { account: Some("EXAMPLE\\alice".into()), ..facts() };
+    examine(&[filter(endpoint)], &facts, HEADER, &Text(b""));
+    let told = thread.join().unwrap();
+    let of_mail = told.iter().find(|(letter, data)| *letter == b'D' && data.first() == Some(&b'M')).unwrap();
+    let words: Vec<&[u8]> = of_mail.1[1..].split(|byte| *byte == 0).collect();
+    let said = |name: &[u8]| words.iter().position(|word| *word == name).map(|at| words[at + 1]);
+    assert_eq!(said(b"{auth_type}"), Some(&b"SCRAM-SHA-256"[..]));
+    assert_eq!(said(b"{auth_authen}"), Some(&b"EXAMPLE\\alice"[..]));
 }
 
 #[test]

@@ -133,6 +133,7 @@ impl Session {
         out: &mut dyn Output,
     ) -> Wait {
         self.pending = None;
+        self.mechanism = Some(mechanism);
         let initial = initial.map(|response| Zeroizing::new(response.into_bytes()));
         self.sasl_step(cx, Exchange::begin(mechanism, initial, cx.connector.logon_separator), out)
     }
@@ -368,7 +369,7 @@ impl Session {
             interval => {
                 out.log(LogEntry::Information { context: "Tarpit", data: &tarpit(interval) });
                 self.phase = Phase::Held(reply);
-                Wait::Until(later(cx.now, interval))
+                Wait::Until(later(cx.host.steady(), interval))
             }
         }
     }

@@ -99,7 +99,7 @@ impl Session {
         }
         if chunk.left > 0 {
             self.phase = Phase::Chunk(chunk);
-            self.data_arrived(host.now());
+            self.data_arrived(host.steady());
             return (taken, Wait::Nothing);
         }
         (taken, self.within(host, out, |session, cx, out| session.chunk_ended(cx, chunk, out)))

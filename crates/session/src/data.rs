@@ -11,6 +11,7 @@ use smtp::{DataFault, DataReader, Reply};
 
 use crate::host::{Host, LogEntry, Origin, Output, Pair, Pause, Proven, StoreOutcome, Submission, Wait};
 use crate::replies;
+use crate::sasl::Mechanism;
 use crate::session::{Context, Phase, Session};
 use crate::stamp;
 
@@ -100,7 +101,7 @@ impl Session {
         content.blame(self, reader.fault(), out);
         if !progress.ended {
             self.phase = Phase::Data(reception);
-            self.data_arrived(host.now());
+            self.data_arrived(host.steady());
             return (progress.consumed, Wait::Nothing);
         }
         let content = reception.content;
@@ -261,6 +262,7 @@ impl Session {
             helo: self.greeted.as_ref().map(|greeted| greeted.name.clone()).unwrap_or_default(),
             account: self.authority.account.and_then(guid),
             logon: self.authority.logon.and_then(guid),
+            mechanism: self.mechanism.filter(|_| self.authority.account.is_some()).map(Mechanism::name),
             proven: draft.proven,
             bypass_anti_spam: draft.bypass_anti_spam,
         };

@@ -24,6 +24,11 @@ pub trait Host {
     fn snapshot(&self) -> Arc<Snapshot>;
     /// The time now.
     fn now(&self) -> Time;
+    /// Milliseconds since some moment, by a clock that nobody sets: what counts for limits of time. A program that has none
+    /// gives the time now.
+    fn steady(&self) -> Time {
+        self.now()
+    }
     /// A new ULID (26 characters, Crockford's alphabet) for a queue entry or a decision.
     fn new_id(&self) -> String;
     /// Counts a message from an address at a connector, if no more than so many have come in the last minute. A program
@@ -201,7 +206,7 @@ pub enum Wait {
     Gss(GssMessage),
     /// Make the message durable whose text was given to [`Output::body`]; answer [`Answer::Stored`].
     Store(Box<Submission>),
-    /// The reply is held back until this moment (tarpit); answer [`Answer::Resume`] then.
+    /// The reply is held back until this moment by [`Host::steady`] (tarpit); answer [`Answer::Resume`] then.
     Until(Time),
     /// Send what was replied and close.
     Close,
@@ -458,6 +463,8 @@ pub struct Origin {
     pub account: Option<Guid>,
     /// The mailbox that it logged on to, if not its own.
     pub logon: Option<Guid>,
+    /// The SASL mechanism by which it logged on; none where it was proven otherwise, as by HTTP and of a file in a folder.
+    pub mechanism: Option<&'static str>,
     /// How the message was proven.
     pub proven: Proven,
     /// The token held Bypass-Anti-Spam.

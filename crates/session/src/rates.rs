@@ -15,7 +15,7 @@ const MINUTE: i64 = 60_000;
 pub struct MessageRate(i64);
 
 impl MessageRate {
-    /// Counts a message, if one more may come. A limit of 0 is none.
+    /// Counts a message, if one more may come. A limit of 0 is none. `now` is by a clock that is never set back.
     pub fn admits(&mut self, now: Time, per_minute: u32) -> bool {
         if per_minute == 0 {
             return true;
@@ -47,7 +47,7 @@ impl Session {
     pub(crate) fn within_rates(&mut self, cx: &Context<'_>, out: &mut dyn Output) -> Result<(), Wait> {
         let limits = cx.connector;
         let source = self.peer.remote.ip();
-        let admitted = self.rate.admits(cx.now, limits.rate_per_connection)
+        let admitted = self.rate.admits(cx.host.steady(), limits.rate_per_connection)
             && (limits.rate_per_source == 0
                 || cx.host.admits_message(&self.connector_guid, source, limits.rate_per_source));
         if admitted {

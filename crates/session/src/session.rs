@@ -15,7 +15,7 @@ use crate::host::{Answer, Claimant, Host, LogEntry, Output, Peer, Progress, Sett
 use crate::misc::Blob;
 use crate::rates::MessageRate;
 use crate::replies;
-use crate::sasl::Exchange;
+use crate::sasl::{Exchange, Mechanism};
 use crate::transaction::Transaction;
 
 /// One SMTP connection, from greeting to close.
@@ -42,6 +42,8 @@ pub struct Session {
     pub(crate) pending: Option<Claimant>,
     /// A logon that was proven by SCRAM, while the client hears of our own proof.
     pub(crate) proven: Option<PendingLogon>,
+    /// That of the last AUTH.
+    pub(crate) mechanism: Option<Mechanism>,
     /// The version of the snapshot that [`Session::standing`] last looked at.
     pub(crate) version: Option<u64>,
     began: Time,
@@ -124,8 +126,9 @@ impl Session {
             rate: MessageRate::default(),
             pending: None,
             proven: None,
+            mechanism: None,
             version: None,
-            began: host.now(),
+            began: host.steady(),
             credentials_may_follow: 0,
             deadline: None,
             data_timeout_ms: 0,
@@ -211,7 +214,7 @@ impl Session {
         }
     }
 
-    /// When [`Session::timeout`] is to be called, unless the client says something before.
+    /// When [`Session::timeout`] is to be called, unless the client says something before; by [`Host::steady`].
     pub fn deadline(&self) -> Option<Time> {
         self.deadline
     }
@@ -219,7 +222,7 @@ impl Session {
     /// The deadline has passed: `421 4.4.2` and close, if it really has.
     pub fn timeout(&mut self, host: &dyn Host, out: &mut dyn Output) -> Wait {
         match self.deadline {
-            Some(deadline) if deadline <= host.now() => self.end(replies::timed_out(), out),
+            Some(deadline) if deadline <= host.steady() => self.end(replies::timed_out(), out),
             _ => Wait::Nothing,
         }
     }
@@ -338,7 +341,7 @@ impl Session {
                 return;
             }
         };
-        self.deadline = self.expiry.map(|expiry| expiry.min(later(cx.now, limit)));
+        self.deadline = self.expiry.map(|expiry| expiry.min(later(cx.host.steady(), limit)));
     }
 
     /// A piece of a message has come: there is time for the next one.

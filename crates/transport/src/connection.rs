@@ -29,7 +29,7 @@ use crate::oauth::Tokens;
 use crate::protocol_log::{Direction, ProtocolLog};
 use crate::reception::{self, Ambient, Out};
 use crate::server::Stop;
-use crate::shared::{Shared, now};
+use crate::shared::{Shared, steady};
 
 /// Bytes read at a time.
 const SCRATCH: usize = 64 * 1024;
@@ -304,7 +304,7 @@ impl Connection {
     fn timed_out(&mut self) -> Wait {
         match self.session.timeout(&Ambient(&self.ground.shared), &mut self.out) {
             // A session that lets its deadline pass and names the same again would be asked for ever.
-            Wait::Nothing if self.session.deadline().is_some_and(|deadline| deadline <= now()) => Wait::Close,
+            Wait::Nothing if self.session.deadline().is_some_and(|deadline| deadline <= steady()) => Wait::Close,
             wait => wait,
         }
     }
@@ -497,8 +497,8 @@ async fn beyond(stop: &mut watch::Receiver<Stop>, seen: Stop) {
     let _ = stop.wait_for(|stop| *stop > seen).await;
 }
 
-/// The wall-clock time as a moment of the runtime's clock.
+/// A moment of a session as one of the runtime's clock.
 fn instant(time: Time) -> Instant {
-    let wait = time.0.saturating_sub(now().0).clamp(0, 24 * 3_600_000);
+    let wait = time.0.saturating_sub(steady().0).clamp(0, 24 * 3_600_000);
     Instant::now() + Duration::from_millis(wait.unsigned_abs())
 }

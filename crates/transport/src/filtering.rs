@@ -96,6 +96,8 @@ impl Filters {
             sender: submission.sender.as_ref().map(|sender| sender.as_str().to_owned()).unwrap_or_default(),
             recipients: submission.recipients.iter().map(|to| to.address.as_str().to_owned()).collect(),
             account,
+            // Milters take whoever has none for a stranger.
+            mechanism: submission.origin.mechanism.unwrap_or("EXTERNAL").to_owned(),
             bypass: submission.origin.bypass_anti_spam,
             size,
         }

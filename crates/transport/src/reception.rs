@@ -19,7 +19,7 @@ use crate::accept::Intake;
 use crate::events;
 use crate::filtering::Filtered;
 use crate::protocol_log::ConnectorLog;
-use crate::shared::{Shared, now};
+use crate::shared::{Shared, now, steady};
 
 /// What is kept of a submission for whoever made it, beside the message.
 pub(crate) struct Slip {
@@ -194,16 +194,20 @@ impl Host for Ambient<'_> {
         now()
     }
 
+    fn steady(&self) -> Time {
+        steady()
+    }
+
     fn new_id(&self) -> String {
         Ulid::generate().to_string()
     }
 
     fn admits_message(&self, connector: &Guid, source: IpAddr, per_minute: u32) -> bool {
-        self.0.rates().admits(connector, source, per_minute, now())
+        self.0.rates().admits(connector, source, per_minute, steady())
     }
 
     fn tells_recipients(&self, connector: &Guid, source: IpAddr, per_minute: u32, unknown: bool) -> bool {
-        self.0.guesses().admits_guess(connector, source, (per_minute, unknown), now())
+        self.0.guesses().admits_guess(connector, source, (per_minute, unknown), steady())
     }
 
     fn admits_sending(&self, snapshot: &Snapshot, account: ObjectId, what: Sent) -> Result<(), String> {

@@ -197,11 +197,15 @@ fn a_clock_that_is_set_forward_and_back_makes_no_mail_expire_or_wait() {
     );
     alice_sends(&demo, "rita@outside.test", "before");
     demo.server().wait_for_output("deferred");
+    // A session that stays open, whatever the clock says.
+    let mut open = Talk::connect(demo.internet_port);
     for (offset, subject) in [("+10d", "ten days later"), ("-5d", "fifteen days earlier"), ("+0", "and back")] {
         let seen = demo.server().output().matches("the clock was set").count();
         fs::write(clock(&demo.data()), offset).unwrap();
         wait_for("the clock to be noticed", || demo.server().output().matches("the clock was set").count() > seen);
         alice_sends(&demo, "rita@outside.test", subject);
+        let reply = open.send("sue@outside.test", &["bob@example.com"], "From: sue@outside.test\n\nstill here\n");
+        assert!(reply.starts_with("250"), "{offset}: {reply}");
     }
     let sink = Sink::start_on(SocketAddr::from(([127, 0, 0, 1], port)));
     for subject in ["before", "ten days later", "fifteen days earlier", "and back"] {

@@ -101,6 +101,7 @@ pub fn accepted(claims: &[String], submission: &Submission, text: &[u8]) -> Resu
             "" => continue,
             "envelope" => (rest.to_owned(), envelope(submission)),
             "proven" => (rest.to_owned(), proven(submission.origin.proven).to_owned()),
+            "mechanism" => (rest.to_owned(), submission.origin.mechanism.unwrap_or("none").to_owned()),
             "paused" => (rest.to_owned(), paused(submission).to_owned()),
             "size" => (rest.to_owned(), submission.size.to_string()),
             "notify" => {
