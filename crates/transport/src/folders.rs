@@ -28,7 +28,7 @@ use crate::accept::Intake;
 use crate::listener::folders_of;
 use crate::protocol_log::ProtocolLog;
 use crate::server::Stop;
-use crate::shared::{Shared, now};
+use crate::shared::{Shared, now, steady};
 use crate::submission::{SubmissionOptions, Submissions, TokenSource};
 
 mod place;
@@ -135,7 +135,9 @@ impl Folders {
         let snapshot = self.ground.shared.snapshot();
         let wanted = folders_of(&snapshot, self.ground.server);
         served.retain(|guid, served| {
-            wanted.iter().any(|(_, other, _, folder)| guid == other && served.path == folder.path)
+            // One whose task is gone, whatever for, is begun anew.
+            !served.stop.is_closed()
+                && wanted.iter().any(|(_, other, _, folder)| guid == other && served.path == folder.path)
         });
         for (_, guid, connector, folder) in wanted {
             if served.contains_key(&guid) {
@@ -268,7 +270,7 @@ impl Task {
             }
             let snapshot = folders.ground.shared.snapshot();
             let Some(source) = folders.source(&snapshot, self.guid, &self.path) else { return Round::Done };
-            if !self.rates.admits(now(), source.folder.per_minute) {
+            if !self.rates.admits(steady(), source.folder.per_minute) {
                 return Round::After(Duration::from_millis(60_000 / u64::from(source.folder.per_minute.max(1))));
             }
             if folders.one(&place, source, &waiting).await {

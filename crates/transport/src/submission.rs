@@ -25,7 +25,7 @@ use crate::listener::connectors_of;
 use crate::oauth::Tokens;
 use crate::protocol_log::{Direction, ProtocolLog};
 use crate::reception::{Ambient, Out};
-use crate::shared::{Shared, now};
+use crate::shared::{Shared, now, steady};
 
 mod message;
 mod status;
@@ -205,7 +205,7 @@ impl Submissions {
         {
             return Err(self.wrong(client).await);
         }
-        logon.begin(submitter, mailbox);
+        logon.begin(submitter, mailbox)?;
         let Some(account) = logon.account_id().and_then(|id| snapshot.object(id)).map(|object| object.guid()) else {
             return Err(Refusal::Logon);
         };
@@ -233,7 +233,7 @@ impl Submissions {
         let here = SocketAddr::from(([127, 0, 0, 1], 0));
         let client = Client { remote: here, local: here, tls: None };
         let mut logon = self.session(connector, &settings.name, &client);
-        logon.begin_locally(account);
+        logon.begin_locally(account)?;
         let Some(account) = logon.account_id().and_then(|id| snapshot.object(id)).map(|object| object.guid()) else {
             return Err(Refusal::Logon);
         };
@@ -243,7 +243,8 @@ impl Submissions {
     /// Begins the session of a file in a folder, for an account or for nobody.
     ///
     /// # Errors
-    /// [`Refusal::Logon`]: the account may not submit on the connector, or is disabled.
+    /// [`Refusal::Logon`]: the account may not submit on the connector, or is disabled; [`Refusal::Unavailable`]: that is not
+    /// known now.
     pub(crate) fn log_on_by_folder(
         self: &Arc<Self>,
         (connector, name): (ObjectId, &str),
@@ -254,7 +255,7 @@ impl Submissions {
         let guid = account.and_then(|account| snapshot.object(account)).map(|object| object.guid());
         let here = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut logon = self.session(connector, name, &Client { remote: here, local: here, tls: None });
-        logon.begin_by_folder(kind, account);
+        logon.begin_by_folder(kind, account)?;
         match (account, guid) {
             (None, _) => Ok(logon),
             (Some(_), Some(guid)) if logon.account_id() == account => Ok(logon.of(guid)),
@@ -309,12 +310,12 @@ impl Submissions {
     pub(crate) fn admits(&self, account: Guid) -> bool {
         let mut rates = lock(&self.rates);
         if rates.len() >= WATCHED && !rates.contains_key(&account) {
-            rates.retain(|_, rate| !rate.is_idle(now()));
+            rates.retain(|_, rate| !rate.is_idle(steady()));
             if rates.len() >= WATCHED {
                 rates.clear();
             }
         }
-        rates.entry(account).or_default().admits(now(), self.options.per_minute)
+        rates.entry(account).or_default().admits(steady(), self.options.per_minute)
     }
 
     /// What was submitted before by an account with this idempotency key.

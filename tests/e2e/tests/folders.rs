@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use e2e::{Demo, Server, procura};
+use e2e::{Demo, Server, procura, require};
 
 /// Longest wait for anything that must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -382,18 +383,42 @@ fn a_folder_is_a_connector_that_permissions_can_be_given_on() {
     assert!(shown.contains("ExchangeUsers"), "{shown}");
     demo.procura(&["permission", "add", "Files", "--user", "alice", "--right", "ms-Exch-SMTP-Submit", "--deny"]).ok();
     put(&folder, "x.eml", &message("alice@example.com", "bob@example.com", "denied for a while"));
-    thread_until_denied(&demo, &folder);
+    // It waits for the right, and is not refused.
+    demo.server().wait_for_output("may not submit on its connector");
     demo.procura(&["permission", "remove", "Files", "--user", "alice", "--right", "ms-Exch-SMTP-Submit", "--deny"])
         .ok();
     demo.delivered("denied for a while");
 }
 
-/// Waits until the server has said that the account may not submit; the file is there still.
-fn thread_until_denied(demo: &Demo, folder: &Path) {
-    wait_for("a refusal", folder, || {
-        let refused = demo.procura(&["audit", "decisions", "--json"]).out;
-        (refused.contains("auth") || names(folder) == ["x.eml"]).then_some(())
-    });
+/// As Samba does for its clients: whoever opens the file is put off until the lease is given back.
+#[test]
+fn a_file_with_a_lease_is_sent_when_the_lease_is_given_back() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let (demo, folder) = pickup("alice");
+    put(&folder, ".hidden", &message("alice@example.com", "bob@example.com", "leased"));
+    let lease = "import fcntl, os, signal, sys\n\
+        asked = []\n\
+        signal.signal(signal.SIGIO, lambda *_: asked.append(1))\n\
+        leased = os.open(sys.argv[1], os.O_RDWR)\n\
+        fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n\
+        os.rename(sys.argv[1], sys.argv[2])\n\
+        while not asked: signal.pause()\n\
+        print('asked', flush=True)\n\
+        sys.stdin.read()\n";
+    let (from, to) = (folder.join(".hidden"), folder.join("leased.eml"));
+    let mut command = Command::new("python3");
+    command.args(["-c", lease]).args([&from, &to]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut holder = command.spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "asked\n");
+    demo.server().wait_for_output("a file is locked; trying again");
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    demo.delivered("leased");
+    wait_until_empty(&folder);
 }
 
 #[test]

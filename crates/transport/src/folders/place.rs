@@ -96,6 +96,8 @@ pub(super) struct Taken {
     pub(super) unique: bool,
     pub(super) owner: u32,
     pub(super) size: u64,
+    /// When its text changed last.
+    changed: (i64, i64),
     held: Held,
 }
 
@@ -171,7 +173,7 @@ impl Place {
         Ok(found)
     }
 
-    /// Takes a file.
+    /// Takes a file. One that cannot be looked at now keeps its name, or has it back.
     pub(super) fn take(&self, waiting: &Waiting) -> io::Result<Took> {
         let held = if waiting.taken {
             let name = waiting.name.as_bytes();
@@ -183,7 +185,12 @@ impl Place {
                 None => return Ok(Took::Nothing),
             }
         };
-        self.examine(held)
+        self.examine(held.clone()).inspect_err(|_| {
+            if !waiting.taken {
+                // Where that fails too, it is found when the server starts.
+                let _ = self.give_back(&held);
+            }
+        })
     }
 
     /// Opens what was renamed, without following or waiting for anything, and looks at what it is.
@@ -195,6 +202,8 @@ impl Place {
             Err(Errno::NOENT) => return Ok(Took::Nothing),
             Err(Errno::LOOP) => return unfit("it is a symbolic link; links are not followed"),
             Err(Errno::NXIO | Errno::NODEV) => return unfit("it is a socket or a device, and no file"),
+            // Somebody has a lease on it (fcntl(2)), as Samba takes them for its clients.
+            Err(Errno::WOULDBLOCK) => return Ok(Took::Locked(held)),
             Err(error @ (Errno::ACCESS | Errno::PERM)) => {
                 return unfit(&format!("the server may not read it: {}", io::Error::from(error)));
             }
@@ -248,6 +257,7 @@ impl Place {
             unique: born.is_some(),
             owner: stat.st_uid,
             size: u64::try_from(stat.st_size).unwrap_or_default(),
+            changed: (stat.st_mtime, stat.st_mtime_nsec),
             held,
         })))
     }
@@ -335,6 +345,12 @@ impl Place {
 }
 
 impl Taken {
+    /// Whether the text is still what it was when the file was taken.
+    pub(super) fn is_unchanged(&self) -> io::Result<bool> {
+        let stat = fstat(&self.file)?;
+        Ok(u64::try_from(stat.st_size) == Ok(self.size) && (stat.st_mtime, stat.st_mtime_nsec) == self.changed)
+    }
+
     /// By which name it is set aside.
     pub(super) fn held(&self) -> &Held {
         &self.held
@@ -450,6 +466,18 @@ mod tests {
         assert_eq!(names(&folder), ["a.1.bad", "a.1.reason", "a.bad", "a.reason"]);
         assert_eq!(fs::read_to_string(folder.path().join("a.1.bad")).unwrap(), "two");
         assert_eq!(fs::read_to_string(folder.path().join("a.1.reason")).unwrap(), "a.1.bad: because");
+    }
+
+    #[test]
+    fn a_file_that_is_written_while_it_is_read_is_known() {
+        let (folder, place) = folder(Writers::Anybody);
+        let path = folder.path().join("a.eml");
+        fs::write(&path, "one").unwrap();
+        let mut writer = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let file = taken(&place, "a.eml");
+        assert!(file.is_unchanged().unwrap());
+        writer.write_all(b" two").unwrap();
+        assert!(!file.is_unchanged().unwrap());
     }
 
     #[test]

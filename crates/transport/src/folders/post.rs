@@ -73,6 +73,10 @@ impl Bad {
 
 /// The account that a file of this owner is sent for; `None` is nobody.
 pub(super) fn account(snapshot: &Snapshot, source: Source<'_>, owner: u32) -> Result<Option<ObjectId>, Posted> {
+    // Who is not found in it may be there all the same.
+    if snapshot.is_out_of_date() {
+        return Err(Posted::Later("the directory is out of date".to_owned()));
+    }
     let account = match source.folder.identity {
         FolderIdentity::Anonymous => return Ok(None),
         FolderIdentity::Account => assigned(snapshot, source.id).map_err(Posted::Later)?,
@@ -136,7 +140,8 @@ async fn attempt(
         }
     }
     taken.file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-    let mut text = Text::new(&taken.file);
+    // What is appended meanwhile is not waited for.
+    let mut text = Text::new((&taken.file).take(taken.size));
     let limit = source.connector.max_header_size.min(HEADER_LIMIT);
     let block = text.header(limit).map_err(|fault| match fault {
         HeadFault::Read(error) => unreadable(error),
@@ -168,6 +173,9 @@ async fn attempt(
             Some(piece) => logon.write(piece).map_err(refused)?,
             None => break,
         }
+    }
+    if !logon.has_refused() && !taken.is_unchanged().map_err(unreadable)? {
+        return Err(Posted::Later("the file was changed while it was read".to_owned()));
     }
     let others = logon.refused_recipients().to_vec();
     let key = key(taken, &text.digest());

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use super::{Refusal, Refused, Submissions, UnderWay, WAIT, goes_on};
 use crate::events::instant;
 use crate::reception::{self, Ambient, Duplicate, Out, Slip};
-use crate::shared::now;
+use crate::shared::steady;
 
 /// To whom a message goes, from whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Logon {
         Logon { submissions, session, out, remote, account, refused: Vec::new(), lines: None }
     }
 
-    pub(super) fn begin(&mut self, who: Submitter<'_>, mailbox: Option<&str>) {
+    pub(super) fn begin(&mut self, who: Submitter<'_>, mailbox: Option<&str>) -> Result<(), Refusal> {
         let name = match self.remote.ip().to_canonical() {
             IpAddr::V4(address) => format!("[{address}]"),
             IpAddr::V6(address) => format!("[IPv6:{address}]"),
@@ -83,20 +83,29 @@ impl Logon {
         let shared = Arc::clone(&self.submissions.shared);
         // Who is refused here has shown a token that counts: there is nothing to guess that an answer should be slow for.
         let _ = self.session.submit_by_http(&Ambient(&shared), who, mailbox, &name, &mut self.out);
-        self.out.replies.clear();
+        self.begun()
     }
 
-    pub(super) fn begin_locally(&mut self, account: ObjectId) {
+    pub(super) fn begin_locally(&mut self, account: ObjectId) -> Result<(), Refusal> {
         let shared = Arc::clone(&self.submissions.shared);
         let who = Submitter::Account(account);
         let _ = self.session.submit_by_http(&Ambient(&shared), who, None, session::LOCAL, &mut self.out);
-        self.out.replies.clear();
+        self.begun()
     }
 
-    pub(super) fn begin_by_folder(&mut self, kind: FolderKind, account: Option<ObjectId>) {
+    pub(super) fn begin_by_folder(&mut self, kind: FolderKind, account: Option<ObjectId>) -> Result<(), Refusal> {
         let shared = Arc::clone(&self.submissions.shared);
         let _ = self.session.submit_by_folder(&Ambient(&shared), kind, account, &mut self.out);
+        self.begun()
+    }
+
+    /// What was answered to the logon: whether it counts is to be seen by the account, unless that is not known now.
+    fn begun(&mut self) -> Result<(), Refusal> {
+        let later = ReplyParser::new()
+            .push(&self.out.replies)
+            .is_ok_and(|(_, reply)| reply.is_some_and(|reply| reply.is_transient()));
         self.out.replies.clear();
+        if later { Err(Refusal::Unavailable("the directory cannot answer now".to_owned())) } else { Ok(()) }
     }
 
     pub(super) fn account_id(&self) -> Option<ObjectId> {
@@ -378,7 +387,7 @@ fn broken() -> Refusal {
 }
 
 fn until(time: Time) -> Duration {
-    let wait = time.0.saturating_sub(now().0).clamp(0, 600_000);
+    let wait = time.0.saturating_sub(steady().0).clamp(0, 600_000);
     Duration::from_millis(wait.unsigned_abs())
 }
 

@@ -9,6 +9,7 @@ mod delivery;
 #[path = "../../../../tests/e2e/src/dns.rs"]
 mod dns;
 mod extensions;
+mod folders;
 mod guessing;
 mod hosts;
 mod lmtp;

@@ -1,0 +1,57 @@
+//! Folders whose files are messages, where the directory goes away or changes while they are served.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use directory::{Snapshot, attributes as a};
+use rights::PermissionGroup;
+use tempfile::TempDir;
+
+use crate::site::{Plan, Site, eventually};
+
+/// A site with a pickup folder whose files are their owners', and alice is who runs the test.
+fn owners() -> (Site, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let (uid, path) = (fs::metadata(folder.path()).unwrap().uid(), folder.path().to_str().unwrap().to_owned());
+    let site = Site::with(Plan {
+        directory: Box::new(move |directory| {
+            let settings = [(a::FOLDER_KIND, "pickup"), (a::FOLDER_PATH, path.as_str()), (a::FOLDER_IDENTITY, "owner")];
+            directory.receive("files", PermissionGroup::ExchangeUsers, &[], &settings);
+        }),
+        options: Box::new(move |options| {
+            options.owners.insert(uid, "alice".to_owned());
+        }),
+        ..Plan::default()
+    });
+    (site, folder)
+}
+
+fn put(folder: &Path, name: &str) -> PathBuf {
+    let (hidden, path) = (folder.join(format!(".{name}")), folder.join(name));
+    fs::write(&hidden, "From: alice@example.com\nTo: bob@example.com\nSubject: x\n\nHello.\n").unwrap();
+    fs::rename(&hidden, &path).unwrap();
+    path
+}
+
+fn publish(site: &Site, out_of_date: bool) {
+    site.shared.publish(Arc::new(Snapshot::clone(&site.directory.snapshot).dated(out_of_date)));
+}
+
+fn await_files(site: &Site, result: &str) {
+    let counted = || site.shared.figures().files().into_iter().any(|((_, found), count)| found == result && count > 0);
+    eventually(result, || counted().then_some(()));
+}
+
+#[test]
+fn files_wait_while_the_directory_is_out_of_date() {
+    let (site, folder) = owners();
+    publish(&site, true);
+    put(folder.path(), "one.eml");
+    await_files(&site, "put-off");
+    publish(&site, false);
+    site.await_mail("bob", 1);
+    await_files(&site, "accepted");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
