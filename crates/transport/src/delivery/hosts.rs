@@ -34,6 +34,7 @@ impl Own {
 
     /// Whether a connection to this address would come to this server.
     fn is_address(&self, address: SocketAddr) -> bool {
+        let address = SocketAddr::new(meant(address.ip()), address.port());
         let bindings = self.bindings.lock().unwrap_or_else(PoisonError::into_inner);
         bindings.iter().map(|binding| binding.actual).any(|own| {
             let everywhere = match address.ip() {
@@ -44,6 +45,15 @@ impl Own {
             };
             own.port() == address.port() && (own.ip() == address.ip() || (everywhere && is_local(address.ip())))
         })
+    }
+}
+
+/// Where a connection to an address goes: `::ffff:192.0.2.1` is `192.0.2.1`, and the unspecified address is this machine.
+fn meant(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        address => address,
     }
 }
 
@@ -120,5 +130,20 @@ fn of_fault(fault: DnsFault) -> Fate {
     match fault.permanent() {
         Some(status) => Fate::failed(status, fault.to_string()),
         None => Fate::down(fault.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_leads_here_is_known_however_it_is_written() {
+        let here: SocketAddr = "127.0.0.1:25".parse().unwrap();
+        let binding = Binding { connectors: Vec::new(), configured: here, actual: here };
+        let own = Own { names: Vec::new(), bindings: Arc::new(Mutex::new(vec![binding])) };
+        let leads_here = |address: &str| own.is_address(address.parse().unwrap());
+        assert!(["127.0.0.1:25", "[::ffff:127.0.0.1]:25", "0.0.0.0:25"].into_iter().all(leads_here));
+        assert!(!["127.0.0.1:26", "127.0.0.2:25", "[::1]:25"].into_iter().any(leads_here));
     }
 }
