@@ -6,6 +6,7 @@ mod amounts;
 mod audits;
 mod differences;
 mod doubts;
+mod folders;
 mod groups;
 mod holders;
 mod pauses;
