@@ -8,9 +8,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use directory::{Change, Object, ObjectId, Snapshot, Time, Value, attributes as a, link_value};
 
+use crate::accounts::guid_of;
 use crate::error::{Fault, FaultKind};
 use crate::permissions::{mailbox_descriptor, take_away};
-use crate::service::Service;
+use crate::service::{Service, lock};
+
+/// Milliseconds until what could not end is tried again: somebody else's domain controller may have to be asked.
+const AGAIN: u64 = 30_000;
 
 /// What ends, as the attribute's values name it.
 pub(crate) fn of_ace(ace: &Ace) -> String {
@@ -85,21 +89,36 @@ pub(crate) fn words(
 impl Service {
     /// Takes back what has ended by now, as SYSTEM; how many objects changed. Undoing such a change gives the grant back
     /// without an end.
+    ///
+    /// # Errors
+    /// Something could not be taken back; all the rest was. It is tried again a little later.
     pub fn expire(&self) -> Result<usize, Fault> {
-        let snapshot = self.snapshot();
-        let ended = snapshot.expired(self.now());
+        let (snapshot, now) = (self.snapshot(), self.now());
+        let mut put_off = lock(&self.put_off);
+        // Also where the clock was set back.
+        put_off.retain(|_, tried| tried.0.abs_diff(now.0) < AGAIN);
+        let mut ended = snapshot.expired(now);
+        ended.retain(|id| guid_of(&snapshot, *id).is_none_or(|guid| !put_off.contains_key(&guid)));
         if ended.is_empty() {
             return Ok(0);
         }
-        // What is kept elsewhere may have to wait until it can be reached there, each object for itself.
-        let (there, here): (Vec<ObjectId>, Vec<ObjectId>) =
+        // What is kept elsewhere may have to wait until it can be reached there, each object for itself; and what cannot end
+        // keeps nothing else from ending.
+        let (mut alone, here): (BTreeSet<ObjectId>, BTreeSet<ObjectId>) =
             ended.into_iter().partition(|id| self.elsewhere.has(&snapshot, *id));
-        let mut count = self.expire_on(&here.into_iter().collect())?;
+        let mut count = 0;
+        match self.expire_on(&here) {
+            Ok(together) => count += together,
+            Err(_) => alone.extend(here),
+        }
         let mut failed = Ok(());
-        for id in there {
+        for id in alone {
             match self.expire_on(&BTreeSet::from([id])) {
                 Ok(more) => count += more,
-                Err(fault) => failed = Err(fault),
+                Err(fault) => {
+                    put_off.extend(guid_of(&snapshot, id).map(|guid| (guid, now)));
+                    failed = Err(fault);
+                }
             }
         }
         failed.map(|()| count)

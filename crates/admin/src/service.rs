@@ -1,5 +1,6 @@
 //! The service: it owns the directory, serialises changes and publishes snapshots.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -120,6 +121,8 @@ pub struct Service {
     queue: OnceLock<Queue>,
     running: OnceLock<Arc<dyn Running>>,
     pub(crate) elsewhere: Elsewhere,
+    /// Objects on which a grant that has ended could not be taken back, and when that was tried.
+    pub(crate) put_off: Mutex<HashMap<Guid, Time>>,
     problems: Vec<String>,
     pub(crate) uploads: Mutex<Uploads>,
     pub(crate) runs: Mutex<separation::runs::Runs>,
@@ -158,6 +161,7 @@ impl Service {
             problems: loaded.problems.iter().map(ToString::to_string).collect(),
             access: ArcSwap::from_pointee(Access::read(&store).map_err(Fault::from)?),
             elsewhere,
+            put_off: Mutex::default(),
             store: Mutex::new(store),
             queue: OnceLock::new(),
             running: OnceLock::new(),

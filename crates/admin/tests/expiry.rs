@@ -188,3 +188,45 @@ fn the_end_of_a_mailbox_right_comes_along_to_the_next_owner() {
     service.expire().unwrap();
     assert!(!may(&service, Permission::FullAccess));
 }
+
+/// A connector that trusts addresses, closed to strangers until 5,000: without that, it would take them.
+fn closed_until(service: &Service) {
+    let ask = |request: serde_json::Value| self::ask(service, serde_json::from_value(request).unwrap());
+    ask(json!({"op": "receive-connector-new", "name": "C", "usage": "Custom", "bindings": ["127.0.0.1:2600"],
+               "remote_ranges": ["10.0.0.0/8"], "auth": ["Tls", "ExternalAuthoritative"],
+               "permission_groups": ["ExchangeServers"]}));
+    for (deny, until) in [(true, Some(5_000)), (false, None)] {
+        let mut entry = json!({"op": "permission-add", "identity": "C", "trustee": "ANONYMOUS LOGON",
+                               "rights": ["ms-Exch-SMTP-Submit"], "deny": deny});
+        if let Some(until) = until {
+            entry["until"] = json!(until);
+        }
+        ask(entry);
+    }
+}
+
+#[test]
+fn what_cannot_end_keeps_nothing_else_from_ending() {
+    let (_folder, service) = site();
+    closed_until(&service);
+    ask(&service, grant("permission-add", Some(5_000)));
+    NOW.set(6_000);
+    let fault = service.expire().unwrap_err();
+    assert!(fault.message.contains("ExternalAuthoritative"), "{fault:?}");
+    assert!(!may(&service, Permission::SendAs));
+    // It is not tried all the time.
+    assert_eq!(service.expire().unwrap(), 0);
+    NOW.set(6_000 + 30_000);
+    service.expire().unwrap_err();
+}
+
+#[test]
+fn a_command_does_not_fail_because_something_cannot_end() {
+    let (folder, service) = site();
+    closed_until(&service);
+    drop(service);
+    NOW.set(6_000);
+    let options = |_: &admin::DataDirectory| common::options(|| Time(NOW.get()));
+    let mut alone = admin::Endpoint::open(folder.path(), None, options).unwrap();
+    alone.call("", R::Status).unwrap();
+}

@@ -157,9 +157,12 @@ impl admin::Hasher for Hashes {
 /// A service on a data directory, administered by root and by EXAMPLE\\helper.
 pub fn open(path: &Path, clock: fn() -> Time) -> Service {
     let data = DataDirectory::open(path, Absent::Create).unwrap();
+    Service::open(data, options(clock)).unwrap()
+}
+
+pub fn options(clock: fn() -> Time) -> Options {
     let users = Users { owner: ROOT, accounts: [(HELPER, "EXAMPLE\\helper".to_owned())].into() };
-    let options = Options { users, hash: std::sync::Arc::new(Hashes), clock, node: "mail.example.com".to_owned() };
-    Service::open(data, options).unwrap()
+    Options { users, hash: std::sync::Arc::new(Hashes), clock, node: "mail.example.com".to_owned() }
 }
 
 /// A request as it comes over the socket.

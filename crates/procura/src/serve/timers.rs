@@ -43,7 +43,10 @@ pub(super) fn expire_in_time(service: Arc<Service>) -> Result<Sender<()>, Failur
             loop {
                 match service.expire() {
                     Ok(0) => {}
-                    Ok(count) => tracing::info!(count, "time-bound grants ended"),
+                    Ok(count) => {
+                        said.clear();
+                        tracing::info!(count, "time-bound grants ended");
+                    }
                     // Once: a domain that is away may be away for long.
                     Err(fault) if said != fault.to_string() => {
                         said = fault.to_string();
@@ -51,8 +54,9 @@ pub(super) fn expire_in_time(service: Arc<Service>) -> Result<Sender<()>, Failur
                     }
                     Err(_) => {}
                 }
-                let next = service.next_expiry().map(|next| next.0.saturating_sub(service.now().0).max(1) as u64);
-                let wait = next.map_or(LOOK, |left| Duration::from_millis(left).min(LOOK));
+                // What should have ended by now could not: that is not waited for.
+                let left = service.next_expiry().and_then(|next| u64::try_from(next.0.saturating_sub(service.now().0)).ok());
+                let wait = left.filter(|left| *left > 0).map_or(LOOK, |left| Duration::from_millis(left).min(LOOK));
                 match stopped.recv_timeout(wait) {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
