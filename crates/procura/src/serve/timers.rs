@@ -55,7 +55,8 @@ pub(super) fn expire_in_time(service: Arc<Service>) -> Result<Sender<()>, Failur
                     Err(_) => {}
                 }
                 // What should have ended by now could not: that is not waited for.
-                let left = service.next_expiry().and_then(|next| u64::try_from(next.0.saturating_sub(service.now().0)).ok());
+                let left =
+                    service.next_expiry().and_then(|next| u64::try_from(next.0.saturating_sub(service.now().0)).ok());
                 let wait = left.filter(|left| *left > 0).map_or(LOOK, |left| Duration::from_millis(left).min(LOOK));
                 match stopped.recv_timeout(wait) {
                     Err(RecvTimeoutError::Timeout) => {}
