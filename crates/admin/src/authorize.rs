@@ -313,6 +313,9 @@ fn write(snapshot: &Snapshot, caller: &Caller, on: ObjectId, name: &str) -> Resu
     if [attributes::DESCRIPTOR, attributes::EXPIRING_GRANT].iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return require(snapshot, caller, on, Action::WriteDac, "change permissions of");
     }
+    if name.eq_ignore_ascii_case(attributes::FOLDER_PERMISSION) && owns_mailbox(snapshot, caller, on) {
+        return Ok(());
+    }
     if is_of_mailbox(name) {
         return mailbox_permissions(snapshot, caller, on);
     }
@@ -321,6 +324,16 @@ fn write(snapshot: &Snapshot, caller: &Caller, on: ObjectId, name: &str) -> Resu
     path.extend(PROPERTY_SETS.iter().find(|(attribute, _)| attribute.eq_ignore_ascii_case(name)).map(|(_, set)| *set));
     path.extend(names::by_name(name).filter(|row| row.kind == Kind::Attribute).map(|row| row.guid));
     require(snapshot, caller, on, Action::WriteProperty(&path), &format!("write {name} of"))
+}
+
+/// Who has Full Mailbox Access may use all folders, and hand none on; the owner of the mailbox may.
+fn owns_mailbox(snapshot: &Snapshot, caller: &Caller, on: ObjectId) -> bool {
+    caller.token.account == Some(on) && snapshot.object(on).is_some_and(|object| object.mailbox().is_some())
+}
+
+/// May the caller change the rights on folders of a mailbox? Its owner may, and who may change its permissions.
+pub fn may_change_folders(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) -> bool {
+    write(snapshot, caller, owner, attributes::FOLDER_PERMISSION).is_ok()
 }
 
 /// What belongs to the mailbox. The backup copy is written together with what it is a copy of.

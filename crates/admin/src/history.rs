@@ -527,6 +527,8 @@ fn difference(
         expiry::words(value, |ace| entry(snapshot, ace, mailbox), named)
     };
     let text = |value: &Value| match syntax {
+        _ if name == a::FOLDER_PERMISSION => crate::folder_permissions::words(snapshot, value)
+            .unwrap_or_else(|| String::from_utf8_lossy(value).into_owned()),
         _ if ENDS.contains(&name.as_str()) => end(value).unwrap_or_else(|| String::from_utf8_lossy(value).into_owned()),
         Some(Syntax::Link(_)) => {
             let target = parse_link(value);

@@ -8,6 +8,7 @@ pub use crate::browse::{Browse, TreeRow};
 pub use crate::connectors::documents::*;
 pub use crate::delegation::{Delegation, DelegationRow};
 pub use crate::documents::*;
+pub use crate::folder_permissions::documents::*;
 pub use crate::observed::ObservedRow;
 pub use crate::ownership::documents::*;
 pub use crate::pause::documents::*;
@@ -172,6 +173,8 @@ pub enum Request {
     MailboxPermissionRemove(MailboxPermissionChange),
     /// Who has which right on a mailbox.
     MailboxPermissionGet(Target),
+    /// Rights on folders of mailboxes.
+    FolderPermission(FolderRequest),
     /// Add delegates.
     DelegateAdd(Delegates),
     /// Remove delegates.

@@ -65,6 +65,8 @@ pub enum Response {
     },
     /// Rights on an object or a mailbox.
     Permissions(Permissions),
+    /// About rights on folders.
+    FolderPermission(crate::folder_permissions::documents::FolderResponse),
     /// Who may send on behalf.
     Delegates(Page<MemberRow>),
     /// Delegates with what they hold beside.

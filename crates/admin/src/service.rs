@@ -589,6 +589,7 @@ impl Asked<'_> {
             R::MailboxPermissionAdd(change) => permissions::change_mailbox(self, &change, true),
             R::MailboxPermissionRemove(change) => permissions::change_mailbox(self, &change, false),
             R::MailboxPermissionGet(target) => permissions::get_mailbox(self, &target.identity),
+            R::FolderPermission(request) => crate::folder_permissions::answer(self, &request),
             R::DelegateAdd(delegates) => mailboxes::change_delegates(self, &delegates, true),
             R::DelegateRemove(delegates) => mailboxes::change_delegates(self, &delegates, false),
             R::DelegateGet(target) => mailboxes::delegates(self, &target.identity),

@@ -106,8 +106,9 @@ pub fn mailbox_right(text: &str) -> Result<AccessMask, Fault> {
                 .help("`procura mailbox link OWNER ACCOUNT` sets it, for one account of another forest");
         }
         if FOLDER_RIGHTS.contains(&folded.as_str()) {
-            return Fault::new(FaultKind::Invalid, format!("`{text}` is a right on folders; {NO_FOLDERS}"))
-                .help("give Full Mailbox Access (full-access), or the right in the program that opens the folders");
+            return Fault::new(FaultKind::Invalid, format!("`{text}` is a right on folders, not on the mailbox")).help(
+                "`procura folder-permission add` grants it on one; full-access is the right on the whole mailbox",
+            );
         }
         Fault::new(FaultKind::Invalid, format!("there is no mailbox right `{text}`"))
             .help("mailbox rights are: full-access, read-permission, change-permission, change-owner, delete-item")
@@ -116,12 +117,6 @@ pub fn mailbox_right(text: &str) -> Result<AccessMask, Fault> {
 
 /// Names of the right that is none.
 const EXTERNAL_ACCOUNT: [&str; 3] = ["external-account", "externalaccount", "associated-external-account"];
-
-/// What Procura has to say about rights on folders (`authorization.md` §6): they do not bear on sending (S0: “the
-/// delegate can use the Send on Behalf Of permission even if you do not grant access to any one of your mailbox
-/// folders”), and what opens folders decides about them.
-pub const NO_FOLDERS: &str =
-    "Procura holds no folders and opens none: it delivers into mailboxes and decides who may send as whom";
 
 /// Roles and rights on MAPI folders (facts §4), as Outlook and the Exchange cmdlets name them.
 const FOLDER_RIGHTS: [&str; 22] = [

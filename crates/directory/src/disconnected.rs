@@ -2,8 +2,7 @@
 //!
 //! Such a mailbox is an object of its own below its database. It keeps what belongs to the mailbox and not to the
 //! account: GUID, mailbox descriptor and its backup copy, the ends of time-bound mailbox rights, the rights on its folders.
-//! It has no owner, so
-//! nobody can open it and no mail reaches it; it stays until somebody connects or removes it.
+//! It has no owner, so nobody can open it and no mail reaches it; it stays until somebody connects or removes it.
 
 use acl::{Guid, Sid};
 

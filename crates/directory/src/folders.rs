@@ -7,7 +7,8 @@ use acl::{Control, SecurityDescriptor};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::{ChangeError, ObjectId, Snapshot, Value, attributes as a};
+use crate::attributes::{self as a, number};
+use crate::{ChangeError, Object, ObjectId, Snapshot, Value};
 
 /// A folder that has entries of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,13 @@ pub fn is_path(path: &str) -> bool {
 }
 
 impl Snapshot {
+    /// Mailbox owners with folders that have entries of their own, in the order of objects, after this one.
+    pub fn owners_of_folders(&self, after: Option<ObjectId>) -> impl Iterator<Item = ObjectId> + '_ {
+        let has = |object: &Object| object.values(number::FOLDER_PERMISSION).next().is_some();
+        let later = self.objects().filter(move |(id, _)| after.is_none_or(|after| *id > after));
+        later.filter(move |(_, object)| object.mailbox().is_some() && has(object)).map(|(id, _)| id)
+    }
+
     /// Folders of the mailbox of an owner that have entries of their own, by their paths. A value that cannot be read is
     /// an error with its words: what it says of its folder is unknown.
     pub fn folder_descriptors(&self, owner: ObjectId) -> Vec<Result<FolderDescriptor, String>> {

@@ -117,13 +117,10 @@ fn what_a_running_server_holds_and_the_store_does_not_is_told_with_exit_code_1()
     );
 }
 
-/// S0: "Permissions to access your mailbox folders are separate".
 #[test]
-fn rights_on_folders_are_refused_with_words_about_where_they_are() {
+fn a_right_on_folders_and_an_external_account_are_no_rights_on_a_mailbox() {
     let (_folder, data) = organization();
-    let asked = on(&data, &["folder-permission", "add", "ann:\\Calendar", "--user", "bob", "--right", "Reviewer"], "");
-    asked.fails(2, &["Procura holds no folders", "mailbox-permission"]);
     let grant = |right: &str| on(&data, &["mailbox-permission", "add", "ann", "--user", "bob", "--right", right], "");
-    grant("Publishing Editor").fails(2, &["is a right on folders"]);
+    grant("Publishing Editor").fails(2, &["is a right on folders", "procura folder-permission add"]);
     grant("ExternalAccount").fails(2, &["procura mailbox link"]);
 }

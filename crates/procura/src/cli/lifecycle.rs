@@ -17,6 +17,7 @@ use store::{AuditStore, Backup, DirectoryStore};
 
 use super::args::Global;
 use super::fault::Failure;
+use super::folder_permission::FolderPermission;
 use super::run::{broken, call, named, show, spinner, unexpected};
 use crate::config::keys;
 use crate::init;
@@ -40,15 +41,9 @@ pub enum Lifecycle {
     /// Administrators' accounts and groups, whose permissions AdminSDHolder replaces
     #[command(subcommand)]
     Protected(Protected),
-    /// Rights on folders of a mailbox: Procura holds no folders, and says where such rights are kept
-    #[command(
-        after_help = "A delegate needs no right on any folder to send on behalf.\n\nExample:\n  procura folder-permission get ceo"
-    )]
-    FolderPermission {
-        /// What Get-, Add- and Remove-MailboxFolderPermission take
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    /// Rights on the folders of mailboxes: Editor of a calendar, Reviewer of an inbox; the IMAP server enforces them
+    #[command(subcommand)]
+    FolderPermission(FolderPermission),
     /// Hold what decisions are made on against what is stored
     #[command(after_help = super::verify::HELP)]
     CheckDirectory,
@@ -186,11 +181,8 @@ pub struct Generate {
 /// Runs a command.
 pub fn run(global: &Global, command: Lifecycle) -> Result<ExitCode, Failure> {
     let done = match command {
-        Lifecycle::FolderPermission { .. } => {
-            return Err(Failure::new(format!("no rights on folders here: {}", admin::NO_FOLDERS)).help(
-                "the program that opens the folders (Dovecot's ACL, for one) keeps their rights; \
-                 `procura mailbox-permission add` grants the whole mailbox, `procura delegate add` sending on behalf",
-            ));
+        Lifecycle::FolderPermission(command) => {
+            return super::folder_permission::run(&mut endpoint(global)?, global, command);
         }
         Lifecycle::CheckDirectory => return super::verify::run(&mut endpoint(global)?, global),
         Lifecycle::Generate(arguments) => generate(global, &arguments),

@@ -9,6 +9,7 @@ pub mod directory;
 mod document;
 pub mod examples;
 pub mod fault;
+pub mod folder_permission;
 mod html;
 pub mod lifecycle;
 pub mod output;

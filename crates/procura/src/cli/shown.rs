@@ -17,6 +17,7 @@ pub fn text(response: &Response) -> Option<String> {
         Response::ServiceAccount(report) => service_account(report),
         Response::Simulated(simulated) => self::simulated(simulated),
         Response::Access(response) => super::access::text(response),
+        Response::FolderPermission(response) => super::folder_permission::text(response),
         Response::Recipient(response) => super::recipients::text(response),
         Response::Pause(response) => super::pause::text(response),
         Response::Protected(report) => protected(report),

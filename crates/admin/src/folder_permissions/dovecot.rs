@@ -1,0 +1,211 @@
+//! Permission lists as Dovecot's ACL plugin reads them (`dovecot-acl`, backend `vfile`): an identifier, a space, letters.
+//!
+//! Dovecot takes the lines of the most special kind that match (user, owner, group, authenticated, anyone) in place of
+//! all others, and those of several groups together. That is how a permission list counts, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use acl::Sid;
+use directory::{ObjectId, Snapshot};
+use rights::admin::Action;
+use rights::folder::{FolderList, FolderPath, FolderRights, Folders, access};
+use rights::{Permission, expand, who_people};
+
+use super::documents::{FolderAclPage, FolderAclRow, FolderExport};
+use super::{Folder, list, name_of, unreadable};
+use crate::authorize::{require, require_organization};
+use crate::error::{Fault, FaultKind};
+use crate::service::Asked;
+
+/// Octets of a page, about: it has to fit into a line.
+const PAGE: usize = 2 << 20;
+
+/// Dovecot's letters for what IMAP can express (RFC 4314 2.1): a right, and the letters that it is.
+const LETTERS: [(FolderRights, &str); 7] = [
+    (FolderRights::VISIBLE, "l"),
+    (FolderRights::READ_ANY, "r"),
+    // Seen and other flags of a mailbox are the owner's view of it: changing them is editing.
+    (FolderRights::EDIT_ANY, "ws"),
+    (FolderRights::DELETE_ANY, "te"),
+    (FolderRights::CREATE, "ip"),
+    (FolderRights::CREATE_SUBFOLDER, "k"),
+    (FolderRights::OWNER, "x"),
+];
+
+/// Everything but `a`: rights are changed here, and what an IMAP client changed would be lost at the next export.
+const OWNER: &str = "lrwstipekx";
+
+/// Rights that no letter says, and why.
+const UNSAID: [(FolderRights, FolderRights, &str); 4] = [
+    (FolderRights::EDIT_OWNED, FolderRights::EDIT_ANY, "EditOwned: IMAP does not know who made a message"),
+    (FolderRights::DELETE_OWNED, FolderRights::DELETE_ANY, "DeleteOwned: IMAP does not know who made a message"),
+    (FolderRights::FREE_BUSY_SIMPLE, FolderRights::READ_ANY, "FreeBusySimple: IMAP shows messages, not times"),
+    (FolderRights::FREE_BUSY_DETAILED, FolderRights::READ_ANY, "FreeBusyDetailed: IMAP shows messages, not times"),
+];
+
+pub fn export(asked: Asked<'_>, wanted: &FolderExport) -> Result<FolderAclPage, Fault> {
+    let snapshot = asked.snapshot;
+    if snapshot.is_out_of_date() || !snapshot.doubt().stale.is_empty() {
+        let message = "what is known of Active Directory is too old to hand rights on";
+        return Err(
+            Fault::new(FaultKind::Unavailable, message).help("`procura directory status` shows the domain controllers")
+        );
+    }
+    let mut page = FolderAclPage::default();
+    let Some(identity) = &wanted.identity else {
+        require_organization(snapshot, asked.caller, "export the rights on folders of")?;
+        let mut octets = 0;
+        for owner in snapshot.owners_of_folders(wanted.after.map(ObjectId)) {
+            let rows = mailbox(snapshot, owner, &[], wanted)?;
+            octets += rows.iter().flat_map(|row| &row.lines).map(|line| line.len() + 8).sum::<usize>();
+            page.rows.extend(rows);
+            if octets > PAGE {
+                page.next = Some(owner.0);
+                break;
+            }
+        }
+        return Ok(page);
+    };
+    let folder = Folder::named(snapshot, identity)?;
+    if asked.caller.token.account != Some(folder.owner) {
+        require(snapshot, asked.caller, folder.owner, Action::Read, "read the permissions of")?;
+    }
+    let paths = wanted.folders.iter().map(|path| path.parse()).collect::<Result<Vec<FolderPath>, _>>();
+    let mut paths = paths.map_err(|error| Fault::new(FaultKind::Invalid, error.to_string()))?;
+    paths.extend(folder.path.clone());
+    page.rows = mailbox(snapshot, folder.owner, &paths, wanted)?;
+    Ok(page)
+}
+
+/// The lists of a mailbox: of these folders, or of those that have entries, or else of the whole.
+fn mailbox(
+    snapshot: &Snapshot,
+    owner: ObjectId,
+    paths: &[FolderPath],
+    wanted: &FolderExport,
+) -> Result<Vec<FolderAclRow>, Fault> {
+    let folders = Folders::of(snapshot, owner);
+    let own = || folders.own().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+    let paths = match (paths.is_empty(), folders.is_empty()) {
+        (false, _) => paths.to_vec(),
+        (true, false) => own(),
+        (true, true) => vec![FolderPath::root()],
+    };
+    let full: BTreeSet<ObjectId> =
+        who_people(snapshot, owner, Permission::FullAccess).into_iter().map(|person| person.account).collect();
+    let guid = snapshot.object(owner).and_then(|object| object.mailbox()).map(|mailbox| mailbox.guid.to_string());
+    let mut rows = Vec::new();
+    for path in paths {
+        let (list, from) = list(&folders, &path)?;
+        let mut acl = Acl { snapshot, owner, path: &path, wanted, users: BTreeMap::new(), notes: BTreeSet::new() };
+        rows.push(FolderAclRow {
+            mailbox: name_of(snapshot, owner),
+            guid: guid.clone().unwrap_or_default(),
+            folder: path.to_string(),
+            from: from.as_ref().map(ToString::to_string),
+            lines: acl.lines(&list, &full)?,
+            notes: acl.notes.into_iter().collect(),
+        });
+    }
+    Ok(rows)
+}
+
+/// One list in the making.
+struct Acl<'a> {
+    snapshot: &'a Snapshot,
+    owner: ObjectId,
+    path: &'a FolderPath,
+    wanted: &'a FolderExport,
+    /// Letters by Dovecot's name of a user.
+    users: BTreeMap<String, String>,
+    notes: BTreeSet<String>,
+}
+
+impl Acl<'_> {
+    fn lines(&mut self, list: &FolderList, full: &BTreeSet<ObjectId>) -> Result<Vec<String>, Fault> {
+        let mut people = full.clone();
+        for entry in &list.accounts {
+            match self.snapshot.by_sid(&entry.sid) {
+                Some(id) => drop(people.insert(id)),
+                None => self.gone(&entry.sid),
+            }
+        }
+        let mut groups = Vec::new();
+        for entry in &list.groups {
+            let Some(id) = self.snapshot.by_sid(&entry.sid) else {
+                self.gone(&entry.sid);
+                continue;
+            };
+            if self.wanted.expand {
+                let members = expand(self.snapshot, &entry.sid);
+                let accounts = self.snapshot.objects().filter(|(_, object)| object.class().is_account());
+                match members.all {
+                    true => people.extend(accounts.map(|(id, _)| id)),
+                    false => people.extend(members.some),
+                }
+            } else if let Some(name) = self.snapshot.object(id).and_then(|group| group.sam_account_name()) {
+                let letters = self.letters(entry.rights, &self.snapshot.sid_name(&entry.sid));
+                groups.extend(self.line("group=", name, &letters));
+            }
+        }
+        for id in people {
+            self.user(id)?;
+        }
+        let mut lines = vec![line("owner", OWNER)];
+        for (name, letters) in std::mem::take(&mut self.users) {
+            lines.extend(self.line("user=", &name, &letters));
+        }
+        lines.extend(groups);
+        lines.push(line("authenticated", &self.letters(list.default, "Default")));
+        lines.push(line("anyone", &self.letters(list.anonymous, "Anonymous")));
+        Ok(lines)
+    }
+
+    /// What an account may do is decided as everywhere.
+    fn user(&mut self, id: ObjectId) -> Result<(), Fault> {
+        let Some(object) = self.snapshot.object(id).filter(|_| id != self.owner) else { return Ok(()) };
+        let Ok(token) = self.snapshot.token_of(id) else { return Ok(()) };
+        let rights = access(self.snapshot, &token, self.owner, self.path).map_err(unreadable)?.rights;
+        let who = name_of(self.snapshot, id);
+        let letters = if rights == FolderRights::ALL { OWNER.to_owned() } else { self.letters(rights, &who) };
+        let address = object.primary_address().filter(|_| !self.wanted.logon_names).map(|own| own.to_string());
+        let name = address.or_else(|| object.sam_account_name().map(str::to_owned));
+        match name {
+            Some(name) => drop(self.users.insert(name.to_lowercase(), letters)),
+            None => drop(self.notes.insert(format!("{who} has no name that Dovecot would know: left out"))),
+        }
+        Ok(())
+    }
+
+    fn gone(&mut self, sid: &Sid) {
+        self.notes.insert(format!("nobody in the directory has the SID {sid}: left out"));
+    }
+
+    fn letters(&mut self, rights: FolderRights, who: &str) -> String {
+        for (right, more, why) in UNSAID {
+            if rights.contains(right) && !rights.contains(more) {
+                self.notes.insert(format!("{who} has {why}; it is left out"));
+            }
+        }
+        let said: String =
+            LETTERS.iter().filter(|(right, _)| rights.contains(*right)).map(|(_, letters)| *letters).collect();
+        OWNER.chars().filter(|letter| said.contains(*letter)).collect()
+    }
+
+    /// A line for a name, in quotes where it has blanks.
+    fn line(&mut self, kind: &str, name: &str, letters: &str) -> Option<String> {
+        if name.chars().any(char::is_control) {
+            self.notes.insert(format!("{name:?} cannot be written into a list: left out"));
+            return None;
+        }
+        if !name.contains([' ', '"', '\\']) {
+            return Some(line(&format!("{kind}{name}"), letters));
+        }
+        let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
+        Some(line(&format!("\"{kind}{escaped}\""), letters))
+    }
+}
+
+fn line(identifier: &str, letters: &str) -> String {
+    format!("{identifier} {letters}").trim_end().to_owned()
+}
