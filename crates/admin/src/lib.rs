@@ -70,4 +70,5 @@ pub use data::{Absent, DataDirectory, DataError};
 pub use endpoint::Endpoint;
 pub use error::{AdminError, Fault, FaultKind};
 pub use operations::{Request, Response};
+pub use servers::own_server;
 pub use service::{Hashed, Hasher, Like, Options, Running, Service, audit_path, queue_directory, tracking_directory};

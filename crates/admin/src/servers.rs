@@ -228,6 +228,20 @@ pub(crate) fn servers(snapshot: &Snapshot) -> impl Iterator<Item = (ObjectId, St
     snapshot.objects().filter(|(_, object)| object.class() == Class::Server).map(|(id, object)| (id, object.name()))
 }
 
+/// The server that a node of this host name is: by one of its names, by the first label, or because there is no other.
+pub fn own_server(snapshot: &Snapshot, hostname: &str) -> Option<ObjectId> {
+    let label = hostname.split('.').next().unwrap_or(hostname);
+    let is_named = |id: ObjectId, name: &str| {
+        let names = settings(snapshot, id).map(|server| &server.names[..]).unwrap_or_default();
+        names.iter().any(|name| name.eq_ignore_ascii_case(hostname)) || name.eq_ignore_ascii_case(label)
+    };
+    let all: Vec<(ObjectId, String)> = servers(snapshot).collect();
+    match (all.iter().find(|(id, name)| is_named(*id, name)), all.as_slice()) {
+        (Some((id, _)), _) | (None, [(id, _)]) => Some(*id),
+        (None, _) => None,
+    }
+}
+
 /// The server of a name.
 pub(crate) fn server(snapshot: &Snapshot, identity: &str) -> Result<ObjectId, Fault> {
     let named = servers(snapshot).find(|(_, name)| dn::folded(name) == dn::folded(identity));

@@ -98,6 +98,11 @@ pub trait Running: Send + Sync {
     fn reload(&self) -> Result<Vec<String>, Fault> {
         Err(Fault::new(FaultKind::Unsupported, "this server cannot reload"))
     }
+    /// Why nothing is taken from the folder of a receive connector now; none: it is in service, or is no folder.
+    fn closed_folder(&self, connector: &Guid) -> Option<String> {
+        let _ = connector;
+        None
+    }
     /// Writes what of the record of messages is not written yet.
     fn flush_tracking(&self) {}
     /// Webhooks were added or removed.
@@ -241,6 +246,11 @@ impl Service {
     /// The queue, if it is open.
     pub(crate) fn open_queue(&self) -> Option<&Queue> {
         self.queue.get()
+    }
+
+    /// Fully qualified name of this node.
+    pub(crate) fn node(&self) -> &str {
+        &self.options.node
     }
 
     /// The time now.

@@ -47,6 +47,17 @@ fn a_server_is_known_by_the_keys_that_it_is_given() {
 }
 
 #[test]
+fn a_connector_is_made_on_the_server_of_this_node_where_none_is_named() {
+    let site = Site::new();
+    site.ask(new("EDGE", "edge", &[KEY]));
+    let on = |name: &str| servers(&site).into_iter().find(|row| row.name == name).unwrap().connectors;
+    let before = on("MAIL");
+    let new = json!({"op": "receive-connector-new", "name": "R", "usage": "Internet", "bindings": ["127.0.0.1:2599"]});
+    site.ask(request(new));
+    assert_eq!((on("EDGE"), on("MAIL")), (0, before + 1));
+}
+
+#[test]
 fn a_key_stands_for_one_server() {
     let site = Site::new();
     site.ask(new("EDGE", "edge", &[KEY]));

@@ -14,7 +14,7 @@ use crate::error::{Fault, FaultKind};
 use crate::permissions::unreadable;
 use crate::random::new_guid;
 use crate::response::Response;
-use crate::service::{Asked, Plan, find};
+use crate::service::{Asked, Plan};
 use crate::{trust, words};
 
 /// Names of mechanisms (F §3.4).
@@ -29,7 +29,7 @@ const MECHANISMS: [(&str, u32); 6] = [
 
 pub fn new(asked: Asked<'_>, new: &ReceiveNew) -> Result<Response, Fault> {
     asked.change(|snapshot| {
-        let server = server(snapshot, new.server.as_deref())?;
+        let server = server(snapshot, new.server.as_deref(), asked.service.node())?;
         let (changes, warnings) = creation(snapshot, server, new)?;
         let role = if role_of(snapshot, server) == ServerRole::Edge { "edge" } else { "hub" };
         let mut plan = Plan::new(format!("created the receive connector {} ({role})", new.name.trim()), changes);
@@ -198,7 +198,12 @@ pub fn remove(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
 
 pub fn get(asked: Asked<'_>, get: &ConnectorGet) -> Result<Response, Fault> {
     let ids = wanted(asked, Class::ReceiveConnector, get.identity.as_deref())?;
-    let rows: Vec<ReceiveRow> = ids.into_iter().map(|id| row(asked.snapshot, id)).collect();
+    let shown = |id| {
+        let mut row = row(asked.snapshot, id);
+        row.notes.extend(folders::closed(asked, id));
+        row
+    };
+    let rows: Vec<ReceiveRow> = ids.into_iter().map(shown).collect();
     Ok(Response::ReceiveConnectors(rows.into()))
 }
 
@@ -489,31 +494,17 @@ fn usage(name: Option<&str>) -> Result<ConnectorUsage, Fault> {
     })
 }
 
-/// The server of a name; the only one where none is named.
-fn server(snapshot: &Snapshot, name: Option<&str>) -> Result<ObjectId, Fault> {
-    let servers: Vec<ObjectId> =
-        snapshot.objects().filter(|(_, object)| object.class() == Class::Server).map(|(id, _)| id).collect();
-    let named =
-        |id: &ObjectId, name: &str| snapshot.object(*id).is_some_and(|object| object.name().eq_ignore_ascii_case(name));
-    match (name, servers.as_slice()) {
-        (None, [only]) => Ok(*only),
-        (None, []) => {
-            Err(Fault::new(FaultKind::Unavailable, "there is no server").help("create one with `procura init`"))
-        }
-        (None, many) => {
-            let names: Vec<String> = many.iter().map(|id| name_of(snapshot, *id)).collect();
-            Err(Fault::new(FaultKind::Ambiguous, format!("there are {} servers: {}", many.len(), names.join(", ")))
-                .help("name one with --server"))
-        }
-        (Some(name), all) => match all.iter().find(|id| named(id, name)) {
-            Some(id) => Ok(*id),
-            None => {
-                let id = find(snapshot, name)?;
-                match all.contains(&id) {
-                    true => Ok(id),
-                    false => Err(Fault::new(FaultKind::NotFound, format!("{} is no server", snapshot.dn(id)))),
-                }
-            }
-        },
+/// The server of a name; that of this node where none is named.
+fn server(snapshot: &Snapshot, name: Option<&str>, node: &str) -> Result<ObjectId, Fault> {
+    if let Some(name) = name {
+        return crate::servers::server(snapshot, name);
     }
+    crate::servers::own_server(snapshot, node).ok_or_else(|| {
+        let names: Vec<String> = crate::servers::servers(snapshot).map(|(_, name)| name).collect();
+        match names.as_slice() {
+            [] => Fault::new(FaultKind::Unavailable, "there is no server").help("create one with `procura init`"),
+            _ => Fault::new(FaultKind::Ambiguous, format!("none of the servers is this node: {}", names.join(", ")))
+                .help("name one with --server"),
+        }
+    })
 }

@@ -90,7 +90,8 @@ pub fn set(asked: Asked<'_>, set: &SendSet) -> Result<Response, Fault> {
         let guid = guid(snapshot, id)?;
         changed = Some(guid);
         let attributes = attributes(&set.settings)?;
-        let mut plan = Plan::new(format!("changed the send connector {}", snapshot.dn(id)), Vec::new());
+        let name = snapshot.object(id).map(|object| object.name()).unwrap_or_default();
+        let mut plan = Plan::new(format!("changed the send connector {name}"), Vec::new());
         if !attributes.is_empty() {
             plan.changes.push(Change::Modify { guid, attributes });
         }

@@ -103,23 +103,15 @@ pub(super) fn protocol_log(node: &Node, directory: &Path) -> Result<ProtocolLog,
 
 /// The server object of this node: the one with its name, else the only one.
 fn own_server(snapshot: &Snapshot, hostname: &str) -> Result<Option<Guid>, Failure> {
-    let servers: Vec<_> = snapshot.objects().filter(|(_, object)| object.class() == directory::Class::Server).collect();
-    let label = hostname.split('.').next().unwrap_or(hostname);
-    let named = servers.iter().find(|(_, object)| {
-        let names = match object.config() {
-            Some(directory::Config::Server(server)) => &server.names[..],
-            _ => &[],
-        };
-        names.iter().any(|name| name.eq_ignore_ascii_case(hostname)) || object.name().eq_ignore_ascii_case(label)
-    });
-    match (named, &servers[..]) {
-        (Some((_, object)), _) | (None, [(_, object)]) => Ok(Some(object.guid())),
-        (None, []) => Ok(None),
-        (None, several) => {
-            let names: Vec<String> = several.iter().map(|(_, object)| object.name()).collect();
-            Err(Failure::new(format!("none of the servers of the organization is called {hostname}"))
-                .help(format!("set [node] hostname; there are: {}", names.join(", "))))
-        }
+    if let Some(id) = admin::own_server(snapshot, hostname) {
+        return Ok(snapshot.object(id).map(|object| object.guid()));
+    }
+    let servers = snapshot.objects().filter(|(_, object)| object.class() == directory::Class::Server);
+    let names: Vec<String> = servers.map(|(_, object)| object.name()).collect();
+    match names.as_slice() {
+        [] => Ok(None),
+        _ => Err(Failure::new(format!("none of the servers of the organization is called {hostname}"))
+            .help(format!("set [node] hostname; there are: {}", names.join(", ")))),
     }
 }
 
