@@ -3,7 +3,7 @@
 //! It is made at the moment of deciding and holds names as they were then, so that it can be read years later, when the
 //! objects are gone; GUIDs and SIDs stand beside the names.
 
-use acl::{Ace, AceFlags, Acl, Outcome, SddlContext, SecurityDescriptor, Sid, well_known};
+use acl::{AccessMask, Ace, AceFlags, Acl, Outcome, SddlContext, SecurityDescriptor, Sid, well_known};
 use directory::{HostKind, ObjectId, Snapshot, Time, Token, TokenKind};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use crate::pause::Paused;
 use crate::refusal::Refusal;
 use crate::said::Said;
 use crate::shortfall::{Reason, shortfall};
+use crate::table::RightName;
 use crate::trace::{DescriptorKind, Step, Wanted};
 use crate::transaction::{Accepted, Authority, Denied};
 
@@ -514,7 +515,6 @@ fn ace_sddl(ace: &Ace) -> String {
 
 /// The grant that would mend a refusal, if one would.
 fn missing(snapshot: &Snapshot, authority: &Authority, denied: &Denied) -> Option<Missing> {
-    use crate::table::RightName;
     let account = denied.token.account;
     let trustee = match account {
         Some(account) => name(snapshot, account),
@@ -551,27 +551,44 @@ fn missing(snapshot: &Snapshot, authority: &Authority, denied: &Denied) -> Optio
     let name = right.right().name;
     let denial = denied.steps.iter().find_map(|step| match step {
         Step::Ace { on, index, wanted: Wanted::Right(denied), outcome: Outcome::Deny, .. } if *denied == right => {
-            Some((snapshot.dn(*on), deny_entry(snapshot, *on, *index)))
+            Some((*on, *index))
         }
         _ => None,
     });
+    let grant = || format!("procura permission add '{on}' --user '{trustee}' --right {name}");
     let (obstacle, command) = match denial {
-        // A grant would stand behind the denial: that has to go.
-        Some((denied_on, (from, denied_to))) => (
-            Some(format!("an entry on {denied_on} denies it and comes first")),
-            format!("procura permission remove '{from}' --user '{denied_to}' --right {name} --deny"),
-        ),
-        None => (None, format!("procura permission add '{on}' --user '{trustee}' --right {name}")),
+        None => (None, grant()),
+        Some((denied_on, index)) => match snapshot.ace_origin(denied_on, index) {
+            // A grant would stand behind the denial: that has to go.
+            origin if origin == denied_on => (
+                Some(format!("an entry on {} denies it and comes first", snapshot.dn(denied_on))),
+                without_denial(snapshot, denied_on, index, right),
+            ),
+            // An explicit grant stands before what is inherited, which goes on to deny it to everybody else.
+            origin => (
+                Some(format!(
+                    "an entry inherited from {} denies it; one on the object comes first",
+                    snapshot.dn(origin)
+                )),
+                grant(),
+            ),
+        },
     };
     Some(Missing { right: name.to_owned(), on, trustee, command, obstacle })
 }
 
-/// Where a denying entry is explicit, and whom it names.
-fn deny_entry(snapshot: &Snapshot, on: ObjectId, index: usize) -> (String, String) {
-    let origin = snapshot.dn(snapshot.ace_origin(on, index));
+/// The command that takes away an explicit entry which denies a right: by its words where it says this right of this object
+/// and nothing else, else by hand.
+fn without_denial(snapshot: &Snapshot, on: ObjectId, index: usize, right: RightName) -> String {
+    let dn = snapshot.dn(on);
     let dacl = snapshot.descriptor(on).and_then(|descriptor| descriptor.sd().dacl.as_ref());
-    let trustee = dacl.and_then(|dacl| dacl.aces.get(index)).map(|ace| snapshot.sid_name(&ace.sid));
-    (origin, trustee.unwrap_or_default())
+    match dacl.and_then(|dacl| dacl.aces.get(index)) {
+        Some(ace) if *ace == Ace::deny_object(ace.sid.clone(), AccessMask::CONTROL_ACCESS, right.guid()) => {
+            let (denied_to, right) = (snapshot.sid_name(&ace.sid), right.right().name);
+            format!("procura permission remove '{dn}' --user '{denied_to}' --right {right} --deny")
+        }
+        _ => format!("procura sd edit '{dn}'"),
+    }
 }
 
 fn full_access_failed(steps: &[Step]) -> Option<ObjectId> {

@@ -299,7 +299,7 @@ fn a_refused_logon_to_a_mailbox_is_mended_by_full_mailbox_access() {
 }
 
 #[test]
-fn a_denial_that_stands_in_the_way_is_named_with_the_command_that_takes_it_away() {
+fn an_inherited_denial_is_named_with_the_grant_that_comes_before_it() {
     let mut world = people();
     world.add("Staff", Class::OrganizationalUnit, "domain");
     let denial = deny_send_as(&world.sid("bob")).with_flags(AceFlags::CONTAINER_INHERIT);
@@ -319,13 +319,39 @@ fn a_denial_that_stands_in_the_way_is_named_with_the_command_that_takes_it_away(
     let denied = ace(1, RightName::SendAs, Outcome::Deny);
     let elsewhere = ace(0, RightName::ReceiveAs, Outcome::Deny);
     let found = missing(&directory, Some("bob"), refusal(), vec![elsewhere.clone(), denied]).unwrap();
-    assert_eq!(found.obstacle, Some(format!("an entry on {ALICE} denies it and comes first")));
     assert_eq!(
-        found.command,
-        "procura permission remove 'DC=example,DC=com' --user 'EXAMPLE\\bob' --right Send-As --deny"
+        found.obstacle.as_deref(),
+        Some("an entry inherited from DC=example,DC=com denies it; one on the object comes first")
     );
+    assert_eq!(found.command, format!("procura permission add '{ALICE}' --user 'EXAMPLE\\bob' --right Send-As"));
     for step in [elsewhere, ace(0, RightName::SendAs, Outcome::Allow)] {
         assert_eq!(missing(&directory, Some("bob"), refusal(), vec![step]).unwrap().obstacle, None);
+    }
+}
+
+#[test]
+fn a_denial_on_the_object_is_named_with_the_command_that_takes_it_away() {
+    let take_away = format!("procura permission remove '{ALICE}' --user 'EXAMPLE\\bob' --right Send-As --deny");
+    let by_hand = format!("procura sd edit '{ALICE}'");
+    let world = people();
+    let denial = deny_send_as(&world.sid("bob"));
+    let of_all_rights = Ace::deny(world.sid("bob"), acl::AccessMask::CONTROL_ACCESS);
+    let inherited_too = denial.clone().with_flags(AceFlags::CONTAINER_INHERIT);
+    for (denial, command) in [(denial, &take_away), (of_all_rights, &by_hand), (inherited_too, &by_hand)] {
+        let mut world = people();
+        let open = SecurityDescriptor::with_dacl(Acl::new(vec![denial])).to_bytes();
+        let directory = world.set("alice", a::DESCRIPTOR, vec![open]).load();
+        let step = Step::Ace {
+            on: directory.id("alice"),
+            kind: DescriptorKind::Object,
+            index: 0,
+            wanted: Wanted::Right(RightName::SendAs),
+            outcome: Outcome::Deny,
+        };
+        let refusal = Refusal::Sender(address("alice@example.com"));
+        let found = missing(&directory, Some("bob"), refusal, vec![step]).unwrap();
+        assert_eq!(found.obstacle, Some(format!("an entry on {ALICE} denies it and comes first")));
+        assert_eq!(&found.command, command);
     }
 }
 
