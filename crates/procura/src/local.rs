@@ -1,7 +1,6 @@
 //! `[local]`: mail of programs on this machine, through a socket (`procura sendmail`). Who somebody is is said by the kernel
 //! (SO_PEERCRED) and the configuration; what may be sent as whom is decided as for mail that comes by SMTP.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -14,6 +13,7 @@ use std::time::Duration;
 
 use message::Address;
 use serde::{Deserialize, Serialize};
+use transport::LocalUsers;
 use transport::submission::{Envelope, Refusal, Submissions};
 
 use crate::cli::fault::Failure;
@@ -57,7 +57,7 @@ impl LocalSocket {
     /// Listens at `path`; everybody may connect, and whoever has an account in `accounts` may submit.
     pub fn start(
         path: &Path,
-        accounts: BTreeMap<u32, String>,
+        accounts: LocalUsers,
         submissions: Arc<Submissions>,
     ) -> Result<LocalSocket, Failure> {
         let failed = |e: io::Error| Failure::new(format!("{}: {e}", path.display())).help("check [local] socket");
@@ -70,7 +70,7 @@ impl LocalSocket {
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o666)).map_err(failed)?;
-        let (accounts, open) = (Arc::new(accounts), Arc::new(AtomicUsize::new(0)));
+        let open = Arc::new(AtomicUsize::new(0));
         let run = move || {
             for stream in listener.incoming() {
                 let stream = match stream {
@@ -86,8 +86,7 @@ impl LocalSocket {
                     answer(&stream, &End::Later("too many programs submit mail at the same time".to_owned()));
                     continue;
                 }
-                let (accounts, submissions, open) =
-                    (Arc::clone(&accounts), Arc::clone(&submissions), Arc::clone(&open));
+                let (accounts, submissions, open) = (accounts.clone(), Arc::clone(&submissions), Arc::clone(&open));
                 let serve = move || {
                     let end = serve(&stream, &accounts, &submissions);
                     answer(&stream, &end);
@@ -118,7 +117,7 @@ fn answer(mut stream: &UnixStream, end: &End) {
     let _ = stream.write_all(&line);
 }
 
-fn serve(stream: &UnixStream, accounts: &BTreeMap<u32, String>, submissions: &Arc<Submissions>) -> End {
+fn serve(stream: &UnixStream, accounts: &LocalUsers, submissions: &Arc<Submissions>) -> End {
     let broken = |error: io::Error| End::Later(error.to_string());
     let peer = match rustix::net::sockopt::socket_peercred(stream) {
         Ok(peer) => peer.uid.as_raw(),
@@ -128,7 +127,7 @@ fn serve(stream: &UnixStream, accounts: &BTreeMap<u32, String>, submissions: &Ar
     {
         return broken(error);
     }
-    let Some(name) = accounts.get(&peer) else {
+    let Some(name) = accounts.account(peer) else {
         tracing::info!(uid = peer, "a user of this machine without an account tried to submit mail");
         return End::Unknown(format!("user {peer} of this machine has no account under [local] accounts"));
     };
@@ -144,7 +143,7 @@ fn serve(stream: &UnixStream, accounts: &BTreeMap<u32, String>, submissions: &Ar
         Ok(runtime) => runtime,
         Err(error) => return broken(error),
     };
-    match runtime.block_on(submit(submissions, name, begin, reader)) {
+    match runtime.block_on(submit(submissions, &name, begin, reader)) {
         Ok(id) => End::Accepted(id),
         Err(end) => end,
     }

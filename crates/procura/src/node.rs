@@ -13,7 +13,7 @@ use transport::password;
 
 use crate::cli::args::Global;
 use crate::cli::fault::Failure;
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 
 /// Where data stand when nobody says where.
 pub const DEFAULT_DATA: &str = "procura-data";
@@ -91,7 +91,7 @@ impl Node {
 
     /// `[local] accounts` by user number.
     pub fn local_users(&self) -> Result<BTreeMap<u32, String>, Failure> {
-        by_number("local", &self.loaded.config.local.accounts)
+        local_users(&self.loaded.config)
     }
 }
 
@@ -114,6 +114,11 @@ impl admin::Hasher for Hashing {
         let keys = password::scram_keys(password, salt, rounds).map_err(|e| e.to_string())?;
         Ok(keys.map(|keys| keys.to_text()))
     }
+}
+
+/// `[local] accounts` by user number.
+pub fn local_users(config: &Config) -> Result<BTreeMap<u32, String>, Failure> {
+    by_number("local", &config.local.accounts)
 }
 
 /// Accounts by user number instead of name.

@@ -4,20 +4,23 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use admin::{Fault, FaultKind};
+use transport::LocalUsers;
 use transport::certificate::LiveCertificate;
 
 use crate::active_directory::Live;
+use crate::cli::fault::Failure;
 use crate::config::keys::Alarms;
 use crate::config::{Config, Loaded};
 use crate::logging::Logging;
-use crate::node::Node;
+use crate::node::{Node, local_users};
 use crate::notify::notify;
 
 /// Keys that count at once; the others need a restart.
-const LIVE: [&str; 7] = [
+const LIVE: [&str; 8] = [
     "log.level",
     "tls.certificate",
     "tls.key",
+    "local.accounts",
     "alarms.notify",
     "alarms.certificate_days",
     "alarms.queue_minutes",
@@ -39,6 +42,7 @@ pub struct Reloader {
     logging: Logging,
     certificate: OnceLock<Arc<LiveCertificate>>,
     directory: OnceLock<Live>,
+    local_users: OnceLock<LocalUsers>,
 }
 
 impl Reloader {
@@ -46,7 +50,15 @@ impl Reloader {
     pub fn new(node: &Node, demo: bool, logging: Logging) -> Reloader {
         let file = node.loaded.file.clone();
         let in_force = Mutex::new(node.loaded.clone());
-        Reloader { file, demo, in_force, logging, certificate: OnceLock::new(), directory: OnceLock::new() }
+        Reloader {
+            file,
+            demo,
+            in_force,
+            logging,
+            certificate: OnceLock::new(),
+            directory: OnceLock::new(),
+            local_users: OnceLock::new(),
+        }
     }
 
     /// The certificate that listeners show.
@@ -57,6 +69,11 @@ impl Reloader {
     /// The domains that are followed.
     pub fn follow_directory(&self, directory: Live) {
         let _ = self.directory.set(directory);
+    }
+
+    /// The accounts of users of this machine.
+    pub fn follow_local_users(&self, users: LocalUsers) {
+        let _ = self.local_users.set(users);
     }
 
     /// `[alarms]` as it is in force.
@@ -116,8 +133,16 @@ impl Reloader {
 
     fn apply(&self, before: &Loaded, newest: &Loaded, said: &mut Vec<String>) -> Result<(), Fault> {
         let changed = changed(&before.config, &newest.config);
+        if changed.iter().any(|key| key == "local.accounts")
+            && let Some(users) = self.local_users.get()
+        {
+            let accounts = local_users(&newest.config).map_err(|failure| {
+                Fault::new(FaultKind::Invalid, format!("{failure}; the configuration in force stays"))
+            })?;
+            users.replace(accounts);
+        }
         if changed.iter().any(|key| key == "log.level") {
-            let failed = |failure| Fault::new(FaultKind::Invalid, format!("{failure:?}"));
+            let failed = |failure: Failure| Fault::new(FaultKind::Invalid, failure.to_string());
             self.logging.set_level(&newest.config.log.level).map_err(failed)?;
         }
         let is_of_certificate = |key: &str| CERTIFICATE.contains(&key);

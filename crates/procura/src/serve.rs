@@ -20,7 +20,7 @@ use queue::{Queue, QueueOptions};
 use store::{AuditStore, Retention};
 use transport::certificate::LiveCertificate;
 use transport::delivery::MAILBOX;
-use transport::{AuditLog, AuditOptions, Credentials, Server, Shared, TlsOptions};
+use transport::{AuditLog, AuditOptions, Credentials, LocalUsers, Server, Shared, TlsOptions};
 use web::submission::SubmissionServer;
 use web::{Web, Webhooks};
 
@@ -237,7 +237,9 @@ fn start(
     options.tls = tls_options;
     options.tokens = tokens::tokens(node)?.map(Arc::new);
     (options.submission, options.local) = (submission, local);
-    options.owners = node.local_users()?;
+    let users = LocalUsers::new(node.local_users()?);
+    reloader.follow_local_users(users.clone());
+    options.owners = users.clone();
     options.protocol_log = Some(protocol_log(node, directory)?);
     #[cfg(feature = "kerberos")]
     {
@@ -255,7 +257,7 @@ fn start(
     let submission = http::start(node, &server, &certificate, http_tls)?;
     let local = match (&config.local.socket, server.local()) {
         (Some(path), Some(submissions)) => {
-            Some(LocalSocket::start(&node.loaded.path(path), node.local_users()?, submissions)?)
+            Some(LocalSocket::start(&node.loaded.path(path), users, submissions)?)
         }
         _ => None,
     };

@@ -68,7 +68,8 @@ pub fn watchdog(shared: Arc<Shared>) -> Result<Option<Sender<()>>, Failure> {
 
 /// What is wrong now.
 fn wrong(shared: &Shared, settings: &Alarms) -> Vec<Alarm> {
-    [certificate(shared, settings), queue_age(shared, settings), disk(shared, settings)].into_iter().flatten().collect()
+    let all = [certificate(shared, settings), queue_age(shared, settings), disk(shared, settings), folders(shared)];
+    all.into_iter().flatten().collect()
 }
 
 fn certificate(shared: &Shared, settings: &Alarms) -> Option<Alarm> {
@@ -129,6 +130,19 @@ fn disk(shared: &Shared, settings: &Alarms) -> Option<Alarm> {
         shared.queue().dir().display()
     );
     Some(Alarm { name: "disk", subject: format!("The disk of the queue is nearly full: {free} MiB are left"), text })
+}
+
+/// Pickup and replay folders that nothing is taken from.
+fn folders(shared: &Shared) -> Option<Alarm> {
+    let closed = shared.folders_out_of_service();
+    let subject = match closed.as_slice() {
+        [] => return None,
+        [one] => format!("The folder {} is out of service", one.path),
+        more => format!("{} folders of files are out of service", more.len()),
+    };
+    let text = closed.iter().map(|folder| format!("{}: {}\r\n", folder.path, folder.why)).collect::<String>()
+        + "\r\nFiles in there wait.\r\n\r\n    procura doctor\r\n";
+    Some(Alarm { name: "folders", subject, text })
 }
 
 /// A domain that is older than `max_age` because nobody answers, before nothing is decided on it any more.

@@ -7,7 +7,7 @@
 //! A file is removed after its message is on stable storage, and a key of the file is committed together with the message:
 //! what a crash leaves half done is sent once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
@@ -26,9 +26,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::accept::Intake;
 use crate::listener::folders_of;
+use crate::local_users::LocalUsers;
 use crate::protocol_log::ProtocolLog;
 use crate::server::Stop;
-use crate::shared::{Shared, now, steady};
+use crate::shared::{ClosedFolder, Shared, now, steady};
 use crate::submission::{SubmissionOptions, Submissions, TokenSource};
 
 mod place;
@@ -39,9 +40,6 @@ mod watching;
 use place::{Place, Took, Waiting, Writers};
 use post::{Bad, Posted, Source};
 use watching::Watch;
-
-/// Accounts by the number of the user of this machine.
-pub(crate) type Owners = BTreeMap<u32, String>;
 
 /// A folder is looked at so often, whether or not anything was told of it (as in the reference).
 const LOOK: Duration = Duration::from_secs(5);
@@ -67,7 +65,7 @@ pub(crate) struct Ground {
     pub(crate) server: Option<Guid>,
     pub(crate) intake: Intake,
     pub(crate) protocol_log: Option<Arc<ProtocolLog>>,
-    pub(crate) owners: Owners,
+    pub(crate) owners: LocalUsers,
 }
 
 /// Serves the folders of the node on a thread of its own, as the directory names them.
@@ -147,6 +145,16 @@ impl Folders {
             let (stop, stopped) = watch::channel(false);
             served.insert(guid, Served { guid, path: folder.path.clone(), stop });
             tasks.spawn_local(Task::new(Rc::clone(self), guid, folder.path.clone()).run(stopped));
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // Another task may serve it by another path already.
+        let mut closed = self.folders.ground.shared.closed_folders();
+        if closed.get(&self.guid).is_some_and(|folder| folder.path == self.path) {
+            closed.remove(&self.guid);
         }
     }
 }
@@ -255,6 +263,7 @@ impl Task {
         if !self.said.is_empty() {
             tracing::info!(path = self.path, "the folder is in service again");
             self.said.clear();
+            self.folders.ground.shared.closed_folders().remove(&self.guid);
         }
         // What this process has taken, and could not give back, is found at its next start.
         found.retain(|waiting| !waiting.taken || !self.resumed);
@@ -294,6 +303,8 @@ impl Task {
         if self.said != why {
             tracing::error!(path = self.path, why, "the folder is out of service, and its files wait");
             why.clone_into(&mut self.said);
+            let closed = ClosedFolder { path: self.path.clone(), why: why.to_owned() };
+            self.folders.ground.shared.closed_folders().insert(self.guid, closed);
         }
         Round::Done
     }

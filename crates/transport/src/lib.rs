@@ -20,6 +20,7 @@ mod folders;
 #[cfg(feature = "kerberos")]
 pub mod kerberos;
 mod listener;
+mod local_users;
 pub mod oauth;
 pub mod password;
 pub mod pause;
@@ -44,8 +45,9 @@ pub use credentials::{
 };
 pub use delivery::{ClientTimeouts, DeliveryOptions, DnsOptions, Exits, LmtpHost, SmartHost, StsOptions};
 pub use figures::{Counter, Figures};
+pub use local_users::LocalUsers;
 pub use protocol_log::{ProtocolLog, ProtocolLogOptions};
 pub use sending::SendingCounts;
 pub use server::{Binding, Server, ServerOptions, StartError, Stopper};
-pub use shared::Shared;
+pub use shared::{ClosedFolder, Shared};
 pub use tls::{HttpTls, TlsOptions, key_digest};

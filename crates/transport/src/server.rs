@@ -1,9 +1,9 @@
 //! The server: one thread with the I/O loop of listeners and sessions, one with the delivery loop.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,26 +11,31 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use acl::Guid;
-use directory::{ObjectId, ReceiveConnector, Snapshot};
+use directory::{ObjectId, Snapshot};
 use session::{Mechanisms, Settings};
 use thiserror::Error;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_local};
 
 use crate::accept::Intake;
 use crate::certificate::LiveCertificate;
-use crate::connection::{Connection, Ground};
+use crate::connection::Ground;
 use crate::delivery::{self, DeliveryOptions};
 use crate::folders;
-use crate::listener::{self, Connector, connectors_of, is_proxy, normal, select, sockets_for};
+use crate::listener::{Connector, connectors_of, sockets_for};
+use crate::local_users::LocalUsers;
 use crate::oauth::Tokens;
 use crate::pause;
 use crate::protocol_log::ProtocolLog;
 use crate::shared::Shared;
 use crate::submission::{SubmissionOptions, Submissions};
 use crate::tls::{Tls, TlsOptions};
+
+mod floor;
+mod sockets;
+
+use floor::{Floor, accept};
+use sockets::{Sockets, names};
 
 /// What a node's server is started with.
 pub struct ServerOptions {
@@ -49,7 +54,7 @@ pub struct ServerOptions {
     /// Submission by programs of this machine.
     pub local: Option<SubmissionOptions>,
     /// Accounts of users of this machine, by number: whose a file in a folder is.
-    pub owners: BTreeMap<u32, String>,
+    pub owners: LocalUsers,
     /// The keys for tickets; without them AUTH GSSAPI is not offered.
     #[cfg(feature = "kerberos")]
     pub kerberos: Option<crate::kerberos::Kerberos>,
@@ -76,7 +81,7 @@ impl ServerOptions {
             tokens: None,
             submission: None,
             local: None,
-            owners: BTreeMap::new(),
+            owners: LocalUsers::default(),
             #[cfg(feature = "kerberos")]
             kerberos: None,
             protocol_log: None,
@@ -144,8 +149,6 @@ pub struct Server {
 const RETRY: Duration = Duration::from_secs(10);
 /// How often the loop shows that it turns.
 const TURN: Duration = Duration::from_secs(1);
-/// Too many open files: wait before accepting again.
-const EXHAUSTED: Duration = Duration::from_millis(100);
 
 impl Server {
     /// Binds every enabled receive connector of the node and starts to serve. A binding that fails later, when connectors
@@ -300,64 +303,6 @@ fn own_names(snapshot: &Snapshot, server: Option<Guid>, hostname: &str) -> Vec<S
     names
 }
 
-/// Listening sockets by the binding that they were made for.
-struct Sockets {
-    given: Vec<(SocketAddr, TcpListener)>,
-    bound: Vec<(SocketAddr, TcpListener)>,
-}
-
-impl Sockets {
-    /// Listens for every connector of the snapshot that is not listened for yet.
-    fn bind_all(&mut self, snapshot: &Snapshot, server: Option<Guid>) -> Result<(), StartError> {
-        let connectors = connectors_of(snapshot, server);
-        for address in sockets_for(connectors.iter().flat_map(|(_, _, connector)| connector.bindings.iter().copied())) {
-            let socket = self.take(address).map_err(|source| StartError::Bind {
-                connector: names(snapshot, server, address).join(", "),
-                address,
-                source,
-            })?;
-            self.bound.push((address, socket));
-        }
-        Ok(())
-    }
-
-    /// The socket that was given for this binding, or a new one.
-    fn take(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
-        let given = self.given.iter().position(|(binding, _)| normal(*binding) == address);
-        let socket = match given {
-            Some(index) => self.given.swap_remove(index).1,
-            None => listener::listen(address)?,
-        };
-        socket.set_nonblocking(true)?;
-        Ok(socket)
-    }
-
-    fn report(&self, snapshot: &Snapshot, server: Option<Guid>) -> Vec<Binding> {
-        let binding = |(configured, socket): &(SocketAddr, TcpListener)| Binding {
-            connectors: names(snapshot, server, *configured),
-            configured: *configured,
-            actual: socket.local_addr().unwrap_or(*configured),
-        };
-        self.bound.iter().map(binding).collect()
-    }
-}
-
-/// The connectors that use a socket.
-fn names(snapshot: &Snapshot, server: Option<Guid>, socket: SocketAddr) -> Vec<String> {
-    let uses = |binding: &SocketAddr| {
-        let binding = normal(*binding);
-        binding == socket
-            || (socket.ip().is_unspecified()
-                && binding.port() == socket.port()
-                && binding.is_ipv4() == socket.is_ipv4())
-    };
-    connectors_of(snapshot, server)
-        .into_iter()
-        .filter(|(_, _, connector)| connector.bindings.iter().any(uses))
-        .map(|(_, _, connector)| connector.name.clone())
-        .collect()
-}
-
 /// The I/O loop: listeners and their sessions.
 struct Reception {
     shared: Arc<Shared>,
@@ -374,15 +319,6 @@ struct Reception {
     intake: Intake,
     stop: Stopper,
     bindings: Arc<Mutex<Vec<Binding>>>,
-}
-
-/// What accepting needs, on the loop's thread.
-struct Floor {
-    ground: Rc<Ground>,
-    server: Option<Guid>,
-    connectors: RefCell<HashMap<Guid, Rc<Connector>>>,
-    sessions: RefCell<JoinSet<()>>,
-    max_sessions: usize,
 }
 
 /// A listener at work.
@@ -550,126 +486,4 @@ impl Reception {
         sessions.abort_all();
         while sessions.join_next().await.is_some() {}
     }
-}
-
-/// Accepts the connections of one listener.
-async fn accept(floor: Rc<Floor>, socket: tokio::net::TcpListener, binding: SocketAddr) {
-    loop {
-        let (stream, remote) = match socket.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) if is_of_the_client(&error) => continue,
-            Err(error) => {
-                tracing::error!(%binding, %error, "cannot accept connections");
-                tokio::time::sleep(EXHAUSTED).await;
-                continue;
-            }
-        };
-        floor.receive(stream, normal(remote), binding);
-    }
-}
-
-/// The client was gone before it was accepted.
-fn is_of_the_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
-}
-
-impl Floor {
-    /// Takes a connection: of a client, or of a load balancer that says who the client is.
-    fn receive(self: &Rc<Floor>, stream: TcpStream, remote: SocketAddr, binding: SocketAddr) {
-        let Ok(local) = stream.local_addr().map(normal) else { return };
-        // Without it, replies wait for the client's acknowledgement of earlier ones.
-        if stream.set_nodelay(true).is_err() {
-            return;
-        }
-        let mut sessions = self.sessions.borrow_mut();
-        while sessions.try_join_next().is_some() {}
-        if sessions.len() >= self.max_sessions {
-            return turn_away(&self.ground.shared, stream, "421 4.3.2 Too many connections\r\n");
-        }
-        let snapshot = self.ground.shared.snapshot();
-        let connectors = connectors_of(&snapshot, self.server);
-        let listed = is_proxy(connectors.iter().map(|(_, _, settings)| *settings), (binding, local), remote.ip());
-        if !listed {
-            if let Some(session) = self.welcome(stream, (remote, local), binding, None) {
-                sessions.spawn_local(session);
-            }
-            return;
-        }
-        let floor = Rc::clone(self);
-        sessions.spawn_local(async move {
-            let mut stream = stream;
-            match crate::proxy::read(&mut stream).await {
-                Ok(client) => {
-                    let client = client.unwrap_or(remote);
-                    tracing::debug!(proxy = %remote, %client, "a connection by PROXY");
-                    if let Some(session) = floor.welcome(stream, (client, local), binding, Some(remote.ip())) {
-                        session.await;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(proxy = %remote, %error, "a connection of a load balancer is refused");
-                    turn_away(&floor.ground.shared, stream, "554 5.5.0 A PROXY header is expected here\r\n");
-                }
-            }
-        });
-    }
-
-    /// Finds the connector for a client and begins its session. Of a client that a load balancer named, only the connectors
-    /// that believe it are looked at.
-    fn welcome(
-        &self,
-        stream: TcpStream,
-        (remote, local): (SocketAddr, SocketAddr),
-        binding: SocketAddr,
-        proxy: Option<IpAddr>,
-    ) -> Option<impl Future<Output = ()> + use<>> {
-        let snapshot = self.ground.shared.snapshot();
-        let candidates = connectors_of(&snapshot, self.server);
-        let believes = |settings: &ReceiveConnector| {
-            proxy.is_none_or(|proxy| settings.proxy_from.iter().any(|range| range.contains(proxy)))
-        };
-        let candidates = candidates
-            .iter()
-            .filter(|(_, _, settings)| believes(settings))
-            .map(|(_, guid, settings)| ((*guid, *settings), *settings));
-        let selected = select(candidates, binding, local, remote.ip());
-        let connectors = self.connectors.borrow();
-        let Some((connector, settings)) =
-            selected.and_then(|(guid, settings)| Some((connectors.get(&guid)?, settings)))
-        else {
-            tracing::info!(client = %remote, "no receive connector takes this address");
-            turn_away(&self.ground.shared, stream, "421 4.3.2 Service not available\r\n");
-            return None;
-        };
-        match connector.seat(remote.ip(), settings) {
-            Ok(seat) => {
-                tracing::debug!(client = %remote, connector = connector.name, "connected");
-                let connection = Connection::new(Rc::clone(&self.ground), Rc::clone(connector), stream, remote, local);
-                Some(async move {
-                    let _seat = seat;
-                    connection.run().await;
-                })
-            }
-            Err(reply) => {
-                turn_away(&self.ground.shared, stream, reply);
-                None
-            }
-        }
-    }
-}
-
-/// Says why there is no session, in one packet, and closes.
-fn turn_away(shared: &Shared, mut stream: TcpStream, reply: &'static str) {
-    shared.figures().turned_away.bump();
-    spawn_local(async move {
-        // A client that takes no reply is gone all the same.
-        let say = async {
-            let _ = stream.write_all(reply.as_bytes()).await;
-            let _ = stream.shutdown().await;
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(5), say).await;
-    });
 }

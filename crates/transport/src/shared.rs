@@ -1,9 +1,11 @@
 //! What all parts of a running server share: the newest directory, the queue, credentials and the audit.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use acl::Guid;
 use arc_swap::ArcSwap;
 use directory::{Snapshot, Time};
 use queue::Queue;
@@ -41,6 +43,7 @@ pub struct Shared {
     /// How many snapshots have come.
     turns: AtomicU64,
     certificate: OnceLock<Arc<LiveCertificate>>,
+    closed_folders: Mutex<BTreeMap<Guid, ClosedFolder>>,
     alarms: Alarms,
 }
 
@@ -68,6 +71,7 @@ impl Shared {
             published: AtomicI64::new(now().0),
             turns: AtomicU64::new(0),
             certificate: OnceLock::new(),
+            closed_folders: Mutex::default(),
             alarms: Alarms::default(),
         })
     }
@@ -176,10 +180,33 @@ impl Shared {
         &self.webhooks
     }
 
+    /// Pickup and replay folders that are out of service now, in the order of their connectors' GUIDs.
+    pub fn folders_out_of_service(&self) -> Vec<ClosedFolder> {
+        self.closed_folders().values().cloned().collect()
+    }
+
+    /// The folder of a connector, if it is out of service now.
+    pub fn folder_out_of_service(&self, connector: &Guid) -> Option<ClosedFolder> {
+        self.closed_folders().get(connector).cloned()
+    }
+
+    pub(crate) fn closed_folders(&self) -> MutexGuard<'_, BTreeMap<Guid, ClosedFolder>> {
+        self.closed_folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The audit.
     pub fn audit(&self) -> &AuditLog {
         &self.audit
     }
+}
+
+/// A folder of files that nothing is taken from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedFolder {
+    /// Its path.
+    pub path: String,
+    /// Why, and what to do about it.
+    pub why: String,
 }
 
 /// Milliseconds since the process first asked, by a clock that nobody sets.

@@ -8,7 +8,7 @@ use super::documents::ReceiveSettings;
 use super::{Attributes, guid, put};
 use crate::accounts::account;
 use crate::error::{Fault, FaultKind};
-use crate::service::find;
+use crate::service::{Asked, find};
 
 /// Limits of the reference for what is picked up: octets of a header, recipients.
 const HEADER: u64 = 64 << 10;
@@ -130,6 +130,16 @@ pub(super) fn notes(snapshot: &Snapshot, id: ObjectId) -> Vec<String> {
         ],
         false => Vec::new(),
     }
+}
+
+/// What the server that serves a folder has found wrong with it.
+pub(super) fn closed(asked: Asked<'_>, id: ObjectId) -> Option<String> {
+    // What the directory says of it is said already.
+    if folder(asked.snapshot, id).is_none() || !notes(asked.snapshot, id).is_empty() {
+        return None;
+    }
+    let why = asked.service.running()?.closed_folder(&guid(asked.snapshot, id).ok()?)?;
+    Some(format!("it is out of service: {why}"))
 }
 
 /// The account that files are sent for.

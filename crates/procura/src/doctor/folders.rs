@@ -21,8 +21,13 @@ pub(super) fn examine(endpoint: &mut Endpoint) -> Vec<Finding> {
                 let lends = !matches!(row.settings.submit_as.as_deref(), Some("anonymous" | "owner"));
                 findings.push(folder(&row.name, path, lends));
                 let notes = row.notes.iter().filter(|note| note.contains("out of service"));
-                let mend = format!("procura connector receive set '{}' --submit-as ACCOUNT", row.name);
-                findings.extend(notes.map(|note| Finding::fault(CHECK, format!("{}: {note}", row.name), mend.clone())));
+                findings.extend(notes.map(|note| {
+                    let mend = match note.contains("--submit-as") {
+                        true => format!("procura connector receive set '{}' --submit-as ACCOUNT", row.name),
+                        false => "when that is mended, the server takes what waits there".to_owned(),
+                    };
+                    Finding::fault(CHECK, format!("{}: {note}", row.name), mend)
+                }));
             }
         }
     }

@@ -37,6 +37,10 @@ impl Running for Around {
         })
     }
 
+    fn closed_folder(&self, connector: &Guid) -> Option<String> {
+        self.shared.upgrade()?.folder_out_of_service(connector).map(|folder| folder.why)
+    }
+
     fn published(&self, snapshot: &Arc<Snapshot>) {
         if let Some(shared) = self.shared.upgrade() {
             shared.publish(Arc::clone(snapshot));

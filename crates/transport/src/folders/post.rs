@@ -12,8 +12,8 @@ use message::replay::{Parameter, filed_envelope};
 use message::senders::senders;
 use sha2::{Digest, Sha256};
 
-use super::Owners;
 use super::place::Taken;
+use crate::local_users::LocalUsers;
 use crate::submission::{Refusal, RefusedRecipient, Submissions};
 
 /// Read at a time.
@@ -29,7 +29,7 @@ pub(super) struct Source<'a> {
     pub(super) connector: &'a ReceiveConnector,
     pub(super) folder: &'a Folder,
     /// Accounts of the users of this machine.
-    pub(super) owners: &'a Owners,
+    pub(super) owners: &'a LocalUsers,
 }
 
 /// What came of a file.
@@ -81,12 +81,12 @@ pub(super) fn account(snapshot: &Snapshot, source: Source<'_>, owner: u32) -> Re
         FolderIdentity::Anonymous => return Ok(None),
         FolderIdentity::Account => assigned(snapshot, source.id).map_err(Posted::Later)?,
         FolderIdentity::Owner => {
-            let name = source.owners.get(&owner).ok_or_else(|| {
+            let name = source.owners.account(owner).ok_or_else(|| {
                 Posted::Never(Bad::new(format!(
                     "the owner of the file, user {owner} of this machine, has no account under [local] accounts"
                 )))
             })?;
-            snapshot.resolve_login(name).ok_or_else(|| {
+            snapshot.resolve_login(&name).ok_or_else(|| {
                 Posted::Never(Bad::new(format!("{name}, named under [local] accounts, is no account of the directory")))
             })?
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use directory::{Snapshot, attributes as a};
 use rights::PermissionGroup;
 use tempfile::TempDir;
+use transport::LocalUsers;
 
 use crate::site::{Plan, Site, eventually};
 
@@ -21,7 +22,7 @@ fn owners() -> (Site, TempDir) {
             directory.receive("files", PermissionGroup::ExchangeUsers, &[], &settings);
         }),
         options: Box::new(move |options| {
-            options.owners.insert(uid, "alice".to_owned());
+            options.owners = LocalUsers::new([(uid, "alice".to_owned())].into());
         }),
         ..Plan::default()
     });
