@@ -1,6 +1,7 @@
 //! Domains that are kept elsewhere, in Active Directory, and held here: what comes from there is made durable and
 //! published, and what is changed of them here is changed there first.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -77,9 +78,10 @@ impl Elsewhere {
         });
     }
 
-    /// Makes changes of objects that are kept elsewhere, there.
-    pub fn write(&self, before: &Snapshot, after: &Snapshot, log: &ChangeLog) -> Result<(), Fault> {
+    /// What of changes is to be made elsewhere, by domain.
+    fn written(&self, before: &Snapshot, after: &Snapshot, log: &ChangeLog) -> Result<Vec<(Guid, Written)>, Fault> {
         let mut written: Vec<(Guid, Written)> = Vec::new();
+        let mut places: HashMap<Guid, usize> = HashMap::new();
         for change in &log.changes {
             let guid = change.guid();
             let place = |snapshot: &Snapshot| snapshot.by_guid(&guid).and_then(|id| self.domain(snapshot, id));
@@ -94,11 +96,23 @@ impl Elsewhere {
             if attributes.is_empty() {
                 continue;
             }
-            match written.iter_mut().find(|(_, own)| own.object == guid) {
+            let place = *places.entry(guid).or_insert(written.len());
+            match written.get_mut(place) {
                 Some((_, own)) => own.attributes.extend(attributes),
                 None => written.push((domain, Written { object: guid, attributes })),
             }
         }
+        Ok(written)
+    }
+
+    /// Why changes that are only tried out would not be made, as far as that is known without a domain controller.
+    pub fn refusal(&self, before: &Snapshot, after: &Snapshot, log: &ChangeLog) -> Option<Fault> {
+        self.written(before, after, log).err()
+    }
+
+    /// Makes changes of objects that are kept elsewhere, there.
+    pub fn write(&self, before: &Snapshot, after: &Snapshot, log: &ChangeLog) -> Result<(), Fault> {
+        let written = self.written(before, after, log)?;
         let count = written.len();
         for (done, (domain, change)) in written.iter().enumerate() {
             let active = self.active.load_full().ok_or_else(|| {
@@ -137,10 +151,12 @@ impl Elsewhere {
     fn learn(&self, snapshot: &Snapshot, state: State) -> bool {
         let is_known = |guid: Guid| state.domains.iter().any(|kept| kept.domain.guid() == guid);
         let mut domains = snapshot.domains().iter().filter_map(|domain| snapshot.object(domain.object));
-        if self.damaged.load(Ordering::SeqCst) && domains.all(|domain| is_known(domain.guid())) {
+        let whole = domains.all(|domain| is_known(domain.guid()));
+        // First what is known: without it and without damage every account would be ours.
+        self.known.store(Arc::new(state));
+        if whole {
             self.damaged.store(false, Ordering::SeqCst);
         }
-        self.known.store(Arc::new(state));
         !self.damaged.load(Ordering::SeqCst)
     }
 }

@@ -144,8 +144,13 @@ fn report(asked: Asked<'_>, planned: Planned, outcome: Response) -> Result<Simul
     let mut simulated = nothing(outcome);
     // What the AdminSDHolder task would do about it belongs to what comes of it.
     let known: Vec<Change> = directory::protected::changes(&before);
-    let protect: Vec<Change> =
+    let mut protect: Vec<Change> =
         directory::protected::changes(&after).into_iter().filter(|change| !known.contains(change)).collect();
+    // A domain elsewhere protects its own, and takes changes or refuses them.
+    asked.service.elsewhere.leave_out(&after, &mut protect);
+    if let Some(fault) = asked.service.elsewhere.refusal(&before, &after, &log) {
+        simulated.notes.push(format!("it would be refused: {}", fault.message));
+    }
     if !protect.is_empty() {
         simulated.notes.push(format!(
             "the AdminSDHolder task will replace the permissions of {} object(s) within the hour: reckoned in",
@@ -155,19 +160,36 @@ fn report(asked: Asked<'_>, planned: Planned, outcome: Response) -> Result<Simul
     }
     let lines = history::lines(&before, &after, &log);
     (simulated.changes, simulated.more_changes) = history::shortened(lines, MAX_ROWS, MAX_BYTES);
-    tell(&mut simulated, &before, &after, &differences(&before, &after));
+    tell(&mut simulated, &before, &after, MANY_QUESTIONS);
     simulated.notes.extend(amounts_to_it(&before, &after, &log));
     Ok(simulated)
 }
 
 /// Decisions that a summary takes: seconds.
 const QUESTIONS: usize = 5_000_000;
+/// Decisions that a trial of one command takes, a document of the whole organization included: minutes.
+const MANY_QUESTIONS: usize = 100_000_000;
 
 /// Who gains and who loses by changes of any number: what cannot be looked at in seconds is counted.
 pub(crate) fn summary(before: &Snapshot, after: &Snapshot, outcome: Done) -> Simulated {
     let mut simulated = nothing(Response::Done(outcome));
-    let differences = some_differences(before, after, QUESTIONS);
-    tell(&mut simulated, before, after, &differences.found);
+    tell(&mut simulated, before, after, QUESTIONS);
+    simulated
+}
+
+/// Tells who gains and who loses, as far as so many decisions say.
+fn tell(simulated: &mut Simulated, before: &Snapshot, after: &Snapshot, questions: usize) {
+    let differences = some_differences(before, after, questions);
+    for difference in &differences.found {
+        if simulated.gained.len() + simulated.lost.len() == MAX_ROWS {
+            simulated.more_rows += 1;
+            continue;
+        }
+        let gained = difference.gained;
+        let side = if gained { after } else { before };
+        let row = difference_row(side, difference);
+        if gained { simulated.gained.push(row) } else { simulated.lost.push(row) }
+    }
     for (left, what) in [
         (
             differences.owners_left,
@@ -181,20 +203,6 @@ pub(crate) fn summary(before: &Snapshot, after: &Snapshot, outcome: Done) -> Sim
         if left > 0 {
             simulated.notes.push(format!("{left} {what}"));
         }
-    }
-    simulated
-}
-
-fn tell(simulated: &mut Simulated, before: &Snapshot, after: &Snapshot, differences: &[Difference]) {
-    for difference in differences {
-        if simulated.gained.len() + simulated.lost.len() == MAX_ROWS {
-            simulated.more_rows += 1;
-            continue;
-        }
-        let gained = difference.gained;
-        let side = if gained { after } else { before };
-        let row = difference_row(side, difference);
-        if gained { simulated.gained.push(row) } else { simulated.lost.push(row) }
     }
 }
 
