@@ -3,7 +3,10 @@
 use directory::{HeaderFrom, ObjectId, ReceiveConnector, Snapshot};
 use message::Address;
 use message::senders::{Mailbox, Senders};
-use rights::{Asked as AskedFor, Authority, Circumstances, DecisionRecord, Denied, Steps, Transaction, may_log_on};
+use rights::{
+    Asked as AskedFor, Authority, Circumstances, DecisionRecord, Denied, PermissionGroup, Steps, Transaction,
+    may_log_on, permission_groups,
+};
 
 use crate::accounts::account;
 use crate::authorize::require_organization;
@@ -128,10 +131,17 @@ pub(crate) fn connector(snapshot: &Snapshot, name: Option<&str>, anonymous: bool
             all.iter().filter(|(_, connector)| same(connector)).map(|(id, _)| *id).collect()
         }
         None => {
-            let enabled = all.iter().filter(|(_, connector)| connector.enabled);
-            let kind = enabled.filter(|(_, connector)| connector.auth.basic != anonymous);
-            let mut kind: Vec<_> = kind.collect();
-            kind.sort_by_key(|(_, connector)| connector.header_from != HeaderFrom::Enforce);
+            let open = all.iter().filter(|(_, connector)| connector.enabled && connector.folder.is_none());
+            let takes_strangers =
+                |id: ObjectId| permission_groups(snapshot, id).groups.contains(&PermissionGroup::AnonymousUsers);
+            let takes = |id: ObjectId, connector: &ReceiveConnector| match anonymous {
+                true => !connector.auth.basic || takes_strangers(id),
+                false => connector.auth.basic,
+            };
+            let mut kind: Vec<_> = open.filter(|(id, connector)| takes(*id, connector)).collect();
+            kind.sort_by_key(|(id, connector)| {
+                (anonymous && !takes_strangers(*id), connector.header_from != HeaderFrom::Enforce)
+            });
             kind.into_iter().map(|(id, _)| *id).take(1).collect()
         }
     };

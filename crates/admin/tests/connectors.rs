@@ -621,3 +621,14 @@ fn sending_limits_belong_to_an_account_and_are_listed_with_its_mailbox() {
     site.ask(set(json!([])));
     assert!(limits().is_empty());
 }
+
+#[test]
+fn a_check_for_strangers_goes_to_a_connector_that_takes_them() {
+    let site = Site::new();
+    site.ask(new("A Line for Devices", "Custom", at(2600, "10.0.0.0/8")));
+    site.ask(new("Strangers", "Internet", at(2601, "10.0.0.0/8")));
+    let check = json!({"op": "check", "who": "anonymous", "from": ["x@outside.test"]});
+    let Response::Decision(record) = site.ask(request(check)) else { panic!() };
+    let groups = receive(&site, &record.who.connector).complete_groups;
+    assert!(groups.contains(&"AnonymousUsers".to_owned()), "{}: {groups:?}", record.who.connector);
+}
