@@ -1,6 +1,8 @@
 //! What can go wrong, for the one who asked.
 
+use directory::{ChangeError, NameError};
 use serde::{Deserialize, Serialize};
+use store::StoreError;
 
 /// A command that could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -88,4 +90,45 @@ pub enum FaultKind {
     Unavailable,
     /// The service does not offer it here: for instance the queue of a server that does not run.
     Unsupported,
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Fault {
+        let help = match error {
+            StoreError::Corrupt { .. } | StoreError::NewerSchema { .. } => None,
+            StoreError::Foreign { .. } => Some("choose another data directory with --data"),
+            StoreError::Full { .. } => Some("free some space, then repeat the command; nothing was changed"),
+            StoreError::Conflict { .. } | StoreError::Database { .. } => Some("nothing was changed"),
+        };
+        let fault = Fault::new(FaultKind::Unavailable, error.to_string());
+        match help {
+            Some(help) => fault.help(help),
+            None => fault,
+        }
+    }
+}
+
+impl From<ChangeError> for Fault {
+    fn from(error: ChangeError) -> Fault {
+        let kind = match error {
+            ChangeError::UnknownObject(_) | ChangeError::UnknownParent { .. } | ChangeError::UnknownLink { .. } => {
+                FaultKind::NotFound
+            }
+            ChangeError::Taken { .. } | ChangeError::NotLeaf { .. } | ChangeError::NoSid { .. } => FaultKind::Conflict,
+            ChangeError::BadValue { .. } | ChangeError::ReadOnly { .. } | ChangeError::BadMove { .. } => {
+                FaultKind::Invalid
+            }
+        };
+        Fault::new(kind, error.to_string())
+    }
+}
+
+impl From<NameError> for Fault {
+    fn from(error: NameError) -> Fault {
+        let kind = match error {
+            NameError::Unknown(_) => FaultKind::NotFound,
+            NameError::Ambiguous { .. } => FaultKind::Ambiguous,
+        };
+        Fault::new(kind, error.to_string())
+    }
 }

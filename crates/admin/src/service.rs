@@ -1,5 +1,8 @@
 //! The service: it owns the directory, serialises changes and publishes snapshots.
 
+mod asked;
+mod surroundings;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,114 +10,25 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use acl::{Guid, Sid, well_known};
 use arc_swap::ArcSwap;
-use directory::{Change, ChangeBatch, ChangeError, NameError, ObjectId, Snapshot, Time};
+use directory::{Change, ChangeBatch, Snapshot, Time};
 use queue::Queue;
-use store::{AppPassword, AuditEntry, AuditStore, DirectoryStore, StoreError, Webhook, fail_point};
+use store::{AppPassword, AuditEntry, AuditStore, DirectoryStore, StoreError, fail_point};
 
 use crate::access::Access;
 use crate::authorize::authorize;
-use crate::caller::{Caller, Users};
+use crate::caller::Caller;
 use crate::data::DataDirectory;
 use crate::elsewhere::Elsewhere;
 use crate::error::{AdminError, Fault, FaultKind};
 use crate::import::Uploads;
 use crate::operations::{Call, PROTOCOL, Reply, Request};
-use crate::pause::documents::PauseFate;
-use crate::pause::{PauseOutcome, PausedMail};
 use crate::response::{Done, Response};
 use crate::sheet::{Taker, TextFormat};
-use crate::simulate::Trial;
 use crate::socket::Answer;
-use crate::{
-    accounts, check, databases, domains, explain, groups, history, mailboxes, ownership, permissions, queued, reports,
-    separation, service_accounts, simulate, status,
-};
+use crate::{reports, separation};
 
-/// What is kept of a password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hashed {
-    /// A PHC string.
-    pub phc: String,
-    /// SCRAM keys as text; none where no client could send the password so that all agree on its octets.
-    pub scram: Option<String>,
-}
-
-/// SCRAM keys of an account that new ones are to be like. SCRAM asks before it is known which password the client has, so
-/// all passwords of an account have one salt; it stays when the password changes, so that a stranger does not see that.
-#[derive(Debug, Clone, Copy)]
-pub struct Like<'a> {
-    /// The keys as text.
-    pub keys: &'a str,
-    /// Their rounds are used again, too.
-    pub rounds: bool,
-}
-
-/// Makes what is kept of a password. Errors are in words.
-pub trait Hasher: Send + Sync {
-    /// A PHC string. Takes its time.
-    fn phc(&self, password: &[u8]) -> Result<String, String>;
-
-    /// SCRAM keys as text; none where no client could send the password so that all agree on its octets.
-    fn scram(&self, password: &[u8], like: Option<Like<'_>>) -> Result<Option<String>, String>;
-
-    /// Both.
-    fn hashed(&self, password: &[u8], like: Option<Like<'_>>) -> Result<Hashed, String> {
-        Ok(Hashed { phc: self.phc(password)?, scram: self.scram(password, like)? })
-    }
-}
-
-/// What the service needs from its surroundings.
-#[derive(Clone)]
-pub struct Options {
-    /// Which users of the machine may administer.
-    pub users: Users,
-    /// Makes what is kept of a password. Takes its time.
-    pub hash: Arc<dyn Hasher>,
-    /// The time now.
-    pub clock: fn() -> Time,
-    /// Fully qualified name of this node, for the queue's rows.
-    pub node: String,
-}
-
-/// A running server around the service: what it wants to know, and what only it can answer.
-pub trait Running: Send + Sync {
-    /// A new snapshot is there.
-    fn published(&self, snapshot: &Arc<Snapshot>);
-    /// The password of an account changed, or the account was disabled or deleted: forget what was verified.
-    fn credential_changed(&self, account: &Guid);
-    /// The password of an account that is kept elsewhere may have changed: forget that it was right.
-    fn password_changed(&self, account: &Guid) {
-        let _ = account;
-    }
-    /// A decision by its id, also when it was made a moment ago.
-    fn decision(&self, id: &str) -> Result<Option<AuditEntry>, StoreError>;
-    /// Carries out what somebody (`by`, as `DOMAIN\name`) decided about paused mail; or says what would become of it.
-    fn order_paused(&self, mail: &PausedMail, what: PauseFate, by: &str, dry_run: bool) -> Result<PauseOutcome, Fault>;
-    /// Somebody (`by`) held, released or removed a message of the queue.
-    fn message_ordered(&self, queue_id: &str, what: &str, by: &str) {
-        let _ = (queue_id, what, by);
-    }
-    /// Takes configuration and certificate anew; in words, what came of it.
-    fn reload(&self) -> Result<Vec<String>, Fault> {
-        Err(Fault::new(FaultKind::Unsupported, "this server cannot reload"))
-    }
-    /// Why nothing is taken from the folder of a receive connector now; none: it is in service, or is no folder.
-    fn closed_folder(&self, connector: &Guid) -> Option<String> {
-        let _ = connector;
-        None
-    }
-    /// Writes what of the record of messages is not written yet.
-    fn flush_tracking(&self) {}
-    /// Webhooks were added or removed.
-    fn webhooks_changed(&self, webhooks: &Arc<Vec<Webhook>>) {
-        let _ = webhooks;
-    }
-    /// Posts a test to a webhook; what was answered.
-    fn test_webhook(&self, webhook: &Webhook) -> Result<String, Fault> {
-        let _ = webhook;
-        Err(Fault::new(FaultKind::Unsupported, "this server posts nothing"))
-    }
-}
+pub(crate) use asked::{Asked, find};
+pub use surroundings::{Hashed, Hasher, Like, Options, Running};
 
 /// The service. Share it in an [`Arc`].
 pub struct Service {
@@ -532,215 +446,7 @@ impl Answer for Service {
     }
 }
 
-/// A request in the making: who asked, on which snapshot.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub service: &'a Service,
-    pub caller: &'a Caller,
-    pub snapshot: &'a Snapshot,
-    pub comment: &'a str,
-    /// Changes are tried out there only.
-    pub trial: Option<&'a Trial>,
-}
-
-impl Asked<'_> {
-    pub(crate) fn dispatch(self, request: Request) -> Result<Response, Fault> {
-        use Request as R;
-        match request {
-            R::Status => status::status(self),
-            R::UserAdd(add) => accounts::add(self, add),
-            R::UserSet(set) => accounts::set(self, set),
-            R::UserRemove(target) => accounts::remove(self, &target.identity),
-            R::UserList(list) => accounts::list(self, &list),
-            R::OuAdd(add) => accounts::add_ou(self, &add),
-            R::PasswordSet(set) => accounts::set_password(self, &set),
-            R::AppPasswordAdd(add) => crate::app_passwords::add(self, &add),
-            R::AppPasswordList(target) => crate::app_passwords::list(self, &target.identity),
-            R::AppPasswordRemove(remove) => crate::app_passwords::remove(self, &remove),
-            R::Move(wanted) => crate::moves::to(self, &wanted),
-            R::ProtectedList => crate::protection::list(self),
-            R::ProtectedOrphans => crate::protection::orphans(self),
-            R::ProtectedRepair(target) => crate::protection::repair(self, &target.identity),
-            R::ProtectedExplain(target) => crate::protection::explain(self, &target.identity),
-            R::ProtectedSeparate(wanted) => crate::protection::separate(self, &wanted),
-            R::ProtectedEnd(target) => crate::protection::end(self, &target.identity),
-            R::ProtectedTemplate(wanted) => crate::protection::template(self, &wanted),
-            R::Verify(verify) => crate::verify::verify(self, &verify),
-            R::PermissionObserved(observed) => crate::observed::observed(self, &observed),
-            R::PermissionUnused(unused) => crate::usage::unused(self, &unused),
-            R::Export(export) => crate::export::export(self, &export),
-            R::ExportOrganization(export) => crate::export::organization::export(self, &export),
-            R::Apply(apply) => crate::apply::apply(self, &apply),
-            R::Backup(backup) => crate::backup::backup(self, &backup.file),
-            R::GroupAdd(add) => groups::add(self, add),
-            R::GroupSet(set) => groups::set(self, set),
-            R::GroupRemove(target) => groups::remove(self, &target.identity),
-            R::GroupList(list) => groups::list(self, &list),
-            R::MemberAdd(members) => groups::change_members(self, &members, true),
-            R::MemberRemove(members) => groups::change_members(self, &members, false),
-            R::MemberList(list) => groups::list_members(self, &list),
-            R::MailboxEnable(enable) => mailboxes::enable(self, &enable),
-            R::MailboxSet(set) => mailboxes::set(self, &set),
-            R::MailboxDisable(target) => ownership::disconnect(self, &target.identity),
-            R::MailboxConnect(connect) => ownership::connect(self, &connect),
-            R::MailboxPurge(target) => ownership::purge(self, &target.identity),
-            R::MailboxLink(link) => ownership::link(self, &link),
-            R::MailboxDisconnected(list) => ownership::list(self, &list),
-            R::MailboxList(list) => mailboxes::list(self, &list),
-            R::DomainAdd(add) => domains::add(self, &add),
-            R::DomainSet(set) => domains::set(self, &set),
-            R::DomainRemove(remove) => domains::remove(self, &remove.domain),
-            R::DomainList => domains::list(self),
-            R::ImportData(data) => crate::import::data(self, &data),
-            R::ImportRun(run) => crate::import::run(self, &run),
-            R::PermissionAdd(change) => permissions::change(self, &change, true),
-            R::PermissionRemove(change) => permissions::change(self, &change, false),
-            R::PermissionGet(get) => permissions::get(self, &get),
-            R::MailboxPermissionAdd(change) => permissions::change_mailbox(self, &change, true),
-            R::MailboxPermissionRemove(change) => permissions::change_mailbox(self, &change, false),
-            R::MailboxPermissionGet(target) => permissions::get_mailbox(self, &target.identity),
-            R::FolderPermission(request) => crate::folder_permissions::answer(self, &request),
-            R::DelegateAdd(delegates) => mailboxes::change_delegates(self, &delegates, true),
-            R::DelegateRemove(delegates) => mailboxes::change_delegates(self, &delegates, false),
-            R::DelegateGet(target) => mailboxes::delegates(self, &target.identity),
-            R::DelegationAdd(wanted) => crate::delegation::change(self, &wanted, true),
-            R::DelegationRemove(wanted) => crate::delegation::change(self, &wanted, false),
-            R::DelegationGet(target) => crate::delegation::get(self, &target.identity),
-            R::Explain(explain) => explain::explain(self, &explain.id),
-            R::Check(check) => check::check(self, &check),
-            R::QueueList(list) => queued::list(self, &list),
-            R::QueueShow(message) => queued::show(self, &message.id),
-            R::QueueAmount(filter) => queued::amount(self, &filter),
-            R::QueueOrder(order) => queued::order(self, &order),
-            R::Trace(trace) => crate::trace::trace(self, trace),
-            R::Reload => crate::status::reload(self),
-            R::WhoCan(who) => reports::who_can(self, &who),
-            R::WhatCan(what) => reports::what_can(self, &what),
-            R::AuditExport(export) => reports::export(self, &export),
-            R::SeparationExport(export) => separation::runs::export(self, &export),
-            R::SeparationImport(import) => separation::runs::import(self, import),
-            R::SeparationSetAll(set) => separation::runs::set_all(self, &set),
-            R::History(history) => history::history(self, &history),
-            R::Undo(undo) => history::undo(self, undo.version),
-            R::ImportSteps(steps) => history::import_steps(self, &steps),
-            R::ServiceAccountCheck(check) => service_accounts::check(self, &check),
-            R::ServiceAccountGrant(grant) => service_accounts::grant(self, &grant),
-            R::Access(request) => crate::access::answer(self, &request),
-            R::Pause(request) => crate::pause::answer(self, request),
-            R::Recipient(request) => crate::recipients::answer(self, &request),
-            R::DatabaseNew(new) => databases::new(self, &new),
-            R::DatabaseSet(set) => databases::set(self, &set),
-            R::ReceiveConnectorNew(new) => crate::connectors::new_receive(self, &new),
-            R::ReceiveConnectorSet(set) => crate::connectors::set_receive(self, &set),
-            R::ReceiveConnectorGet(get) => crate::connectors::get_receive(self, &get),
-            R::ReceiveConnectorRemove(target) => crate::connectors::remove_receive(self, &target.identity),
-            R::SendConnectorNew(new) => crate::connectors::new_send(self, &new),
-            R::SendConnectorSet(set) => crate::connectors::set_send(self, &set),
-            R::SendConnectorGet(get) => crate::connectors::get_send(self, &get),
-            R::SendConnectorRemove(target) => crate::connectors::remove_send(self, &target.identity),
-            R::ServerNew(new) => crate::servers::new(self, &new),
-            R::ServerSet(set) => crate::servers::set(self, &set),
-            R::ServerGet(get) => crate::servers::get(self, get.identity.as_deref()),
-            R::ServerRemove(target) => crate::servers::remove(self, &target.identity),
-            R::SecureDomains(wanted) => crate::servers::secure_domains(self, &wanted),
-            R::ConnectorTest(test) => crate::connectors::test(self, &test),
-            R::CrossForestEnable(wanted) => crate::connectors::enable_cross_forest(self, &wanted),
-            R::Browse(browse) => crate::browse::browse(self, &browse),
-            R::SdGet(target) => crate::sd_edit::get(self, &target.identity),
-            R::SdSet(set) => crate::sd_edit::set(self, &set),
-            R::Simulate(trial) => simulate::simulate(self, *trial.request),
-        }
-    }
-
-    /// The object of a name.
-    pub fn find(&self, name: &str) -> Result<ObjectId, Fault> {
-        find(self.snapshot, name)
-    }
-
-    /// Plans on the newest snapshot, checks, commits and publishes.
-    pub fn change(self, plan: impl FnOnce(&Snapshot) -> Result<Plan, Fault>) -> Result<Response, Fault> {
-        self.commit(plan).map(|(_, done)| Response::Done(done))
-    }
-
-    /// The same, with the snapshot after it. A trial commits nothing and gives the snapshot that would be.
-    pub fn commit(self, plan: impl FnOnce(&Snapshot) -> Result<Plan, Fault>) -> Result<(Arc<Snapshot>, Done), Fault> {
-        match self.trial {
-            Some(trial) => trial.change(self, plan),
-            None => self.service.change(self.caller, self.comment, plan),
-        }
-    }
-}
-
-/// The object of a name on a snapshot; candidates are listed where there are several.
-pub(crate) fn find(snapshot: &Snapshot, name: &str) -> Result<ObjectId, Fault> {
-    // A relative path such as OU=Staff means: in the default domain.
-    if name.contains('=')
-        && snapshot.by_dn(name).is_none()
-        && let Some(domain) = snapshot.domains().first()
-        && let Some(id) = snapshot.by_dn(&format!("{name},{}", snapshot.dn(domain.object)))
-    {
-        return Ok(id);
-    }
-    // A path from the top down, as S2 writes it.
-    if name.contains('\\')
-        && name.contains('=')
-        && let Some(id) = crate::browse::by_path(snapshot, name)
-    {
-        return Ok(id);
-    }
-    snapshot.resolve(name).map_err(|error| match error {
-        NameError::Unknown(_) => Fault::new(FaultKind::NotFound, error.to_string())
-            .help("name it by address, DOMAIN\\name, distinguished name, SID or objectGUID"),
-        NameError::Ambiguous { ref candidates, .. } => {
-            let listed: Vec<String> = candidates.iter().map(|id| snapshot.dn(*id)).collect();
-            Fault::new(FaultKind::Ambiguous, format!("{error}: {}", listed.join("; ")))
-                .help("use the distinguished name of the one you mean")
-        }
-    })
-}
-
 /// A panic while the lock was held leaves the database as its last transaction left it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Fault {
-        let help = match error {
-            StoreError::Corrupt { .. } | StoreError::NewerSchema { .. } => None,
-            StoreError::Foreign { .. } => Some("choose another data directory with --data"),
-            StoreError::Full { .. } => Some("free some space, then repeat the command; nothing was changed"),
-            StoreError::Conflict { .. } | StoreError::Database { .. } => Some("nothing was changed"),
-        };
-        let fault = Fault::new(FaultKind::Unavailable, error.to_string());
-        match help {
-            Some(help) => fault.help(help),
-            None => fault,
-        }
-    }
-}
-
-impl From<ChangeError> for Fault {
-    fn from(error: ChangeError) -> Fault {
-        let kind = match error {
-            ChangeError::UnknownObject(_) | ChangeError::UnknownParent { .. } | ChangeError::UnknownLink { .. } => {
-                FaultKind::NotFound
-            }
-            ChangeError::Taken { .. } | ChangeError::NotLeaf { .. } | ChangeError::NoSid { .. } => FaultKind::Conflict,
-            ChangeError::BadValue { .. } | ChangeError::ReadOnly { .. } | ChangeError::BadMove { .. } => {
-                FaultKind::Invalid
-            }
-        };
-        Fault::new(kind, error.to_string())
-    }
-}
-
-impl From<NameError> for Fault {
-    fn from(error: NameError) -> Fault {
-        let kind = match error {
-            NameError::Unknown(_) => FaultKind::NotFound,
-            NameError::Ambiguous { .. } => FaultKind::Ambiguous,
-        };
-        Fault::new(kind, error.to_string())
-    }
 }
