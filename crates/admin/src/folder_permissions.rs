@@ -6,9 +6,11 @@
 pub mod documents;
 mod dovecot;
 
+use std::sync::Arc;
+
 use acl::{Outcome, Sid, well_known};
 use directory::folders::FolderDescriptor;
-use directory::{Change, ObjectId, Snapshot, Value, attributes as a};
+use directory::{Change, ObjectId, Snapshot, Token, TokenError, Value, attributes as a};
 use rights::admin::Action;
 use rights::folder::{
     FOLDER_RIGHTS, FOLDER_ROLES, FolderAccess, FolderList, FolderPath, FolderRights, FolderVia, Folders, RightAt,
@@ -81,6 +83,25 @@ fn name_of(snapshot: &Snapshot, id: ObjectId) -> String {
     snapshot.object(id).map(|object| account_name(snapshot, id, object)).unwrap_or_default()
 }
 
+/// The owner for whom an account of another forest acts.
+fn external(snapshot: &Snapshot, sid: &Sid) -> Option<ObjectId> {
+    snapshot.sid_id(sid).and_then(|sid| snapshot.linked_to(sid).first().copied())
+}
+
+/// `EXAMPLE\alice`; an account of another forest has the name of the owner for whom it acts.
+fn sid_name(snapshot: &Snapshot, sid: &Sid) -> String {
+    let owner = snapshot.by_sid(sid).is_none().then(|| external(snapshot, sid)).flatten();
+    match owner {
+        Some(owner) => format!("{} (external account)", name_of(snapshot, owner)),
+        None => snapshot.sid_name(sid),
+    }
+}
+
+/// The token of an account; of a disabled one that is linked, that of the external account.
+fn token(snapshot: &Snapshot, id: ObjectId) -> Result<Arc<Token>, TokenError> {
+    snapshot.linked_token(id).or_else(|_| snapshot.token_of(id))
+}
+
 /// The list that counts on a folder, and where it stands; an empty one where there is none.
 fn list(folders: &Folders, path: &FolderPath) -> Result<(FolderList, Option<FolderPath>), Fault> {
     let Some((from, descriptor)) = folders.at(path).map_err(unreadable)? else {
@@ -140,7 +161,7 @@ fn entry_rows(
         row("Default".to_owned(), &well_known::EVERYONE, "default", list.default),
         row("Anonymous".to_owned(), &well_known::ANONYMOUS_LOGON, "anonymous", list.anonymous),
     ];
-    rows.extend(named.map(|(entry, kind)| row(snapshot.sid_name(&entry.sid), &entry.sid, kind, entry.rights)));
+    rows.extend(named.map(|(entry, kind)| row(sid_name(snapshot, &entry.sid), &entry.sid, kind, entry.rights)));
     rows
 }
 
@@ -178,12 +199,18 @@ fn entrant(snapshot: &Snapshot, name: &str) -> Result<(Sid, String, bool), Fault
                 and for Anonymous";
     let object = snapshot.by_sid(&sid).and_then(|id| snapshot.object(id));
     match object {
-        Some(object) if object.class().is_account() => Ok((sid.clone(), snapshot.sid_name(&sid), false)),
+        // A linked mailbox is used by its external account, which has none of the owner's SIDs.
+        Some(object) if object.class().is_account() => {
+            let linked = object.master_account().map(|linked| snapshot.sid(linked));
+            let sid = linked.filter(|linked| !object.enabled() && *linked != well_known::SELF).unwrap_or(sid);
+            Ok((sid.clone(), sid_name(snapshot, &sid), false))
+        }
         Some(object) if object.is_security_group() => Ok((sid.clone(), snapshot.sid_name(&sid), true)),
         Some(_) => {
             let message = format!("{} is neither an account nor a security group", snapshot.sid_name(&sid));
             Err(Fault::new(FaultKind::Invalid, message).help(help))
         }
+        None if external(snapshot, &sid).is_some() => Ok((sid.clone(), sid_name(snapshot, &sid), false)),
         // Whether the entry is that of an account or of a group decides what it means.
         None => Err(Fault::new(FaultKind::NotFound, format!("nobody in the directory has the SID {sid}")).help(help)),
     }
@@ -249,7 +276,7 @@ fn remove(asked: Asked<'_>, wanted: &FolderRemove) -> Result<Response, Fault> {
         let (mut list, from) = list(&folders, &path)?;
         // An entry may be of somebody who is gone.
         let (sid, name) = match user.parse::<Sid>() {
-            Ok(sid) => (sid.clone(), snapshot.sid_name(&sid)),
+            Ok(sid) => (sid.clone(), sid_name(snapshot, &sid)),
             Err(_) => entrant(snapshot, user).map(|(sid, name, _)| (sid, name))?,
         };
         if !list.remove(&sid) {
@@ -303,10 +330,10 @@ fn check(asked: Asked<'_>, wanted: &FolderCheck) -> Result<FolderChecked, Fault>
     let token = match who {
         None => snapshot.anonymous_token(),
         Some(id) => {
-            if snapshot.account_token(id).is_err() {
+            if snapshot.account_token(id).is_err() && snapshot.linked_token(id).is_err() {
                 notes.push(format!("{} cannot log on", name_of(snapshot, id)));
             }
-            snapshot.token_of(id).map_err(|error| Fault::new(FaultKind::Conflict, error.to_string()))?
+            token(snapshot, id).map_err(|error| Fault::new(FaultKind::Conflict, error.to_string()))?
         }
     };
     let found = access(snapshot, &token, folder.owner, &path).map_err(unreadable)?;
@@ -339,7 +366,7 @@ fn check(asked: Asked<'_>, wanted: &FolderCheck) -> Result<FolderChecked, Fault>
     })
 }
 
-fn right_row(snapshot: &Snapshot, token: &directory::Token, found: &FolderAccess, at: &RightAt) -> FolderRightRow {
+fn right_row(snapshot: &Snapshot, token: &Token, found: &FolderAccess, at: &RightAt) -> FolderRightRow {
     let entry = at.entry.as_ref().map(|sid| {
         if *sid == well_known::EVERYONE {
             return "the entry for Default".to_owned();
@@ -349,7 +376,7 @@ fn right_row(snapshot: &Snapshot, token: &directory::Token, found: &FolderAccess
         }
         let own = snapshot.sid_id(sid) == Some(token.user);
         let group = snapshot.by_sid(sid).and_then(|id| snapshot.object(id)).is_some_and(|o| o.is_security_group());
-        let name = snapshot.sid_name(sid);
+        let name = sid_name(snapshot, sid);
         match (own, group) {
             (true, _) => format!("its own entry ({name})"),
             (false, true) => format!("the entry of the group {name}"),
@@ -374,7 +401,7 @@ pub(crate) fn words(snapshot: &Snapshot, value: &Value) -> Option<String> {
     let list = FolderList::of(&folder.descriptor)?;
     let named = list.accounts.iter().chain(&list.groups);
     let mut said: Vec<String> =
-        named.map(|entry| format!("{} {}", snapshot.sid_name(&entry.sid), entry.rights)).collect();
+        named.map(|entry| format!("{} {}", sid_name(snapshot, &entry.sid), entry.rights)).collect();
     said.push(format!("Default {}", list.default));
     said.push(format!("Anonymous {}", list.anonymous));
     Some(format!("{}: {}", folder.path, said.join("; ")))

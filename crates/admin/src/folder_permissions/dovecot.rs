@@ -12,7 +12,7 @@ use rights::folder::{FolderList, FolderPath, FolderRights, Folders, access};
 use rights::{Permission, expand, who_people};
 
 use super::documents::{FolderAclPage, FolderAclRow, FolderExport};
-use super::{Folder, list, name_of, unreadable};
+use super::{Folder, external, list, name_of, token, unreadable};
 use crate::authorize::{require, require_organization};
 use crate::error::{Fault, FaultKind};
 use crate::service::Asked;
@@ -125,7 +125,7 @@ impl Acl<'_> {
     fn lines(&mut self, list: &FolderList, full: &BTreeSet<ObjectId>) -> Result<Vec<String>, Fault> {
         let mut people = full.clone();
         for entry in &list.accounts {
-            match self.snapshot.by_sid(&entry.sid) {
+            match self.snapshot.by_sid(&entry.sid).or_else(|| external(self.snapshot, &entry.sid)) {
                 Some(id) => drop(people.insert(id)),
                 None => self.gone(&entry.sid),
             }
@@ -164,7 +164,7 @@ impl Acl<'_> {
     /// What an account may do is decided as everywhere.
     fn user(&mut self, id: ObjectId) -> Result<(), Fault> {
         let Some(object) = self.snapshot.object(id).filter(|_| id != self.owner) else { return Ok(()) };
-        let Ok(token) = self.snapshot.token_of(id) else { return Ok(()) };
+        let Ok(token) = token(self.snapshot, id) else { return Ok(()) };
         let rights = access(self.snapshot, &token, self.owner, self.path).map_err(unreadable)?.rights;
         let who = name_of(self.snapshot, id);
         let letters = if rights == FolderRights::ALL { OWNER.to_owned() } else { self.letters(rights, &who) };
