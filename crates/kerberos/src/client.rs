@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
+use zeroize::Zeroizing;
 
-use crate::der::{element, integer, optional, whole, written};
-use crate::exchange::{
-    ask, key, moment, number, number32, opened, parts, principal, random_number, sealed, sequence, text, time,
-};
+use crate::der::{integer, written};
+use crate::exchange::{ask, principal, random_number, sealed, sequence, time};
+use crate::reply::{self, Asked};
 use crate::{AES128, AES256, Key, Keytab, KeytabError, Unopened};
 
 /// Key usages (RFC 4120 §7.5.1).
@@ -32,6 +32,13 @@ const MOST_REALMS: usize = 6;
 const LIFE: Duration = Duration::from_secs(10 * 3600);
 /// A ticket that ends sooner is asked for again.
 const NEARLY_OVER: Duration = Duration::from_secs(300);
+/// How often a key that is not the account's is shown, and for how long it is not shown again then: each time counts as a wrong
+/// password, after some of which a domain locks the account.
+const TRIES: u32 = 2;
+const REST: Duration = Duration::from_secs(600);
+/// KRB_AS_REP and KRB_TGS_REP (§5.10).
+const FIRST: u8 = 0x6B;
+const FURTHER: u8 = 0x6D;
 
 /// Why there is no ticket.
 #[derive(Debug, Error)]
@@ -56,10 +63,16 @@ pub enum ClientError {
     /// The KDC refused.
     #[error("the KDC refuses: {0}")]
     Refused(String),
+    /// The KDC does not know the key. After a second time it is not asked for some minutes, so that it does not lock the account.
+    #[error("the KDC refuses: the key is not the account's: export the keytab again")]
+    WrongKey,
     /// What it says cannot be read.
     #[error("the KDC: {0}")]
     Nonsense(#[from] Unopened),
 }
+
+/// Puts a question to a KDC of a realm, and gives its answer, which need not be one.
+pub type Ask<'a> = dyn FnMut(&str, &[u8]) -> Result<Vec<u8>, ClientError> + 'a;
 
 /// A ticket, and the key that it shares.
 #[derive(Clone, Debug)]
@@ -73,7 +86,7 @@ pub struct Ticket {
     /// Whom it is of.
     pub(crate) client: (Vec<String>, String),
     /// When it ends.
-    ends: SystemTime,
+    pub(crate) ends: SystemTime,
 }
 
 impl Ticket {
@@ -92,6 +105,8 @@ pub struct Client {
     life: Duration,
     nearly_over: Duration,
     tickets: Mutex<HashMap<String, Ticket>>,
+    /// How often one after the other the key was wrong, and when last.
+    wrong: Mutex<Option<(u32, Instant)>>,
 }
 
 impl Client {
@@ -100,12 +115,24 @@ impl Client {
     /// # Errors
     /// There is none.
     pub fn open(keytab: &Path, account: &str) -> Result<Client, ClientError> {
+        // What is wrong with the name is said first.
+        if !account.contains('@') {
+            return Err(ClientError::NoRealm(account.to_owned()));
+        }
+        Client::with_keytab(&Keytab::read(keytab)?, account)
+    }
+
+    /// The same with a keytab that was read.
+    ///
+    /// # Errors
+    /// It has no key of the account.
+    pub fn with_keytab(keys: &Keytab, account: &str) -> Result<Client, ClientError> {
         let (name, realm) = account.rsplit_once('@').ok_or_else(|| ClientError::NoRealm(account.to_owned()))?;
         let (name, realm) = (vec![name.to_owned()], realm.to_ascii_uppercase());
-        let keys = Keytab::read(keytab)?;
         let entry = [AES256, AES128].into_iter().find_map(|etype| keys.find(&name, &realm, None, etype));
         let key = entry.ok_or_else(|| ClientError::NoKey(account.to_owned()))?.key.clone();
-        Ok(Client { name, realm, key, life: LIFE, nearly_over: NEARLY_OVER, tickets: Mutex::default() })
+        let (tickets, wrong) = (Mutex::default(), Mutex::default());
+        Ok(Client { name, realm, key, life: LIFE, nearly_over: NEARLY_OVER, tickets, wrong })
     }
 
     /// Tickets are asked for so long, and asked for again so long before they end. A KDC may refuse tickets of which less than
@@ -131,27 +158,30 @@ impl Client {
         kdcs: &dyn Fn(&str) -> Vec<String>,
         patience: Duration,
     ) -> Result<Ticket, ClientError> {
+        self.ticket_by(service, &mut |realm, question| exchange(realm, kdcs, question, patience))
+    }
+
+    /// The same, of whoever puts questions to KDCs.
+    ///
+    /// # Errors
+    /// As [`Client::ticket`].
+    pub fn ticket_by(&self, service: &[String], ask: &mut Ask<'_>) -> Result<Ticket, ClientError> {
         let name = service.join("/");
         if let Some(ticket) = self.kept(&name) {
             return Ok(ticket);
         }
-        let mut realm = self.realm.clone();
-        let first = format!("krbtgt/{realm}");
-        let mut granting = match self.kept(&first) {
-            Some(ticket) => ticket,
-            None => self.keep(first, self.first_ticket(kdcs, patience)?),
-        };
-        for _ in 0..MOST_REALMS {
-            let ticket = self.service_ticket(&granting, &realm, service, kdcs, patience)?;
-            match &ticket.service[..] {
-                [granter, next] if granter.eq_ignore_ascii_case("krbtgt") && service[0] != "krbtgt" => {
-                    realm.clone_from(next);
-                    granting = ticket;
-                }
-                _ => return Ok(self.keep(name, ticket)),
+        let first = format!("krbtgt/{}", self.realm);
+        if let Some(granting) = self.kept(&first) {
+            match self.service_ticket(granting, service, ask) {
+                // The realm may have another key by now (both of krbtgt's were changed, a backup was brought back), and know
+                // nothing of a ticket from before.
+                Err(ClientError::Refused(_)) => {}
+                other => return other.map(|ticket| self.keep(name, ticket)),
             }
         }
-        Err(ClientError::Refused("one realm refers to the next without end".to_owned()))
+        let granting = self.keep(first, self.first_ticket(ask)?);
+        let ticket = self.service_ticket(granting, service, ask)?;
+        Ok(self.keep(name, ticket))
     }
 
     /// Forgets a ticket for a service: whoever it is for did not take it.
@@ -170,7 +200,11 @@ impl Client {
     }
 
     /// KRB_AS_REQ with the time sealed under our key.
-    fn first_ticket(&self, kdcs: &dyn Fn(&str) -> Vec<String>, patience: Duration) -> Result<Ticket, ClientError> {
+    fn first_ticket(&self, ask: &mut Ask<'_>) -> Result<Ticket, ClientError> {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        if wrong.is_some_and(|(times, last)| times >= TRIES && last.elapsed() < REST) {
+            return Err(ClientError::WrongKey);
+        }
         let service = ["krbtgt".to_owned(), self.realm.clone()];
         let nonce = random_number()?;
         let now = SystemTime::now();
@@ -178,19 +212,49 @@ impl Client {
         let body = self.body(NO_OPTIONS, Some(client), &self.realm, &service, nonce);
         let stamp = sequence(&[(0, time(now)), (1, micros(now))]);
         let proof = pa_data(2, &sealed(&self.key, TIMESTAMP, &stamp)?);
-        let question = written(0x6A, &request(10, &proof, &body));
-        let answer = self.exchange(&self.realm, kdcs, &question, patience)?;
-        read_reply(&answer, 0x6B, &self.key, REPLY, nonce)
+        let answer = ask(&self.realm, &written(0x6A, &request(10, &proof, &body)))?;
+        let asked = Asked {
+            kind: FIRST,
+            key: (&self.key, REPLY),
+            nonce,
+            client: (&self.name, &self.realm),
+            service: &service,
+            realm: &self.realm,
+            may_refer: false,
+        };
+        let read = reply::read(&answer, &asked);
+        *wrong = match &read {
+            Err(ClientError::WrongKey) => Some((wrong.map_or(1, |(times, _)| times.saturating_add(1)), Instant::now())),
+            _ => None,
+        };
+        read
+    }
+
+    /// A ticket for a service, of the realm that the one for its ticket-granting service is of, or of those that it refers to.
+    fn service_ticket(
+        &self,
+        mut granting: Ticket,
+        service: &[String],
+        ask: &mut Ask<'_>,
+    ) -> Result<Ticket, ClientError> {
+        let mut realm = self.realm.clone();
+        for _ in 0..MOST_REALMS {
+            let ticket = self.further_ticket(&granting, &realm, service, ask)?;
+            match reply::refers(&ticket.service).filter(|_| reply::refers(service).is_none()).map(str::to_owned) {
+                Some(next) => (realm, granting) = (next, ticket),
+                None => return Ok(ticket),
+            }
+        }
+        Err(ClientError::Refused("one realm refers to the next without end".to_owned()))
     }
 
     /// KRB_TGS_REQ with a ticket for the ticket-granting service of a realm.
-    fn service_ticket(
+    fn further_ticket(
         &self,
         granting: &Ticket,
         realm: &str,
         service: &[String],
-        kdcs: &dyn Fn(&str) -> Vec<String>,
-        patience: Duration,
+        ask: &mut Ask<'_>,
     ) -> Result<Ticket, ClientError> {
         let nonce = random_number()?;
         let body = self.body(CANONICALIZE, None, realm, service, nonce);
@@ -199,10 +263,18 @@ impl Client {
             (1, written(0x04, &granting.key.checksum(BODY_CHECKSUM, &body)?)),
         ]);
         let authenticator = authenticator(granting, SystemTime::now(), Some(checksum), None, None);
-        let asked = ap_request(granting, [0; 5], REQUEST_AUTHENTICATOR, &authenticator)?;
-        let question = written(0x6C, &request(12, &pa_data(1, &asked), &body));
-        let answer = self.exchange(realm, kdcs, &question, patience)?;
-        read_reply(&answer, 0x6D, &granting.key, SERVICE_REPLY, nonce)
+        let shown = ap_request(granting, [0; 5], REQUEST_AUTHENTICATOR, &authenticator)?;
+        let answer = ask(realm, &written(0x6C, &request(12, &pa_data(1, &shown), &body)))?;
+        let asked = Asked {
+            kind: FURTHER,
+            key: (&granting.key, SERVICE_REPLY),
+            nonce,
+            client: (&self.name, &self.realm),
+            service,
+            realm,
+            may_refer: true,
+        };
+        reply::read(&answer, &asked)
     }
 
     /// KDC-REQ-BODY (§5.4.1).
@@ -218,23 +290,24 @@ impl Client {
         ]);
         sequence(&fields)
     }
+}
 
-    fn exchange(
-        &self,
-        realm: &str,
-        kdcs: &dyn Fn(&str) -> Vec<String>,
-        question: &[u8],
-        patience: Duration,
-    ) -> Result<Vec<u8>, ClientError> {
-        let mut reason = "none is known".to_owned();
-        for host in kdcs(realm) {
-            match ask(&host, question, patience) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => reason = format!("{host}: {}", worded(&error)),
-            }
+/// Asks the KDCs of a realm one after the other.
+fn exchange(
+    realm: &str,
+    kdcs: &dyn Fn(&str) -> Vec<String>,
+    question: &[u8],
+    patience: Duration,
+) -> Result<Vec<u8>, ClientError> {
+    let mut reason = "none is known".to_owned();
+    for host in kdcs(realm) {
+        match ask(&host, question, patience) {
+            Ok(answer) if reply::is_unavailable(&answer) => reason = format!("{host}: it is not available"),
+            Ok(answer) => return Ok(answer),
+            Err(error) => reason = format!("{host}: {}", worded(&error)),
         }
-        Err(ClientError::Unreachable { realm: realm.to_owned(), reason })
     }
+    Err(ClientError::Unreachable { realm: realm.to_owned(), reason })
 }
 
 fn worded(error: &io::Error) -> String {
@@ -270,14 +343,14 @@ pub(crate) fn authenticator(
     checksum: Option<Vec<u8>>,
     subkey: Option<&Key>,
     number: Option<u32>,
-) -> Vec<u8> {
+) -> Zeroizing<Vec<u8>> {
     let (name, realm) = &ticket.client;
     let mut fields = vec![(0, integer(5)), (1, written(0x1B, realm.as_bytes())), (2, principal(NT_PRINCIPAL, name))];
     fields.extend(checksum.map(|checksum| (3, checksum)));
     fields.extend([(4, micros(now)), (5, time(now))]);
     fields.extend(subkey.map(|key| (6, sequence(&[(0, integer(key.etype())), (1, written(0x04, key.octets()))]))));
     fields.extend(number.map(|number| (7, integer(number))));
-    written(0x62, &sequence(&fields))
+    Zeroizing::new(written(0x62, &sequence(&fields)))
 }
 
 /// KRB_AP_REQ (§5.5.1).
@@ -295,85 +368,4 @@ pub(crate) fn ap_request(
         (4, sealed(&ticket.key, usage, authenticator)?),
     ]);
     Ok(written(0x6E, &fields))
-}
-
-/// KDC-REP (§5.4.2) of a kind, whose part for us is sealed with this key.
-fn read_reply(answer: &[u8], kind: u8, key: &Key, usage: i32, nonce: u32) -> Result<Ticket, ClientError> {
-    if element(answer, 0x7E).is_some() {
-        return Err(ClientError::Refused(refusal(answer).unwrap_or_else(|| "it does not say why".to_owned())));
-    }
-    let malformed = Unopened::malformed;
-    let (client, ticket, part) = reply(answer, kind).ok_or_else(malformed)?;
-    let part = opened(key, usage, part)?;
-    let (session, told, ends, service) = reply_part(&part).ok_or_else(malformed)?;
-    if told != nonce {
-        return Err(Unopened("it answers another question".to_owned()).into());
-    }
-    Ok(Ticket { octets: ticket.to_vec(), key: session, service, client, ends })
-}
-
-type Whom = (Vec<String>, String);
-
-/// Whom the ticket is of, the ticket, and the sealed part.
-fn reply(answer: &[u8], kind: u8) -> Option<(Whom, &[u8], &[u8])> {
-    let mut fields = whole(whole(answer, kind)?, 0x30)?;
-    optional(&mut fields, 0xA0)?;
-    optional(&mut fields, 0xA1)?;
-    optional(&mut fields, 0xA2);
-    let realm = text(optional(&mut fields, 0xA3)?)?;
-    let name = parts(optional(&mut fields, 0xA4)?)?;
-    let ticket = optional(&mut fields, 0xA5)?;
-    Some(((name, realm), ticket, optional(&mut fields, 0xA6)?))
-}
-
-/// EncKDCRepPart (§5.4.2): the key, the nonce, the end, and whom the ticket is for. Some write the number of the other kind.
-fn reply_part(part: &[u8]) -> Option<(Key, u32, SystemTime, Vec<String>)> {
-    let mut fields = whole(whole(part, 0x79).or_else(|| whole(part, 0x7A))?, 0x30)?;
-    let session = key(optional(&mut fields, 0xA0)?)?;
-    optional(&mut fields, 0xA1)?;
-    let nonce = number32(optional(&mut fields, 0xA2)?)?;
-    optional(&mut fields, 0xA3);
-    optional(&mut fields, 0xA4)?;
-    optional(&mut fields, 0xA5)?;
-    optional(&mut fields, 0xA6);
-    let ends = moment(optional(&mut fields, 0xA7)?)?;
-    optional(&mut fields, 0xA8);
-    optional(&mut fields, 0xA9)?;
-    Some((session, nonce, ends, parts(optional(&mut fields, 0xAA)?)?))
-}
-
-/// What a KRB_ERROR says (§5.9.1).
-fn refusal(answer: &[u8]) -> Option<String> {
-    let mut fields = whole(whole(answer, 0x7E)?, 0x30)?;
-    for tag in 0xA0..=0xA5 {
-        optional(&mut fields, tag);
-    }
-    let code = number(optional(&mut fields, 0xA6)?)?;
-    Some(match code {
-        6 => "it does not know the account".to_owned(),
-        7 => "it does not know the service: is the server named as it names itself?".to_owned(),
-        14 => "it knows no key of AES of the account".to_owned(),
-        18 => "the account is disabled, locked or expired".to_owned(),
-        23 => "the password of the account has expired".to_owned(),
-        24 => "the key is not the account's: export the keytab again".to_owned(),
-        37 => "its clock and ours differ by more than five minutes".to_owned(),
-        other => format!("error {other}"),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn no_answer_makes_it_panic(octets: Vec<u8>, begins in 0..4_usize) {
-            let begins: &[u8] = [&[][..], &[0x6B, 0x20, 0x30, 0x1E, 0xA0], &[0x7E, 0x10, 0x30, 0x0E], &[0x6D]][begins];
-            let key = Key::new(AES128, vec![1; 16]).unwrap();
-            let octets = [begins, &octets].concat();
-            prop_assert!(read_reply(&octets, 0x6B, &key, REPLY, 5).is_err());
-            let _ = reply_part(&octets);
-        }
-    }
 }

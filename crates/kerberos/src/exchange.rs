@@ -4,6 +4,8 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use zeroize::Zeroizing;
+
 use crate::der::{element, integer, optional, whole, written};
 use crate::{Key, Unopened};
 
@@ -66,8 +68,8 @@ pub(crate) fn sealed(key: &Key, usage: i32, content: &[u8]) -> Result<Vec<u8>, U
     Ok(sequence(&[(0, integer(key.etype())), (2, written(0x04, &key.seal(usage, content)?))]))
 }
 
-/// The content of EncryptedData.
-pub(crate) fn opened(key: &Key, usage: i32, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
+/// The content of EncryptedData; there may be a key in it.
+pub(crate) fn opened(key: &Key, usage: i32, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
     let mut fields = whole(sealed, 0x30).ok_or_else(Unopened::malformed)?;
     let etype = optional(&mut fields, 0xA0).and_then(number).ok_or_else(Unopened::malformed)?;
     if etype != u64::from(key.etype()) {
@@ -75,7 +77,7 @@ pub(crate) fn opened(key: &Key, usage: i32, sealed: &[u8]) -> Result<Vec<u8>, Un
     }
     optional(&mut fields, 0xA1);
     let cipher = optional(&mut fields, 0xA2).and_then(|field| whole(field, 0x04)).ok_or_else(Unopened::malformed)?;
-    key.open(usage, cipher)
+    key.open(usage, cipher).map(Zeroizing::new)
 }
 
 /// A SEQUENCE of fields with explicit tags.

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
+use zeroize::Zeroizing;
 
 use crate::client::{Ticket, ap_request, authenticator};
 use crate::der::{integer, optional, whole, written};
@@ -51,7 +52,7 @@ impl Initiator {
         // Whole microseconds: the answer repeats them.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = UNIX_EPOCH + Duration::from_micros(u64::try_from(since.as_micros()).unwrap_or(0));
-        let octets: [u8; 32] = random()?;
+        let octets: Zeroizing<[u8; 32]> = Zeroizing::new(random()?);
         let length = if ticket.key.etype() == AES128 { 16 } else { 32 };
         let subkey = Key::new(ticket.key.etype(), octets[..length].to_vec()).ok_or_else(Unopened::malformed)?;
         let number = random_number()?;

@@ -9,9 +9,10 @@ pub mod der;
 mod exchange;
 mod initiator;
 mod keytab;
+mod reply;
 
 pub use channel::{Channel, Key, Side, Unopened};
-pub use client::{Client, ClientError, Ticket};
+pub use client::{Ask, Client, ClientError, Ticket};
 pub use initiator::{Initiator, Protection};
 pub use keytab::{Entry, Keytab, KeytabError};
 
