@@ -197,14 +197,33 @@ fn a_user_without_an_account_sends_nothing() {
 }
 
 #[test]
+fn an_account_of_a_user_counts_after_a_reload() {
+    let uid = rustix::process::geteuid().as_raw();
+    let demo = Demo::start_with("[log]\nlevel = \"info\"\n");
+    let folder = folder(&demo, "pickup");
+    connector(&demo, &["--pickup", folder.to_str().unwrap(), "--submit-as", "owner"]);
+    put(&folder, "early.eml", &message("alice@example.com", "bob@example.com", "too early"));
+    assert!(reason(&folder, "early").contains("has no account under [local] accounts"));
+    let configuration = format!("[log]\nlevel = \"info\"\n[local]\naccounts = {{ {uid} = \"alice\" }}\n");
+    fs::write(demo.data().join("procura.toml"), configuration).unwrap();
+    let said = demo.procura(&["reload"]).ok();
+    assert!(said.contains("local.accounts was changed: it counts now"), "{said}");
+    fs::rename(folder.join("early.bad"), folder.join("early.eml")).unwrap();
+    demo.delivered("too early");
+}
+
+#[test]
 fn a_folder_that_everybody_may_write_is_out_of_service() {
     let (mut demo, folder) = pickup("alice");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
     put(&folder, "x.eml", &message("alice@example.com", "bob@example.com", "waited"));
     demo.server().wait_for_output("everybody on this machine may write into the folder");
     assert_eq!(names(&folder), ["x.eml"]);
+    let shown = |demo: &Demo| demo.procura(&["connector", "receive", "get", "Files"]).ok();
+    assert!(shown(&demo).contains("it is out of service: everybody on this machine may write"), "{}", shown(&demo));
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o750)).unwrap();
     demo.delivered("waited");
+    assert!(!shown(&demo).contains("out of service"), "{}", shown(&demo));
 }
 
 #[test]
@@ -377,7 +396,7 @@ fn what_would_happen_to_a_file_can_be_asked_before() {
 
 #[test]
 fn a_folder_is_a_connector_that_permissions_can_be_given_on() {
-    let (demo, folder) = pickup("alice");
+    let (mut demo, folder) = pickup("alice");
     let shown = demo.procura(&["connector", "receive", "get", "Files"]).ok();
     assert!(shown.contains(folder.to_str().unwrap()) && shown.contains("EXAMPLE\\alice"), "{shown}");
     assert!(shown.contains("ExchangeUsers"), "{shown}");
@@ -396,7 +415,7 @@ fn a_file_with_a_lease_is_sent_when_the_lease_is_given_back() {
     if !require(&["python3"]) {
         return;
     }
-    let (demo, folder) = pickup("alice");
+    let (mut demo, folder) = pickup("alice");
     put(&folder, ".hidden", &message("alice@example.com", "bob@example.com", "leased"));
     let lease = "import fcntl, os, signal, sys\n\
         asked = []\n\

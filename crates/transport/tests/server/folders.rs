@@ -46,6 +46,22 @@ fn await_files(site: &Site, result: &str) {
 }
 
 #[test]
+fn a_folder_that_is_gone_is_out_of_service_until_it_is_back() {
+    let (site, folder) = owners();
+    let path = folder.path().to_owned();
+    fs::remove_dir(&path).unwrap();
+    eventually("a folder out of service", || {
+        let closed = site.shared.folders_out_of_service();
+        closed
+            .first()
+            .filter(|folder| Path::new(&folder.path) == path && folder.why.contains("cannot be opened"))
+            .cloned()
+    });
+    fs::create_dir(&path).unwrap();
+    eventually("a folder in service", || site.shared.folders_out_of_service().is_empty().then_some(()));
+}
+
+#[test]
 fn files_wait_while_the_directory_is_out_of_date() {
     let (site, folder) = owners();
     publish(&site, true);
