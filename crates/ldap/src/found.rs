@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use acl::{Guid, Sid};
 use directory::import::{AttributeMap, Source};
-use directory::{Value, attributes as a, link_value};
+use directory::{Class, Value, attributes as a, link_value};
 
 use crate::message::Entry;
 
@@ -29,6 +29,8 @@ pub struct Found {
 pub const ACCOUNT_EXPIRES: &str = "accountExpires";
 /// userAccountControl: ACCOUNTDISABLE (MS-ADTS 2.2.16).
 const ACCOUNT_DISABLED: u32 = 0x2;
+/// What stands for userAccountControl of an account that does not tell it: disabled, and of no kind of account.
+pub const UNTOLD: &[u8] = b"2";
 /// Values that are larger (photos, certificates) are nothing to decide by.
 const LARGEST_VALUE: usize = 64 << 10;
 /// Attributes that say how things stand with the object and are no attributes of ours.
@@ -105,8 +107,15 @@ fn complete(found: &mut Found, now: i64) {
             values.truncate(1);
         }
     }
-    // Foreign principals are named by their SID.
-    if !found.attributes.contains_key(a::OBJECT_SID)
+    let class = class(found);
+    // Every account tells whether it is disabled. One that does not may not be read: it does nothing, and nothing is known of it.
+    if class.is_account() && !found.attributes.contains_key(a::USER_ACCOUNT_CONTROL) {
+        found.attributes.insert(a::USER_ACCOUNT_CONTROL.to_owned(), vec![UNTOLD.to_vec()]);
+        found.attributes.insert(a::DESCRIPTOR.to_owned(), vec![Value::new()]);
+    }
+    // Foreign principals are named by their SID; what somebody else calls a SID is none.
+    if class == Class::ForeignPrincipal
+        && !found.attributes.contains_key(a::OBJECT_SID)
         && let Some(sid) = directory::dn::parse(&found.dn).ok().and_then(|rdns| rdns.first()?.value.parse::<Sid>().ok())
     {
         found.attributes.insert(a::OBJECT_SID.to_owned(), vec![sid.to_bytes()]);
@@ -122,7 +131,9 @@ fn map_attributes(found: &mut Found, map: &AttributeMap) {
         }
         let mut values = match from {
             Source::Attribute(theirs) => raw(found, theirs),
-            Source::Template(text) if is_user(found) => fill(found, text).into_iter().collect(),
+            Source::Template(text) if matches!(class(found), Class::User | Class::InetOrgPerson) => {
+                fill(found, text).into_iter().collect()
+            }
             Source::Template(_) => Vec::new(),
         };
         if a::by_name(&ours).is_some_and(|known| matches!(known.syntax, a::Syntax::Link(_))) {
@@ -137,9 +148,8 @@ fn map_attributes(found: &mut Found, map: &AttributeMap) {
     }
 }
 
-fn is_user(found: &Found) -> bool {
-    let classes = found.attributes.get(a::OBJECT_CLASS).map_or(&[][..], |values| values);
-    matches!(directory::Class::from_object_classes(classes), directory::Class::User | directory::Class::InetOrgPerson)
+fn class(found: &Found) -> Class {
+    Class::from_object_classes(found.attributes.get(a::OBJECT_CLASS).map_or(&[][..], |values| values))
 }
 
 fn raw(found: &Found, name: &str) -> Vec<Value> {
@@ -245,6 +255,30 @@ mod tests {
             let found = found(&entry, &AttributeMap::default(), i64::MAX).unwrap();
             assert_eq!(found.attributes[a::USER_ACCOUNT_CONTROL], [b"512".to_vec()]);
         }
+    }
+
+    #[test]
+    fn an_account_that_does_not_say_whether_it_is_disabled_may_do_nothing() {
+        let of = |classes: &[&[u8]]| {
+            let entry = entry(&[GUID, ("objectClass", classes), ("nTSecurityDescriptor", &[b"x"])]);
+            found(&entry, &AttributeMap::default(), 0).unwrap().attributes
+        };
+        let user = of(&[b"top", b"person", b"organizationalPerson", b"user"]);
+        assert_eq!(user[a::USER_ACCOUNT_CONTROL], [UNTOLD.to_vec()]);
+        assert_eq!(user[a::DESCRIPTOR], [Value::new()]);
+        let group = of(&[b"top", b"group"]);
+        assert!(!group.contains_key(a::USER_ACCOUNT_CONTROL) && group[a::DESCRIPTOR] == [b"x".to_vec()]);
+    }
+
+    #[test]
+    fn a_foreign_principal_alone_is_the_sid_that_it_is_named_by() {
+        let of = |class: &[u8]| {
+            let mut entry = entry(&[GUID, ("objectClass", &[b"top", class])]);
+            entry.dn = "CN=S-1-5-21-9-9-9-500,OU=x".into();
+            found(&entry, &AttributeMap::default(), 0).unwrap().attributes.contains_key(a::OBJECT_SID)
+        };
+        assert!(of(b"foreignSecurityPrincipal"));
+        assert!(!of(b"container"));
     }
 
     #[test]

@@ -121,20 +121,13 @@ impl Planning<'_> {
     }
 
     fn object(&mut self, found: &Found) {
-        let Ok(rdns) = dn::parse(&found.dn) else { return };
+        let rdns = dn::parse(&found.dn).unwrap_or_default();
         let is_root = found.guid == self.wanted.domain;
-        let Some(first) = rdns.first() else { return };
+        let Some(first) = rdns.first() else { return self.nowhere(found) };
         let (rdn, parent) = match self.parent(found, &rdns) {
             Some(parent) => (first.to_string(), Some(parent)),
             None if is_root => (dn::join(&rdns), None),
-            // Its parent may not be seen: it is nowhere, and what it inherits is unknown.
-            None => {
-                if self.snapshot.by_guid(&found.guid).is_some_and(|id| self.snapshot.descriptor(id).is_some()) {
-                    let attributes = vec![(a::DESCRIPTOR.to_owned(), vec![Value::new()])];
-                    self.others.push(Change::Modify { guid: found.guid, attributes });
-                }
-                return;
-            }
+            None => return self.nowhere(found),
         };
         match self.snapshot.by_guid(&found.guid) {
             // A domain stays where it is.
@@ -142,6 +135,15 @@ impl Planning<'_> {
             Some(id) => self.existing(id, found, &rdn, parent, rdns.len()),
             None => self.new_object(found, rdn, parent, rdns.len()),
         }
+    }
+
+    /// An object whose parent may not be seen: it stays where it was, and what it inherits is unknown. What it says itself
+    /// counts: that it is disabled, who is a member of it no more.
+    fn nowhere(&mut self, found: &Found) {
+        let Some(id) = self.snapshot.by_guid(&found.guid) else { return };
+        let mut unreadable = found.clone();
+        unreadable.attributes.insert(a::DESCRIPTOR.to_owned(), vec![Value::new()]);
+        self.existing(id, &unreadable, "", None, 0);
     }
 
     /// Whoever has the name that an object is to have gets another one, until it has its own: it goes, or is called something

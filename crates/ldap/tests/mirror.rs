@@ -160,6 +160,27 @@ fn an_object_that_was_moved_where_nobody_may_look_is_unreadable() {
 }
 
 #[test]
+fn an_account_that_was_disabled_where_nobody_may_look_is_disabled() {
+    let mut hanna = user(HANNA, "hanna", 1103);
+    hanna.parent = Some(Guid([9; 16]));
+    hanna.dn = "CN=hanna,OU=Hidden,DC=x,DC=test".to_owned();
+    hanna.attributes.insert(a::USER_ACCOUNT_CONTROL.to_owned(), vec![b"514".to_vec()]);
+    let (after, problems) = take(&loaded(), &[hanna], &[], false);
+    assert!(!after.object(id(&after, HANNA)).unwrap().enabled(), "{problems:?}");
+    assert!(after.descriptor(id(&after, HANNA)).is_none());
+}
+
+#[test]
+fn who_left_a_group_that_is_where_nobody_may_look_is_no_member() {
+    let mut group = domain().pop().unwrap();
+    group.parent = Some(Guid([9; 16]));
+    group.dn = "CN=Staff,OU=Hidden,DC=x,DC=test".to_owned();
+    group.attributes.remove(a::MEMBER);
+    let (after, problems) = take(&loaded(), &[group], &[], false);
+    assert!(after.links(id(&after, GROUP), a::MEMBER).is_empty(), "{problems:?}");
+}
+
+#[test]
 fn inherited_entries_are_worked_out_here() {
     let snapshot = loaded();
     let sddl = snapshot.descriptor(id(&snapshot, HANNA)).unwrap().sd().to_sddl(&SddlContext::default());
