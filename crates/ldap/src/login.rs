@@ -11,6 +11,7 @@ use crate::connection::{Connection, LdapError};
 use crate::controller::Domain;
 use crate::lockout::strictest;
 use crate::message::code;
+use crate::settings::Security;
 use crate::source::{Active, lock};
 
 /// What the domain says about a password.
@@ -111,11 +112,26 @@ impl Active {
         }
         let servers = lock(&self.inner.servers).get(&domain.dn.to_ascii_lowercase()).cloned().unwrap_or_default();
         let mut why = format!("no domain controller of {} is known", domain.dn);
+        // Whoever was asked and did not answer may have counted it.
+        let mut may_count = false;
         for address in servers {
+            if address.security == Security::Kerberos {
+                why = format!("{address}: passwords are sent over TLS alone");
+                continue;
+            }
             let settings = &self.inner.settings;
-            let asked = Connection::open(&address, &settings.tls, settings.patience)
-                .and_then(|mut connection| connection.bind(name, password));
-            match asked {
+            let mut connection = match Connection::open(&address, &settings.tls, settings.patience) {
+                Ok(connection) => connection,
+                Err(error) => {
+                    why = format!("{address}: {error}");
+                    continue;
+                }
+            };
+            if may_count && !lock(&self.inner.guesses).take((*account, id.is_some()), threshold, window, Instant::now())
+            {
+                return Login::Spared;
+            }
+            match connection.bind(name, password) {
                 Ok(()) => {
                     lock(&self.inner.guesses).right(account);
                     return Login::Right;
@@ -123,10 +139,18 @@ impl Active {
                 Err(LdapError::Refused { outcome, .. }) if outcome.code == code::INVALID_CREDENTIALS => {
                     return Login::Wrong;
                 }
-                Err(error) => why = format!("{address}: {error}"),
+                Err(error) => {
+                    may_count = !matches!(error, LdapError::Refused { .. } | LdapError::Referral);
+                    why = format!("{address}: {error}");
+                    if !may_count {
+                        continue;
+                    }
+                }
             }
         }
-        lock(&self.inner.guesses).give_back(account);
+        if !may_count {
+            lock(&self.inner.guesses).give_back(account);
+        }
         Login::Unavailable(why)
     }
 }
