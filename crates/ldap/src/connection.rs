@@ -131,6 +131,10 @@ impl Connection {
         let (choice, most) = tickets::choose(context.as_mut(), &offer, sealed).map_err(fault)?;
         self.ask(&Request::Sasl { credentials: &choice }, &[], "bind")?;
         if sealed {
+            // What was read with the end of the logon, and behind it, anybody may have said: it would be taken for answers.
+            if self.begin < self.read.len() {
+                return Err(LdapError::Nonsense("it goes on in clear where everything is to be sealed".to_owned()));
+            }
             let ended = Wire::Plain(Timed { stream: self.stream.socket().stream.try_clone()?, end: Instant::now() });
             self.stream = std::mem::replace(&mut self.stream, ended).seal(context, most);
         }

@@ -1,6 +1,6 @@
-//! Work with one domain controller: who it is, everything that it holds, and what changed there.
+//! Work with one domain controller: who it is, and everything that it holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use acl::{Guid, Sid};
 use directory::attributes as a;
@@ -125,7 +125,7 @@ const PASSED_OVER: [&str; 3] = ["dnsNode", "linkTrackOMTEntry", "printQueue"];
 const TOGETHER: usize = 50;
 
 /// What is asked of every object.
-fn wanted(domain: &Domain, map: &AttributeMap) -> Vec<String> {
+pub(crate) fn wanted(domain: &Domain, map: &AttributeMap) -> Vec<String> {
     let mut names: BTreeSet<String> = domain.theirs.iter().cloned().collect();
     for (ours, from) in &map.entries {
         let unmapped = a::canonical_name(ours).into_owned();
@@ -442,171 +442,34 @@ fn complete(connection: &mut Connection, entry: &mut Entry) -> Result<(), LdapEr
         .collect();
     let dn = crate::found::plain_dn(&entry.dn).to_owned();
     for (name, mut upper) in cut {
+        let endless = || LdapError::Nonsense(format!("the values of {name} of {dn} do not end"));
         loop {
+            let from = upper.checked_add(1).ok_or_else(endless)?;
             let search = Search {
                 base: dn.clone(),
                 scope: Scope::Base,
                 filter: Filter::everything(),
-                attributes: vec![format!("{name};range={}-*", upper + 1)],
+                attributes: vec![format!("{name};range={from}-*")],
             };
             let found = connection.find(&search, &[controls::extended_dn()])?.into_iter().next().unwrap_or_default();
             let next = found
                 .attributes
                 .into_iter()
                 .find(|(own, _)| range(own).is_some_and(|(own, _)| own.eq_ignore_ascii_case(&name)));
-            let Some((description, values)) = next else { break };
+            // Some of the values are not all of them: whom they leave out, a denial would not reach.
+            let Some((description, values)) = next else {
+                return Err(LdapError::Nonsense(format!("it does not tell the rest of the values of {name} of {dn}")));
+            };
             let end = range(&description).and_then(|(_, upper)| upper);
             entry.attributes.push((description, values));
             match end {
                 Some(next) if next > upper => upper = next,
-                Some(_) => return Err(LdapError::Nonsense(format!("the values of {name} of {dn} do not end"))),
+                Some(_) => return Err(endless()),
                 None => break,
             }
         }
     }
     Ok(())
-}
-
-/// How changes are followed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// DirSync with the right to replicate: deletions are seen at once.
-    #[default]
-    DirSync,
-    /// DirSync with what the account may see: deletions may be seen at the next check only.
-    DirSyncAsSeen,
-    /// By uSNChanged: the same.
-    Usn,
-}
-
-/// Up to where changes were followed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
-    /// The cookie of DirSync.
-    pub cookie: Vec<u8>,
-    /// The last change by number.
-    pub usn: u64,
-}
-
-/// What changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changed {
-    /// Objects that are different now, or gone.
-    pub objects: BTreeMap<Guid, Touched>,
-    /// Up to there.
-    pub mark: Mark,
-}
-
-/// What is known of a change before the object is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Touched {
-    /// It was deleted.
-    pub deleted: bool,
-    /// Its password changed.
-    pub password: bool,
-}
-
-/// Finds a way to follow changes that the server allows to the account, and where it stands now.
-///
-/// # Errors
-/// The server failed.
-pub fn begin(connection: &mut Connection, domain: &Domain, dse: &RootDse) -> Result<(Method, Mark), LdapError> {
-    for method in [Method::DirSync, Method::DirSyncAsSeen] {
-        // Nothing is asked for: the cookie alone is of interest.
-        let nothing = Filter::And(vec![Filter::equal("objectClass", "domainDNS"), Filter::equal("cn", "?")]);
-        match sync(connection, domain, method, &[], nothing, &["objectGUID".to_owned()]) {
-            Ok(changed) => return Ok((method, Mark { usn: dse.usn, ..changed.mark })),
-            Err(LdapError::Refused { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((Method::Usn, Mark { cookie: Vec::new(), usn: dse.usn }))
-}
-
-/// What changed since a mark.
-///
-/// # Errors
-/// The server failed, or does not know the mark any more ([`LdapError::Refused`]).
-pub fn changes(
-    connection: &mut Connection,
-    domain: &Domain,
-    map: &AttributeMap,
-    method: Method,
-    mark: &Mark,
-    dse: &RootDse,
-) -> Result<Changed, LdapError> {
-    if method == Method::Usn {
-        return by_number(connection, domain, mark, dse);
-    }
-    let mut names = wanted(domain, map);
-    names.retain(|name| name != "parentGUID");
-    names.extend(["isDeleted", "pwdLastSet", "name"].map(str::to_owned));
-    let mut changed = sync(connection, domain, method, &mark.cookie, Filter::everything(), &names)?;
-    changed.mark.usn = dse.usn;
-    Ok(changed)
-}
-
-/// Answers to one question about changes.
-const ROUNDS: usize = 100_000;
-
-fn sync(
-    connection: &mut Connection,
-    domain: &Domain,
-    method: Method,
-    cookie: &[u8],
-    filter: Filter,
-    attributes: &[String],
-) -> Result<Changed, LdapError> {
-    let flags = match method {
-        Method::DirSync => controls::ANCESTORS_FIRST,
-        Method::DirSyncAsSeen | Method::Usn => controls::ANCESTORS_FIRST | controls::OBJECT_SECURITY,
-    };
-    let search = Search { base: domain.dn.clone(), scope: Scope::Subtree, filter, attributes: attributes.to_vec() };
-    let mut changed = Changed { mark: Mark { cookie: cookie.to_vec(), usn: 0 }, ..Changed::default() };
-    for _ in 0..ROUNDS {
-        let others = [controls::dirsync(flags, &changed.mark.cookie)];
-        let objects = &mut changed.objects;
-        let said = connection.search(&search, &others, None, &mut |entry| {
-            note(objects, &entry);
-            Ok(())
-        })?;
-        let synced = controls::synced(&said)?.ok_or_else(|| LdapError::Nonsense("it forgot the cookie".to_owned()))?;
-        let is_stuck = synced.cookie == changed.mark.cookie;
-        changed.mark.cookie = synced.cookie;
-        if !synced.more {
-            return Ok(changed);
-        }
-        if is_stuck {
-            break;
-        }
-    }
-    Err(LdapError::Nonsense("its changes do not end".to_owned()))
-}
-
-fn by_number(connection: &mut Connection, domain: &Domain, mark: &Mark, dse: &RootDse) -> Result<Changed, LdapError> {
-    let search = Search {
-        base: domain.dn.clone(),
-        scope: Scope::Subtree,
-        filter: Filter::AtLeast("uSNChanged".to_owned(), (mark.usn + 1).to_string().into_bytes()),
-        attributes: ["objectGUID", "isDeleted"].map(str::to_owned).to_vec(),
-    };
-    let mut objects = BTreeMap::new();
-    connection.search(&search, &[controls::show_deleted()], Some(500), &mut |entry| {
-        note(&mut objects, &entry);
-        Ok(())
-    })?;
-    // Whether a password is among the changes is not said.
-    objects.values_mut().for_each(|touched: &mut Touched| touched.password = true);
-    Ok(Changed { objects, mark: Mark { cookie: Vec::new(), usn: dse.usn } })
-}
-
-fn note(objects: &mut BTreeMap<Guid, Touched>, entry: &Entry) {
-    let guid = entry.values("objectGUID").first().and_then(|value| Some(Guid(value.as_slice().try_into().ok()?)));
-    let Some(guid) = guid else { return };
-    let touched = objects.entry(guid).or_default();
-    touched.deleted |= entry.text("isDeleted").is_some_and(|text| text.eq_ignore_ascii_case("TRUE"));
-    touched.password |= !entry.values("pwdLastSet").is_empty();
 }
 
 /// Attributes of one object.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use acl::Guid;
 use directory::{Snapshot, attributes as a};
 
+use crate::changes::{self, Mark, Method};
 use crate::connection::{Connection, LdapError};
-use crate::controller::{self, Domain, Mark, Method, RootDse};
+use crate::controller::{self, Domain, RootDse};
 use crate::found::Found;
 use crate::lockout;
 use crate::mirror::{self, Wanted};
@@ -89,16 +90,18 @@ impl Followed {
         }
     }
 
-    /// Brings the domain up to date.
+    /// Brings the domain up to date, by a connection that may be new: then nothing is known of whom it leads to.
     pub(crate) fn refresh(
         &mut self,
         inner: &Inner,
         connection: &mut Connection,
         address: &Address,
+        is_new: bool,
     ) -> Result<(), LdapError> {
         let (begin, asked) = (milliseconds(), Instant::now());
         let dse = controller::root_dse(connection)?;
-        let invocation = if self.error.is_some() || self.kept.invocation.is_empty() || !self.knows_ends {
+        let is_unsure = is_new || self.error.is_some();
+        let invocation = if is_unsure || self.kept.invocation.is_empty() || !self.knows_ends {
             controller::invocation(connection, &dse)?
         } else {
             self.kept.invocation.clone()
@@ -152,7 +155,7 @@ impl Followed {
         let (method, mark) = match self.kept.partial {
             // A partial replica does not do DirSync (MS-ADTS 3.1.1.3.4.1.3).
             true => (Method::Usn, Mark { cookie: Vec::new(), usn: dse.usn }),
-            false => controller::begin(connection, &domain, dse)?,
+            false => changes::begin(connection, &domain, dse)?,
         };
         let found = controller::load(connection, &domain, &settings.map, settings.page, filetime())?;
         let wanted = Wanted { domain: domain.guid(), theirs: &domain.theirs, found: &found, gone: &[], whole: true };
@@ -268,7 +271,7 @@ impl Followed {
         let begin = Instant::now();
         let settings = &inner.settings;
         let domain = &self.kept.domain;
-        let changed = match controller::changes(connection, domain, &settings.map, self.kept.method, mark, dse) {
+        let changed = match changes::since(connection, domain, &settings.map, self.kept.method, mark, dse) {
             Err(error @ LdapError::Refused { .. }) => {
                 // The cookie is lost, or the right: everything is read again, and a way is looked for again.
                 self.kept.usn = 0;

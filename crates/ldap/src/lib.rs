@@ -1,7 +1,7 @@
 //! Active Directory as a source of the directory.
 //!
-//! A small LDAP client ([`message`], [`connection`]) that never panics on what a server says, reads whole domains and
-//! follows their changes ([`controller`]), and turns what it finds into changes of our directory ([`mirror`]). [`Active`]
+//! A small LDAP client ([`message`], [`connection`]) that never panics on what a server says, reads whole domains
+//! ([`controller`]) and follows their changes ([`changes`]), and turns what it finds into changes of our directory ([`mirror`]). [`Active`]
 //! runs all of it. Knows nothing of SMTP.
 //!
 //! What is read of a domain stands in our own store as everything else does: a restart needs no domain controller, and
@@ -9,6 +9,7 @@
 //! (MS-ADTS 3.1.1.3.4.1.3).
 
 pub mod ber;
+pub mod changes;
 pub mod connection;
 pub mod controller;
 pub mod controls;

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use acl::Guid;
 use directory::{Change, Doubt, Snapshot, attributes as a};
 
+use crate::changes::Method;
 use crate::connection::{Connection, LdapError};
-use crate::controller::{self, Domain, Method, RootDse};
+use crate::controller::{self, Domain, RootDse};
 use crate::followed::{Followed, count, open};
 use crate::loose::Loose;
+use crate::message::code;
 use crate::settings::{Address, Settings};
 use crate::state::{DomainStatus, Kept, ServerStatus, State, Status};
 use crate::watch::Watch;
@@ -46,6 +48,10 @@ const REMEMBERED_EVERY: Duration = Duration::from_secs(15);
 const LEFT_ALONE: Duration = Duration::from_secs(2);
 /// The same for one whose domain is not known: another one may serve it.
 const LEFT_ALONE_UNKNOWN: Duration = Duration::from_secs(10);
+/// How often one after the other our own name or password may be wrong, and how long a server is left alone then: each time
+/// counts, and after some of them a domain locks the account.
+const WRONG: u32 = 2;
+const LEFT_ALONE_WRONG: Duration = Duration::from_secs(600);
 /// How often objects are counted.
 const COUNTED_EVERY: Duration = Duration::from_secs(10);
 
@@ -173,6 +179,8 @@ struct Running {
     followed: Vec<Followed>,
     remembered: Instant,
     changed: bool,
+    /// How often one after the other the account's name or password was wrong.
+    wrong: u32,
     /// Who is told that something changed; nobody where all is read once.
     tell: Option<Sender<Told>>,
 }
@@ -204,7 +212,7 @@ impl Running {
             .collect();
         // Domains that no configured server serves any more are kept as they are, and grow old.
         let followed = state.domains.into_iter().map(Followed::new).collect();
-        Running { inner, servers, followed, remembered: Instant::now(), changed: false, tell: None }
+        Running { inner, servers, followed, remembered: Instant::now(), changed: false, wrong: 0, tell: None }
     }
 
     fn run(&mut self, told: &Receiver<Told>) {
@@ -309,9 +317,13 @@ impl Running {
             tracing::info!(server = %server.address, "domain controller answers");
         }
         (server.good, server.error) = (true, None);
+        self.wrong = 0;
     }
 
     fn failed(&mut self, number: usize, error: &LdapError, alone: Duration) {
+        let is_wrong = error.code() == Some(code::INVALID_CREDENTIALS);
+        self.wrong = if is_wrong { self.wrong.saturating_add(1) } else { self.wrong };
+        let alone = if is_wrong && self.wrong >= WRONG { LEFT_ALONE_WRONG } else { alone };
         let server = &mut self.servers[number];
         let text = error.to_string();
         if server.good || server.error.as_ref() != Some(&text) {
@@ -328,7 +340,7 @@ impl Running {
         let connection = self.followed[number].connection.take().filter(|(_, connection)| !connection.is_over());
         if let Some((address, connection)) = connection {
             let server = self.servers.iter().position(|server| server.address == address);
-            if self.attempt(number, server, address, connection) {
+            if self.attempt(number, server, address, connection, false) {
                 return;
             }
         }
@@ -345,7 +357,7 @@ impl Running {
             let address = self.servers[server].address.clone();
             match self.connect(&address) {
                 Ok((connection, dse)) if if partial { &dse.root } else { &dse.domain }.eq_ignore_ascii_case(served) => {
-                    if self.attempt(number, Some(server), address, connection) {
+                    if self.attempt(number, Some(server), address, connection, true) {
                         return;
                     }
                 }
@@ -359,12 +371,23 @@ impl Running {
         }
     }
 
-    fn attempt(&mut self, number: usize, server: Option<usize>, address: Address, mut connection: Connection) -> bool {
+    /// By a connection, which may lead to another server than the last one did (`is_new`).
+    fn attempt(
+        &mut self,
+        number: usize,
+        server: Option<usize>,
+        address: Address,
+        mut connection: Connection,
+        is_new: bool,
+    ) -> bool {
         let inner = Arc::clone(&self.inner);
         let kept = self.followed[number].kept.clone();
-        match self.followed[number].refresh(&inner, &mut connection, &address) {
+        match self.followed[number].refresh(&inner, &mut connection, &address, is_new) {
             Ok(()) => {
                 let followed = &mut self.followed[number];
+                if is_new {
+                    followed.watch = None;
+                }
                 if let Some(tell) = self.tell.as_ref().filter(|_| inner.settings.notify && !followed.kept.partial)
                     && !followed.watch.as_ref().is_some_and(|watch| watch.is_of(&address))
                 {

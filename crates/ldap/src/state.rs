@@ -4,7 +4,8 @@ use acl::{Guid, Sid};
 use directory::Snapshot;
 use serde::{Deserialize, Serialize};
 
-use crate::controller::{Domain, Mark, Method, hex, unhex};
+use crate::changes::{Mark, Method};
+use crate::controller::{Domain, hex, unhex};
 
 /// What is remembered, as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use acl::Guid;
 
+use crate::changes::{self, Method};
 use crate::connection::{Connection, LdapError};
-use crate::controller::{self, Domain, Member, Method};
+use crate::controller::{self, Domain, Member};
 use crate::followed::open;
 use crate::message::code;
 use crate::settings::{Address, Security, Settings};
@@ -218,7 +219,7 @@ fn server(
             ),
         }
     }
-    match controller::begin(&mut connection, &domain, &dse)?.0 {
+    match changes::begin(&mut connection, &domain, &dse)?.0 {
         Method::DirSync => report.good("changes are followed by DirSync, deletions too"),
         Method::DirSyncAsSeen => report.note(
             "changes are followed by DirSync with what the account may see: a deleted account may count until the next check",
@@ -267,6 +268,20 @@ fn objects(
             "grant the account “Read permissions” (READ_CONTROL) on the domain, for this object and all child objects; \
              until then nothing is granted on these, and mail of their owners is answered 451",
         ),
+    }
+    let untold: Vec<&str> = found
+        .iter()
+        .filter(|found| {
+            found.attributes.get(a::USER_ACCOUNT_CONTROL).is_some_and(|values| values[..] == [crate::found::UNTOLD])
+        })
+        .map(|found| found.dn.as_str())
+        .collect();
+    if let Some((first, rest)) = untold.split_first() {
+        report.bad(
+            format!("whether {} accounts are disabled cannot be read, the first {first}", rest.len() + 1),
+            "grant the account “Read account restrictions” on the domain, for users and computers below it; until then \
+             these count as disabled",
+        );
     }
     let known: std::collections::HashSet<Guid> = found.iter().map(|found| found.guid).collect();
     let orphans =

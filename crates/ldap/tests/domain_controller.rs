@@ -3,56 +3,21 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod kept;
+
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use acl::{Guid, Sid, well_known};
-use directory::{Change, Doubt, ObjectId, Snapshot, Time};
+use acl::Sid;
+use directory::{Change, ObjectId, Snapshot, Time};
 use e2e::{DomainController, require, skip_without};
 use ldap::{Address, Settings, Sink};
 use rights::{Facts, NoTrace, Question, decide};
 use zeroize::Zeroizing;
 
-/// Keeps what is found in memory.
-#[derive(Default)]
-struct Kept(Mutex<Option<Arc<Snapshot>>>, Mutex<Option<String>>);
-
-impl Sink for Kept {
-    fn snapshot(&self) -> Arc<Snapshot> {
-        self.0.lock().unwrap().get_or_insert_with(|| Arc::new(Snapshot::empty())).clone()
-    }
-
-    fn follow(&self, comment: &str, plan: &mut dyn FnMut(&Snapshot) -> Vec<Change>) -> Result<Vec<String>, String> {
-        let mut now = Snapshot::clone(&self.snapshot());
-        let mut problems = Vec::new();
-        for _ in 0..5 {
-            let changes = plan(&now);
-            if changes.is_empty() {
-                problems.clear();
-                break;
-            }
-            let outcome = ldap::mirror::make(&now, &well_known::SYSTEM, Time(0), comment, changes);
-            (now, problems) = (outcome.snapshot, outcome.problems);
-        }
-        *self.0.lock().unwrap() = Some(Arc::new(now));
-        Ok(problems)
-    }
-
-    fn remembered(&self) -> Option<String> {
-        self.1.lock().unwrap().clone()
-    }
-
-    fn remember(&self, state: &str) -> Result<(), String> {
-        *self.1.lock().unwrap() = Some(state.to_owned());
-        Ok(())
-    }
-
-    fn password_changed(&self, _: &Guid) {}
-
-    fn available(&self, _: bool, _: &Doubt) {}
-}
+use kept::Kept;
 
 fn settings(certificate: &Path) -> Settings {
     Settings {
