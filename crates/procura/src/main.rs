@@ -92,7 +92,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
             let json = global.format == Format::Json;
             return sd::run(command, json, &mut |name| descriptor(&global, name));
         }
-        Command::Completion(arguments) => cli::shell::completion(&arguments),
+        Command::Completion(arguments) => cli::shell::completion(&arguments)?,
         Command::Man(arguments) => cli::shell::man(&global, &arguments)?,
         Command::Directory(command) => return cli::directory::run(&global, &command),
         Command::Recipient(command) => return cli::recipients::run(&global, command),

@@ -316,6 +316,53 @@ fn other_shells_have_scripts_too() {
 }
 
 #[test]
+fn a_command_ends_quietly_when_nobody_reads_on() {
+    for command in ["completion bash", "completion zsh", "config describe", "config template", "--help"] {
+        let mut child = common::command()
+            .args(command.split(' '))
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), error.as_str()), (Some(0), ""), "{command}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_an_error() {
+    for command in ["completion bash", "config describe", "config template"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = common::command().args(command.split(' ')).stdout(full).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{command}: {error}");
+        assert!(error.contains("standard output") && !error.contains("panicked"), "{command}: {error}");
+    }
+}
+
+#[test]
+fn what_all_commands_take_stands_apart_in_the_help() {
+    let help = procura(&["check", "--help"]).ok();
+    let (own, of_all) = help.split_once("Options of all commands:").unwrap();
+    assert!(own.contains("--from <ADDRESS>") && own.contains("--connector <NAME>"), "{own}");
+    assert!(!own.contains("--dry-run") && of_all.contains("--dry-run") && !of_all.contains("--connector"), "{of_all}");
+}
+
+#[test]
+fn a_name_tells_the_terminal_nothing() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let name = "\u{1b}[31mred";
+    demo.run(&["user", "add", "red", "--display-name", name]).ok();
+    let list = demo.run(&["user", "list"]).ok();
+    assert!(list.contains("\\u{1b}[31mred") && !list.contains('\u{1b}'), "{list}");
+    let exact = demo.run(&["user", "list", "--format", "json"]).json();
+    assert!(exact.to_string().contains("\\u001b[31mred"), "{exact}");
+}
+
+#[test]
 fn nothing_but_errors_goes_to_standard_error_where_that_is_no_terminal() {
     let mut demo = Demo::start();
     demo.stop();

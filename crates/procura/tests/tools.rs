@@ -213,6 +213,14 @@ fn the_report_for_browsers_is_one_file_that_fetches_nothing() {
 }
 
 #[test]
+fn the_report_for_browsers_goes_to_standard_output_as_well() {
+    let site = Site::new();
+    let text = site.run(&["audit", "export", "--html", "-"]).ok();
+    assert!(text.starts_with("<!doctype html>") && text.trim_end().ends_with("</html>"), "{text}");
+    assert!(!site.path("-").exists());
+}
+
+#[test]
 fn a_command_is_tried_out_on_a_copy() {
     let site = Site::new();
     let grant = ["simulate", "--", "permission", "add", "ceo", "--user", "bob", "--right", "Send As"];

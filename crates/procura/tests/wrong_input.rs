@@ -29,7 +29,26 @@ fn a_misspelt_key_is_shown_with_its_line_and_the_key_that_was_meant() {
 
 #[test]
 fn a_configuration_that_is_not_there_is_named() {
-    procura(&["serve", "--config", "/nonexistent/procura.toml"]).fails(2, &["/nonexistent/procura.toml", "help"]);
+    let finished = procura(&["serve", "--config", "/nonexistent/procura.toml"]);
+    finished.fails(2, &["/nonexistent/procura.toml", "help"]);
+    assert_eq!(finished.err.matches("No such file").count(), 1, "{}", finished.err);
+}
+
+#[test]
+fn a_section_that_stands_twice_is_shown_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("procura.toml");
+    fs::write(&file, "[http]\n\n[http]\nlisten = \"127.0.0.1:8025\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    procura(&["config", "check", file]).fails(2, &["procura.toml:3", "write the keys under the one"]);
+}
+
+#[test]
+fn a_level_of_the_log_that_is_none_is_shown_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("procura.toml");
+    fs::write(&file, "[log]\nlevel = \"loud===\"\n").unwrap();
+    procura(&["config", "check", file.to_str().unwrap()]).fails(2, &["procura.toml:2", "loud===", "write \"info\""]);
 }
 
 #[test]

@@ -43,23 +43,26 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What these options stand under in the help.
+const GLOBAL: &str = "Options of all commands";
+
 /// Options of all commands.
 #[derive(Debug, Args)]
 pub struct Global {
     /// Configuration of the node [default: procura.toml in the data directory]
-    #[arg(long, global = true, value_name = "FILE", env = "PROCURA_CONFIG")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE", env = "PROCURA_CONFIG")]
     pub config: Option<PathBuf>,
     /// Data directory [default: the one of the configuration, or ./procura-data]
-    #[arg(long, global = true, value_name = "DIR", env = "PROCURA_DATA")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR", env = "PROCURA_DATA")]
     pub data: Option<PathBuf>,
     /// How to show results: for people, or for programs
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = Format::Table)]
     pub format: Format,
     /// Change nothing: show what would change, who would gain and who lose
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub dry_run: bool,
     /// Why: kept in the change log
-    #[arg(long, global = true, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub comment: String,
 }
 

@@ -6,12 +6,16 @@ use clap::Command;
 /// What exit codes mean, for the help of `procura` itself.
 pub const EXIT_CODES: &str = "Exit codes, of all commands:
   0  done; allowed; nothing found
-  1  the answer is no, or something was found or left undone: `check`, `audit diff`, `audit separation`,
-     `service-account check`, `connector test`, `queue`, `trace`, `doctor`, `check-directory`, a bad line given to `sd convert`, `sd check` or `sd inherit`
-  2  an error: nothing was changed, except by commands that say how far they came
+  1  the answer is no, or something was found or left undone: `check`,
+     `audit diff`, `audit separation`, `service-account check`, `test-send`,
+     `connector test`, `pause list`, `queue`, `trace`, `doctor`,
+     `directory test`, `check-directory`, a bad line given to `sd convert`,
+     `sd check` or `sd inherit`
+  2  an error: nothing was changed, except by commands that say how far
+     they came
 
-Each command has --help with examples. `procura completion bash` prints a completion script, `procura man` writes
-manual pages.";
+Each command has --help with examples. `procura completion bash` prints a
+completion script, `procura man` writes manual pages.";
 
 /// Command and its examples, without `procura` in front.
 const EXAMPLES: &[(&str, &[&str])] = &[

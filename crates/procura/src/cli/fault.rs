@@ -42,13 +42,18 @@ impl Failure {
     }
 }
 
-/// Lets a command end quietly when nobody reads on, as in `procura user list | head`: `print!` panics then.
+/// Lets a command end quietly when nobody reads on, as in `procura user list | head`, and with an error when what it prints
+/// cannot be written: `print!` panics then.
 pub fn end_with_the_reader() {
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let words = panic.payload_as_str().unwrap_or_default();
-        if words.starts_with("failed printing to stdout") && words.contains("Broken pipe") {
-            std::process::exit(0);
+        if let Some(why) = words.strip_prefix("failed printing to stdout: ") {
+            if why.contains("Broken pipe") {
+                std::process::exit(0);
+            }
+            eprintln!("  × standard output: {why}");
+            std::process::exit(i32::from(crate::FAILED));
         }
         others(panic);
     }));

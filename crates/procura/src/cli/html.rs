@@ -54,7 +54,7 @@ pub fn report(rows: &[HolderRow], time: &str) -> String {
         let _ = write!(
             text,
             "<article>\n<h2>{}{protected}</h2>\n<p class=\"dn\">{}</p>\n<div class=\"scroll\"><table>\n<thead><tr>\
-             <th>Who</th><th>Right</th><th></th><th>Via</th><th>From</th><th>Entry</th></tr></thead>\n<tbody>\n",
+             <th>Who</th><th>Right</th><th>Outcome</th><th>Via</th><th>From</th><th>Entry</th></tr></thead>\n<tbody>\n",
             escaped(title),
             escaped(shown)
         );

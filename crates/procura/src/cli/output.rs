@@ -1,5 +1,6 @@
 //! How results are shown: tables for people, one JSON document for programs.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use admin::operations::{AppPasswordMade, Done, PermissionRow, Response, Status};
@@ -19,7 +20,7 @@ pub fn show(response: &Response, format: Format) -> io::Result<()> {
             let out = io::BufWriter::new(super::report::stdout(format)?);
             super::rows::response(out, format, response)
         }
-        Format::Table => out.write_all(text(response).as_bytes()),
+        Format::Table => out.write_all(plain(&text(response)).as_bytes()),
     }
 }
 
@@ -296,24 +297,39 @@ fn decision(record: &DecisionRecord) -> String {
         if let Some(obstacle) = &missing.obstacle {
             text += &format!("obstacle   {obstacle}\n");
         }
-        let label = if missing.command.starts_with("procura permission remove") { "take away " } else { "grant it  " };
+        let label = if missing.command.contains("permission add") { "grant it  " } else { "take away " };
         text += &format!("{label} {}\n", missing.command);
     }
     text
 }
 
 pub(super) fn iso(millis: i64) -> String {
-    jiff::Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_millisecond(millis).map(|time| format!("{time:.3}")).unwrap_or_default()
 }
 
 pub(super) fn yes(value: bool) -> String {
     if value { "yes" } else { "no" }.to_owned()
 }
 
+/// Text that leaves a terminal as it is: control characters are written as escapes, except line ends, and so are those that
+/// turn the direction of what follows. Names and answers of other hosts may hold any of them.
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|c| !is_active(c)) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |c: char| if is_active(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escaped).collect())
+}
+
+/// Whether a terminal does something with a character but to show it; a line end is none.
+fn is_active(c: char) -> bool {
+    (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// A table without lines: columns as wide as they need to be, the last one open-ended.
 pub(super) fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut all: Vec<Vec<String>> = vec![heads.iter().map(|head| head.to_uppercase()).collect()];
-    all.extend(rows);
+    all.extend(rows.map(|row| row.iter().map(|cell| plain(cell).replace('\n', "\\n")).collect()));
     let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..heads.len()).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
@@ -341,7 +357,14 @@ fn app_password(made: &AppPasswordMade) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::table;
+    use super::{plain, table};
+
+    #[test]
+    fn a_terminal_is_told_nothing_by_what_is_shown() {
+        assert_eq!(plain("\u{1b}[31mred\u{7}\n\u{202e}x"), "\\u{1b}[31mred\\u{7}\n\\u{202e}x");
+        let rows = [vec!["a\tb\nc".to_owned()]];
+        assert_eq!(table(&["x"], rows.into_iter()), "X\na\\tb\\nc\n");
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

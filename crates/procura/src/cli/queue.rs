@@ -322,6 +322,9 @@ fn confirmed(endpoint: &mut Endpoint, filter: &QueueFilter) -> Result<bool, Fail
         Response::QueueAmount(amount) => amount,
         _ => return Err(unexpected()),
     };
+    if messages == 0 {
+        return Ok(true);
+    }
     let oldest = oldest.map(|oldest| format!(", the oldest of {oldest}")).unwrap_or_default();
     let meant = format!("{messages} message(s), {bytes} octets{oldest}");
     if !io::stdin().is_terminal() {

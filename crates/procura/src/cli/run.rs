@@ -131,7 +131,10 @@ fn audit(endpoint: &mut Endpoint, global: &Global, export: &AuditExport) -> Resu
         return show_report(endpoint, global, asked);
     };
     let rows = report::rows(endpoint, asked)?;
-    let text = html::report(&rows, &jiff::Timestamp::now().to_string());
+    let text = html::report(&rows, &format!("{:.0}", jiff::Timestamp::now()));
+    if file.as_os_str() == "-" {
+        return io::stdout().write_all(text.as_bytes()).map_err(broken);
+    }
     fs::write(file, text).map_err(|e| named(file, e))?;
     println!("{}: {} rows", file.display(), rows.len());
     Ok(())

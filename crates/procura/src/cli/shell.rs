@@ -1,14 +1,14 @@
 //! What a shell and `man` want to know of the command line: completion scripts and manual pages.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::args::Global;
 use super::fault::Failure;
-use super::run::named;
+use super::run::{broken, named};
 
 /// `procura completion`.
 #[derive(Debug, Args)]
@@ -27,8 +27,10 @@ pub struct Man {
 }
 
 /// Prints a completion script.
-pub fn completion(arguments: &Completion) {
-    clap_complete::generate(arguments.shell, &mut super::command(), "procura", &mut io::stdout());
+pub fn completion(arguments: &Completion) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut super::command(), "procura", &mut script);
+    io::stdout().write_all(&script).map_err(broken)
 }
 
 /// Writes a page for each command: `procura.1`, `procura-user-add.1`, ….

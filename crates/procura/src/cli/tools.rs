@@ -144,7 +144,7 @@ pub struct AuditExport {
     /// What owners hold on themselves, too
     #[arg(long)]
     pub include_self: bool,
-    /// Write a report for browsers, one file, instead of rows
+    /// Write a report for browsers, one file, instead of rows; - is standard output
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 }

@@ -10,12 +10,12 @@ use super::keys::{self, WrongValue};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFault {
     /// The file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// Something in it is wrong.
     #[error("{}:{line}: {message}", path.display())]
@@ -41,6 +41,9 @@ impl ConfigFault {
         let help = match unknown_name(&message).and_then(nearest_key) {
             Some(near) => format!("did you mean `{near}`? `procura config describe` lists the keys"),
             None if message.starts_with("unknown field") => "`procura config describe` lists the keys".to_owned(),
+            None if message == "duplicate key" && is_table(text, error) => {
+                "a table stands once in the file: write the keys under the one that is there already".to_owned()
+            }
             None => "correct the line; `procura config describe` says what each key takes".to_owned(),
         };
         Self::wrong(path, text, error.span().map_or((0, 0), |s| (s.start, s.len())), message, help)
@@ -82,6 +85,12 @@ impl Diagnostic for ConfigFault {
             ConfigFault::Unreadable { .. } => None,
         }
     }
+}
+
+/// Whether a fault is about the name of a table, in brackets at the beginning of a line.
+fn is_table(text: &str, error: &toml::de::Error) -> bool {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    before.trim_end_matches([' ', '\t']).ends_with('[')
 }
 
 /// The name in serde's "unknown field `x`, expected …".

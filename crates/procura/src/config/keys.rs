@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use directory::SendingLimits;
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
 
 use super::filter::ContentFilter;
 use super::provider::Provider;
@@ -380,6 +381,10 @@ impl Config {
             if let Err((message, help)) = filter.filter() {
                 return wrong("content", "filters", format!("{}: {message}", filter.name), help);
             }
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log.level) {
+            let message = format!("level is `{}`: {error}", self.log.level);
+            return wrong("log", "level", message, "write \"info\", or as in \"info,transport=debug\"");
         }
         if !["auto", "text", "json", "journal"].contains(&self.log.format.as_str()) {
             let message = format!("format is `{}`", self.log.format);

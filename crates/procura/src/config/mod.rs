@@ -28,8 +28,8 @@ pub struct Loaded {
 impl Loaded {
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Loaded, ConfigFault> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigFault::Unreadable { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigFault::Unreadable { path: path.to_owned(), error })?;
         let config = parse(path, &text)?;
         let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Ok(Loaded { config, base: base.to_owned(), file: Some(path.to_owned()) })
@@ -42,7 +42,7 @@ impl Loaded {
 
     /// A path of the file, made absolute from the file's folder.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.base.join(path)
+        self.base.join(path).components().collect()
     }
 
     /// The data directory.

@@ -42,7 +42,8 @@ pub(super) fn examine(endpoint: &mut Endpoint, no_network: bool, wanted: &dyn Fn
         findings.push(Finding::fault("directory", problem.clone(), "correct the object that it names"));
     }
     if status.connectors.is_empty() {
-        let mend = "procura connector receive new Relay --usage internal --bind 0.0.0.0:25";
+        let mend =
+            "procura connector receive new Client --usage client --bindings 0.0.0.0:587 --remote-ranges 0.0.0.0/0";
         findings.push(Finding::fault("ports", "there is no receive connector: nothing listens", mend));
     }
     if wanted("ports") && !no_network {
@@ -123,7 +124,7 @@ fn free(name: &str, address: SocketAddr) -> Finding {
                     "ports below 1024 need CAP_NET_BIND_SERVICE, as the unit has it; run this as root to be sure"
                         .to_owned()
                 }
-                _ => format!("let {name} listen elsewhere: procura connector receive set {name} --bind …"),
+                _ => format!("let it listen elsewhere: procura connector receive set '{name}' --bindings ADDR:PORT"),
             };
             Finding::fault(CHECK, format!("{name} cannot listen on {address}: {error}"), mend)
         }
