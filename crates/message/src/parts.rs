@@ -397,9 +397,9 @@ impl Delimiters {
 }
 
 impl Section {
-    /// Keeps what belongs to a Content-Type.
+    /// Keeps what belongs to a Content-Type. A line that goes is none of it: whoever reads what stays does not see it.
     fn collect(&mut self, line: &[u8]) {
-        if let Some(value) = &mut self.content_type {
+        if let Some(value) = self.content_type.as_mut().filter(|_| !self.goes) {
             let room = (MOST_TYPE + 1).saturating_sub(value.len());
             value.extend_from_slice(&line[..line.len().min(room)]);
         }
