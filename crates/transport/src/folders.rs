@@ -37,6 +37,7 @@ mod post;
 mod report;
 mod watching;
 
+pub(crate) use place::sandbox_hint;
 use place::{Place, Took, Waiting, Writers};
 use post::{Bad, Posted, Source};
 use watching::Watch;

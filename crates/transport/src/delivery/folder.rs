@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use message::replay::{FiledEnvelope, Parameter, write_filed};
 use queue::Delivery;
 use rights::Receiver;
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, fchmod, fstat, fsync, openat, renameat, renameat_with, statat, unlinkat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, fchmod, fstat, fsync, openat, renameat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 use session::Extensions;
@@ -28,14 +28,17 @@ use smtp::{ReturnContent, xtext};
 
 use super::errand::{Errand, Manner};
 use super::fate::Fate;
-use super::outgoing::{OpenError, Outgoing};
+use super::outgoing::OpenError;
 use super::terms::Allowed;
 use super::worker::{Courier, RECIPIENTS, cannot_open, looping};
 use crate::facts::{MessageFacts, notify_words};
+use crate::folders::sandbox_hint;
 use crate::shared::Shared;
 
 /// Points at which a test kills the process.
 const FAIL_POINTS: &[&str] = &["drop.before_rename", "drop.after_rename"];
+/// Names that are tried for a file.
+const ATTEMPTS: u32 = 100;
 /// Written at a time.
 const BUFFER: usize = 64 * 1024;
 
@@ -139,7 +142,8 @@ impl Leaving {
         let envelope = write_filed(&self.envelope(), header.len() as u64 + message.body_len());
         let first = self.errands.first().map_or(0, |errand| errand.index);
         let name = format!("{}.{first}", self.queue_id);
-        match write(Path::new(&self.path), &name, &[&envelope, &header], &mut message) {
+        let mut body = || message.next_block().map(|block| block.into_owned());
+        match write(Path::new(&self.path), &name, (&envelope, &header), &mut body) {
             Ok(()) => {
                 self.shared.figures().filed("drop", "written");
                 Fate::Relayed { host: format!("the folder {}", self.path), reports: false }
@@ -150,7 +154,7 @@ impl Leaving {
             }
             Err(WriteFault::File(error)) => {
                 tracing::error!(queue_id = self.queue_id, path = self.path, %error, "a message cannot be left in a folder");
-                Fate::down(format!("the folder {} cannot be written: {error}", self.path))
+                Fate::down(format!("the folder {} cannot be written: {error}{}", self.path, sandbox_hint(&error)))
             }
         }
     }
@@ -206,18 +210,27 @@ impl From<Errno> for WriteFault {
     }
 }
 
-/// Writes `name.eml`, durably, unless it is there.
-fn write(folder: &Path, name: &str, head: &[&[u8]], message: &mut Outgoing) -> Result<(), WriteFault> {
+/// The text behind the header, piece by piece; an empty one ends it.
+type Body<'b> = dyn FnMut() -> Result<Vec<u8>, OpenError> + 'b;
+
+/// Writes `name.eml`, durably, unless it is there with this envelope. One of that name with another envelope is of an attempt
+/// whose outcome was lost, for other recipients than there are now: it stays, and the file is `name.1.eml`.
+fn write(folder: &Path, name: &str, head: (&[u8], &[u8]), body: &mut Body<'_>) -> Result<(), WriteFault> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let dir = openat(CWD, folder, flags, Mode::empty())?;
     let mode = fstat(&dir)?.st_mode;
     if mode & 0o002 != 0 {
         return Err(WriteFault::Exposed(mode & 0o7777));
     }
-    let (temporary, name) = (format!(".{name}.tmp"), format!("{name}.eml"));
-    if statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW).is_err() {
-        let written = fill(&dir, &temporary, head, message);
-        if let Err(fault) = written {
+    let temporary = format!(".{name}.tmp");
+    for number in 0..ATTEMPTS {
+        let name = if number == 0 { format!("{name}.eml") } else { format!("{name}.{number}.eml") };
+        match begins_with(&dir, &name, head.0) {
+            Some(true) => return Ok(fsync(&dir)?),
+            Some(false) => continue,
+            None => {}
+        }
+        if let Err(fault) = fill(&dir, &temporary, head, body) {
             // On a full disk its room is wanted now.
             let _ = unlinkat(&dir, &temporary, AtFlags::empty());
             return Err(fault);
@@ -225,11 +238,25 @@ fn write(folder: &Path, name: &str, head: &[&[u8]], message: &mut Outgoing) -> R
         failpoint::pass(FAIL_POINTS, "drop.before_rename");
         rename(&dir, OsStr::new(&temporary), OsStr::new(&name))?;
         failpoint::pass(FAIL_POINTS, "drop.after_rename");
+        return Ok(fsync(&dir)?);
     }
-    Ok(fsync(&dir)?)
+    Err(WriteFault::File(io::Error::new(io::ErrorKind::AlreadyExists, "there are other files of its name")))
 }
 
-fn fill(dir: &OwnedFd, temporary: &str, head: &[&[u8]], message: &mut Outgoing) -> Result<(), WriteFault> {
+/// Whether a file begins so; none: there is no such file.
+fn begins_with(dir: &OwnedFd, name: &str, begin: &[u8]) -> Option<bool> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match openat(dir, name, flags, Mode::empty()) {
+        Err(Errno::NOENT) => None,
+        Err(_) => Some(false),
+        Ok(file) => {
+            let mut found = vec![0; begin.len()];
+            Some(File::from(file).read_exact(&mut found).is_ok() && found == begin)
+        }
+    }
+}
+
+fn fill(dir: &OwnedFd, temporary: &str, head: (&[u8], &[u8]), body: &mut Body<'_>) -> Result<(), WriteFault> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
     let create = || openat(dir, temporary, flags, mode);
@@ -244,11 +271,10 @@ fn fill(dir: &OwnedFd, temporary: &str, head: &[&[u8]], message: &mut Outgoing) 
     // Whatever umask the server has: the group of the folder takes the file.
     fchmod(&file, mode)?;
     let mut out = BufWriter::with_capacity(BUFFER, File::from(file));
-    for part in head {
-        out.write_all(part)?;
-    }
+    out.write_all(head.0)?;
+    out.write_all(head.1)?;
     loop {
-        let block = message.next_block().map_err(WriteFault::Message)?;
+        let block = body().map_err(WriteFault::Message)?;
         if block.is_empty() {
             break;
         }
@@ -263,5 +289,39 @@ fn rename(dir: &OwnedFd, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
         // File systems that cannot: nobody else makes files of such names.
         Err(Errno::INVAL | Errno::NOSYS) => renameat(dir, from, dir, to),
         renamed => renamed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn leave(folder: &Path, envelope: &str) {
+        let mut pieces = vec![Vec::new(), b"text\r\n".to_vec()];
+        let mut body = || Ok(pieces.pop().unwrap_or_default());
+        write(folder, "ID.0", (envelope.as_bytes(), b"From: a@x.test\r\n\r\n"), &mut body).unwrap();
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_that_was_left_before_is_found_by_its_envelope_and_another_does_not_stand_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        leave(folder.path(), "X-Receiver: <one@x.test>\r\n");
+        leave(folder.path(), "X-Receiver: <one@x.test>\r\n");
+        assert_eq!(names(folder.path()), ["ID.0.eml"]);
+        leave(folder.path(), "X-Receiver: <two@x.test>\r\n");
+        assert_eq!(names(folder.path()), ["ID.0.1.eml", "ID.0.eml"]);
+        let text = fs::read_to_string(folder.path().join("ID.0.1.eml")).unwrap();
+        assert_eq!(text, "X-Receiver: <two@x.test>\r\nFrom: a@x.test\r\n\r\ntext\r\n");
     }
 }

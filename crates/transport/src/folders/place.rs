@@ -66,7 +66,7 @@ pub(super) enum PlaceFault {
 }
 
 /// What may be the matter beside permissions.
-fn sandbox_hint(error: &io::Error) -> &'static str {
+pub(crate) fn sandbox_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             " (with `[node] sandbox`, the server reaches only folders that connectors named when it started: restart it)"
