@@ -170,6 +170,25 @@ pub fn request(value: serde_json::Value) -> R {
     serde_json::from_value(value).unwrap()
 }
 
+/// A new send connector, to a smart host where nothing else is said.
+pub fn send(name: &str, usage: &str, more: serde_json::Value) -> R {
+    let mut document = json!({
+        "op": "send-connector-new", "name": name, "usage": usage,
+        "address_spaces": ["*"], "smart_hosts": ["relay.test"],
+    });
+    document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    request(document)
+}
+
+/// A send connector as it is shown.
+#[track_caller]
+pub fn sending(site: &Site, name: &str) -> op::SendRow {
+    match site.ask(R::SendConnectorGet(op::ConnectorGet { identity: Some(name.to_owned()) })) {
+        Response::SendConnectors(mut page) => page.rows.remove(0),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// A grant of a right on an object, or to users below it.
 pub fn grant(on: &str, trustee: &str, right: &str, deny: bool, inherit_to: Option<&str>) -> R {
     request(json!({
