@@ -144,7 +144,10 @@ impl Acl<'_> {
                     false => people.extend(members.some),
                 }
             } else if let Some(name) = self.snapshot.object(id).and_then(|group| group.sam_account_name()) {
-                let letters = self.letters(entry.rights, &self.snapshot.sid_name(&entry.sid));
+                let who = self.snapshot.sid_name(&entry.sid);
+                let letters = self.letters(entry.rights, &who);
+                self.notes
+                    .insert(format!("{who} counts where Dovecot is told who is in it (acl_groups); see --expand"));
                 groups.extend(self.line("group=", name, &letters));
             }
         }
