@@ -10,7 +10,7 @@ use queue::QueueOptions;
 
 use crate::hosts::{Host, Manners};
 use crate::sending::{await_reason, hand_over, quick, relaying_to};
-use crate::site::{Plan, Site};
+use crate::site::{Plan, Site, eventually};
 
 /// A host that has one conversation again and again: what it says, and `<` where it reads a line, `.` where it reads to
 /// the end of data, `x` where it resets the connection, `~` where it stalls for ever.
@@ -150,17 +150,17 @@ fn a_refusal_at_the_end_of_data_counts_whatever_was_said_before() {
     assert_eq!(ends.load(Ordering::SeqCst), 1);
 }
 
-/// A host that takes two connections at a time, and says so to the others.
-fn two_at_a_time() -> (SocketAddr, Arc<AtomicUsize>) {
+/// A host that takes two connections at a time, and says so to the others. It takes no message before there was another.
+fn two_at_a_time() -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let (open, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let seen = Arc::clone(&refused);
     std::thread::spawn(move || {
         for stream in socket.incoming().flatten() {
-            let (open, seen) = (Arc::clone(&open), Arc::clone(&seen));
+            let (open, seen) = (Arc::clone(&open), Arc::clone(&refused));
             std::thread::spawn(move || {
                 if open.fetch_add(1, Ordering::SeqCst) < 2 {
+                    eventually("a third connection", || (seen.load(Ordering::SeqCst) > 0).then_some(()));
                     let takes = [&TAKES_A_MESSAGE[..], &["250 taken\r\n"]].concat();
                     let _ = converse(stream, &takes, &AtomicUsize::new(0));
                 } else {
@@ -171,14 +171,13 @@ fn two_at_a_time() -> (SocketAddr, Arc<AtomicUsize>) {
             });
         }
     });
-    (address, refused)
+    address
 }
 
 #[test]
 fn a_host_that_takes_few_connections_at_a_time_gets_few_and_is_not_taken_for_down() {
-    let (address, refused) = two_at_a_time();
     let site = relaying_to(
-        address,
+        two_at_a_time(),
         |_| {},
         |options| {
             options.delivery.timeouts.idle = Duration::ZERO;
@@ -190,7 +189,6 @@ fn a_host_that_takes_few_connections_at_a_time_gets_few_and_is_not_taken_for_dow
         hand_over(&site, &format!("rita{number}@relay.test"));
     }
     site.await_empty_queue();
-    drop(refused);
 }
 
 #[test]
