@@ -7,6 +7,7 @@ use clap::Command;
 pub const EXIT_CODES: &str = "Exit codes, of all commands:
   0  done; allowed; nothing found
   1  the answer is no, or something was found or left undone: `check`,
+     `folder-permission check`,
      `audit diff`, `audit separation`, `service-account check`, `test-send`,
      `connector test`, `pause list`, `queue`, `trace`, `doctor`,
      `directory test`, `check-directory`, a bad line given to `sd convert`,
