@@ -5,6 +5,8 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::process::Command;
 
 use common::{Demo, Finished, procura};
@@ -360,6 +362,24 @@ fn a_name_tells_the_terminal_nothing() {
     assert!(list.contains("\\u{1b}[31mred") && !list.contains('\u{1b}'), "{list}");
     let exact = demo.run(&["user", "list", "--format", "json"]).json();
     assert!(exact.to_string().contains("\\u001b[31mred"), "{exact}");
+}
+
+#[test]
+fn a_message_tells_the_terminal_nothing() {
+    let demo = Demo::start();
+    let message = "From: x@outside.test\r\nMessage-ID: <a\u{1b}[31m@x>\r\nSubject: 1\r\n\r\ntext\r\n";
+    let mut stream = BufReader::new(TcpStream::connect(demo.internet).unwrap());
+    let mut heard = String::new();
+    stream.read_line(&mut heard).unwrap();
+    let message = format!("{message}.\r\n");
+    for said in ["HELO x\r\n", "MAIL FROM:<x@outside.test>\r\n", "RCPT TO:<bob@example.com>\r\n", "DATA\r\n", &message]
+    {
+        stream.get_mut().write_all(said.as_bytes()).unwrap();
+        stream.read_line(&mut heard).unwrap();
+    }
+    assert!(heard.contains("250 2.6.0"), "{heard}");
+    let traced = demo.run(&["trace", "--from", "x@outside.test"]).ok();
+    assert!(traced.contains("<a\\u{1b}[31m@x>") && !traced.contains('\u{1b}'), "{traced}");
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use miette::Diagnostic;
 
+use super::output::plain;
+
 /// A failed command: exit code 2.
 #[derive(Debug)]
 pub struct Failure {
@@ -15,13 +17,13 @@ pub struct Failure {
 impl Failure {
     /// A failure in words.
     pub fn new(message: impl Into<String>) -> Failure {
-        Failure { message: message.into(), help: None }
+        Failure { message: plain(&message.into()).into_owned(), help: None }
     }
 
     /// Adds what to do about it.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Failure {
-        Failure { help: Some(help.into()), ..self }
+        Failure { help: Some(plain(&help.into()).into_owned()), ..self }
     }
 
     /// Puts the file and the line in front.
@@ -80,7 +82,11 @@ impl Diagnostic for Failure {
 
 impl From<admin::AdminError> for Failure {
     fn from(error: admin::AdminError) -> Failure {
-        Failure { message: error.to_string(), help: error.help() }
+        let failure = Failure::new(error.to_string());
+        match error.help() {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
     }
 }
 

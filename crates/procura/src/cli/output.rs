@@ -313,7 +313,7 @@ pub(super) fn yes(value: bool) -> String {
 
 /// Text that leaves a terminal as it is: control characters are written as escapes, except line ends, and so are those that
 /// turn the direction of what follows. Names and answers of other hosts may hold any of them.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     if text.chars().all(|c| !is_active(c)) {
         return Cow::Borrowed(text);
     }

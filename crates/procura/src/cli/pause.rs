@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 
 use super::args::{Format, Global};
 use super::fault::Failure;
-use super::output::table;
+use super::output::{plain, table};
 use super::run::{broken, call, show, unexpected};
 
 #[derive(Debug, Subcommand)]
@@ -178,7 +178,7 @@ pub fn run(endpoint: &mut Endpoint, global: &Global, command: &PauseCommand) -> 
         (command, global.format, &response)
     {
         let text: String = page.rows.iter().map(detail).collect();
-        io::stdout().lock().write_all(text.as_bytes()).map_err(broken)?;
+        io::stdout().lock().write_all(plain(&text).as_bytes()).map_err(broken)?;
         return Ok(found);
     }
     show(&response, global.format)?;
@@ -247,7 +247,8 @@ fn tell<'a>(
         told += 1;
         let since = row.since.as_deref().map(|since| format!(" since {since}, {} message(s)", row.messages));
         let why = if row.why.is_empty() { String::new() } else { format!(": {}", row.why) };
-        writeln!(out, "{time}  {:<11}  {}{}{why}", row.state, row.user, since.unwrap_or_default())?;
+        let line = format!("{time}  {:<11}  {}{}{why}", row.state, row.user, since.unwrap_or_default());
+        writeln!(out, "{}", plain(&line))?;
     }
     if first || told > 0 {
         let count = |state: &str| all.values().filter(|row| row.state == state).count();

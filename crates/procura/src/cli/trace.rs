@@ -10,6 +10,7 @@ use tracking::{Event, Record};
 
 use super::args::{Format, Global};
 use super::fault::Failure;
+use super::output::plain;
 use super::rows::Rows;
 use super::run::{broken, unexpected, when};
 use crate::node::Node;
@@ -117,7 +118,7 @@ fn show(report: &TraceReport, format: Format) -> io::Result<()> {
         Format::Table if report.rows.is_empty() => out.write_all(b"nothing was found\n")?,
         Format::Table => {
             let texts: Vec<String> = report.rows.iter().map(text).collect();
-            out.write_all(texts.join("\n").as_bytes())?;
+            out.write_all(plain(&texts.join("\n")).as_bytes())?;
         }
     }
     out.flush()
