@@ -37,7 +37,8 @@ pub struct PartFirewall {
     delimiters: Delimiters,
     section: Section,
     /// In a header, the beginning of a line, at most [`HEAD`] octets: held back until it is clear what becomes of the line.
-    /// In a text, what may become a delimiter; behind one, what may become the name of a field that goes.
+    /// In a text, and further on in such a line, what may become a delimiter; behind one, what may become the name of a field
+    /// that goes.
     head: Vec<u8>,
 }
 
@@ -48,7 +49,7 @@ enum Place {
     Opaque,
     /// In a text.
     Text,
-    /// In a text, further on in the line of a delimiter.
+    /// Behind a delimiter, in the same line.
     Delimiter,
     /// The same, in something that goes.
     Cut,
@@ -77,6 +78,9 @@ struct Section {
     begun: bool,
     /// The last field has a colon so far.
     colon: bool,
+    /// A delimiter stands within the line that is being read: for some readers a header ends there and another begins, for
+    /// the others it goes on.
+    divided: bool,
     /// The last field goes, and its continuation lines with it.
     goes: bool,
     /// The value of the Content-Type whose lines are being read.
@@ -134,7 +138,7 @@ impl PartFirewall {
                     rest.len()
                 }
                 Place::Text => {
-                    let taken = self.read_text(rest);
+                    let taken = self.find_delimiter(rest).unwrap_or(rest.len());
                     sink(&rest[..taken]);
                     taken
                 }
@@ -157,16 +161,16 @@ impl PartFirewall {
         self.place = Place::Opaque;
     }
 
-    /// Reads on in a text, up to the end of the next delimiter at most; gives how many octets that was. Some readers find
-    /// a delimiter in the middle of a line too.
-    fn read_text(&mut self, input: &[u8]) -> usize {
+    /// Reads on in a text, or in a line of a header that stays, up to the end of the next delimiter; none if there is none.
+    /// Some readers find a delimiter in the middle of a line too.
+    fn find_delimiter(&mut self, input: &[u8]) -> Option<usize> {
         let mut position = 0;
         while let Some(&byte) = input.get(position) {
             if self.head.is_empty() {
                 let rest = &input[position..];
                 let Some(found) = memmem::find(rest, b"--") else {
                     self.head.extend(rest.last().filter(|last| **last == b'-'));
-                    return input.len();
+                    return None;
                 };
                 self.head.extend_from_slice(b"--");
                 position += found + 2;
@@ -174,16 +178,13 @@ impl PartFirewall {
                 self.head.push(byte);
                 position += 1;
             }
-            match self.delimiters.find(&mut self.head) {
-                true => {
-                    self.head.clear();
-                    self.place = Place::Delimiter;
-                    return position;
-                }
-                false => continue,
+            if self.delimiters.find(&mut self.head) {
+                self.head.clear();
+                self.place = Place::Delimiter;
+                return Some(position);
             }
         }
-        position
+        None
     }
 
     /// Reads the rest of a delimiter line. There should be nothing in it; some readers take it for a header line, so
@@ -191,13 +192,11 @@ impl PartFirewall {
     fn read_delimiter(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8])) -> usize {
         for (position, &byte) in input.iter().enumerate() {
             if byte == b'\n' {
-                match self.place {
-                    Place::Cut => sink(b"\r\n"),
-                    _ => sink(&[self.head.as_slice(), b"\n"].concat()),
-                }
-                self.head.clear();
-                // Of a part that ends within its header some readers read on: what it says of itself still counts.
-                self.section = Section { message: self.section.message, ..Section::default() };
+                let mut end = std::mem::take(&mut self.head);
+                end.extend_from_slice(if self.place == Place::Cut { b"\r\n" } else { b"\n" });
+                sink(&end);
+                self.section.collect(&end);
+                self.section.end_delimiter();
                 self.place = Place::Head;
                 return position + 1;
             }
@@ -211,8 +210,9 @@ impl PartFirewall {
             self.head.push(byte);
             // What may become the beginning of such a name is held back.
             while !self.head.is_empty() && !PREFIXES.iter().any(|(prefix, _)| may_begin(&self.head, prefix)) {
-                sink(&self.head[..1]);
-                self.head.remove(0);
+                let byte = [self.head.remove(0)];
+                sink(&byte);
+                self.section.collect(&byte);
             }
             if self.goes(&self.head) {
                 self.head.clear();
@@ -239,13 +239,27 @@ impl PartFirewall {
         let line_end = memchr(b'\n', input).map(|end| end + 1);
         let line = &input[..line_end.unwrap_or(input.len())];
         if self.place == Place::Stays {
-            sink(line);
+            return self.give(line, sink);
         }
-        self.section.collect(line);
         if line_end.is_some() {
             self.place = Place::Head;
         }
         line.len()
+    }
+
+    /// Gives on a line of a header that stays, or a piece of one, up to the end of the first delimiter in it; gives how many
+    /// octets that was.
+    fn give(&mut self, line: &[u8], sink: &mut dyn FnMut(&[u8])) -> usize {
+        let delimiter = self.find_delimiter(line);
+        self.section.divided = delimiter.is_some();
+        let given = &line[..delimiter.unwrap_or(line.len())];
+        sink(given);
+        self.section.collect(given);
+        if delimiter.is_none() && line.ends_with(b"\n") {
+            self.head.clear();
+            self.place = Place::Head;
+        }
+        given.len()
     }
 
     /// Decides what becomes of the header line that begins with what is held back.
@@ -286,9 +300,11 @@ impl PartFirewall {
         // A colon before any name ends none: for some readers the name begins behind it, or in the next line.
         let name = line.iter().position(u8::is_ascii_alphanumeric).unwrap_or(line.len());
         self.section.colon |= memchr(b':', &line[name..]).is_some();
-        self.section.collect(&line);
         if !self.section.goes {
-            sink(&line);
+            let given = self.give(&line, sink);
+            if self.place == Place::Delimiter {
+                self.read_delimiter(&line[given..], sink);
+            }
         } else if !ended {
             self.place = Place::Goes;
         }
@@ -397,9 +413,22 @@ impl Delimiters {
 }
 
 impl Section {
-    /// Keeps what belongs to a Content-Type. A line that goes is none of it: whoever reads what stays does not see it.
+    /// The line of a delimiter ends.
+    fn end_delimiter(&mut self) {
+        if self.divided {
+            // What follows continues the field, or begins another.
+            self.divided = false;
+            self.colon = false;
+        } else {
+            // Of a part that ends within its header some readers read on: what it says of itself still counts.
+            *self = Section { message: self.message, ..Section::default() };
+        }
+    }
+
+    /// Keeps what belongs to a Content-Type, of a line or a piece of one that stays. What goes is none of it: whoever reads
+    /// what stays does not see it.
     fn collect(&mut self, line: &[u8]) {
-        if let Some(value) = self.content_type.as_mut().filter(|_| !self.goes) {
+        if let Some(value) = &mut self.content_type {
             let room = (MOST_TYPE + 1).saturating_sub(value.len());
             value.extend_from_slice(&line[..line.len().min(room)]);
         }
