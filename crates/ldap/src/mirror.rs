@@ -48,6 +48,7 @@ pub fn changes(snapshot: &Snapshot, wanted: &Wanted<'_>) -> Vec<Change> {
             planning.names.insert(key(&rdns), found.guid);
         }
     }
+    planning.leave_out();
     let mut changes = planning.deletions();
     for found in wanted.found.iter().filter(|found| !found.deleted) {
         planning.object(found);
@@ -74,6 +75,24 @@ struct Planning<'a> {
 }
 
 impl Planning<'_> {
+    /// Objects that are not held and cannot be, because what they are below may not be seen, are not there: neither is what is
+    /// below them, and a link to them leads to nothing.
+    fn leave_out(&mut self) {
+        loop {
+            let new = self.found.values().filter(|found| self.snapshot.by_guid(&found.guid).is_none());
+            let is_nowhere = |found: &&Found| {
+                let rdns = dn::parse(&found.dn).unwrap_or_default();
+                found.guid != self.wanted.domain && (rdns.is_empty() || self.parent(found, &rdns).is_none())
+            };
+            let nowhere: HashSet<Guid> = new.copied().filter(is_nowhere).map(|found| found.guid).collect();
+            if nowhere.is_empty() {
+                return;
+            }
+            self.found.retain(|guid, _| !nowhere.contains(guid));
+            self.names.retain(|_, guid| !nowhere.contains(guid));
+        }
+    }
+
     /// What is gone goes, from the leaves up; what still stands below it is moved first, so it waits for the next round.
     fn deletions(&self) -> Vec<Change> {
         let snapshot = self.snapshot;
@@ -328,9 +347,14 @@ pub fn make(snapshot: &Snapshot, author: &Sid, time: Time, comment: &str, change
         batch: |changes| ChangeBatch { author: author.clone(), time, comment: comment.to_owned(), changes },
         made: Vec::new(),
         problems: Vec::new(),
+        stuck: Vec::new(),
     };
     for piece in pieces(changes) {
         making.all(piece);
+    }
+    // Last: what else was to be made of it may have a descriptor.
+    for guid in std::mem::take(&mut making.stuck) {
+        making.unreadable(guid);
     }
     Outcome { snapshot: making.snapshot, made: making.made, problems: making.problems }
 }
@@ -357,6 +381,8 @@ struct Making<F: Fn(Vec<Change>) -> ChangeBatch> {
     batch: F,
     made: Vec<Made>,
     problems: Vec<String>,
+    /// Objects that could not be brought up to date.
+    stuck: Vec<Guid>,
 }
 
 impl<F: Fn(Vec<Change>) -> ChangeBatch> Making<F> {
@@ -411,6 +437,12 @@ impl<F: Fn(Vec<Change>) -> ChangeBatch> Making<F> {
                         *values = if descriptor { vec![Value::new()] } else { Vec::new() };
                     });
                 }
+                // To what could not be taken over. The others stay, and who is a member no more goes.
+                Change::Values { add, .. } if matches!(error, ChangeError::UnknownLink { .. }) => {
+                    let is_held =
+                        |value: &Value| parse_link(value).is_some_and(|guid| self.snapshot.by_guid(&guid).is_some());
+                    add.retain(is_held);
+                }
                 _ => break,
             }
             let batch = (self.batch)(vec![change.clone()]);
@@ -423,11 +455,16 @@ impl<F: Fn(Vec<Change>) -> ChangeBatch> Making<F> {
         self.give_up(&change);
     }
 
-    /// An existing object that cannot be brought up to date grants nothing.
+    /// An existing object that cannot be brought up to date, or stands elsewhere there, grants nothing.
     fn give_up(&mut self, change: &Change) {
-        let Change::Modify { guid, .. } = change else { return };
+        if let Change::Modify { guid, .. } | Change::Move { guid, .. } = change {
+            self.stuck.push(*guid);
+        }
+    }
+
+    fn unreadable(&mut self, guid: Guid) {
         let unreadable = vec![(a::DESCRIPTOR.to_owned(), vec![Value::new()])];
-        let batch = (self.batch)(vec![Change::Modify { guid: *guid, attributes: unreadable }]);
+        let batch = (self.batch)(vec![Change::Modify { guid, attributes: unreadable }]);
         if let Ok(applied) = self.snapshot.apply(&batch) {
             self.take(batch, applied);
         }

@@ -14,6 +14,7 @@ const UNIT: Guid = Guid([2; 16]);
 const HANNA: Guid = Guid([3; 16]);
 const IVAN: Guid = Guid([4; 16]);
 const GROUP: Guid = Guid([5; 16]);
+const KIRA: Guid = Guid([6; 16]);
 const SID: &str = "S-1-5-21-1-2-3";
 
 fn object(guid: Guid, parent: Option<Guid>, dn: &str, class: Class, attributes: &[(&str, &[&str])]) -> Found {
@@ -178,6 +179,61 @@ fn who_left_a_group_that_is_where_nobody_may_look_is_no_member() {
     group.attributes.remove(a::MEMBER);
     let (after, problems) = take(&loaded(), &[group], &[], false);
     assert!(after.links(id(&after, GROUP), a::MEMBER).is_empty(), "{problems:?}");
+}
+
+/// A user in a unit that may not be seen.
+fn hidden() -> Found {
+    let mut kira = user(KIRA, "kira", 1106);
+    kira.parent = Some(Guid([9; 16]));
+    kira.dn = "CN=kira,OU=Hidden,DC=x,DC=test".to_owned();
+    kira
+}
+
+#[test]
+fn a_member_that_may_not_be_seen_leaves_the_others_members() {
+    let mut found = domain();
+    let group = found.len() - 1;
+    found[group].attributes.insert(a::MEMBER.to_owned(), vec![link_value(&HANNA), link_value(&KIRA)]);
+    found.push(hidden());
+    let (all, problems) = take(&Snapshot::empty(), &found, &[], true);
+    assert_eq!(all.links(id(&all, GROUP), a::MEMBER), [id(&all, HANNA)], "{problems:?}");
+
+    found[group].attributes.insert(a::MEMBER.to_owned(), vec![link_value(&KIRA)]);
+    let (none, problems) = take(&all, &found, &[], true);
+    assert!(none.links(id(&none, GROUP), a::MEMBER).is_empty(), "{problems:?}");
+    assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_member_that_cannot_be_taken_over_leaves_the_others_members() {
+    let mut found = domain();
+    let group = found.len() - 1;
+    found[group].attributes.insert(a::MEMBER.to_owned(), vec![link_value(&HANNA), link_value(&KIRA)]);
+    // Somebody else's SID.
+    found.push(user(KIRA, "kira", 1104));
+    let (all, problems) = take(&Snapshot::empty(), &found, &[], true);
+    assert!(!problems.is_empty() && all.by_guid(&KIRA).is_none());
+    assert_eq!(all.links(id(&all, GROUP), a::MEMBER), [id(&all, HANNA)], "{problems:?}");
+}
+
+#[test]
+fn an_object_that_cannot_be_moved_as_it_was_there_is_unreadable() {
+    let mut found = domain();
+    // A unit that cannot be taken over, for it has somebody else's SID, and who was moved into it.
+    let mut other = with_sid(unit(Guid([6; 16])), &format!("{SID}-1104"));
+    other.dn = "OU=Other,DC=x,DC=test".to_owned();
+    found[2].parent = Some(other.guid);
+    found[2].dn = "CN=hanna,OU=Other,DC=x,DC=test".to_owned();
+    found.push(other);
+    let (mut now, mut problems) = (loaded(), Vec::new());
+    // However often it is tried.
+    for _ in 0..2 {
+        (now, problems) = take(&now, &found, &[], true);
+        assert!(!problems.is_empty());
+        assert!(now.descriptor(id(&now, HANNA)).is_none(), "{problems:?}");
+        found[1].attributes.insert(a::MAIL.to_owned(), vec![b"x".to_vec()]);
+    }
+    let _ = problems;
 }
 
 #[test]
