@@ -273,6 +273,7 @@ impl Running {
         if known.is_some_and(|known| !self.followed[known].kept.partial) {
             return Ok(dn);
         }
+        self.same_forest(dse)?;
         let domain = controller::domain(&mut connection, dse, &self.inner.settings.map)?;
         // What a catalog told of it is read again, as a whole.
         known.into_iter().for_each(|known| drop(self.followed.remove(known)));
@@ -284,6 +285,7 @@ impl Running {
 
     /// Follows what a global catalog knows of the domains of its forest that no domain controller of ours serves.
     fn introduce_catalog(&mut self, mut connection: Connection, dse: &RootDse) -> Result<String, LdapError> {
+        self.same_forest(dse)?;
         for member in controller::members(&mut connection, dse)? {
             let is_known = |followed: &Followed| followed.kept.domain.dn.eq_ignore_ascii_case(&member.dn);
             let is_served = |server: &Server| {
@@ -297,6 +299,19 @@ impl Running {
             self.add(Followed::new(Kept { domain, partial: true, ..Kept::default() }));
         }
         Ok(dse.root.clone())
+    }
+
+    /// The domains of a forest believe one another. Nobody filters here the SIDs that those of another one give, as a trust
+    /// does (MS-PAC 4.1.2.2).
+    fn same_forest(&self, dse: &RootDse) -> Result<(), LdapError> {
+        let of_other = |followed: &&Followed| !followed.kept.domain.root.eq_ignore_ascii_case(&dse.root);
+        match self.followed.iter().find(of_other) {
+            Some(other) => Err(LdapError::Nonsense(format!(
+                "{} is of another forest than {}: the domains of one are followed",
+                dse.domain, other.kept.domain.dn
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn add(&mut self, followed: Followed) {

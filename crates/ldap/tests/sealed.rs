@@ -14,7 +14,7 @@ use ldap::{Active, Connection, LdapError, Settings, Sink};
 use rustls::ClientConfig;
 use zeroize::Zeroizing;
 
-use fake::{AnyTicket, Domain, Question, Server, USER, done, entry};
+use fake::{AnyTicket, Domain, ON_DC1, Question, Server, USER, done, entry};
 use kept::Kept;
 
 /// TLS that believes nobody: it is not used.
@@ -76,8 +76,8 @@ fn settings(servers: &[&Server], ticket: Duration) -> Settings {
 
 #[test]
 fn another_domain_controller_after_the_end_of_a_ticket_is_read_as_a_whole() {
-    let first = Arc::new(Mutex::new(Domain { host: "dc1", usn: 500, shown: ("before", 100) }));
-    let second = Domain { host: "dc2", usn: 1000, shown: ("before", 900) };
+    let first = Arc::new(Mutex::new(ON_DC1));
+    let second = Domain { host: "dc2", usn: 1000, shown: ("before", 900), ..ON_DC1 };
     let answers = |domain: Arc<Mutex<Domain>>| move |asked: &Question| domain.lock().unwrap().answer(asked);
     let dc1 = Server::start(Vec::new(), answers(Arc::clone(&first)));
     let dc2 = Server::start(Vec::new(), answers(Arc::new(Mutex::new(second))));
@@ -105,17 +105,29 @@ fn another_domain_controller_after_the_end_of_a_ticket_is_read_as_a_whole() {
     // The first goes away, the second is followed; what changes at the first meanwhile has yet to reach the second.
     dc1.close(true);
     until("the second is followed", &|| follows(&dc2));
-    *first.lock().unwrap() = Domain { host: "dc1", usn: 1200, shown: ("after", 600) };
+    *first.lock().unwrap() = Domain { usn: 1200, shown: ("after", 600), ..ON_DC1 };
     dc1.close(false);
     until("the first is followed again", &|| follows(&dc1));
     until("what changed there counts", &|| shown().as_deref() == Some("after"));
 }
 
+/// Its administrators could give its people the SIDs of others: nothing filters them here, as a trust would.
+#[test]
+fn a_domain_of_another_forest_is_not_followed() {
+    let ours = Server::start(Vec::new(), |asked: &Question| ON_DC1.answer(asked));
+    let other = Domain { dn: "DC=other,DC=test", guid: acl::Guid([2; 16]), host: "dc9", ..ON_DC1 };
+    let theirs = Server::start(Vec::new(), move |asked: &Question| other.answer(asked));
+    let sink = Arc::new(Kept::default());
+    let into: Arc<dyn Sink> = sink.clone();
+    let status = ldap::load_once(settings(&[&ours, &theirs], Duration::from_secs(600)), into);
+    let status = status.unwrap();
+    assert_eq!(status.domains.len(), 1, "{status:?}");
+    assert!(status.servers[1].error.as_deref().is_some_and(|error| error.contains("another forest")), "{status:?}");
+}
+
 #[test]
 fn an_account_that_may_not_log_on_is_not_tried_until_it_is_locked() {
-    let server = Server::start(Vec::new(), |asked: &Question| {
-        Domain { host: "dc1", usn: 500, shown: ("before", 100) }.answer(asked)
-    });
+    let server = Server::start(Vec::new(), |asked: &Question| ON_DC1.answer(asked));
     let sink = Arc::new(Kept::default());
     let into: Arc<dyn Sink> = sink.clone();
     let active = Active::start(settings(&[&server], Duration::from_secs(600)), into, None).unwrap();

@@ -290,6 +290,9 @@ const SEARCH_DONE: u8 = 0x65;
 /// A domain on one of its domain controllers: with a user whose display name was changed at a number.
 #[derive(Clone, Debug)]
 pub struct Domain {
+    /// Its DN, and objectGUID.
+    pub dn: &'static str,
+    pub guid: Guid,
     /// Which domain controller it is.
     pub host: &'static str,
     /// The number of its last change.
@@ -297,6 +300,9 @@ pub struct Domain {
     /// The user: his name there, and the number of the change that gave it.
     pub shown: (&'static str, u64),
 }
+
+/// It on one domain controller.
+pub const ON_DC1: Domain = Domain { dn: DOMAIN, guid: DOMAIN_GUID, host: "dc1", usn: 500, shown: ("before", 100) };
 
 /// The user in it.
 pub const USER: Guid = Guid([3; 16]);
@@ -317,10 +323,10 @@ impl Domain {
                 id,
                 "",
                 &[
-                    text("defaultNamingContext", DOMAIN),
+                    text("defaultNamingContext", self.dn),
                     text("configurationNamingContext", "CN=Configuration,DC=x,DC=test"),
                     text("schemaNamingContext", "CN=Schema"),
-                    text("rootDomainNamingContext", DOMAIN),
+                    text("rootDomainNamingContext", self.dn),
                     text("dnsHostName", self.host),
                     text("dsServiceName", &service),
                     text("highestCommittedUSN", &self.usn.to_string()),
@@ -332,8 +338,8 @@ impl Domain {
                     .to_vec(),
             ),
             (base, 0) if base == service => with(vec![entry(id, base, &[text("invocationId", self.host)])]),
-            (DOMAIN, 0) => with(vec![self.root(id)]),
-            (DOMAIN, 2) => match asked.filter.0 {
+            (dn, 0) if dn == self.dn => with(vec![self.root(id)]),
+            (dn, 2) if dn == self.dn => match asked.filter.0 {
                 // uSNChanged is at least so much.
                 0xa5 => {
                     let mut pair = Reader::new(&asked.filter.1);
@@ -348,15 +354,15 @@ impl Domain {
     }
 
     fn root(&self, id: i64) -> Vec<u8> {
-        entry(id, DOMAIN, &object(DOMAIN_GUID, None, "S-1-5-21-1-2-3", &["top", "domain", "domainDNS"]))
+        entry(id, self.dn, &object(self.guid, None, "S-1-5-21-1-2-3", &["top", "domain", "domainDNS"]))
     }
 
     fn user(&self, id: i64) -> Vec<u8> {
         let classes = ["top", "person", "organizationalPerson", "user"];
-        let mut attributes = object(USER, Some(DOMAIN_GUID), "S-1-5-21-1-2-3-1103", &classes);
+        let mut attributes = object(USER, Some(self.guid), "S-1-5-21-1-2-3-1103", &classes);
         attributes.push(("displayName".to_owned(), vec![self.shown.0.as_bytes().to_vec()]));
         attributes.push(("userAccountControl".to_owned(), vec![b"512".to_vec()]));
-        entry(id, "CN=hanna,DC=x,DC=test", &attributes)
+        entry(id, &format!("CN=hanna,{}", self.dn), &attributes)
     }
 }
 
