@@ -1,5 +1,7 @@
 //! AUTH (RFC 4954): who the session acts as, and whose mailbox it logs on to.
 
+use std::fmt;
+
 use acl::{Guid, Sid};
 use directory::{AddressOwner, Class, ObjectId, Snapshot};
 use message::CanonicalAddress;
@@ -257,7 +259,7 @@ impl Session {
             TokenOutcome::Valid(identity) => match identified(cx, &identity, mailbox) {
                 Some(pending) => self.log_on(cx, pending, out),
                 None => {
-                    out.log(LogEntry::Information { context: "Nobody has this identity", data: &shown(&identity) });
+                    out.log(LogEntry::Information { context: "Nobody has this identity", data: &identity.to_string() });
                     self.sasl_step(cx, Exchange::BearerRefused.challenge(dialect.refusal()), out)
                 }
             },
@@ -281,12 +283,15 @@ impl Session {
             GssOutcome::Continue(message) => self.sasl_step(cx, Exchange::Gss(mechanism).challenge(message), out),
             GssOutcome::Done { identity, mailbox } => match identified(cx, &identity, mailbox.as_deref()) {
                 Some(pending) if mechanism == Mechanism::ExpsGssapi && !pending.is_computer(cx.snapshot) => {
-                    out.log(LogEntry::Information { context: "No server has this identity", data: &shown(&identity) });
+                    out.log(LogEntry::Information {
+                        context: "No server has this identity",
+                        data: &identity.to_string(),
+                    });
                     self.authentication_failed(cx, out)
                 }
                 Some(pending) => self.log_on(cx, pending, out),
                 None => {
-                    out.log(LogEntry::Information { context: "Nobody has this identity", data: &shown(&identity) });
+                    out.log(LogEntry::Information { context: "Nobody has this identity", data: &identity.to_string() });
                     self.authentication_failed(cx, out)
                 }
             },
@@ -418,24 +423,45 @@ fn simple_name(snapshot: &Snapshot, name: &str) -> String {
 
 /// A logon by what another authority says of somebody; `None`: of nobody that may log on here.
 pub(crate) fn identified(cx: &Context<'_>, identity: &Identity, mailbox: Option<&str>) -> Option<PendingLogon> {
-    let snapshot = cx.snapshot;
-    let account = match identity {
-        Identity::Login(name) => snapshot.resolve_login(name),
-        Identity::Address(address) => address_owner(snapshot, address),
-        // Not by the short name of a domain: a realm that is trusted may be called that.
-        Identity::Principal { name, realm } => snapshot
-            .domains()
-            .iter()
-            .find(|domain| domain.dns_name.eq_ignore_ascii_case(realm))
-            .and_then(|domain| snapshot.resolve_login(&format!("{}\\{name}", domain.dns_name))),
-        Identity::Sid(sid) => snapshot.account_with_sid(sid),
-    };
-    let (account, linked) = match (account, identity) {
-        (None, Identity::Sid(sid)) => (linked_owner(snapshot, sid)?, true),
-        (account, _) => (account.filter(|account| snapshot.account_token(*account).is_ok())?, false),
-    };
-    let mailbox = named(snapshot, mailbox, Some(account));
+    let (account, linked) = identity.found(cx.snapshot)?;
+    let mailbox = named(cx.snapshot, mailbox, Some(account));
     Some(PendingLogon { account: Some(account), mailbox, then: Then::LogOn, linked })
+}
+
+impl Identity {
+    /// Whether an account of the directory is it that may log on, or an owner that it is linked to.
+    pub fn is_known(&self, snapshot: &Snapshot) -> bool {
+        self.found(snapshot).is_some()
+    }
+
+    /// The account, and whether it is the owner that a SID of another forest is linked to.
+    fn found(&self, snapshot: &Snapshot) -> Option<(ObjectId, bool)> {
+        let account = match self {
+            Identity::Login(name) => snapshot.resolve_login(name),
+            Identity::Address(address) => address_owner(snapshot, address),
+            // Not by the short name of a domain: a realm that is trusted may be called that.
+            Identity::Principal { name, realm } => snapshot
+                .domains()
+                .iter()
+                .find(|domain| domain.dns_name.eq_ignore_ascii_case(realm))
+                .and_then(|domain| snapshot.resolve_login(&format!("{}\\{name}", domain.dns_name))),
+            Identity::Sid(sid) => snapshot.account_with_sid(sid),
+        };
+        match (account, self) {
+            (None, Identity::Sid(sid)) => Some((linked_owner(snapshot, sid)?, true)),
+            (account, _) => Some((account.filter(|account| snapshot.account_token(*account).is_ok())?, false)),
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Identity::Login(name) | Identity::Address(name) => f.write_str(name),
+            Identity::Principal { name, realm } => write!(f, "{name}@{realm}"),
+            Identity::Sid(sid) => write!(f, "{sid}"),
+        }
+    }
 }
 
 /// The disabled owner whose Associated External Account has this SID, and which the directory does not hold itself.
@@ -479,12 +505,4 @@ fn account_name(snapshot: &Snapshot, account: ObjectId) -> String {
 fn tarpit(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     format!("0.{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-fn shown(identity: &Identity) -> String {
-    match identity {
-        Identity::Login(name) | Identity::Address(name) => name.clone(),
-        Identity::Principal { name, realm } => format!("{name}@{realm}"),
-        Identity::Sid(sid) => sid.to_string(),
-    }
 }

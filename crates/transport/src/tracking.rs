@@ -205,9 +205,9 @@ fn destination(snapshot: &Snapshot, destination: &str) -> String {
     match destination.split_once(':') {
         // Whose it is says the recipient.
         Some(("mailbox", _)) => "mailbox".to_owned(),
-        Some(("connector", guid)) => {
-            named(guid).map_or_else(|| destination.to_owned(), |name| format!("send connector {name}"))
-        }
+        // One that goes by MX records has a destination for each domain; the recipient says which.
+        Some(("connector", guid)) => named(guid.split(':').next().unwrap_or(guid))
+            .map_or_else(|| destination.to_owned(), |name| format!("send connector {name}")),
         _ => destination.to_owned(),
     }
 }

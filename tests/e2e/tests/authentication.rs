@@ -171,6 +171,20 @@ fn a_token_counts_by_issuer_audience_time_and_signature() {
 }
 
 #[test]
+fn the_log_names_whom_a_token_stands_for_that_nobody_is() {
+    if !require(&["curl", "node"]) {
+        return;
+    }
+    let issuer = Issuer::start();
+    let mut demo = Demo::start_with(&issuer.configuration());
+    let token = issuer.token("nobody@example.com", json!({}));
+    starts(&with_token(&demo, Mechanism::OauthBearer, "bob", &token), "535");
+    let log = demo.server().wait_for_output("name=\"nobody@example.com\"");
+    let line = log.lines().find(|line| line.contains("nobody@example.com")).unwrap();
+    assert!(line.contains("logon failed") && line.contains("by=\"token\""), "{line}");
+}
+
+#[test]
 fn the_external_account_of_a_linked_mailbox_logs_on_by_the_sid_in_its_token() {
     if !require(&["curl", "node"]) {
         return;

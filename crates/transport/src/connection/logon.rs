@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use acl::Guid;
 use session::{
-    Claimant, GssMessage, GssOutcome, KeysOutcome, PasswordCheck, PasswordOutcome, ScramKeys, TokenCheck, TokenOutcome,
+    Claimant, GssMessage, GssOutcome, Identity, KeysOutcome, PasswordCheck, PasswordOutcome, ScramKeys, TokenCheck,
+    TokenOutcome,
 };
 use tokio::time::sleep;
 
@@ -45,8 +46,8 @@ impl Connection {
             return TokenOutcome::Unavailable;
         }
         let outcome = tokens.judge(check.token).await;
-        match outcome {
-            TokenOutcome::Valid(_) => self.ground.shared.figures().logged_on("token", "right"),
+        match &outcome {
+            TokenOutcome::Valid(identity) => self.proven("token", identity),
             TokenOutcome::Invalid => self.ground.shared.figures().logged_on("token", "wrong"),
             TokenOutcome::Unavailable => self.ground.shared.figures().logged_on("token", "unanswered"),
         }
@@ -79,8 +80,8 @@ impl Connection {
         if !matches!(outcome, GssOutcome::Continue(_)) {
             self.gss = None;
         }
-        match outcome {
-            GssOutcome::Done { .. } => self.ground.shared.figures().logged_on("ticket", "right"),
+        match &outcome {
+            GssOutcome::Done { identity, .. } => self.proven("ticket", identity),
             GssOutcome::Refused => self.ground.shared.figures().logged_on("ticket", "wrong"),
             GssOutcome::Continue(_) | GssOutcome::Unavailable => {}
         }
@@ -91,6 +92,16 @@ impl Connection {
             }
         }
         outcome
+    }
+
+    /// Notes that somebody else vouched for an identity. Whether anybody has it here is another question.
+    fn proven(&self, by: &'static str, identity: &Identity) {
+        let is_known = identity.is_known(&self.ground.shared.snapshot());
+        self.ground.shared.figures().logged_on(by, if is_known { "right" } else { "wrong" });
+        if !is_known {
+            let (connector, name) = (&self.connector.name, identity.to_string());
+            tracing::info!(client = %self.peer, connector, by, name, "logon failed: no account that may log on is called that");
+        }
     }
 
     /// An account that was disabled since the session looked is as good as none.
