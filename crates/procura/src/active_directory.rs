@@ -173,7 +173,8 @@ fn mark(loaded: &Loaded) -> u64 {
     let config = &loaded.config.directory;
     let mut hasher = DefaultHasher::new();
     format!("{config:?}").hash(&mut hasher);
-    for path in [config.password_file.as_deref().unwrap_or_default(), &config.roots] {
+    let [password, keytab] = [&config.password_file, &config.keytab].map(|path| path.as_deref().unwrap_or_default());
+    for path in [password, keytab, &config.roots] {
         fs::read(loaded.path(path)).ok().map(Zeroizing::new).as_deref().hash(&mut hasher);
     }
     hasher.finish()
@@ -266,4 +267,26 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
     }
     println!("next:\n  procura --data {shown} directory test\n  procura --data {shown} serve");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_section_that_was_changed_is_another_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut loaded = Loaded::defaults(folder.path());
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let config = &mut loaded.config.directory;
+        (config.password_file, config.keytab, config.roots) =
+            (Some(file("password")), Some(file("keytab")), file("roots"));
+        for name in ["password", "keytab", "roots"] {
+            fs::write(file(name), "before").unwrap();
+            let before = mark(&loaded);
+            assert_eq!(mark(&loaded), before);
+            fs::write(file(name), "after").unwrap();
+            assert_ne!(mark(&loaded), before, "{name}");
+        }
+    }
 }
