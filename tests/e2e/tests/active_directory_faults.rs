@@ -5,7 +5,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use e2e::{DomainController, DomainSite, Talk, faketime, send_as};
 
@@ -137,6 +137,26 @@ fn a_domain_of_which_only_a_part_arrives_is_not_taken_over() {
         site.until_followed();
         verdicts_stand(&site, &mut talk, "afterwards");
     }
+}
+
+#[test]
+fn a_password_to_which_nobody_answers_counts_as_a_wrong_one() {
+    let Some(site) = DomainSite::start_meddled(|controller| {
+        controller.samba_tool(&["domain", "passwordsettings", "set", "--account-lockout-threshold=4"]);
+    }) else {
+        return;
+    };
+    site.until_followed();
+    // The domain controller hears all of them, and what it says to them is lost.
+    site.meddle("stall");
+    for _ in 0..4 {
+        let reply = site.log_on("ivan", "wrong");
+        assert!(!reply.starts_with("235"), "{reply}");
+    }
+    let count = site.controller.values(&person("ivan"), "badPwdCount").concat();
+    assert_eq!(count, "2", "half of what locks the account");
+    site.meddle("pass");
+    site.until_followed();
 }
 
 #[test]
@@ -355,6 +375,12 @@ fn a_clock_that_is_set_makes_nothing_young() {
         let refused = send_as(&mut talk, "jana");
         assert!(refused.starts_with(REFUSED) || refused.starts_with("451"), "{offset}: {refused}");
     }
+    // It was heard by this clock, and not while it was set: at the next start that is to be of the future.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    site.until_status(|status| {
+        let heard = status["domains"][0]["heard"].as_u64().map(u128::from);
+        heard.is_some_and(|heard| (now..now + 3_600_000).contains(&heard))
+    });
     let mut talk = site.session("hanna");
     // What is old stays old, although the clock says that it was heard in the future.
     site.controller.stop();

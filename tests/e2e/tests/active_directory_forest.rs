@@ -227,3 +227,60 @@ fn what_a_global_catalog_does_not_hold_is_unknown() {
     let partial = |number: usize| status["domains"][number]["partial"].as_bool().unwrap();
     assert_eq!((partial(0), partial(1)), (false, true), "{status}");
 }
+
+#[test]
+fn what_changes_in_a_domain_of_which_only_a_global_catalog_tells_counts_in_an_open_session() {
+    let Some(forest) = forest() else { return };
+    let servers = ["ldaps://dc1.ad.example.test", "ldaps://dc1.ad.example.test:3269"];
+    let site = Site::start(forest, &servers, "");
+    let mut hanna = site.session("hanna");
+    site.until(&mut hanna, "hanna", "leo", "250");
+    let grant = |who: &str| {
+        let hanna = sid(&site.forest, &person("hanna", 0), 0);
+        let ace = format!("(OA;;CR;{SEND_AS};;{hanna})");
+        let change =
+            format!("from samba.sd_utils import SDUtils\nSDUtils(db).dacl_add_ace('{}', '{ace}')\n", person(who, 1));
+        site.forest.python(1, &change);
+        site.forest.copy(1, 0);
+    };
+    let is_refused = |hanna: &mut Talk, from: &str| {
+        let reply = send(hanna, from, "ivan");
+        assert!(reply.starts_with(REFUSED) || reply.starts_with(LATER), "{from}: {reply}");
+    };
+
+    // On an object of it.
+    is_refused(&mut hanna, "leo");
+    grant("leo");
+    site.until(&mut hanna, "leo", "ivan", "250");
+
+    // By who is in one of its universal groups.
+    is_refused(&mut hanna, "ivan");
+    let member = |what: &str| {
+        let change = format!(
+            "db.modify_ldif('dn: {}\\nchangetype: modify\\n{what}: member\\nmember: {}\\n')\n",
+            person("UniC", 1),
+            person("hanna", 0)
+        );
+        site.forest.python(1, &change);
+        site.forest.copy(1, 0);
+    };
+    member("add");
+    site.until(&mut hanna, "ivan", "ivan", "250");
+    member("delete");
+    until_refused(&site, &mut hanna, "ivan");
+
+    // Somebody is there who was not.
+    site.forest.python(1, &format!("db.newuser('mona', '{PASSWORD}', mailaddress='mona@ad.example.test')\n"));
+    site.forest.copy(1, 0);
+    site.until(&mut hanna, "hanna", "mona", "250");
+}
+
+/// Sends until it is not accepted.
+#[track_caller]
+fn until_refused(site: &Site, talk: &mut Talk, from: &str) {
+    let begin = Instant::now();
+    while send(talk, from, "ivan").starts_with("250") {
+        assert!(begin.elapsed() < PATIENCE, "{from} is accepted still\n{}", site.server.output());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
