@@ -250,8 +250,8 @@ impl Task {
                 *watch = Some(Watch::new(Path::new(&self.path)));
                 self.watched = Some(place.key());
             }
-            let complete = watch.as_mut().map(Watch::take_complete).unwrap_or_default();
-            let found = place.waiting(now().0, &|name| complete.contains(name))?;
+            let seen = watch.as_mut().map(Watch::look).unwrap_or_default();
+            let found = place.waiting(now().0, &|name| seen.writing(name))?;
             Ok((place, found))
         });
         let (place, mut found) = match opened {

@@ -32,6 +32,8 @@ const NAMES: u32 = 1_000;
 const LONGEST: usize = 220;
 /// What was changed within this time may be in the making still, unless its writer is known to be done; milliseconds.
 const SETTLED: i64 = 2_000;
+/// What somebody has open is left to him for so long after it changed last; milliseconds.
+const ABANDONED: i64 = 600_000;
 /// A file with two names is given this time to lose one; milliseconds.
 const LINKED: i64 = 60_000;
 
@@ -44,6 +46,17 @@ pub(super) enum Writers {
     Admitted,
     /// Everybody: each file is its owner's.
     Owners,
+}
+
+/// What is known of whoever writes a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// He has closed it, or renamed it into place.
+    Done,
+    /// Somebody has it open.
+    Open,
+    /// Nothing.
+    Unknown,
 }
 
 /// A folder that is open.
@@ -143,8 +156,9 @@ impl Place {
         self.key
     }
 
-    /// The files that wait, in the order in which they came: by the time that no writer can set. `time` is now; `complete` says of a name that its writer is done with it.
-    pub(super) fn waiting(&self, time: i64, complete: &dyn Fn(&OsStr) -> bool) -> Result<Vec<Waiting>, PlaceFault> {
+    /// The files that wait, in the order in which they came: by the time that no writer can set. `time` is now; `writing`
+    /// says what is known of the writer of a file.
+    pub(super) fn waiting(&self, time: i64, writing: &dyn Fn(&OsStr) -> Writing) -> Result<Vec<Waiting>, PlaceFault> {
         let read = |error: Errno| PlaceFault::Read(error.into());
         let mut found = Vec::new();
         for entry in Dir::read_from(&self.dir).map_err(read)? {
@@ -156,7 +170,11 @@ impl Place {
             }
             let Ok(stat) = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             let age = time.saturating_sub(changed(&stat));
-            let in_the_making = (0..SETTLED).contains(&age) && !complete(name);
+            let in_the_making = match writing(name) {
+                Writing::Done => false,
+                Writing::Open => (0..ABANDONED).contains(&age),
+                Writing::Unknown => (0..SETTLED).contains(&age),
+            };
             let linked = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
                 && stat.st_nlink > 1
                 && (0..LINKED).contains(&age);
@@ -393,12 +411,12 @@ mod tests {
     }
 
     fn waiting(place: &Place) -> Vec<String> {
-        let found = place.waiting(LATER, &|_| false).unwrap();
+        let found = place.waiting(LATER, &|_| Writing::Unknown).unwrap();
         found.into_iter().map(|waiting| waiting.name.into_string().unwrap()).collect()
     }
 
     fn take(place: &Place, name: &str) -> Took {
-        let found = place.waiting(LATER, &|_| false).unwrap();
+        let found = place.waiting(LATER, &|_| Writing::Unknown).unwrap();
         place.take(found.iter().find(|waiting| waiting.name == name).unwrap()).unwrap()
     }
 
@@ -434,8 +452,11 @@ mod tests {
         let (folder, place) = folder(Writers::Anybody);
         fs::write(folder.path().join("a.eml"), "x").unwrap();
         let changed = changed(&statat(&place.dir, "a.eml", AtFlags::empty()).unwrap());
-        let found = |time, complete: bool| place.waiting(time, &|_| complete).unwrap().len();
-        assert_eq!((found(changed + 1, false), found(changed + 1, true), found(changed + SETTLED, false)), (0, 1, 1));
+        for (writing, settled) in [(Writing::Done, 0), (Writing::Unknown, SETTLED), (Writing::Open, ABANDONED)] {
+            let found = |after| place.waiting(changed + after, &|_| writing).unwrap().len();
+            assert_eq!(found(settled), 1, "{writing:?}");
+            assert!(settled == 0 || (found(settled - 1), found(1)) == (0, 0), "{writing:?}");
+        }
     }
 
     #[test]
@@ -444,7 +465,7 @@ mod tests {
         fs::write(folder.path().join("a.eml"), "x").unwrap();
         let first = taken(&place, "a.eml");
         assert_eq!(names(&folder), ["a.07070707.tmp"]);
-        let again = place.waiting(LATER, &|_| false).unwrap();
+        let again = place.waiting(LATER, &|_| Writing::Unknown).unwrap();
         assert!(again[0].taken && matches!(place.take(&again[0]).unwrap(), Took::Locked(_)));
         drop(first);
         let second = taken(&place, "a.07070707.tmp");

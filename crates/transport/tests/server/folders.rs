@@ -1,9 +1,11 @@
 //! Folders whose files are messages, where the directory goes away or changes while they are served.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use directory::{Snapshot, attributes as a};
 use rights::PermissionGroup;
@@ -43,6 +45,29 @@ fn publish(site: &Site, out_of_date: bool) {
 fn await_files(site: &Site, result: &str) {
     let counted = || site.shared.figures().files().into_iter().any(|((_, found), count)| found == result && count > 0);
     eventually(result, || counted().then_some(()));
+}
+
+#[test]
+fn a_file_is_not_taken_before_its_writer_has_closed_it() {
+    let (site, folder) = owners();
+    // From now on the folder is watched.
+    put(folder.path(), "first.eml");
+    site.await_mail("bob", 1);
+    let path = folder.path().join("slow.eml");
+    let mut writer = fs::File::create(&path).unwrap();
+    writer.write_all(b"From: alice@example.com\nTo: bob@example.com\nSubject: slow\n\none half\n").unwrap();
+    // Older than what may be in the making where nothing is told of files.
+    eventually("an old file", || {
+        let age = SystemTime::now().duration_since(fs::metadata(&path).unwrap().modified().unwrap());
+        age.is_ok_and(|age| age > Duration::from_millis(2_500)).then_some(())
+    });
+    put(folder.path(), "other.eml");
+    site.await_mail("bob", 2);
+    assert!(path.exists(), "it was taken");
+    writer.write_all(b"the other half\n").unwrap();
+    drop(writer);
+    let messages = site.await_mail("bob", 3);
+    assert!(messages.iter().any(|text| text.contains("one half\nthe other half\n")), "{messages:#?}");
 }
 
 #[test]
