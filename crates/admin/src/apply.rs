@@ -26,7 +26,12 @@ pub fn apply(asked: Asked<'_>, apply: &Apply) -> Result<Response, Fault> {
     let settled = apply.items.iter().map(|item| settled(item, now).map_err(|fault| at_line(item, fault)));
     let items: Vec<Item> = settled.collect::<Result<_, _>>()?;
     let prune = if apply.prune { left.as_slice() } else { &[] };
-    let response = asked.change(|snapshot| plan(asked, snapshot, &items, prune))?;
+    // A large document takes its time, in which others may log on; if nobody changes anything meanwhile, it counts.
+    let planned = plan(asked, asked.snapshot, &items, prune)?;
+    let response = asked.change(|snapshot| match std::ptr::eq(snapshot, asked.snapshot) {
+        true => Ok(planned),
+        false => plan(asked, snapshot, &items, prune),
+    })?;
     if asked.trial.is_none() {
         let stays = left.into_iter().filter(|wanted| !apply.prune || !can_go(wanted));
         let present = apply.items.iter().map(|item| &item.wanted).filter(|wanted| wanted.is_present()).cloned();

@@ -171,3 +171,53 @@ fn however_a_document_spells_what_it_says_the_second_time_changes_nothing() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Users, a group, a unit and grants to them, in an order in which each needs what comes later.
+fn of_new_accounts() -> Vec<Value> {
+    let mut items = vec![json!({"delegates": {"of": "u0", "users": ["u3"]}})];
+    items.extend((0..4).map(|n| json!({"mailbox-grant": {"on": format!("u{n}"), "user": "desk"}})));
+    items.extend(
+        (0..4).map(
+            |n| json!({"grant": {"on": format!("u{n}"), "user": format!("u{}", (n + 1) % 4), "right": "Send As"}}),
+        ),
+    );
+    items.push(json!({"group": {"name": "desk", "ou": "OU=New", "members": ["u1", "u2"]}}));
+    items.extend((0..4).map(|n| json!({"user": {"name": format!("u{n}"), "ou": "OU=New", "mailbox": true}})));
+    items.push(json!({"ou": {"name": "New"}}));
+    items.push(json!({"user": {"name": "max", "absent": true}}));
+    items
+}
+
+#[test]
+fn what_a_trial_says_of_a_document_is_what_is_done() {
+    let site = Site::new();
+    let tried = site.simulated(apply(&of_new_accounts()));
+    site.ask(apply(&of_new_accounts()));
+    let history = match site.ask(R::History(op::History::default())) {
+        Response::History(page) => page.rows,
+        other => panic!("{other:?}"),
+    };
+    let words = |lines: &[op::ChangeLine]| {
+        let word = |line: &op::ChangeLine| {
+            format!("{} {} {} {:?} {:?}", line.what, line.object, line.attribute, line.removed, line.added)
+        };
+        // What is random is another the next time.
+        let mut words: Vec<String> = lines.iter().filter(|line| !line.attribute.contains("Guid")).map(word).collect();
+        words.sort();
+        words.dedup();
+        words
+    };
+    assert!(tried.changes.len() > 10);
+    assert_eq!(words(&tried.changes), words(&history[0].changes));
+    assert!(site.may_send_as("u1", "u0") && site.may_send_as("u0", "u3") && !site.may_send_as("u2", "u0"));
+}
+
+#[test]
+fn a_document_is_taken_back_as_one() {
+    let site = Site::new();
+    let before = site.records();
+    site.ask(apply(&of_new_accounts()));
+    assert_ne!(site.records(), before);
+    site.ask(common::undo(site.version()));
+    assert_eq!(site.records(), before);
+}
