@@ -351,6 +351,7 @@ fn check(asked: Asked<'_>, wanted: &FolderCheck) -> Result<FolderChecked, Fault>
         FolderVia::FullAccess => ("full-access", None),
         FolderVia::Entries(from) => ("entries", Some(from.to_string())),
         FolderVia::NoEntries => ("no-entries", None),
+        FolderVia::Unknown => ("unknown", None),
     };
     let each = found.each.iter().filter(|at| wanted.rights.is_empty() || asked_for.contains(at.right));
     Ok(FolderChecked {

@@ -129,7 +129,7 @@ pub struct FolderChecked {
     pub allowed: bool,
     /// What it may: a role, or the rights with commas between them.
     pub rights: String,
-    /// `owner`, `full-access`, `entries`, `no-entries`.
+    /// `owner`, `full-access`, `entries`, `no-entries`; `unknown`: Active Directory does not answer.
     pub via: String,
     /// The folder whose entries decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use acl::Sid;
 use directory::{ObjectId, Snapshot};
 use rights::admin::Action;
-use rights::folder::{FolderList, FolderPath, FolderRights, Folders, access};
+use rights::folder::{FolderList, FolderPath, FolderRights, Folders};
 use rights::{Permission, expand, who_people};
 
 use super::documents::{FolderAclPage, FolderAclRow, FolderExport};
@@ -97,7 +97,15 @@ fn mailbox(
     let mut rows = Vec::new();
     for path in paths {
         let (list, from) = list(&folders, &path)?;
-        let mut acl = Acl { snapshot, owner, path: &path, wanted, users: BTreeMap::new(), notes: BTreeSet::new() };
+        let mut acl = Acl {
+            snapshot,
+            owner,
+            folders: &folders,
+            path: &path,
+            wanted,
+            users: BTreeMap::new(),
+            notes: BTreeSet::new(),
+        };
         rows.push(FolderAclRow {
             mailbox: name_of(snapshot, owner),
             guid: guid.clone().unwrap_or_default(),
@@ -114,6 +122,7 @@ fn mailbox(
 struct Acl<'a> {
     snapshot: &'a Snapshot,
     owner: ObjectId,
+    folders: &'a Folders,
     path: &'a FolderPath,
     wanted: &'a FolderExport,
     /// Letters by Dovecot's name of a user.
@@ -168,7 +177,8 @@ impl Acl<'_> {
     fn user(&mut self, id: ObjectId) -> Result<(), Fault> {
         let Some(object) = self.snapshot.object(id).filter(|_| id != self.owner) else { return Ok(()) };
         let Ok(token) = token(self.snapshot, id) else { return Ok(()) };
-        let rights = access(self.snapshot, &token, self.owner, self.path).map_err(unreadable)?.rights;
+        let found = self.folders.access(self.snapshot, &token, self.owner, self.path);
+        let rights = found.map_err(unreadable)?.rights;
         let who = name_of(self.snapshot, id);
         let letters = if rights == FolderRights::ALL { OWNER.to_owned() } else { self.letters(rights, &who) };
         let address = object.primary_address().filter(|_| !self.wanted.logon_names).map(|own| own.to_string());

@@ -156,6 +156,7 @@ fn checked(checked: &FolderChecked) -> String {
     let FolderChecked { who, mailbox, folder, rights, .. } = checked;
     let via = match (checked.via.as_str(), &checked.from) {
         ("owner", _) => "the owner of the mailbox".to_owned(),
+        ("unknown", _) => "Active Directory has not answered for too long: not known".to_owned(),
         ("full-access", _) => "by Full Mailbox Access".to_owned(),
         (_, Some(from)) if from == folder => "by the entries of the folder".to_owned(),
         (_, Some(from)) => format!("by the entries of {from}, the nearest folder above it that has some"),

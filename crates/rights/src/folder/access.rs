@@ -33,6 +33,8 @@ pub enum FolderVia {
     Entries(FolderPath),
     /// Neither the folder nor one above it has entries.
     NoEntries,
+    /// The account, or the owner, is of a domain that was not heard of for too long: nothing is granted, nothing refused.
+    Unknown,
 }
 
 /// What became of one right.
@@ -58,38 +60,48 @@ pub fn access(
     owner: ObjectId,
     path: &FolderPath,
 ) -> Result<FolderAccess, Unreadable> {
-    let facts = Facts { connector: owner, logon: None, time: Time(0) };
-    let mut trace = NoTrace;
-    let mut judge =
-        Judge { snapshot, token, facts: &facts, trace: &mut trace, denied: false, unknown: false, assumed: &[] };
-    let account_unknown = token.account.is_some_and(|account| !snapshot.is_account_known(account));
-    if snapshot.is_out_of_date() || account_unknown || snapshot.is_stale(owner) {
-        return Ok(all(FolderVia::NoEntries, Outcome::None, true));
+    Folders::of(snapshot, owner).access(snapshot, token, owner, path)
+}
+
+impl Folders {
+    /// [`access`], for many questions about the folders of one mailbox.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn access(
+        &self,
+        snapshot: &Snapshot,
+        token: &Token,
+        owner: ObjectId,
+        path: &FolderPath,
+    ) -> Result<FolderAccess, Unreadable> {
+        let facts = Facts { connector: owner, logon: None, time: Time(0) };
+        let (denied, unknown) = (false, false);
+        let mut judge = Judge { snapshot, token, facts: &facts, trace: &mut NoTrace, denied, unknown, assumed: &[] };
+        let account_unknown = token.account.is_some_and(|account| !snapshot.is_account_known(account));
+        if snapshot.is_out_of_date() || account_unknown || snapshot.is_stale(owner) {
+            return Ok(all(FolderVia::Unknown, Outcome::None, true));
+        }
+        if snapshot.object(owner).is_some_and(|object| object.mailbox().is_some()) && judge.owns(owner) {
+            return Ok(all(FolderVia::Owner, Outcome::Allow, false));
+        }
+        if judge.full_access(owner) {
+            return Ok(all(FolderVia::FullAccess, Outcome::Allow, false));
+        }
+        // Who may have Full Mailbox Access may have what the entries refuse.
+        let doubt = judge.unknown;
+        let Some((from, descriptor)) = self.at(path)? else {
+            return Ok(all(FolderVia::NoEntries, Outcome::None, doubt));
+        };
+        let held = Held::of(snapshot, token, owner, descriptor);
+        let mut each: Vec<RightAt> = FolderRights::ALL.each().map(|right| held.decide(descriptor, right)).collect();
+        for at in each.iter_mut().filter(|at| at.outcome != Outcome::Allow) {
+            at.unknown |= doubt;
+        }
+        let allowed = each.iter().filter(|at| at.outcome == Outcome::Allow);
+        let rights = allowed.fold(FolderRights::NONE, |all, at| all | at.right);
+        Ok(FolderAccess { rights, via: FolderVia::Entries(from.clone()), each })
     }
-    if snapshot.object(owner).is_some_and(|object| object.mailbox().is_some()) && judge.owns(owner) {
-        return Ok(all(FolderVia::Owner, Outcome::Allow, false));
-    }
-    if judge.full_access(owner) {
-        return Ok(all(FolderVia::FullAccess, Outcome::Allow, false));
-    }
-    let doubt = judge.unknown;
-    let folders = Folders::of(snapshot, owner);
-    let Some((from, descriptor)) = folders.at(path)? else {
-        return Ok(all(FolderVia::NoEntries, Outcome::None, doubt));
-    };
-    let sids = Held::of(snapshot, token, owner, descriptor);
-    let each: Vec<RightAt> = FolderRights::ALL
-        .each()
-        .map(|right| {
-            let mut at = sids.decide(descriptor, right);
-            // Who may have Full Mailbox Access may have what the entries refuse.
-            at.unknown |= doubt && at.outcome != Outcome::Allow;
-            at
-        })
-        .collect();
-    let allowed = each.iter().filter(|at| at.outcome == Outcome::Allow);
-    let rights = allowed.fold(FolderRights::NONE, |all, at| all | at.right);
-    Ok(FolderAccess { rights, via: FolderVia::Entries(from.clone()), each })
 }
 
 /// The same for every right.

@@ -252,6 +252,37 @@ fn what_hangs_on_a_group_of_a_domain_that_is_away_is_not_granted_and_said_to_be_
     assert_eq!(unknown.collect::<Vec<_>>(), expected);
 }
 
+#[test]
+fn of_an_account_of_a_domain_that_is_away_nothing_is_known() {
+    let mut world = world();
+    world.child_domain("child").add_user("erin", "child");
+    let entries = list(&world, &[("Default", "Owner")]);
+    let mut directory = world.set("alice", a::FOLDER_PERMISSION, vec![value("\\", entries.to_descriptor())]).load();
+    let doubt = Doubt { stale: [directory.guid("child")].into(), ..Doubt::default() };
+    directory.snapshot = directory.snapshot.clone().doubting(doubt);
+    let found = asked(&directory, &directory.account("erin"), "\\");
+    assert_eq!((found.rights, found.via), (FolderRights::NONE, FolderVia::Unknown));
+    assert!(found.each.iter().all(|at| at.unknown));
+}
+
+#[test]
+fn where_full_mailbox_access_is_unknown_what_the_entries_grant_is_granted_and_the_rest_is_unknown() {
+    let mut world = world();
+    world.child_domain("child").add("crew", Class::Group, "child");
+    world.security("crew").link("crew", a::MEMBER, &["bob"]);
+    let entry = world.full_access("crew");
+    let entries = list(&world, &[("Default", "Reviewer")]);
+    world.mailbox_acl("alice", &[entry]);
+    let mut directory = world.set("alice", a::FOLDER_PERMISSION, vec![value("\\", entries.to_descriptor())]).load();
+    assert_eq!(asked(&directory, &directory.account("bob"), "\\").via, FolderVia::FullAccess);
+    let doubt = Doubt { stale: [directory.guid("child")].into(), ..Doubt::default() };
+    directory.snapshot = directory.snapshot.clone().doubting(doubt);
+    let found = asked(&directory, &directory.account("bob"), "\\");
+    assert_eq!(found.rights, role("Reviewer"));
+    let known = found.each.iter().filter(|at| !at.unknown).map(|at| at.right);
+    assert_eq!(known.fold(FolderRights::NONE, |all, one| all | one), role("Reviewer"));
+}
+
 /// Add-MailboxFolderPermission; FolderPermissionLevel of the EWS Managed API.
 #[test]
 fn roles_are_the_rights_that_outlook_means_by_them() {
