@@ -32,8 +32,12 @@ pub fn change(asked: Asked<'_>, change: &PermissionChange, add: bool) -> Result<
         let rights = change.rights.join(", ");
         let name = snapshot.sid_name(&trustee);
         if !changed && !add {
-            return Err(Fault::new(FaultKind::NotFound, format!("{name} has no such entry on {dn} itself"))
-                .help(format!("`procura permission get '{dn}'` shows what there is, and from where it is inherited")));
+            let help = match of_other_reach(&descriptor, &aces) {
+                Some(reach) => format!("it has one that reaches otherwise; add{reach}"),
+                None => format!("`procura permission get '{dn}'` shows what there is, and from where it is inherited"),
+            };
+            let fault = Fault::new(FaultKind::NotFound, format!("{name} has no such entry on {dn} itself"));
+            return Err(fault.help(help));
         }
         let word = match (add, change.deny) {
             (true, false) => "granted to",
@@ -59,6 +63,17 @@ pub fn change(asked: Asked<'_>, change: &PermissionChange, add: bool) -> Result<
         }
         Ok(plan)
     })
+}
+
+/// The options that name the reach of an entry which says what one of these says of other objects, where there is one.
+fn of_other_reach(descriptor: &SecurityDescriptor, aces: &[Ace]) -> Option<String> {
+    let says = |ace: &Ace| (ace.is_allow(), ace.sid.clone(), ace.mask, ace.object_type);
+    let wanted: Vec<_> = aces.iter().map(says).collect();
+    let dacl = descriptor.dacl.as_ref()?;
+    let found = dacl.aces.iter().find(|ace| wanted.contains(&says(ace)))?;
+    let reach = crate::usage::scope(found)?;
+    // An entry for this object alone is what is meant without them.
+    Some(if reach.is_empty() { " --inheritance none".to_owned() } else { reach })
 }
 
 /// What will not come of a grant.

@@ -170,7 +170,7 @@ fn row(snapshot: &Snapshot, id: ObjectId, trustee: &Trustee, ace: Option<&Ace>, 
 }
 
 /// How `permission remove` names an entry's scope; none where it has no name for it.
-fn scope(ace: &Ace) -> Option<String> {
+pub(crate) fn scope(ace: &Ace) -> Option<String> {
     Inheritance::of(ace.flags)?;
     let class = words::inherited_by(ace).map(|class| format!(" --inherit-to {class}")).unwrap_or_default();
     let reach = words::inheritance(ace).map(|reach| format!(" --inheritance {}", reach.name())).unwrap_or_default();

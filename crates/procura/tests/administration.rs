@@ -79,6 +79,42 @@ fn the_command_that_a_refusal_proposes_mends_it() {
 }
 
 #[test]
+fn the_command_that_is_proposed_against_a_denial_mends_it() {
+    let demo = Demo::start();
+    let send_as = ["--user", "bob", "--right", "Send As", "--deny"];
+    for more in [&["OU=Staff", "--inherit-to", "user"][..], &["ceo"], &["ceo", "--inheritance", "all"]] {
+        let deny = [&["permission", "add"], &send_as[..], more].concat();
+        demo.run(&deny).ok();
+        let grant = ["permission", "add", "OU=Staff", "--user", "bob", "--right", "Send As", "--inherit-to", "user"];
+        demo.run(&grant).ok();
+        let check = ["check", "--as", "bob", "--from", "ceo@example.com"];
+        let refused = demo.run(&check);
+        let proposed = refused.out.lines().find_map(|line| line.split_once("  procura ")).unwrap().1.to_owned();
+        if proposed == "sd edit 'CN=Carla Owens,OU=Staff,DC=example,DC=com'" {
+            // By hand: the line goes.
+            let editor = "sed -i /deny.EXAMPLE.bob/d";
+            finish(command().env("EDITOR", editor).arg("--data").arg(demo.data()).args(["sd", "edit", "ceo"]), "").ok();
+        } else {
+            let script = format!("\"$0\" --data \"$1\" {proposed}");
+            let mut shell = std::process::Command::new("sh");
+            finish(shell.args(["-c", &script, env!("CARGO_BIN_EXE_procura")]).arg(demo.data()), "").ok();
+        }
+        assert_eq!(demo.run(&check).code, 0, "{more:?}: {proposed}");
+    }
+}
+
+#[test]
+fn an_entry_of_another_reach_is_named_with_its_options() {
+    let demo = Demo::start();
+    let options = ["--user", "bob", "--right", "Send As"];
+    let run = |what: &str, more: &[&str]| demo.run(&[&["permission", what, "OU=Staff"], &options[..], more].concat());
+    run("add", &["--inherit-to", "user"]).ok();
+    run("remove", &[]).fails(2, &["no such entry", "add --inherit-to user"]);
+    run("remove", &["--inherit-to", "user"]).ok();
+    run("remove", &["--inherit-to", "user"]).fails(2, &["no such entry", "procura permission get"]);
+}
+
+#[test]
 fn a_grant_below_a_container_names_what_it_does_not_reach() {
     let demo = Demo::start();
     let said = demo

@@ -44,6 +44,14 @@ fn a_section_that_stands_twice_is_shown_with_what_to_do() {
 }
 
 #[test]
+fn who_is_told_of_alarms_and_has_no_address_is_shown_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("procura.toml");
+    fs::write(&file, "[alarms]\nnotify = [\"bob@example.com\", \"bob\"]\n").unwrap();
+    procura(&["config", "check", file.to_str().unwrap()]).fails(2, &["procura.toml:2", "`bob` is no mail address"]);
+}
+
+#[test]
 fn a_level_of_the_log_that_is_none_is_shown_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("procura.toml");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use directory::SendingLimits;
+use message::Address;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -381,6 +382,14 @@ impl Config {
             if let Err((message, help)) = filter.filter() {
                 return wrong("content", "filters", format!("{}: {message}", filter.name), help);
             }
+        }
+        if let Some(told) = self.alarms.notify.iter().find(|told| Address::parse(told).is_err()) {
+            return wrong(
+                "alarms",
+                "notify",
+                format!("`{told}` is no mail address"),
+                "write it as in postmaster@example.com",
+            );
         }
         if let Err(error) = EnvFilter::try_new(&self.log.level) {
             let message = format!("level is `{}`: {error}", self.log.level);
