@@ -24,6 +24,8 @@ use crate::header::HeaderBlock;
 const MOST_BOUNDARIES: usize = 16;
 /// Octets of a header line that are looked at: as many as it may have (RFC 5322 §2.1.1).
 const HEAD: usize = 1000;
+/// Octets behind a delimiter that are held back: many times as many as the names of the firewall have.
+const MOST_HELD: usize = 256;
 /// Octets of a Content-Type that are read.
 const MOST_TYPE: usize = 1024;
 
@@ -208,13 +210,18 @@ impl PartFirewall {
                 self.doubt(true);
             }
             self.head.push(byte);
+            if !byte.is_ascii_graphic() && (2..MOST_HELD).contains(&self.head.len()) {
+                continue;
+            }
             // What may become the beginning of such a name is held back.
-            while !self.head.is_empty() && !PREFIXES.iter().any(|(prefix, _)| may_begin(&self.head, prefix)) {
+            let mut name = visible(&self.head);
+            while !self.head.is_empty() && (self.head.len() > MOST_HELD || !may_begin_known(&name)) {
                 let byte = [self.head.remove(0)];
                 sink(&byte);
                 self.section.collect(&byte);
+                name = visible(&self.head);
             }
-            if self.goes(&self.head) {
+            if self.goes(&name) {
                 self.head.clear();
                 self.place = Place::Cut;
             }
@@ -265,9 +272,12 @@ impl PartFirewall {
     /// Decides what becomes of the header line that begins with what is held back.
     fn judge(&mut self, sink: &mut dyn FnMut(&[u8])) {
         let line = std::mem::take(&mut self.head);
+        let continues = self.section.begun && matches!(line.first(), Some(b' ' | b'\t'));
+        if !continues {
+            self.end_content_type();
+        }
         if let Some(length) = self.delimiters.begin(&line) {
             sink(&line[..length]);
-            self.end_content_type();
             self.place = Place::Delimiter;
             self.read_delimiter(&line[length..], sink);
             return;
@@ -277,7 +287,6 @@ impl PartFirewall {
         match line.as_slice() {
             b"\r\n" | b"\n" => {
                 sink(&line);
-                self.end_content_type();
                 return self.end_section();
             }
             // White space alone ends the header for some readers: it stays, and what follows continues nothing.
@@ -287,13 +296,12 @@ impl PartFirewall {
                     Section { typed: self.section.typed, message: self.section.message, ..Section::default() };
                 return sink(line);
             }
-            [b' ' | b'\t', ..] if self.section.begun => {
-                // What continues a line without a colon begins a field for some readers.
-                if !self.section.colon {
-                    self.section.goes |= self.line_goes(&line);
-                    self.doubt(!self.section.goes && words_before_colon(&line).any(is_content_type));
-                }
+            // What continues a line without a colon begins a field for some readers.
+            line if continues && !self.section.colon => {
+                self.section.goes |= self.line_goes(line);
+                self.doubt(!self.section.goes && words_before_colon(line).any(is_content_type));
             }
+            _ if continues => {}
             line => self.begin_field(line),
         }
         self.section.begun = true;
@@ -311,7 +319,6 @@ impl PartFirewall {
     }
 
     fn begin_field(&mut self, line: &[u8]) {
-        self.end_content_type();
         let name = field_name(line);
         self.section.goes = self.line_goes(line);
         self.section.colon = false;
@@ -435,10 +442,17 @@ impl Section {
     }
 }
 
-/// Whether `text` is the beginning of `prefix`, or begins with it.
-fn may_begin(text: &[u8], prefix: &str) -> bool {
-    let length = text.len().min(prefix.len());
-    begins(text, &prefix[..length])
+/// Whether `name` may become, or is, one of the names that the firewall knows.
+fn may_begin_known(name: &[u8]) -> bool {
+    !name.is_empty() && PREFIXES.iter().any(|(prefix, _)| begins(name, &prefix[..name.len().min(prefix.len())]))
+}
+
+/// What begins with a name, without what some readers skip in one; nothing where it begins otherwise.
+fn visible(text: &[u8]) -> Vec<u8> {
+    match text.first() {
+        Some(first) if first.is_ascii_graphic() => text.iter().copied().filter(u8::is_ascii_graphic).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The name that a line begins with: what stands before the colon, without what some readers skip before a name or in it (a

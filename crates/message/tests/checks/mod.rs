@@ -249,7 +249,8 @@ fn fields_of_header(part: &MessagePart<'_>, found: &mut Vec<String>) {
 fn is_cut_short(line: &[u8], kept: &[u8]) -> bool {
     let start = kept.strip_suffix(b"\r\n").unwrap_or(kept);
     let gone = line.strip_prefix(start).filter(|_| memchr::memmem::find(start, b"--").is_some());
-    gone.is_some_and(|gone| matches!(class(gone), Some(FieldClass::Organization | FieldClass::Forest)))
+    let name = gone.map(|gone| gone.iter().copied().filter(u8::is_ascii_graphic).collect::<Vec<u8>>());
+    name.is_some_and(|name| matches!(class(&name), Some(FieldClass::Organization | FieldClass::Forest)))
 }
 
 /// `after` is `before` without some of its lines, each of which is a field of the firewall or continues one.
