@@ -3,6 +3,8 @@
 //! Each value of procuraFolderPermission is one folder that has entries of its own: the security descriptor in base64, a
 //! space, the path. The rights in it are decided elsewhere; here is only what a value must be to be kept.
 
+use std::collections::HashMap;
+
 use acl::{Control, SecurityDescriptor};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -42,11 +44,6 @@ impl FolderDescriptor {
     pub fn to_value(&self) -> Value {
         format!("{} {}", STANDARD.encode(self.descriptor.to_bytes()), self.path).into_bytes()
     }
-
-    /// Whether two paths are of one folder: case does not tell folders apart.
-    pub fn is_at(&self, path: &str) -> bool {
-        self.path.to_lowercase() == path.to_lowercase()
-    }
 }
 
 /// Longest path, in octets.
@@ -77,20 +74,20 @@ impl Snapshot {
     }
 }
 
-/// Refuses values that cannot be read, and two of one folder.
+/// Refuses values that cannot be read, and two of one folder: case does not tell folders apart.
 pub(crate) fn check(values: &[Value], called: &str) -> Result<(), ChangeError> {
     let bad = |reason: String| ChangeError::BadValue {
         object: called.to_owned(),
         attribute: a::FOLDER_PERMISSION.to_owned(),
         reason,
     };
-    let mut seen: Vec<FolderDescriptor> = Vec::new();
+    let mut seen: HashMap<String, String> = HashMap::new();
     for value in values {
-        let folder = FolderDescriptor::parse(value).map_err(bad)?;
-        if let Some(other) = seen.iter().find(|other| other.is_at(&folder.path)) {
-            return Err(bad(format!("{} and {} are one folder", other.path, folder.path)));
+        let path = FolderDescriptor::parse(value).map_err(bad)?.path;
+        if let Some(other) = seen.get(&path.to_lowercase()) {
+            return Err(bad(format!("{other} and {path} are one folder")));
         }
-        seen.push(folder);
+        seen.insert(path.to_lowercase(), path);
     }
     Ok(())
 }

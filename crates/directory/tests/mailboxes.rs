@@ -4,10 +4,11 @@
 
 mod common;
 
-use acl::{AccessMask, Ace, Guid};
+use acl::{AccessMask, Ace, Acl, Guid, SecurityDescriptor};
 use common::Organization;
 use directory::disconnected::{self, Disconnected};
-use directory::{AddressOwner, Applied, Change, ChangeError, ObjectId, Record, Snapshot, Time, attributes as a};
+use directory::folders::FolderDescriptor;
+use directory::{AddressOwner, Applied, Change, ChangeError, ObjectId, Record, Snapshot, Time, Value, attributes as a};
 use message::{Address, CanonicalAddress};
 
 fn disconnect(o: &mut Organization, owner: ObjectId) -> Applied {
@@ -141,4 +142,28 @@ fn a_directory_where_an_owned_mailbox_is_disconnected_too_is_not_loaded() {
     let mut all = records(&o.snapshot);
     all.push(kept);
     assert!(Snapshot::load(all, 1).is_err());
+}
+
+#[test]
+fn entries_of_folders_are_readable_and_those_of_one_folder_are_one_value() {
+    let mut o = Organization::new();
+    let zoe = o.user("example.com/Users", "zoe");
+    let guid = o.guid_of(zoe);
+    let at = |path: &str| {
+        let descriptor = SecurityDescriptor::with_dacl(Acl::new(Vec::new()));
+        FolderDescriptor { path: path.to_owned(), descriptor }.to_value()
+    };
+    let mut set = |values: &[Value]| {
+        let attributes = vec![(a::FOLDER_PERMISSION.to_owned(), values.to_vec())];
+        o.try_apply(vec![Change::Modify { guid, attributes }]).map(drop)
+    };
+    for wrong in [
+        vec![at("\\Entwürfe"), at("\\Calendar"), at("\\ENTWÜRFE")],
+        vec![b"nonsense \\Calendar".to_vec()],
+        vec![at("Calendar")],
+    ] {
+        assert!(matches!(set(&wrong).unwrap_err(), ChangeError::BadValue { .. }));
+    }
+    let many: Vec<Value> = (0..2_000).map(|number| at(&format!("\\{number}"))).collect();
+    set(&many).unwrap();
 }
