@@ -60,6 +60,10 @@ impl Sts {
     /// What a domain demands now. A policy that was fetched counts until its end, whatever the DNS says since
     /// (RFC 8461 §5.1); one that cannot be fetched, and was not before, demands nothing.
     pub(super) async fn demand(&self, dns: &Dns, domain: &str) -> Heard {
+        // An address literal is no domain (RFC 8461 §3): there is nobody who could have a policy.
+        if domain.starts_with('[') {
+            return Heard::default();
+        }
         let id = match dns.texts(&format!("_mta-sts.{domain}")).await {
             Ok(texts) => policy_id(&texts),
             Err(fault) => return Heard { unheard: Some(fault.to_string()), ..self.known(domain) },

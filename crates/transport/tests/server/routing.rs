@@ -6,6 +6,7 @@ use std::time::Duration;
 use transport::{DnsOptions, ServerOptions};
 
 use crate::dns::NameServer;
+use crate::extensions::{alice, from_alice};
 use crate::hosts::{Host, Manners};
 use crate::sending::{await_reason, quick};
 use crate::site::{CLIENT, Directory, Plan, Site};
@@ -138,6 +139,17 @@ fn an_address_literal_is_its_own_host() {
     let site = by_mx(&names, port, |_| {});
     alice_writes(&site, "rita@[127.0.0.3]");
     assert_eq!(hosts[0].message().to, ["RCPT TO:<rita@[127.0.0.3]>"]);
+}
+
+#[test]
+fn what_requires_tls_comes_back_from_an_address_literal_which_has_no_policy() {
+    let names = NameServer::start();
+    let (port, hosts) = loopback(&[3]);
+    let site = by_mx(&names, port, |_| {});
+    from_alice(&mut alice(&site), " REQUIRETLS", "rita@[127.0.0.3]", "");
+    let report = site.await_mail("alice", 1).remove(0);
+    assert!(report.contains("Status: 5.7.30"), "{report}");
+    drop(hosts);
 }
 
 #[test]
