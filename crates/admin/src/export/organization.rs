@@ -1,7 +1,7 @@
 //! The organization as parts of a document that `procura apply` takes: applied to where it came from, it changes nothing.
 //!
 //! What a document cannot say is left out: entries of other forms than `procura permission add` makes, passwords, pauses of
-//! service accounts, public folders. The LDIF has all of it but the passwords.
+//! service accounts, public folders, rights on folders of mailboxes. The LDIF has all of it but the passwords.
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use super::run::{broken, spinner, unexpected};
 
 const HEAD: &str = "\
 # Written by `procura export --toml`. `procura apply` makes an organization so; applied to where it came from, it changes nothing.
-# Not in it: passwords, pauses of service accounts, public folders. `procura export` writes all of the directory as LDIF.
+# Not in it: passwords, pauses of service accounts, public folders, rights on folders of mailboxes. `procura export` writes all of the directory as LDIF.
 ";
 
 /// Writes the document to standard output.
