@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use acl::Guid;
-use directory::{ObjectId, SendingLimits, Snapshot, Time};
+use directory::{Object, ObjectId, SendingLimits, Snapshot, Time};
 use session::Sent;
 
 use crate::shared::now;
@@ -76,14 +76,7 @@ impl SendingCounts {
     /// Counts what an account sends, if it may; else why not, in words for its reply.
     pub(crate) fn admits(&self, snapshot: &Snapshot, account: ObjectId, what: Sent, now: Time) -> Result<(), String> {
         let Some(object) = snapshot.object(account) else { return Ok(()) };
-        let limits = match object.sending_limits() {
-            Some(Ok(limits)) => limits,
-            Some(Err(wrong)) => {
-                tracing::warn!(account = object.label(), wrong, "the sending limits of an account cannot be read");
-                self.usual()
-            }
-            None => self.usual(),
-        };
+        let limits = self.limits_of(object);
         if limits.is_none() {
             return Ok(());
         }
@@ -106,6 +99,46 @@ impl SendingCounts {
         counted.entry(piece).or_default()[index] += 1;
         counts.news = true;
         Ok(())
+    }
+
+    /// Whether an account may send a message to so many now. Nothing is counted: what is tried again and again, and each
+    /// time counts, would never find room.
+    pub(crate) fn room(&self, snapshot: &Snapshot, account: ObjectId, recipients: usize, now: Time) -> Room {
+        let Some(object) = snapshot.object(account) else { return Room::Now };
+        let limits = self.limits_of(object);
+        let recipients = u32::try_from(recipients).unwrap_or(u32::MAX);
+        let mut counts = self.lock();
+        let mut nothing = Account::default();
+        let counted = counts.accounts.get_mut(&object.guid()).unwrap_or(&mut nothing);
+        forget_old(counted, now.0.div_euclid(PIECE));
+        for (index, wanted, limit, pieces, words) in [
+            (0, 1, limits.messages_per_hour, HOUR, "messages in an hour"),
+            (0, 1, limits.messages_per_day, DAY, "messages in a day"),
+            (1, recipients, limits.recipients_per_hour, HOUR, "recipients in an hour"),
+            (1, recipients, limits.recipients_per_day, DAY, "recipients in a day"),
+        ] {
+            let Some(limit) = limit else { continue };
+            if wanted > limit && limit > 0 {
+                return Room::Never(format!("the account may send to {limit} {words}, and the message is to {wanted}"));
+            }
+            let since = now.0.div_euclid(PIECE) - pieces + 1;
+            let sum: u64 = counted.range(since..).map(|(_, counts)| u64::from(counts[index])).sum();
+            if sum + u64::from(wanted) > u64::from(limit) {
+                return Room::Later(format!("the account has reached its limit of {limit} {words}"));
+            }
+        }
+        Room::Now
+    }
+
+    fn limits_of(&self, object: &Object) -> SendingLimits {
+        match object.sending_limits() {
+            Some(Ok(limits)) => limits,
+            Some(Err(wrong)) => {
+                tracing::warn!(account = object.label(), wrong, "the sending limits of an account cannot be read");
+                self.usual()
+            }
+            None => self.usual(),
+        }
     }
 
     /// Notes the counts, if there are new ones.
@@ -147,6 +180,17 @@ impl SendingCounts {
     fn lock(&self) -> std::sync::MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether there is room for a message in the limits of an account.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// There is.
+    Now,
+    /// Not before others are forgotten: why.
+    Later(String),
+    /// It is to more than the account may send to at all.
+    Never(String),
 }
 
 /// Leaves the pieces of the last day. Those far ahead are of a clock that was wrong.

@@ -1,5 +1,6 @@
 //! One file on its way through a session: who sends it, its envelope, its text; and what comes of it.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::place::Taken;
 use crate::local_users::LocalUsers;
+use crate::sending::Room;
+use crate::shared::now;
 use crate::submission::{Refusal, RefusedRecipient, Submissions};
 
 /// Read at a time.
@@ -153,6 +156,17 @@ async fn attempt(
     if way.recipients.len() > most {
         let reason = format!("the file has {} recipients, and the connector takes {most}", way.recipients.len());
         return Err(Posted::Never(Box::new(Bad { reason, header: shown(&block), ..Bad::default() })));
+    }
+    if let Some(account) = account {
+        let distinct: HashSet<_> = way.recipients.iter().map(|(to, _)| to.canonical()).collect();
+        let shared = submissions.shared();
+        match shared.sending().room(&shared.snapshot(), account, distinct.len(), now()) {
+            Room::Now => {}
+            Room::Later(why) => return Err(Posted::Later(why)),
+            Room::Never(reason) => {
+                return Err(Posted::Never(Box::new(Bad { reason, header: shown(&block), ..Bad::default() })));
+            }
+        }
     }
     let refused = |refusal| refused(refusal, source, &way, &block);
     let name = source.connector.name.as_str();

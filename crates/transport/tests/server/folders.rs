@@ -3,11 +3,11 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use directory::{Snapshot, attributes as a};
+use directory::{SendingLimits, Snapshot, attributes as a};
 use rights::PermissionGroup;
 use tempfile::TempDir;
 use transport::LocalUsers;
@@ -31,11 +31,14 @@ fn owners() -> (Site, TempDir) {
     (site, folder)
 }
 
-fn put(folder: &Path, name: &str) -> PathBuf {
-    let (hidden, path) = (folder.join(format!(".{name}")), folder.join(name));
-    fs::write(&hidden, "From: alice@example.com\nTo: bob@example.com\nSubject: x\n\nHello.\n").unwrap();
-    fs::rename(&hidden, &path).unwrap();
-    path
+fn put(folder: &Path, name: &str) {
+    put_text(folder, name, "From: alice@example.com\nTo: bob@example.com\nSubject: x\n\nHello.\n");
+}
+
+fn put_text(folder: &Path, name: &str, text: &str) {
+    let hidden = folder.join(format!(".{name}"));
+    fs::write(&hidden, text).unwrap();
+    fs::rename(hidden, folder.join(name)).unwrap();
 }
 
 fn publish(site: &Site, out_of_date: bool) {
@@ -68,6 +71,27 @@ fn a_file_is_not_taken_before_its_writer_has_closed_it() {
     drop(writer);
     let messages = site.await_mail("bob", 3);
     assert!(messages.iter().any(|text| text.contains("one half\nthe other half\n")), "{messages:#?}");
+}
+
+#[test]
+fn a_file_that_finds_no_room_in_the_limits_of_its_account_waits_and_uses_up_none() {
+    let (site, folder) = owners();
+    let limits = SendingLimits { recipients_per_day: Some(2), ..SendingLimits::default() };
+    site.shared.sending().set_up(limits, &folder.path().join(".sending")).unwrap();
+    put(folder.path(), "one.eml");
+    site.await_mail("bob", 1);
+    let to = |names: &str| format!("From: alice@example.com\nTo: {names}\nSubject: x\n\nHello.\n");
+    put_text(folder.path(), "two.eml", &to("bob@example.com, alice@example.com"));
+    await_files(&site, "put-off");
+    // There is room for one still.
+    put(folder.path(), "three.eml");
+    site.await_mail("bob", 2);
+    put_text(folder.path(), "four.eml", &to("a@x.test, b@x.test, c@x.test"));
+    let reason = eventually("a reason", || {
+        fs::read_to_string(folder.path().join("four.reason")).ok().filter(|text| text.contains("rename it"))
+    });
+    assert!(reason.contains("2 recipients in a day, and the message is to 3"), "{reason}");
+    assert!(folder.path().join("two.eml").exists());
 }
 
 #[test]
