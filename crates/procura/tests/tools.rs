@@ -275,6 +275,17 @@ fn a_change_is_in_the_history_and_undone_by_its_version() {
 }
 
 #[test]
+fn the_history_in_a_spreadsheet_has_times_that_people_read() {
+    let site = Site::new();
+    let before = jiff::Timestamp::now();
+    site.run(&["permission", "add", "ceo", "--user", "bob", "--right", "Send As"]).ok();
+    let csv = site.run(&["history", "--object", "ceo", "--since", "1h", "--format", "csv"]).ok();
+    let line = csv.lines().nth(1).unwrap();
+    let time: jiff::Timestamp = line.split(',').nth(1).unwrap().parse().unwrap();
+    assert!(time.as_millisecond() >= before.as_millisecond(), "{line}");
+}
+
+#[test]
 fn a_time_that_is_none_is_explained() {
     let site = Site::new();
     site.run(&["history", "--since", "yesterday"]).fails(2, &["`yesterday` is no time", "7d"]);

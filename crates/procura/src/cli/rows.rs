@@ -9,6 +9,7 @@ use admin::operations::{ChangeLine, DifferenceRow, HistoryRow, Response};
 use admin::sheet::{COLUMNS, LIST, csv_line};
 
 use super::args::Format;
+use super::output::iso;
 
 /// Writes rows as they come.
 pub struct Rows<W: Write> {
@@ -37,7 +38,11 @@ impl<W: Write> Rows<W> {
                     line(&mut self.out, heads.iter().cloned())?;
                 }
                 let row = serde_json::to_value(row)?;
-                let cells = self.columns.iter().map(|name| row.get(name).map(cell).unwrap_or_default());
+                let cells = self.columns.iter().map(|name| match row.get(name) {
+                    // A person reads this one; programs have milliseconds in JSON.
+                    Some(Value::Number(time)) if *name == "time" => time.as_i64().map(iso).unwrap_or_default(),
+                    value => value.map(cell).unwrap_or_default(),
+                });
                 line(&mut self.out, cells)?;
             }
             Format::Json | Format::Table => {
