@@ -178,7 +178,7 @@ struct Task {
     watched: Option<(u64, u64)>,
     /// What was said last of what is wrong with the folder, so that it is said once.
     said: String,
-    /// What a process that died had taken was looked at.
+    /// What a process that died had taken was looked at, and settled.
     resumed: bool,
 }
 
@@ -270,12 +270,13 @@ impl Task {
         found.retain(|waiting| !waiting.taken || !self.resumed);
         found.sort_by_key(|waiting| !waiting.taken);
         self.waits.retain(|name, _| found.iter().any(|waiting| waiting.name == *name));
-        let mut failures = 0;
+        let (mut failures, mut unsettled) = (0, false);
         for waiting in found {
             if *stopped.borrow() {
                 return Round::Done;
             }
             if self.waits.get(&waiting.name).is_some_and(|wait| wait.until > Instant::now()) {
+                unsettled |= waiting.taken;
                 continue;
             }
             let snapshot = folders.ground.shared.snapshot();
@@ -288,6 +289,7 @@ impl Task {
                 failures = 0;
                 continue;
             }
+            unsettled |= waiting.taken;
             let rest = self.waits.get(&waiting.name).map_or(REST, |wait| (wait.rest * 2).min(LONGEST_REST));
             self.waits.insert(waiting.name, Wait { until: Instant::now() + rest, rest });
             failures += 1;
@@ -296,7 +298,7 @@ impl Task {
                 return Round::After(REST);
             }
         }
-        self.resumed = true;
+        self.resumed |= !unsettled;
         Round::Done
     }
 

@@ -539,6 +539,8 @@ fn in_the_sandbox_folders_are_reached_that_are_named_when_the_server_starts() {
     connector(&demo, &["--pickup", place.path().to_str().unwrap(), "--submit-as", "alice"]);
     put(place.path(), "x.eml", &message("alice@example.com", "bob@example.com", "in the sandbox"));
     demo.server().wait_for_output("reaches only folders that connectors named when it started");
+    let shown = demo.procura(&["connector", "receive", "get", "Files"]).ok();
+    assert!(shown.contains("it is out of service") && shown.contains("restart it"), "{shown}");
     demo.stop();
     demo.start_again();
     demo.delivered("in the sandbox");
