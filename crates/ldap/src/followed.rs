@@ -24,6 +24,8 @@ const MAY_GO: usize = 50;
 const SHOWN: usize = 20;
 /// The age of what was heard at a time that has yet to come.
 pub(crate) const UNKNOWN: Duration = Duration::from_secs(u32::MAX as u64);
+/// Milliseconds by which two clocks may differ before one of them was set.
+const SET: u64 = 1_000;
 /// How often policies of lockout are read: they do not show among the changes that are followed.
 const LOCKOUT_EVERY: Duration = Duration::from_secs(60);
 /// After how long a comparison that failed is tried again.
@@ -49,6 +51,8 @@ pub(crate) struct Followed {
     pub(crate) counted: (Option<u64>, Option<Instant>, (u64, u64)),
     /// When it was known to be up to date, by a clock that nobody sets; none: not in this run.
     heard: Option<Instant>,
+    /// The clock by which that is remembered was set since the time before.
+    pub(crate) was_set: bool,
     /// When it is looked again after how many wrong passwords accounts are locked.
     lockout_after: Instant,
     /// Everything, being read beside.
@@ -72,6 +76,7 @@ impl Followed {
             error: None,
             counted: (None, None, (0, 0)),
             heard: None,
+            was_set: false,
             lockout_after: Instant::now(),
             check: None,
             check_after: Instant::now(),
@@ -126,6 +131,9 @@ impl Followed {
             lockout::read(connection, &mut self.kept.domain)?;
             self.lockout_after = Instant::now() + LOCKOUT_EVERY;
         }
+        let told = begin.saturating_sub(self.kept.heard);
+        let passed = self.heard.map(|heard| i64::try_from((asked - heard).as_millis()).unwrap_or(i64::MAX));
+        self.was_set = passed.is_none_or(|passed| passed.abs_diff(told) > SET);
         (self.kept.heard, self.heard) = (begin, Some(asked));
         Ok(())
     }

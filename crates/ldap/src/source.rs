@@ -410,9 +410,9 @@ impl Running {
                 }
                 followed.connection = Some((address, connection));
                 followed.error = None;
-                // Time alone is remembered now and then.
+                // Time alone is remembered now and then; but one by a clock that was wrong not for longer than that.
                 let marked = |kept: &Kept| (kept.cookie.clone(), kept.usn, kept.checked);
-                self.changed |= marked(&kept) != marked(&followed.kept);
+                self.changed |= followed.was_set || marked(&kept) != marked(&followed.kept);
                 server.into_iter().for_each(|server| self.worked(server));
                 true
             }
