@@ -9,6 +9,7 @@ use std::time::Duration;
 use admin::{Absent, DataDirectory, Service};
 use directory::import::{AttributeMap, Source};
 use directory::organization::{Names, new_organization_in};
+use ldap::tickets::Tickets;
 use ldap::{Address, Settings};
 use zeroize::Zeroizing;
 
@@ -72,8 +73,8 @@ pub fn settings(node: &Node) -> Result<Option<Settings>, Failure> {
     read(&node.loaded, None)
 }
 
-/// The same; `held` is the password that is in force, for a file that was root's alone.
-fn read(loaded: &Loaded, held: Option<&Zeroizing<String>>) -> Result<Option<Settings>, Failure> {
+/// The same; `held` is what is in force, for files that were root's alone.
+fn read(loaded: &Loaded, held: Option<&Taken>) -> Result<Option<Settings>, Failure> {
     let config = &loaded.config.directory;
     if config.source != "ldap" {
         return Ok(None);
@@ -81,10 +82,11 @@ fn read(loaded: &Loaded, held: Option<&Zeroizing<String>>) -> Result<Option<Sett
     let failed = |e: &dyn std::fmt::Display| Failure::new(e.to_string()).help("check [directory] in procura.toml");
     let servers = config.servers.iter().map(|text| Address::parse(text)).collect::<Result<Vec<_>, _>>();
     let path = loaded.path(config.password_file.as_deref().unwrap_or_default());
-    let password = match (fs::read_to_string(&path).map(Zeroizing::new), held) {
+    let same = held.filter(|held| held.config.password_file == config.password_file);
+    let password = match (fs::read_to_string(&path).map(Zeroizing::new), same) {
         _ if config.keytab.is_some() => Zeroizing::default(),
         (Ok(text), _) => Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()),
-        (Err(error), Some(held)) if error.kind() == std::io::ErrorKind::PermissionDenied => held.clone(),
+        (Err(error), Some(held)) if error.kind() == std::io::ErrorKind::PermissionDenied => held.password.clone(),
         (Err(error), _) => return Err(failed(&format!("{}: {error}", path.display()))),
     };
     if password.is_empty() && config.keytab.is_none() {
@@ -99,7 +101,7 @@ fn read(loaded: &Loaded, held: Option<&Zeroizing<String>>) -> Result<Option<Sett
         servers: servers.map_err(|e| failed(&e))?,
         account: config.account.clone().unwrap_or_default(),
         password,
-        tickets: tickets(loaded).map_err(|e| failed(&e))?,
+        tickets: tickets_or_held(loaded, held).map_err(|e| failed(&e))?,
         notify: config.notify,
         tls: ldap::tls(&loaded.path(&config.roots)).map_err(|e| failed(&e))?,
         map: AttributeMap { entries },
@@ -112,9 +114,22 @@ fn read(loaded: &Loaded, held: Option<&Zeroizing<String>>) -> Result<Option<Sett
     }))
 }
 
+/// Tickets of the account; those that are in force where they are the same and the keytab may not be read any more.
+fn tickets_or_held(loaded: &Loaded, held: Option<&Taken>) -> Result<Option<Arc<dyn Tickets>>, String> {
+    let config = &loaded.config.directory;
+    let of = |config: &Directory| (config.keytab.clone(), config.account.clone());
+    let same = held.filter(|held| of(&held.config) == of(config)).and_then(|held| held.tickets.clone());
+    let path = loaded.path(config.keytab.as_deref().unwrap_or_default());
+    let is_denied = || fs::File::open(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
+    match same.filter(|_| is_denied()) {
+        Some(held) => Ok(Some(held)),
+        None => tickets(loaded),
+    }
+}
+
 /// Tickets of the account, where it logs on by Kerberos.
 #[cfg(feature = "kerberos")]
-fn tickets(loaded: &Loaded) -> Result<Option<Arc<dyn ldap::tickets::Tickets>>, String> {
+fn tickets(loaded: &Loaded) -> Result<Option<Arc<dyn Tickets>>, String> {
     let config = &loaded.config.directory;
     let Some(keytab) = &config.keytab else { return Ok(None) };
     let account = config.account.as_deref().unwrap_or_default();
@@ -122,7 +137,7 @@ fn tickets(loaded: &Loaded) -> Result<Option<Arc<dyn ldap::tickets::Tickets>>, S
 }
 
 #[cfg(not(feature = "kerberos"))]
-fn tickets(_: &Loaded) -> Result<Option<Arc<dyn ldap::tickets::Tickets>>, String> {
+fn tickets(_: &Loaded) -> Result<Option<Arc<dyn Tickets>>, String> {
     Ok(None)
 }
 
@@ -132,23 +147,29 @@ pub struct Live {
     taken: Mutex<Taken>,
 }
 
-/// What was taken: the section and its files, in short, and the password.
+/// What was taken: the section, its files in short, and what they held.
 struct Taken {
     mark: u64,
-    password_file: Option<String>,
+    config: Directory,
     password: Zeroizing<String>,
+    tickets: Option<Arc<dyn Tickets>>,
 }
 
 impl Taken {
-    fn of(loaded: &Loaded, password: Zeroizing<String>) -> Taken {
-        Taken { mark: mark(loaded), password_file: loaded.config.directory.password_file.clone(), password }
+    fn of(loaded: &Loaded, settings: &Settings) -> Taken {
+        Taken {
+            mark: mark(loaded),
+            config: loaded.config.directory.clone(),
+            password: settings.password.clone(),
+            tickets: settings.tickets.clone(),
+        }
     }
 }
 
 impl Live {
     /// As it was when the server started.
-    pub fn new(service: &Arc<Service>, node: &Node, password: Zeroizing<String>) -> Live {
-        Live { service: Arc::downgrade(service), taken: Mutex::new(Taken::of(&node.loaded, password)) }
+    pub fn new(service: &Arc<Service>, node: &Node, settings: &Settings) -> Live {
+        Live { service: Arc::downgrade(service), taken: Mutex::new(Taken::of(&node.loaded, settings)) }
     }
 
     /// Follows the domains by the section and its files as they are now; whether they are others than before.
@@ -159,11 +180,10 @@ impl Live {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(service) = self.service.upgrade().filter(|_| mark(newest) != taken.mark) else { return Ok(false) };
         // After root was given up.
-        let same = newest.config.directory.password_file == taken.password_file;
-        let Some(settings) = read(newest, same.then_some(&taken.password))? else { return Ok(false) };
-        let password = settings.password.clone();
+        let Some(settings) = read(newest, Some(&taken))? else { return Ok(false) };
+        let next = Taken::of(newest, &settings);
         service.follow_active_directory(settings)?;
-        *taken = Taken::of(newest, password);
+        *taken = next;
         Ok(true)
     }
 }

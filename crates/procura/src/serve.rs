@@ -123,8 +123,9 @@ fn sandboxed(node: &Node, data: &Path) -> Result<(), Failure> {
     writable.extend(config.local.socket.as_ref().map(|path| folder_of(loaded.path(path))));
     writable.extend(folders(data)?);
     let files = [&config.tls.certificate, &config.tls.key, &config.tls.partner_roots, &config.kerberos.keytab];
-    let files = files.into_iter().chain([&config.delivery.roots]);
-    let named = files.flatten().map(|path| loaded.path(path));
+    let directory = &config.directory;
+    let files = files.into_iter().chain([&config.delivery.roots, &directory.password_file, &directory.keytab]);
+    let named = files.flatten().chain([&directory.roots]).map(|path| loaded.path(path));
     // What is a link is read where it leads to.
     let mut readable: Vec<PathBuf> = vec![loaded.base.clone()];
     readable.extend(named.flat_map(|path| [Some(path.clone()), path.canonicalize().ok()]).flatten().map(folder_of));
@@ -217,7 +218,7 @@ fn start(
     let around = Around { shared: Arc::downgrade(&shared), reloader: Arc::clone(reloader), poster: poster.clone() };
     service.attach(queue.clone(), Arc::new(around));
     if let Some(settings) = source {
-        let live = active_directory::Live::new(service, node, settings.password.clone());
+        let live = active_directory::Live::new(service, node, &settings);
         service.follow_active_directory(settings)?;
         reloader.follow_directory(live);
     }

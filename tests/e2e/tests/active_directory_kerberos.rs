@@ -179,6 +179,27 @@ fn a_key_that_is_not_the_accounts_any_more_is_refused_and_the_test_says_so() {
 }
 
 #[test]
+fn a_keytab_that_was_exported_again_counts_after_a_reload() {
+    let Some(site) = Site::start("yes") else { return };
+    let Some(()) = site.init("ldap+kerberos://dc1.ad.example.test", "--ldap-keytab", "") else { return };
+    let server = site.serve();
+    let reloaded = site.procura(&["reload"]).ok();
+    assert!(!reloaded.contains("Active Directory"), "nothing was changed: {reloaded}");
+    site.controller.samba_tool(&["user", "setpassword", "svc", "--newpassword=Passw0rd!new"]);
+    fs::remove_file(site.path("svc.keytab")).unwrap();
+    site.controller.export_keytab("svc", &site.path("svc.keytab"));
+    let reloaded = site.procura(&["reload"]).ok();
+    assert!(reloaded.contains("Active Directory"), "{reloaded}");
+    // It is followed by a ticket that was got with the new key.
+    let grant = ["permission", "add", "ivan@ad.example.test", "--user", "hanna@ad.example.test", "--right", "send-as"];
+    let begin = Instant::now();
+    while site.procura(&grant).code != 0 {
+        assert!(begin.elapsed() < PATIENCE, "{}", server.output());
+    }
+    assert_eq!(site.check(), 0, "{}", server.output());
+}
+
+#[test]
 fn a_domain_controller_that_tells_of_changes_is_not_asked_for_them() {
     let Some(site) = Site::start("allow_sasl_over_tls") else { return };
     // Nobody looks within the time of this test.
