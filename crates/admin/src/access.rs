@@ -319,7 +319,7 @@ fn check_url(url: &str) -> Result<(), Fault> {
 }
 
 fn done(summary: String) -> Response {
-    Response::Done(Done { summary, warnings: Vec::new() })
+    Response::Done(Done { summary, ..Done::default() })
 }
 
 /// Whoever may reset the password of an account may also give it tokens.

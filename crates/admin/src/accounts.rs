@@ -197,7 +197,7 @@ pub fn set_password(asked: Asked<'_>, set: &PasswordSet) -> Result<Response, Fau
         without_scram = hashed.scram.is_none();
         asked.service.set_password(&object.guid(), &hashed)?;
     }
-    let mut done = Done { summary: format!("password of {} set", asked.snapshot.dn(id)), warnings: Vec::new() };
+    let mut done = Done { summary: format!("password of {} set", asked.snapshot.dn(id)), ..Done::default() };
     if without_scram {
         done.warnings.push("SASLprep prohibits this password: clients that use SCRAM cannot log on with it".into());
     }

@@ -39,7 +39,7 @@ pub fn add(asked: Asked<'_>, add: &AppPasswordName) -> Result<Response, Fault> {
     }
     if asked.trial.is_some() {
         let summary = format!("{} would get the app password {name}", asked.snapshot.dn(id));
-        return Ok(Response::Done(Done { summary, warnings: Vec::new() }));
+        return Ok(Response::Done(Done { summary, ..Done::default() }));
     }
     let password = zeroize::Zeroizing::new(AppPassword::from_random(random()));
     let digest = AppPassword::digest(&guid, password.as_bytes())
@@ -85,7 +85,7 @@ pub fn remove(asked: Asked<'_>, remove: &AppPasswordName) -> Result<Response, Fa
         asked.service.credential_changed(&guid);
     }
     let summary = format!("app password {name} of {} removed", asked.snapshot.dn(id));
-    Ok(Response::Done(Done { summary, warnings: Vec::new() }))
+    Ok(Response::Done(Done { summary, ..Done::default() }))
 }
 
 /// Whoever may reset the password of an account may also give it others.

@@ -95,10 +95,10 @@ fn settled(item: &Item, now: Time) -> Result<Item, Fault> {
 fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], prune: &[Wanted]) -> Result<Plan, Fault> {
     let trial = Trial::on(snapshot);
     let items: Vec<Item> = items.iter().cloned().chain(no_longer_named(snapshot, items, prune)).collect();
-    let mut lines = Vec::new();
+    let mut done = Done::default();
     // What goes makes room first; then what is referred to: grants by name need the accounts, members the groups.
     for stage in 0..STAGES {
-        lines.extend(all_of(asked, &trial, &items, stage)?);
+        all_of(asked, &trial, &items, stage, &mut done)?;
     }
     for wanted in prune {
         let what = match wanted {
@@ -106,14 +106,14 @@ fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], prune: &[Wanted])
             Wanted::Database(database) => format!("mailbox database {}", database.name),
             _ => continue,
         };
-        lines.push(format!("no longer named: the {what} stays, it may hold what no document names"));
+        done.warnings.push(format!("no longer named: the {what} stays, it may hold what no document names"));
     }
     let changes = trial.into_changes();
-    let summary = match changes.len() {
+    done.summary = match changes.len() {
         0 => "everything is as the document says: nothing was changed".to_owned(),
         count => format!("applied: {count} change(s)"),
     };
-    Ok(Plan { changes, done: Done { summary, warnings: lines }, authorized: true })
+    Ok(Plan { changes, done, authorized: true })
 }
 
 /// What is pruned. An object that has another name now than in an earlier document is the same object.
@@ -129,14 +129,13 @@ fn no_longer_named(snapshot: &Snapshot, items: &[Item], prune: &[Wanted]) -> Vec
 
 /// Does one stage of all parts. Those that need what comes later in the document (a unit its parent, a domain its
 /// original) are tried again after it.
-fn all_of(asked: Asked<'_>, trial: &Trial, items: &[Item], stage: u8) -> Result<Vec<String>, Fault> {
-    let mut lines = Vec::new();
+fn all_of(asked: Asked<'_>, trial: &Trial, items: &[Item], stage: u8, done: &mut Done) -> Result<(), Fault> {
     let mut left: Vec<&Item> = items.iter().collect();
     while !left.is_empty() {
         let mut missing = None;
         let mut again = Vec::new();
         for item in &left {
-            match step(asked, trial, item, stage, &mut lines) {
+            match step(asked, trial, item, stage, done) {
                 Ok(()) => {}
                 Err(fault) if fault.kind == FaultKind::NotFound => {
                     missing.get_or_insert_with(|| at_line(item, fault));
@@ -152,14 +151,14 @@ fn all_of(asked: Asked<'_>, trial: &Trial, items: &[Item], stage: u8) -> Result<
         }
         left = again;
     }
-    Ok(lines)
+    Ok(())
 }
 
 /// Grants that go, objects that go; servers that go, and objects; members; what refers to them.
 const STAGES: u8 = 5;
 
 /// Does what one part needs, and says what was done.
-fn step(asked: Asked<'_>, trial: &Trial, item: &Item, stage: u8, lines: &mut Vec<String>) -> Result<(), Fault> {
+fn step(asked: Asked<'_>, trial: &Trial, item: &Item, stage: u8, done: &mut Done) -> Result<(), Fault> {
     let place = match item.line {
         0 => "no longer named".to_owned(),
         line => format!("line {line}"),
@@ -178,9 +177,10 @@ fn step(asked: Asked<'_>, trial: &Trial, item: &Item, stage: u8, lines: &mut Vec
             Err(fault) if fault.kind == FaultKind::NotFound && !item.wanted.is_present() => continue,
             answered => answered?,
         };
-        if let (Response::Done(done), true) = (response, trial.count() > before) {
-            let warnings = done.warnings.into_iter().filter(|warning| !warning.contains("password yet"));
-            lines.extend([done.summary].into_iter().chain(warnings).map(|line| format!("{place}: {line}")));
+        if let (Response::Done(made), true) = (response, trial.count() > before) {
+            let warnings = made.warnings.into_iter().filter(|warning| !warning.contains("password yet"));
+            done.steps.push(format!("{place}: {}", made.summary));
+            done.warnings.extend(warnings.map(|warning| format!("{place}: {warning}")));
         }
     }
     Ok(())

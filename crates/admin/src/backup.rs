@@ -40,7 +40,7 @@ pub fn backup(asked: Asked<'_>, file: &Path) -> Result<Response, Fault> {
         format!("wrote {}: {} objects, version {}", file.display(), asked.snapshot.len(), asked.snapshot.version());
     let warnings =
         vec!["messages that wait for delivery, delivered mail, TLS keys and certificates are not in it".to_owned()];
-    Ok(Response::Done(Done { summary, warnings }))
+    Ok(Response::Done(Done { summary, warnings, ..Done::default() }))
 }
 
 /// Copies on the way into the backup; gone when this is.

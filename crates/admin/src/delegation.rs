@@ -133,7 +133,7 @@ pub fn change(asked: Asked<'_>, wanted: &Delegation, add: bool) -> Result<Respon
             let now = trial.snapshot();
             warnings.extend(consequences(&now, wanted)?);
         }
-        let done = Done { summary: said.join("; "), warnings };
+        let done = Done { summary: said.join("; "), warnings, ..Done::default() };
         // Each part was authorized by itself.
         Ok(Plan { changes: trial.into_changes(), done, authorized: true })
     })

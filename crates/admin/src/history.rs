@@ -239,7 +239,7 @@ fn tried(asked: Asked<'_>, import: &str, versions: &[u64]) -> Result<Simulated, 
         now = back.after;
     }
     let summary = format!("import {import}: {} steps can be undone", versions.len());
-    let mut simulated = simulate::summary(asked.snapshot, &now, Done { summary, warnings: Vec::new() });
+    let mut simulated = simulate::summary(asked.snapshot, &now, Done { summary, ..Done::default() });
     let (changes, left) = shortened(told, simulate::MAX_ROWS, simulate::MAX_BYTES);
     (simulated.changes, simulated.more_changes) = (changes, left + more);
     Ok(simulated)

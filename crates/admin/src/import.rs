@@ -139,7 +139,7 @@ pub fn run(asked: Asked<'_>, run: &ImportRun) -> Result<Response, Fault> {
             None => asked.comment.to_owned(),
         };
         asked.service.change(asked.caller, &comment, |_| {
-            Ok(Plan { changes, done: Done { summary, warnings: Vec::new() }, authorized: false })
+            Ok(Plan { changes, done: Done { summary, ..Done::default() }, authorized: false })
         })?;
         planned.progress.done += count;
         fail_point("import.after_batch");

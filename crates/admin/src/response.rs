@@ -138,6 +138,9 @@ pub enum Response {
 pub struct Done {
     /// What was done, in words.
     pub summary: String,
+    /// Each step of it, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
     /// What the one who asked should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -59,7 +59,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub fn new(summary: impl Into<String>, changes: Vec<Change>) -> Plan {
-        Plan { changes, done: Done { summary: summary.into(), warnings: Vec::new() }, authorized: false }
+        Plan { changes, done: Done { summary: summary.into(), ..Done::default() }, authorized: false }
     }
 }
 

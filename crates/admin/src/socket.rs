@@ -256,7 +256,7 @@ mod tests {
                 take(b"a part\n", 1)?;
                 take(&[b'x'; 3 << 20], 2)?;
             }
-            Ok(Reply::Ok(Box::new(Response::Done(Done { summary: uid.to_string(), warnings: Vec::new() }))))
+            Ok(Reply::Ok(Box::new(Response::Done(Done { summary: uid.to_string(), ..Done::default() }))))
         }
     }
 

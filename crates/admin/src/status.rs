@@ -76,8 +76,8 @@ pub fn reload(asked: Asked<'_>) -> Result<Response, Fault> {
             .help("the configuration is read when it starts"));
     };
     if asked.trial.is_some() {
-        return Ok(Response::Done(Done { summary: "the server would reload".into(), warnings: Vec::new() }));
+        return Ok(Response::Done(Done { summary: "the server would reload".into(), ..Done::default() }));
     }
     let said = running.reload()?;
-    Ok(Response::Done(Done { summary: said.join("\n"), warnings: Vec::new() }))
+    Ok(Response::Done(Done { summary: said.join("\n"), ..Done::default() }))
 }

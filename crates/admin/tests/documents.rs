@@ -227,3 +227,14 @@ fn a_document_is_taken_back_as_one() {
     site.ask(common::undo(site.version()));
     assert_eq!(site.records(), before);
 }
+
+#[test]
+fn what_was_done_is_told_step_by_step_and_is_no_warning() {
+    let site = Site::new();
+    let Response::Done(done) = site.ask(apply(&[json!({"ou": {"name": "New"}}), json!({"user": {"name": "zoe"}})]))
+    else {
+        panic!()
+    };
+    assert!(done.steps.len() == 1 && done.steps[0].starts_with("line 1: added OU=New"), "{done:?}");
+    assert!(done.warnings.is_empty() && done.summary.contains("1 change"), "{done:?}");
+}

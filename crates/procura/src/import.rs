@@ -127,7 +127,7 @@ pub fn undo(endpoint: &mut Endpoint, global: &Global, import: &str) -> Result<()
     }
     bar.finish_and_clear();
     let summary = format!("import {import}: {} steps undone, {range}", versions.len());
-    let response = Response::Done(Done { summary, warnings: Vec::new() });
+    let response = Response::Done(Done { summary, ..Done::default() });
     output::show(&response, global.format).map_err(|e| Failure::new(format!("standard output: {e}")))
 }
 

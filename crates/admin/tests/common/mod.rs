@@ -66,11 +66,11 @@ impl Site {
         self.service.protect().unwrap();
     }
 
-    /// What was answered, in words, warnings and all.
+    /// What was answered, in words, steps and warnings and all.
     #[track_caller]
     pub fn done(&self, request: R) -> String {
         let Response::Done(done) = self.ask(request) else { panic!("not done") };
-        format!("{}\n{}", done.summary, done.warnings.join("\n"))
+        format!("{}\n{}\n{}", done.summary, done.steps.join("\n"), done.warnings.join("\n"))
     }
 
     /// Why it was refused.

@@ -157,6 +157,9 @@ pub(super) fn text(response: &Response) -> String {
 
 fn done(done: &Done) -> String {
     let mut text = format!("{}\n", done.summary);
+    for step in &done.steps {
+        text += &format!("{step}\n");
+    }
     for warning in &done.warnings {
         text += &format!("warning: {warning}\n");
     }
