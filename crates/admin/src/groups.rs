@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use acl::Sid;
 use directory::dn::Rdn;
 use directory::{Change, Class, GroupScope as Scope, GroupType, Object, ObjectId, Record, Snapshot};
 use directory::{attributes as a, link_value};
@@ -61,9 +62,21 @@ pub fn set(asked: Asked<'_>, set: GroupSet) -> Result<Response, Fault> {
 pub fn remove(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
     asked.change(|snapshot| {
         let id = find(snapshot, identity)?;
-        let guid = group(snapshot, id)?.guid();
-        Ok(Plan::new(format!("removed {}", snapshot.dn(id)), vec![Change::Delete { guid }]))
+        let object = group(snapshot, id)?;
+        let dn = snapshot.dn(id);
+        if object.sid().is_some_and(|sid| is_of_every_domain(&snapshot.sid(sid))) {
+            return Err(Fault::new(FaultKind::Invalid, format!("{dn} is a group that every domain has: it stays"))
+                .help(format!("take its members out with `procura group member remove '{dn}'`")));
+        }
+        Ok(Plan::new(format!("removed {dn}"), vec![Change::Delete { guid: object.guid() }]))
     })
+}
+
+/// Whether a SID is that of an account or group which a domain begins with and cannot be without (MS-DTYP 2.4.2.4): descriptors
+/// everywhere name it.
+fn is_of_every_domain(sid: &Sid) -> bool {
+    const FIRST_OF_PEOPLE: u32 = 1000;
+    sid.rid().is_some_and(|rid| rid < FIRST_OF_PEOPLE)
 }
 
 pub fn list(asked: Asked<'_>, list: &List) -> Result<Response, Fault> {
@@ -95,11 +108,14 @@ pub fn change_members(asked: Asked<'_>, members: &Members, add: bool) -> Result<
         let id = find(snapshot, &members.group)?;
         let guid = group(snapshot, id)?.guid();
         let links = links(snapshot, &members.members)?;
-        let count = links.len();
+        let (changed, unchanged) = parted(snapshot, &members.members, &snapshot.members(id), add)?;
+        let count = changed.len();
         let (added, removed) = if add { (links, Vec::new()) } else { (Vec::new(), links) };
         let change = Change::Values { guid, attribute: a::MEMBER.to_owned(), add: added, remove: removed };
         let (verb, word) = if add { ("added", "to") } else { ("removed", "from") };
         let mut plan = Plan::new(format!("{verb} {count} member(s) {word} {}", snapshot.dn(id)), vec![change]);
+        let is = if add { "a member already" } else { "no member itself" };
+        plan.done.warnings.extend(unchanged.iter().map(|name| format!("{name} is {is}: nothing changed for it")));
         for name in members.members.iter().filter(|_| add) {
             let member = find(snapshot, name)?;
             if snapshot.is_protected(id) && !snapshot.is_protected(member) {
@@ -148,6 +164,21 @@ pub(crate) fn member_row(snapshot: &Snapshot, id: ObjectId, object: &Object) -> 
         via: Vec::new(),
         until: None,
     }
+}
+
+/// Of names of links to be added or removed, those that change something and those that do not.
+pub(crate) fn parted<'n>(
+    snapshot: &Snapshot,
+    names: &'n [String],
+    held: &[ObjectId],
+    add: bool,
+) -> Result<(Vec<&'n str>, Vec<&'n str>), Fault> {
+    let (mut changed, mut unchanged) = (Vec::new(), Vec::new());
+    for name in names {
+        let is_held = held.contains(&find(snapshot, name)?);
+        if is_held == add { &mut unchanged } else { &mut changed }.push(name.as_str());
+    }
+    Ok((changed, unchanged))
 }
 
 pub(crate) fn links(snapshot: &Snapshot, names: &[String]) -> Result<Vec<Vec<u8>>, Fault> {

@@ -5,7 +5,7 @@ use directory::{Change, Class, Object, ObjectId, SendingLimits, Snapshot, attrib
 
 use crate::accounts::{account, account_name, address_attributes, addresses, default_address, guid_of, page};
 use crate::error::{Fault, FaultKind};
-use crate::groups::{links, member_row};
+use crate::groups::{links, member_row, parted};
 use crate::operations::{Delegates, List, MailboxEnable, MailboxSet};
 use crate::ownership;
 use crate::random::new_guid;
@@ -103,17 +103,29 @@ pub fn change_delegates(asked: Asked<'_>, delegates: &Delegates, add: bool) -> R
         let id = find(snapshot, &delegates.identity)?;
         let guid = guid_of(snapshot, id).ok_or_else(|| Fault::new(FaultKind::NotFound, "the object is gone"))?;
         let links = links(snapshot, &delegates.delegates)?;
-        let names = delegates.delegates.join(", ");
         let targets = links.iter().filter_map(|link| directory::parse_link(link));
         let what: Vec<String> = targets.map(|guid| guid.to_string()).collect();
         let until = (delegates.until.filter(|_| add), asked.service.now());
         let end = crate::expiry::schedule(snapshot, id, a::EXPIRING_DELEGATE, &what, |_| false, until)?;
+        let (mut changed, mut unchanged) = parted(snapshot, &delegates.delegates, &snapshot.delegates(id), add)?;
+        if end.is_some() {
+            // When it ends is another now.
+            changed.append(&mut unchanged);
+        }
         let (added, removed) = if add { (links, Vec::new()) } else { (Vec::new(), links) };
         let change = Change::Values { guid, attribute: a::PUBLIC_DELEGATES.to_owned(), add: added, remove: removed };
         let word = if add { "may now" } else { "may no longer" };
         let end = end.map(|end| Change::Modify { guid, attributes: vec![end] });
         let changes = std::iter::once(change).chain(end).collect();
-        Ok(Plan::new(format!("{names} {word} send on behalf of {}", snapshot.dn(id)), changes))
+        let dn = snapshot.dn(id);
+        let summary = match changed.is_empty() {
+            true => format!("the delegates of {dn} are who they were"),
+            false => format!("{} {word} send on behalf of {dn}", changed.join(", ")),
+        };
+        let mut plan = Plan::new(summary, changes);
+        let is = if add { "a delegate already" } else { "no delegate itself" };
+        plan.done.warnings.extend(unchanged.iter().map(|name| format!("{name} is {is}")));
+        Ok(plan)
     })
 }
 

@@ -118,3 +118,40 @@ fn both_lists_of_delegates_say_when_one_ends() {
     let Response::Delegates(page) = listed else { panic!() };
     assert_eq!(page.rows[0].until.as_deref(), until);
 }
+
+#[test]
+fn whoever_is_no_delegate_is_not_said_to_have_been_one() {
+    let site = Site::new();
+    let links = |who: &str| op::Delegates { identity: "zoe".into(), delegates: vec![who.into()], until: None };
+    let said = site.done(R::DelegateRemove(links("max")));
+    assert!(said.contains("max is no delegate itself") && !said.contains("may no longer"), "{said}");
+    site.ask(R::DelegateAdd(links("max")));
+    let said = site.done(R::DelegateAdd(links("max")));
+    assert!(said.contains("max is a delegate already") && !said.contains("may now"), "{said}");
+    let said = site.done(R::DelegateRemove(links("max")));
+    assert!(said.contains("max may no longer") && !said.contains("no delegate"), "{said}");
+}
+
+#[test]
+fn whoever_is_no_member_is_not_counted() {
+    let site = Site::new();
+    site.group("Press", &["max"]);
+    let members =
+        |who: &[&str]| op::Members { group: "Press".into(), members: who.iter().map(|w| (*w).into()).collect() };
+    let said = site.done(R::MemberRemove(members(&["max", "zoe"])));
+    assert!(said.contains("removed 1 member(s)") && said.contains("zoe is no member itself"), "{said}");
+    site.ask(R::MemberAdd(members(&["zoe"])));
+    let said = site.done(R::MemberAdd(members(&["zoe"])));
+    assert!(said.contains("added 0 member(s)") && said.contains("zoe is a member already"), "{said}");
+}
+
+#[test]
+fn groups_that_every_domain_has_stay() {
+    let site = Site::new();
+    for name in ["Domain Admins", "CN=Administrators,CN=Builtin,DC=example,DC=com"] {
+        let (kind, message) = site.fault(ROOT, R::GroupRemove(op::Target { identity: name.into() }));
+        assert!(kind == FaultKind::Invalid && message.contains("every domain has"), "{message}");
+    }
+    site.group("Press", &[]);
+    site.ask(R::GroupRemove(op::Target { identity: "Press".into() }));
+}
