@@ -435,3 +435,42 @@ fn an_entry_of_the_owner_of_a_linked_mailbox_is_that_of_the_external_account() {
     site.ask(remove("zoe:\\Calendar", Some("max")));
     assert_eq!(may(&site, "zoe:\\Calendar", "max"), "None");
 }
+
+#[test]
+fn many_lists_come_in_pages_and_each_once() {
+    let site = Site::new();
+    let snapshot = site.service.snapshot();
+    // Each of them is told of.
+    let mut everybody = rights::folder::FolderList::default();
+    for at in 0..60 {
+        let gone = format!("S-1-5-21-4000000000-4000000000-4000000000-{}", 1_000_000_000 + at);
+        everybody.set(&gone.parse().unwrap(), "Reviewer".parse().unwrap(), false);
+    }
+    let value = |at: usize| {
+        let descriptor = everybody.to_descriptor();
+        directory::folders::FolderDescriptor { path: format!("\\Folder {at:04}"), descriptor }.to_value()
+    };
+    for who in ["zoe", "max"] {
+        let guid = snapshot.object(snapshot.resolve(who).unwrap()).unwrap().guid();
+        let attributes = vec![(a::FOLDER_PERMISSION.to_owned(), (0..400).map(value).collect())];
+        site.service.commit_as_system("", vec![Change::Modify { guid, attributes }]).unwrap();
+    }
+    let (mut pages, mut seen) = (0, Vec::new());
+    let mut from = None;
+    loop {
+        let wanted = op::FolderExport { from, ..op::FolderExport::default() };
+        let asked = R::FolderPermission(op::FolderRequest::Export(wanted));
+        let Response::FolderPermission(FolderResponse::Exported(page)) = site.ask(asked) else { panic!() };
+        seen.extend(page.rows.iter().map(|row| format!("{}:{}", row.mailbox, row.folder)));
+        pages += 1;
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert!(pages > 1);
+    assert_eq!(seen.len(), 800);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 800);
+}

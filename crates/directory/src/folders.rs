@@ -57,10 +57,10 @@ pub fn is_path(path: &str) -> bool {
 }
 
 impl Snapshot {
-    /// Mailbox owners with folders that have entries of their own, in the order of objects, after this one.
-    pub fn owners_of_folders(&self, after: Option<ObjectId>) -> impl Iterator<Item = ObjectId> + '_ {
+    /// Mailbox owners with folders that have entries of their own, in the order of objects, from this one on.
+    pub fn owners_of_folders(&self, from: Option<ObjectId>) -> impl Iterator<Item = ObjectId> + '_ {
         let has = |object: &Object| object.values(number::FOLDER_PERMISSION).next().is_some();
-        let later = self.objects().filter(move |(id, _)| after.is_none_or(|after| *id > after));
+        let later = self.objects().filter(move |(id, _)| from.is_none_or(|from| *id >= from));
         later.filter(move |(_, object)| object.mailbox().is_some() && has(object)).map(|(id, _)| id)
     }
 

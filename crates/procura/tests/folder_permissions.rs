@@ -144,3 +144,21 @@ fn lists_on_standard_output_say_which_file_they_are() {
     assert!(row["file"].as_str().unwrap().ends_with("/.Calendar/dovecot-acl"), "{row}");
     assert_eq!(row["lines"][1], "user=bob lr");
 }
+
+#[test]
+fn an_export_does_not_follow_links_out_of_a_maildir() {
+    let (folder, data) = organization();
+    let maildir = maildir(&data, "ann", &[]);
+    run(&data, &["add", "ann:\\Calendar", "--user", "bob", "--rights", "Reviewer"]).ok();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir_all(elsewhere.join("cur")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, maildir.join(".Calendar")).unwrap();
+    let mail = data.join("mail");
+    let export = ["export", "--dovecot", "--into", mail.to_str().unwrap()];
+    run(&data, &export).ok();
+    assert!(!elsewhere.join("dovecot-acl").exists());
+    fs::remove_file(maildir.join("dovecot-acl")).unwrap();
+    fs::write(elsewhere.join("secret"), "secret").unwrap();
+    std::os::unix::fs::symlink(elsewhere.join("secret"), maildir.join("dovecot-acl")).unwrap();
+    run(&data, &export).fails(2, &["it is no file"]);
+}

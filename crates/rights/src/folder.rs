@@ -12,6 +12,7 @@ mod access;
 mod list;
 mod words;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -39,11 +40,6 @@ impl FolderPath {
         FolderPath("\\".to_owned())
     }
 
-    /// The path, as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The names from the top down; none for the mailbox as a whole.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.split('\\').filter(|name| !name.is_empty())
@@ -61,7 +57,11 @@ impl FolderPath {
 
     /// Whether both are one folder: case does not tell folders apart.
     pub fn is(&self, other: &FolderPath) -> bool {
-        self.0.to_lowercase() == other.0.to_lowercase()
+        self.folded() == other.folded()
+    }
+
+    fn folded(&self) -> String {
+        self.0.to_lowercase()
     }
 }
 
@@ -82,7 +82,8 @@ impl fmt::Display for FolderPath {
 /// The folders of one mailbox that have entries of their own.
 #[derive(Clone, Debug, Default)]
 pub struct Folders {
-    own: Vec<(FolderPath, SecurityDescriptor)>,
+    /// By their folded paths.
+    own: BTreeMap<String, (FolderPath, SecurityDescriptor)>,
     unreadable: Vec<String>,
 }
 
@@ -96,22 +97,21 @@ impl Folders {
     pub fn of(snapshot: &Snapshot, owner: ObjectId) -> Folders {
         let mut folders = Folders::default();
         for found in snapshot.folder_descriptors(owner) {
-            match found.and_then(|found| Ok((found.path.parse().map_err(|e: NoFolderPath| e.to_string())?, found))) {
-                Ok((path, FolderDescriptor { descriptor, .. })) => folders.own.push((path, descriptor)),
+            let parsed = found.and_then(|FolderDescriptor { path, descriptor }| {
+                let path: FolderPath = path.parse().map_err(|error: NoFolderPath| error.to_string())?;
+                Ok((path, descriptor))
+            });
+            match parsed {
+                Ok((path, descriptor)) => drop(folders.own.insert(path.folded(), (path, descriptor))),
                 Err(why) => folders.unreadable.push(why),
             }
         }
         folders
     }
 
-    /// Whether no folder has entries of its own.
-    pub fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.unreadable.is_empty()
-    }
-
     /// The folders, by path.
     pub fn own(&self) -> impl Iterator<Item = (&FolderPath, &SecurityDescriptor)> {
-        self.own.iter().map(|(path, descriptor)| (path, descriptor))
+        self.own.values().map(|(path, descriptor)| (path, descriptor))
     }
 
     /// What counts on a folder, and the folder that it stands on: itself, or the nearest above it that has entries. None:
@@ -125,7 +125,7 @@ impl Folders {
         }
         let mut here = Some(path.clone());
         while let Some(folder) = here {
-            if let Some((own, descriptor)) = self.own.iter().find(|(own, _)| own.is(&folder)) {
+            if let Some((own, descriptor)) = self.own.get(&folder.folded()) {
                 return Ok(Some((own, descriptor)));
             }
             here = folder.parent();

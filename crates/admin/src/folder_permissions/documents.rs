@@ -77,9 +77,18 @@ pub struct FolderExport {
     /// Logon names instead of mail addresses.
     #[serde(default)]
     pub logon_names: bool,
-    /// Continue after this object: `next` of the page before.
+    /// Continue here: `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<u32>,
+    pub from: Option<FolderPlace>,
+}
+
+/// A place among all lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderPlace {
+    /// The owner, as an object.
+    pub owner: u32,
+    /// How many lists of its mailbox come before.
+    pub lists: u32,
 }
 
 /// What was answered.
@@ -159,7 +168,7 @@ pub struct FolderAclPage {
     pub rows: Vec<FolderAclRow>,
     /// Where the next page begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<u32>,
+    pub next: Option<FolderPlace>,
 }
 
 /// The list of one folder, as Dovecot's ACL plugin reads it.

@@ -11,13 +11,13 @@ use rights::admin::Action;
 use rights::folder::{FolderList, FolderPath, FolderRights, Folders};
 use rights::{Permission, expand, who_people};
 
-use super::documents::{FolderAclPage, FolderAclRow, FolderExport};
+use super::documents::{FolderAclPage, FolderAclRow, FolderExport, FolderPlace};
 use super::{Folder, external, list, name_of, token, unreadable};
 use crate::authorize::{require, require_organization};
 use crate::error::{Fault, FaultKind};
 use crate::service::Asked;
 
-/// Octets of a page, about: it has to fit into a line.
+/// Octets of a page, about, and of one list at most: it has to fit into a line.
 const PAGE: usize = 2 << 20;
 
 /// Dovecot's letters for what IMAP can express (RFC 4314 2.1): a right, and the letters that it is.
@@ -51,20 +51,10 @@ pub fn export(asked: Asked<'_>, wanted: &FolderExport) -> Result<FolderAclPage, 
             Fault::new(FaultKind::Unavailable, message).help("`procura directory status` shows the domain controllers")
         );
     }
-    let mut page = FolderAclPage::default();
     let Some(identity) = &wanted.identity else {
         require_organization(snapshot, asked.caller, "export the rights on folders of")?;
-        let mut octets = 0;
-        for owner in snapshot.owners_of_folders(wanted.after.map(ObjectId)) {
-            let rows = mailbox(snapshot, owner, &[], wanted)?;
-            octets += rows.iter().flat_map(|row| &row.lines).map(|line| line.len() + 8).sum::<usize>();
-            page.rows.extend(rows);
-            if octets > PAGE {
-                page.next = Some(owner.0);
-                break;
-            }
-        }
-        return Ok(page);
+        let owners = snapshot.owners_of_folders(wanted.from.map(|place| ObjectId(place.owner)));
+        return pages(snapshot, owners.map(|owner| (owner, Vec::new())), wanted);
     };
     let folder = Folder::named(snapshot, identity)?;
     if asked.caller.token.account != Some(folder.owner) {
@@ -73,87 +63,113 @@ pub fn export(asked: Asked<'_>, wanted: &FolderExport) -> Result<FolderAclPage, 
     let paths = wanted.folders.iter().map(|path| path.parse()).collect::<Result<Vec<FolderPath>, _>>();
     let mut paths = paths.map_err(|error| Fault::new(FaultKind::Invalid, error.to_string()))?;
     paths.extend(folder.path.clone());
-    page.rows = mailbox(snapshot, folder.owner, &paths, wanted)?;
+    pages(snapshot, std::iter::once((folder.owner, paths)), wanted)
+}
+
+/// The lists of mailboxes, as many as fit: of these folders, or of those that have entries, or else of the whole.
+fn pages(
+    snapshot: &Snapshot,
+    mailboxes: impl Iterator<Item = (ObjectId, Vec<FolderPath>)>,
+    wanted: &FolderExport,
+) -> Result<FolderAclPage, Fault> {
+    let mut page = FolderAclPage::default();
+    let mut octets = 0;
+    for (owner, mut paths) in mailboxes {
+        let folders = Folders::of(snapshot, owner);
+        if paths.is_empty() {
+            paths = folders.own().map(|(path, _)| path.clone()).collect();
+        }
+        if paths.is_empty() {
+            paths.push(FolderPath::root());
+        }
+        let before = wanted.from.filter(|place| place.owner == owner.0).map_or(0, |place| place.lists);
+        let mailbox = Mailbox::of(snapshot, owner, &folders, wanted);
+        for (path, lists) in paths.iter().zip(1..).skip(before as usize) {
+            let row = mailbox.row(path)?;
+            let length: usize = row.lines.iter().chain(&row.notes).map(|line| line.len() + 8).sum();
+            if length > PAGE {
+                let message = format!("the list of {}:{path} has {} lines: too many", row.mailbox, row.lines.len());
+                return Err(Fault::new(FaultKind::Unsupported, message).help(
+                    "give rights and Full Mailbox Access to fewer people, or leave groups as they are (no --expand)",
+                ));
+            }
+            octets += length;
+            page.rows.push(row);
+            if octets > PAGE {
+                page.next = Some(FolderPlace { owner: owner.0, lists });
+                return Ok(page);
+            }
+        }
+    }
     Ok(page)
 }
 
-/// The lists of a mailbox: of these folders, or of those that have entries, or else of the whole.
-fn mailbox(
-    snapshot: &Snapshot,
+/// A mailbox whose lists are made.
+struct Mailbox<'a> {
+    snapshot: &'a Snapshot,
     owner: ObjectId,
-    paths: &[FolderPath],
-    wanted: &FolderExport,
-) -> Result<Vec<FolderAclRow>, Fault> {
-    let folders = Folders::of(snapshot, owner);
-    let own = || folders.own().map(|(path, _)| path.clone()).collect::<Vec<_>>();
-    let paths = match (paths.is_empty(), folders.is_empty()) {
-        (false, _) => paths.to_vec(),
-        (true, false) => own(),
-        (true, true) => vec![FolderPath::root()],
-    };
-    let full: BTreeSet<ObjectId> =
-        who_people(snapshot, owner, Permission::FullAccess).into_iter().map(|person| person.account).collect();
-    let guid = snapshot.object(owner).and_then(|object| object.mailbox()).map(|mailbox| mailbox.guid.to_string());
-    let mut rows = Vec::new();
-    for path in paths {
-        let (list, from) = list(&folders, &path)?;
-        let mut acl = Acl {
-            snapshot,
-            owner,
-            folders: &folders,
-            path: &path,
-            wanted,
-            users: BTreeMap::new(),
-            notes: BTreeSet::new(),
-        };
-        rows.push(FolderAclRow {
-            mailbox: name_of(snapshot, owner),
-            guid: guid.clone().unwrap_or_default(),
+    folders: &'a Folders,
+    wanted: &'a FolderExport,
+    /// Who has Full Mailbox Access.
+    full: BTreeSet<ObjectId>,
+}
+
+impl<'a> Mailbox<'a> {
+    fn of(snapshot: &'a Snapshot, owner: ObjectId, folders: &'a Folders, wanted: &'a FolderExport) -> Mailbox<'a> {
+        let full = who_people(snapshot, owner, Permission::FullAccess).into_iter().map(|person| person.account);
+        Mailbox { snapshot, owner, folders, wanted, full: full.collect() }
+    }
+
+    fn row(&self, path: &FolderPath) -> Result<FolderAclRow, Fault> {
+        let (list, from) = list(self.folders, path)?;
+        let mut acl = Acl { mailbox: self, path, users: BTreeMap::new(), notes: BTreeSet::new() };
+        let lines = acl.lines(&list)?;
+        let own = self.snapshot.object(self.owner).and_then(|object| object.mailbox());
+        Ok(FolderAclRow {
+            mailbox: name_of(self.snapshot, self.owner),
+            guid: own.map(|mailbox| mailbox.guid.to_string()).unwrap_or_default(),
             folder: path.to_string(),
             from: from.as_ref().map(ToString::to_string),
-            lines: acl.lines(&list, &full)?,
+            lines,
             notes: acl.notes.into_iter().collect(),
-        });
+        })
     }
-    Ok(rows)
 }
 
 /// One list in the making.
 struct Acl<'a> {
-    snapshot: &'a Snapshot,
-    owner: ObjectId,
-    folders: &'a Folders,
+    mailbox: &'a Mailbox<'a>,
     path: &'a FolderPath,
-    wanted: &'a FolderExport,
     /// Letters by Dovecot's name of a user.
     users: BTreeMap<String, String>,
     notes: BTreeSet<String>,
 }
 
 impl Acl<'_> {
-    fn lines(&mut self, list: &FolderList, full: &BTreeSet<ObjectId>) -> Result<Vec<String>, Fault> {
+    fn lines(&mut self, list: &FolderList) -> Result<Vec<String>, Fault> {
+        let Mailbox { snapshot, wanted, ref full, .. } = *self.mailbox;
         let mut people = full.clone();
         for entry in &list.accounts {
-            match self.snapshot.by_sid(&entry.sid).or_else(|| external(self.snapshot, &entry.sid)) {
+            match snapshot.by_sid(&entry.sid).or_else(|| external(snapshot, &entry.sid)) {
                 Some(id) => drop(people.insert(id)),
                 None => self.gone(&entry.sid),
             }
         }
         let mut groups = Vec::new();
         for entry in &list.groups {
-            let Some(id) = self.snapshot.by_sid(&entry.sid) else {
+            let Some(id) = snapshot.by_sid(&entry.sid) else {
                 self.gone(&entry.sid);
                 continue;
             };
-            if self.wanted.expand {
-                let members = expand(self.snapshot, &entry.sid);
-                let accounts = self.snapshot.objects().filter(|(_, object)| object.class().is_account());
+            if wanted.expand {
+                let members = expand(snapshot, &entry.sid);
+                let accounts = snapshot.objects().filter(|(_, object)| object.class().is_account());
                 match members.all {
                     true => people.extend(accounts.map(|(id, _)| id)),
                     false => people.extend(members.some),
                 }
-            } else if let Some(name) = self.snapshot.object(id).and_then(|group| group.sam_account_name()) {
-                let who = self.snapshot.sid_name(&entry.sid);
+            } else if let Some(name) = snapshot.object(id).and_then(|group| group.sam_account_name()) {
+                let who = snapshot.sid_name(&entry.sid);
                 let letters = self.letters(entry.rights, &who);
                 self.notes
                     .insert(format!("{who} counts where Dovecot is told who is in it (acl_groups); see --expand"));
@@ -175,13 +191,14 @@ impl Acl<'_> {
 
     /// What an account may do is decided as everywhere.
     fn user(&mut self, id: ObjectId) -> Result<(), Fault> {
-        let Some(object) = self.snapshot.object(id).filter(|_| id != self.owner) else { return Ok(()) };
-        let Ok(token) = token(self.snapshot, id) else { return Ok(()) };
-        let found = self.folders.access(self.snapshot, &token, self.owner, self.path);
+        let Mailbox { snapshot, owner, folders, wanted, .. } = *self.mailbox;
+        let Some(object) = snapshot.object(id).filter(|_| id != owner) else { return Ok(()) };
+        let Ok(token) = token(snapshot, id) else { return Ok(()) };
+        let found = folders.access(snapshot, &token, owner, self.path);
         let rights = found.map_err(unreadable)?.rights;
-        let who = name_of(self.snapshot, id);
+        let who = name_of(snapshot, id);
         let letters = if rights == FolderRights::ALL { OWNER.to_owned() } else { self.letters(rights, &who) };
-        let address = object.primary_address().filter(|_| !self.wanted.logon_names).map(|own| own.to_string());
+        let address = object.primary_address().filter(|_| !wanted.logon_names).map(|own| own.to_string());
         let name = address.or_else(|| object.sam_account_name().map(str::to_owned));
         match name {
             Some(name) => drop(self.users.insert(name.to_lowercase(), letters)),

@@ -205,21 +205,13 @@ struct Exported<'a> {
 const COLUMNS: [&str; 7] = ["mailbox", "guid", "folder", "from", "file", "lines", "notes"];
 
 fn export(endpoint: &mut Endpoint, global: &Global, export: &Export) -> Result<ExitCode, Failure> {
-    let mut wanted = FolderExport {
+    let wanted = FolderExport {
         identity: export.mailbox.clone(),
         expand: export.expand,
         logon_names: export.logon_names,
         ..FolderExport::default()
     };
-    let mut rows = Vec::new();
-    loop {
-        let page = lists(endpoint, wanted.clone())?;
-        rows.extend(page.rows);
-        wanted.after = page.next;
-        if wanted.after.is_none() {
-            break;
-        }
-    }
+    let rows = lists(endpoint, wanted.clone())?;
     if let Some(into) = &export.into {
         return maildir::write(endpoint, global, &wanted, into, &rows);
     }
@@ -236,9 +228,18 @@ fn export(endpoint: &mut Endpoint, global: &Global, export: &Export) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-fn lists(endpoint: &mut Endpoint, wanted: FolderExport) -> Result<admin::operations::FolderAclPage, Failure> {
-    match endpoint.call("", Request::FolderPermission(FolderRequest::Export(wanted)))? {
-        Response::FolderPermission(FolderResponse::Exported(page)) => Ok(page),
-        _ => Err(unexpected()),
+/// All lists, of as many pages as there are.
+fn lists(endpoint: &mut Endpoint, mut wanted: FolderExport) -> Result<Vec<FolderAclRow>, Failure> {
+    let mut rows = Vec::new();
+    loop {
+        let asked = Request::FolderPermission(FolderRequest::Export(wanted.clone()));
+        let Response::FolderPermission(FolderResponse::Exported(page)) = endpoint.call("", asked)? else {
+            return Err(unexpected());
+        };
+        rows.extend(page.rows);
+        wanted.from = page.next;
+        if wanted.from.is_none() {
+            return Ok(rows);
+        }
     }
 }

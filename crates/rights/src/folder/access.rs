@@ -113,7 +113,7 @@ fn all(via: FolderVia, outcome: Outcome, unknown: bool) -> FolderAccess {
 
 /// The SIDs of a token where a mailbox is checked.
 struct Held {
-    certain: Vec<Sid>,
+    certain: Plain,
     /// Of groups that nobody knows now whether it is in, those that the descriptor names.
     uncertain: Vec<Sid>,
 }
@@ -126,7 +126,7 @@ impl Held {
         let doubtful = named.filter(|sid| token.account.is_some() && snapshot.is_uncertain(sid, place));
         let uncertain: BTreeSet<SidId> = doubtful.filter_map(|sid| snapshot.sid_id(sid)).collect();
         Held {
-            certain: held.iter().filter(|sid| !uncertain.contains(sid)).map(|sid| snapshot.sid(sid)).collect(),
+            certain: Plain::of(held.iter().filter(|sid| !uncertain.contains(sid)).map(|sid| snapshot.sid(sid))),
             uncertain: uncertain.into_iter().map(|sid| snapshot.sid(sid)).collect(),
         }
     }
@@ -134,12 +134,12 @@ impl Held {
     /// One right is one bit: the first entry that matches and speaks of it decides, and what is uncertain matters if one
     /// more SID alone changes the verdict.
     fn decide(&self, descriptor: &SecurityDescriptor, right: FolderRights) -> RightAt {
-        let ask = |sids: &[Sid]| check(descriptor, &Plain::of(sids.iter().cloned()), &Request::new(right.mask()));
+        let ask = |token: &Plain| check(descriptor, token, &Request::new(right.mask()));
         let Ok(verdict) = ask(&self.certain) else {
             return RightAt { right, outcome: Outcome::None, entry: None, unknown: false };
         };
         let with = |sid: &Sid| {
-            let more: Vec<Sid> = self.certain.iter().chain([sid]).cloned().collect();
+            let more = Plain::of(self.certain.sids.iter().chain([sid]).cloned());
             ask(&more).map(|verdict| verdict.outcome)
         };
         let unknown = self.uncertain.iter().any(|sid| with(sid) != Ok(verdict.outcome));

@@ -134,7 +134,7 @@ pub fn write(
             added: Vec::new(),
             notes: vec![why.to_owned()],
         };
-        if !maildir.is_dir() {
+        if !is_folder(&maildir) {
             written.push(left_out("there is no Maildir yet: nothing was delivered into it"));
             continue;
         }
@@ -150,7 +150,7 @@ pub fn write(
                 folders: some.iter().map(|(path, _)| path.clone()).collect(),
                 ..wanted.clone()
             };
-            for (row, (_, directory)) in lists(endpoint, asked)?.rows.iter().zip(some) {
+            for (row, (_, directory)) in lists(endpoint, asked)?.iter().zip(some) {
                 let file = directory.join(ACL);
                 let one = put(&file, row, global.dry_run).map_err(|e| named(&file, e))?;
                 changed |= one.what != "same";
@@ -190,7 +190,7 @@ fn folders(maildir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     for entry in fs::read_dir(maildir)? {
         let entry = entry?;
         let path = entry.file_name().to_str().and_then(folder);
-        if let Some(path) = path.filter(|_| entry.path().join("cur").is_dir()) {
+        if let Some(path) = path.filter(|_| is_folder(&entry.path()) && is_folder(&entry.path().join("cur"))) {
             found.push((path, entry.path()));
         }
     }
@@ -198,10 +198,16 @@ fn folders(maildir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
+/// Who may write into a Maildir does not lead elsewhere by a link.
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}
+
 /// Writes a list where it differs from what is there, for the user who owns the folder.
 fn put(file: &Path, row: &FolderAclRow, dry_run: bool) -> io::Result<Written> {
-    let before = match fs::read_to_string(file) {
-        Ok(text) => Some(text),
+    let before = match fs::symlink_metadata(file) {
+        Ok(found) if found.is_file() => Some(fs::read_to_string(file)?),
+        Ok(_) => return Err(io::Error::other("it is no file")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
