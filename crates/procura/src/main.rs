@@ -81,7 +81,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Config(ConfigCommand::Template) => print!("{}", config::keys::commented(&[])),
         Command::Config(ConfigCommand::Check { file }) => {
             let loaded = Loaded::read(&file)?;
-            Node { data: loaded.data(), loaded }.users()?;
+            Node { data: loaded.data(), loaded }.check_users()?;
             println!("{}: no fault found", file.display());
         }
         Command::Import(arguments) => import::import(&global, &arguments)?,

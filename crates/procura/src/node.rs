@@ -64,7 +64,7 @@ impl Node {
 
     /// The service, for a command.
     pub fn endpoint(&self) -> Result<Endpoint, Failure> {
-        let users = self.users()?;
+        let users = self.users();
         let socket = self.socket();
         Ok(Endpoint::open(&self.data, socket.as_deref(), |data| self.options(data, users))?)
     }
@@ -85,13 +85,22 @@ impl Node {
     }
 
     /// `[admin] accounts` by user number.
-    pub fn users(&self) -> Result<BTreeMap<u32, String>, Failure> {
-        by_number("admin", &self.loaded.config.admin.accounts)
+    pub fn users(&self) -> BTreeMap<u32, String> {
+        present("admin", &self.loaded.config.admin.accounts)
     }
 
     /// `[local] accounts` by user number.
-    pub fn local_users(&self) -> Result<BTreeMap<u32, String>, Failure> {
-        local_users(&self.loaded.config)
+    pub fn local_users(&self) -> BTreeMap<u32, String> {
+        present("local", &self.loaded.config.local.accounts)
+    }
+
+    /// Whether this machine knows all users that `[admin]` and `[local]` name.
+    ///
+    /// # Errors
+    /// One that it does not know.
+    pub fn check_users(&self) -> Result<(), Failure> {
+        by_number("admin", &self.loaded.config.admin.accounts)?;
+        local_users(&self.loaded.config).map(|_| ())
     }
 }
 
@@ -121,20 +130,29 @@ pub fn local_users(config: &Config) -> Result<BTreeMap<u32, String>, Failure> {
     by_number("local", &config.local.accounts)
 }
 
+/// Accounts by user number, of those users that there are. One who is gone is nobody, and no reason to take no mail.
+fn present(section: &str, accounts: &BTreeMap<String, String>) -> BTreeMap<u32, String> {
+    let numbered = accounts.iter().filter_map(|(user, account)| match number(section, user) {
+        Ok(uid) => Some((uid, account.clone())),
+        Err(failure) => {
+            tracing::warn!("{failure}");
+            None
+        }
+    });
+    numbered.collect()
+}
+
 /// Accounts by user number instead of name.
 fn by_number(section: &str, accounts: &BTreeMap<String, String>) -> Result<BTreeMap<u32, String>, Failure> {
-    let mut users = BTreeMap::new();
-    for (user, account) in accounts {
-        let uid = match user.parse() {
-            Ok(uid) => uid,
-            Err(_) => user_number(user).ok_or_else(|| {
-                Failure::new(format!("[{section}] accounts: there is no user {user} on this machine"))
-                    .help("use a name of /etc/passwd, or the number")
-            })?,
-        };
-        users.insert(uid, account.clone());
-    }
-    Ok(users)
+    accounts.iter().map(|(user, account)| Ok((number(section, user)?, account.clone()))).collect()
+}
+
+/// The number of a user, who may be named by it.
+fn number(section: &str, user: &str) -> Result<u32, Failure> {
+    user.parse().ok().or_else(|| user_number(user)).ok_or_else(|| {
+        Failure::new(format!("[{section}] accounts: there is no user {user} on this machine"))
+            .help("use a name of /etc/passwd, or the number")
+    })
 }
 
 /// The time now.

@@ -67,7 +67,7 @@ pub fn serve(global: &Global, arguments: &Serve) -> miette::Result<()> {
     // From now on, so that no signal ends the process half way; and not before root is given up, for it takes a thread.
     let signals = signals()?;
     allow_files();
-    let options = node.options(&data, node.users()?);
+    let options = node.options(&data, node.users());
     let service = Arc::new(Service::open(data, options).map_err(Failure::from)?);
     let mut new = false;
     if arguments.demo {
@@ -238,7 +238,7 @@ fn start(
     options.tls = tls_options;
     options.tokens = tokens::tokens(node)?.map(Arc::new);
     (options.submission, options.local) = (submission, local);
-    let users = LocalUsers::new(node.local_users()?);
+    let users = LocalUsers::new(node.local_users());
     reloader.follow_local_users(users.clone());
     options.owners = users.clone();
     options.protocol_log = Some(protocol_log(node, directory)?);

@@ -68,6 +68,18 @@ fn a_user_of_the_mapping_that_the_machine_does_not_know_is_named() {
 }
 
 #[test]
+fn a_user_of_the_mapping_who_is_gone_keeps_nobody_from_working() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let gone = "accounts = { nobody-is-called-that = \"EXAMPLE\\\\bob\" }\n";
+    fs::write(demo.data().join("procura.toml"), format!("[admin]\n{gone}[local]\nsocket = \"s\"\n{gone}")).unwrap();
+    demo.run(&["user", "list"]).ok();
+    demo.start_again();
+    demo.run(&["user", "list"]).ok();
+    assert_eq!(demo.stop(), 0);
+}
+
+#[test]
 fn listen_flags_without_the_demo_are_refused() {
     procura(&["serve", "--client-listen", "127.0.0.1:2587"]).fails(2, &["--demo"]);
 }
