@@ -253,7 +253,8 @@ fn fields_of_header(part: &MessagePart<'_>, found: &mut Vec<String>) {
 fn is_cut_short(line: &[u8], kept: &[u8]) -> bool {
     let start = kept.strip_suffix(b"\r\n").unwrap_or(kept);
     let gone = line.strip_prefix(start).filter(|_| memchr::memmem::find(start, b"--").is_some());
-    let name = gone.map(|gone| gone.iter().copied().filter(u8::is_ascii_graphic).collect::<Vec<u8>>());
+    // Behind a delimiter a counter of hops goes, too: its name is read no further than that of the others.
+    let name = gone.map(|gone| gone.iter().copied().filter(u8::is_ascii_graphic).chain(*b":").collect::<Vec<u8>>());
     name.is_some_and(|name| matches!(class(&name), Some(FieldClass::Organization | FieldClass::Forest)))
 }
 
