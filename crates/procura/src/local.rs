@@ -55,11 +55,7 @@ pub struct LocalSocket(PathBuf);
 
 impl LocalSocket {
     /// Listens at `path`; everybody may connect, and whoever has an account in `accounts` may submit.
-    pub fn start(
-        path: &Path,
-        accounts: LocalUsers,
-        submissions: Arc<Submissions>,
-    ) -> Result<LocalSocket, Failure> {
+    pub fn start(path: &Path, accounts: LocalUsers, submissions: Arc<Submissions>) -> Result<LocalSocket, Failure> {
         let failed = |e: io::Error| Failure::new(format!("{}: {e}", path.display())).help("check [local] socket");
         if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
             fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(failed)?;

@@ -257,9 +257,7 @@ fn start(
         .map_err(|e| Failure::new(format!("{}: {e}", path.display())).help("check [admin] socket"))?;
     let submission = http::start(node, &server, &certificate, http_tls)?;
     let local = match (&config.local.socket, server.local()) {
-        (Some(path), Some(submissions)) => {
-            Some(LocalSocket::start(&node.loaded.path(path), users, submissions)?)
-        }
+        (Some(path), Some(submissions)) => Some(LocalSocket::start(&node.loaded.path(path), users, submissions)?),
         _ => None,
     };
     let webhooks = Webhooks::start(poster, Arc::clone(&shared)).map_err(|e| failed(&e))?;
