@@ -414,6 +414,8 @@ fn a_path_has_a_backslash_before_each_name() {
     assert_eq!(path("\\Inbox\\Orders").names().collect::<Vec<_>>(), ["Inbox", "Orders"]);
     assert_eq!(path("\\Inbox").parent(), Some(FolderPath::root()));
     assert_eq!(FolderPath::root().parent(), None);
+    assert!(path("\\Inbox").is(&path("\\INBOX")));
+    assert!(!path("\\Inbox").is(&path("\\Sent")));
 }
 
 const ACCOUNTS: usize = 5;
