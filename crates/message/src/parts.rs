@@ -69,7 +69,7 @@ struct Delimiters {
     boundaries: Vec<Vec<u8>>,
     /// Every `--`.
     any: bool,
-    /// Parts may be messages without saying so: there is a multipart/digest (RFC 2046 §5.1.5).
+    /// Parts may be messages without saying so: there is a multipart/digest (RFC 2046 §5.1.5), or may be for some readers.
     digest: bool,
 }
 
@@ -327,10 +327,12 @@ impl PartFirewall {
         self.doubt(hidden && !self.section.goes);
     }
 
-    /// Where readers may disagree about the structure, what follows may be a header, and every `--` a delimiter.
+    /// Where readers may disagree about the structure, what follows may be a header, every `--` a delimiter, and every part a
+    /// message.
     fn doubt(&mut self, is_doubtful: bool) {
         self.section.message |= is_doubtful;
         self.delimiters.any |= is_doubtful;
+        self.delimiters.digest |= is_doubtful;
     }
 
     /// Whether a header line goes: by its name, or by what stands for it to readers who take the last word before the colon.
