@@ -6,21 +6,9 @@ mod common;
 use std::collections::BTreeMap;
 
 use admin::operations::{self as op, Request as R, Response};
-use common::{Site, request};
+use common::{Site, apply, pruned, request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-fn apply(items: &[Value]) -> R {
-    let numbered = (1..).zip(items).map(|(line, wanted)| json!({"line": line, "wanted": wanted}));
-    request(json!({"op": "apply", "items": numbered.collect::<Vec<_>>()}))
-}
-
-fn pruned(items: &[Value]) -> R {
-    match apply(items) {
-        R::Apply(apply) => R::Apply(op::Apply { prune: true, ..apply }),
-        _ => unreachable!(),
-    }
-}
 
 /// One of everything.
 fn all() -> Vec<Value> {

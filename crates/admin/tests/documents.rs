@@ -7,22 +7,10 @@ mod common;
 use admin::FaultKind;
 use admin::operations::{self as op, Request as R, Response};
 use admin::random::new_guid;
-use common::{HELPER, ROOT, Site, request};
+use common::{HELPER, ROOT, Site, apply, pruned, request};
 use directory::organization::new_object;
 use directory::{Change, Class};
 use serde_json::{Value, json};
-
-fn apply(items: &[Value]) -> R {
-    let numbered = (1..).zip(items).map(|(line, wanted)| json!({"line": line, "wanted": wanted}));
-    request(json!({"op": "apply", "items": numbered.collect::<Vec<_>>()}))
-}
-
-fn pruned(items: &[Value]) -> R {
-    match apply(items) {
-        R::Apply(apply) => R::Apply(op::Apply { prune: true, ..apply }),
-        _ => unreachable!(),
-    }
-}
 
 #[test]
 fn what_somebody_names_who_may_not_remove_it_is_not_pruned_by_others() {

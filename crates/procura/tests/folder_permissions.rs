@@ -7,17 +7,12 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{on, procura};
+use common::on;
 use tempfile::TempDir;
 
 /// An organization with the users ann and bob, who have mailboxes.
 fn organization() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    procura(&["init", data.to_str().unwrap(), "--domain", "example.com", "--hostname", "mail.example.com"]).ok();
-    on(&data, &["user", "add", "ann", "--mailbox"], "").ok();
-    on(&data, &["user", "add", "bob", "--mailbox"], "").ok();
-    (folder, data)
+    common::organization(&["ann --mailbox", "bob --mailbox"])
 }
 
 fn run(data: &Path, words: &[&str]) -> common::Finished {

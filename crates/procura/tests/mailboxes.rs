@@ -5,18 +5,13 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{Demo, on, procura};
+use common::{Demo, on};
 use directory::{AttributeChange, ChangeBatch, ChangeLog, ObjectChange, Snapshot, Time, attributes};
 use tempfile::TempDir;
 
 /// An organization with the users ann and bob, who has no mailbox.
 fn organization() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    procura(&["init", data.to_str().unwrap(), "--domain", "example.com", "--hostname", "mail.example.com"]).ok();
-    on(&data, &["user", "add", "ann", "--mailbox"], "").ok();
-    on(&data, &["user", "add", "bob"], "").ok();
-    (folder, data)
+    common::organization(&["ann --mailbox", "bob"])
 }
 
 #[test]

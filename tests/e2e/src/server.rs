@@ -1,7 +1,11 @@
 //! The binary under test.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -25,17 +29,24 @@ pub fn procura() -> PathBuf {
     binary
 }
 
-/// A TCP port that is free now, and that this process was not given before.
+/// A TCP port that is free on the loopback, and that nobody else is given while this process runs: neither another test nor a
+/// connection.
 pub fn free_port() -> u16 {
-    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
-    let mut given = GIVEN.lock().unwrap();
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if !given.contains(&port) {
-            given.push(port);
+    // Each claim is a socket of this name, gone with the process. Such names reach as far as ports do: one network namespace.
+    static CLAIMS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+    // Below these the kernel takes none by itself (ip_local_port_range).
+    const PORTS: std::ops::Range<u64> = 10_000..32_768;
+    let begin = RandomState::new().build_hasher().finish() % (PORTS.end - PORTS.start);
+    for port in (PORTS.start + begin..PORTS.end).chain(PORTS.start..PORTS.start + begin) {
+        let claim = UnixAddress::from_abstract_name(format!("procura-test-port-{port}")).unwrap();
+        let Ok(claim) = UnixListener::bind_addr(&claim) else { continue };
+        let port = port as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            CLAIMS.lock().unwrap().push(claim);
             return port;
         }
     }
+    panic!("no TCP port of {PORTS:?} is free");
 }
 
 /// Waits until something that must happen has happened.

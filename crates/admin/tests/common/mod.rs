@@ -9,7 +9,7 @@ use admin::operations::{self as op, Request as R, Response};
 use admin::{Absent, DataDirectory, FaultKind, Options, Service, Users, random};
 use directory::organization::{Names, NewConnector, Usage, new_organization};
 use directory::{Change, Class, GroupScope, GroupType, Record, Time, attributes as a};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub const ROOT: u32 = 0;
@@ -168,6 +168,20 @@ pub fn options(clock: fn() -> Time) -> Options {
 /// A request as it comes over the socket.
 pub fn request(value: serde_json::Value) -> R {
     serde_json::from_value(value).unwrap()
+}
+
+/// A document of these parts, one a line.
+pub fn apply(items: &[Value]) -> R {
+    let numbered = (1..).zip(items).map(|(line, wanted)| json!({"line": line, "wanted": wanted}));
+    request(json!({"op": "apply", "items": numbered.collect::<Vec<_>>()}))
+}
+
+/// The same, with what earlier ones named and it does not taken away.
+pub fn pruned(items: &[Value]) -> R {
+    match apply(items) {
+        R::Apply(apply) => R::Apply(op::Apply { prune: true, ..apply }),
+        _ => unreachable!(),
+    }
 }
 
 /// A new send connector, to a smart host where nothing else is said.

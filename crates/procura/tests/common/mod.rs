@@ -3,7 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -72,9 +72,21 @@ pub fn on(data: &Path, arguments: &[&str], input: &str) -> Finished {
     finish(command().arg("--data").arg(data).args(arguments), input)
 }
 
-/// An address of this machine that is free now.
+/// An organization with these users: their names, and what `user add` is told of them.
+pub fn organization(users: &[&str]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    procura(&["init", data.to_str().unwrap(), "--domain", "example.com", "--hostname", "mail.example.com"]).ok();
+    for user in users {
+        let arguments: Vec<&str> = ["user", "add"].into_iter().chain(user.split(' ')).collect();
+        on(&data, &arguments, "").ok();
+    }
+    (folder, data)
+}
+
+/// An address of this machine that is free, and that nobody else is given while this process runs.
 pub fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    (Ipv4Addr::LOCALHOST, e2e::free_port()).into()
 }
 
 /// A server that runs until it is stopped or dropped.

@@ -1,7 +1,7 @@
 //! Hosts that take mail as a test wants them to.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -48,6 +48,11 @@ pub struct Got {
     pub exch50: Option<Vec<u8>>,
     /// Lines of AUTH before it, on the same connection.
     pub auth: Vec<String>,
+}
+
+/// An address where nobody answers.
+pub fn nobody() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, e2e::free_port()).into()
 }
 
 pub struct Host {

@@ -11,6 +11,7 @@ use directory::attributes;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::hosts::nobody;
 use crate::sending::{await_reason, certificate_for, hand_over, relaying_to};
 use crate::site::{Directory, PATIENCE, RELAY_PASSWORD};
 
@@ -182,9 +183,8 @@ fn mail_waits_where_the_host_takes_no_token() {
 #[test]
 fn mail_waits_where_there_is_no_token_and_the_reason_has_no_secret() {
     let (_, certificate) = certificate_for("relay.test");
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (address, _shown) = host(certificate, Arc::default());
-    let site = relaying_to(address, with_tokens(free, "client-credentials"), |_| {});
+    let site = relaying_to(address, with_tokens(nobody(), "client-credentials"), |_| {});
     hand_over_plainly(&site);
     await_reason(&site, "there is no token to log on with");
     let states = site.shared.queue().destinations(None);

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use directory::attributes;
 use transport::{ProtocolLog, ProtocolLogOptions, ServerOptions};
 
-use crate::hosts::Host;
+use crate::hosts::{Host, nobody};
 use crate::sending::{allow, hand_over, offering, relaying_to};
 use crate::site::{INTERNET, Plan, RELAY_PASSWORD, Site};
 use crate::wire::Wire;
@@ -106,8 +106,7 @@ fn a_sending_session_is_logged_without_what_proves_who_we_are() {
 #[test]
 fn a_host_that_cannot_be_reached_is_in_the_log() {
     let folder = tempfile::tempdir().unwrap();
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let site = relaying_to(gone, |_| {}, log_in(folder.path(), true));
+    let site = relaying_to(nobody(), |_| {}, log_in(folder.path(), true));
     hand_over(&site, "rita@relay.test");
     crate::sending::await_reason(&site, "refused");
     let events = logged(site, folder.path(), "SEND");

@@ -57,9 +57,7 @@ pub fn alice_sends(site: &Site, to: &str, text: &str) {
 /// A port that is free on all addresses of the loopback interface, and hosts there.
 fn loopback(hosts: &[u8]) -> (u16, Vec<Host>) {
     loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        drop(first);
+        let port = e2e::free_port();
         let free = |host: &u8| TcpListener::bind((Ipv4Addr::new(127, 0, 0, *host), port)).is_ok();
         if (1..=9).all(|host| free(&host)) && TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok() {
             let start = |host: &u8| {
