@@ -299,7 +299,8 @@ impl PartFirewall {
             // What continues a line without a colon begins a field for some readers.
             line if continues && !self.section.colon => {
                 self.section.goes |= self.line_goes(line);
-                self.doubt(!self.section.goes && words_before_colon(line).any(is_content_type));
+                let typed = is_content_type(&field_name(line)) || words_before_colon(line).any(is_content_type);
+                self.doubt(typed && !self.section.goes);
             }
             _ if continues => {}
             line => self.begin_field(line),

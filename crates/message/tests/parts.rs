@@ -176,7 +176,7 @@ fn a_colon_before_any_name_hides_nothing() {
 
 #[test]
 fn a_type_behind_something_without_a_colon_hides_nothing() {
-    for before in ["n\n\t", "n\n ", "n "] {
+    for before in ["n\n\t", "n\n ", "n ", "n\n :", "n\n - :"] {
         assert_gone(&with_part(&format!("{before}Content-Type: message/rfc822\n\n{FORGED}\nHello.")));
     }
 }
