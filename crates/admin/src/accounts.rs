@@ -25,8 +25,8 @@ pub(crate) const DISABLED: u32 = 0x2;
 const PAGE: usize = 500;
 
 pub fn add(asked: Asked<'_>, add: UserAdd) -> Result<Response, Fault> {
-    let phc = match &add.password {
-        Some(password) => Some(asked.service.hash(None, &password.0)?),
+    let secret = match &add.password {
+        Some(password) => Some((password, asked.service.hash(None, &password.0)?)),
         None => None,
     };
     let guid = new_guid();
@@ -59,9 +59,9 @@ pub fn add(asked: Asked<'_>, add: UserAdd) -> Result<Response, Fault> {
         let summary = format!("user {} added", crate::words::quoted(&add.name));
         Ok(Plan::new(summary, vec![Change::Add(record)]))
     })?;
-    if let Some(phc) = phc {
+    if let Some((password, prepared)) = secret {
         if asked.trial.is_none() {
-            asked.service.set_password(&guid, &phc)?;
+            asked.service.keep_password(&guid, &password.0, prepared)?;
         }
     } else if !add.disabled {
         done.warnings.push(format!("it has no password yet: `procura password set {}`", add.name));
@@ -193,9 +193,9 @@ pub fn set_password(asked: Asked<'_>, set: &PasswordSet) -> Result<Response, Fau
     asked.service.elsewhere.own_password(asked.snapshot, id)?;
     let mut without_scram = false;
     if asked.trial.is_none() {
-        let hashed = asked.service.hash(Some(&object.guid()), &set.password.0)?;
+        let prepared = asked.service.hash(Some(&object.guid()), &set.password.0)?;
+        let hashed = asked.service.keep_password(&object.guid(), &set.password.0, prepared)?;
         without_scram = hashed.scram.is_none();
-        asked.service.set_password(&object.guid(), &hashed)?;
     }
     let mut done = Done { summary: format!("password of {} set", asked.snapshot.dn(id)), ..Done::default() };
     if without_scram {

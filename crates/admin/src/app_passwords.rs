@@ -44,9 +44,9 @@ pub fn add(asked: Asked<'_>, add: &AppPasswordName) -> Result<Response, Fault> {
     let password = zeroize::Zeroizing::new(AppPassword::from_random(random()));
     let digest = AppPassword::digest(&guid, password.as_bytes())
         .ok_or_else(|| Fault::new(FaultKind::Unavailable, "the app password cannot be kept"))?;
-    let scram = asked.service.app_scram(&guid, &password)?;
-    let kept = AppPassword { name: name.to_owned(), digest, scram, created: asked.service.now(), last_used: None };
-    if !asked.service.store().add_app_password(&guid, &kept)? {
+    let created = asked.service.now();
+    let kept = AppPassword { name: name.to_owned(), digest, scram: None, created, last_used: None };
+    if !asked.service.keep_app_password(&guid, &password, kept)? {
         return Err(taken());
     }
     let mut warnings = Vec::new();
@@ -54,7 +54,8 @@ pub fn add(asked: Asked<'_>, add: &AppPasswordName) -> Result<Response, Fault> {
         warnings.push("the account is disabled: it cannot log on".to_owned());
     }
     let account = asked.snapshot.dn(id);
-    Ok(Response::AppPassword(AppPasswordMade { account, name: kept.name, password: Secret(password), warnings }))
+    let name = name.to_owned();
+    Ok(Response::AppPassword(AppPasswordMade { account, name, password: Secret(password), warnings }))
 }
 
 pub fn list(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {

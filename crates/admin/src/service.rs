@@ -1,6 +1,7 @@
 //! The service: it owns the directory, serialises changes and publishes snapshots.
 
 mod asked;
+mod keys;
 mod surroundings;
 
 use std::collections::HashMap;
@@ -303,35 +304,6 @@ impl Service {
     /// What makes of a password what is kept of it.
     pub fn hasher(&self) -> Arc<dyn Hasher> {
         Arc::clone(&self.options.hash)
-    }
-
-    /// What is to be kept of a new password, of this account if there is one already.
-    pub(crate) fn hash(&self, account: Option<&Guid>, password: &str) -> Result<Hashed, Fault> {
-        let (mut own, mut of_apps) = (None, None);
-        if let Some(account) = account {
-            own = self.scram_keys(account)?;
-            of_apps = self.app_passwords(account)?.into_iter().find_map(|password| password.scram);
-        }
-        // App passwords cannot be salted anew: nobody has them but their programs.
-        let like = match (&of_apps, &own) {
-            (Some(keys), _) => Some(Like { keys, rounds: true }),
-            (None, own) => own.as_deref().map(|keys| Like { keys, rounds: false }),
-        };
-        self.options.hash.hashed(password.as_bytes(), like).map_err(|e| Fault::new(FaultKind::Invalid, e))
-    }
-
-    /// The SCRAM keys of a new app password: the salt and the rounds are those of the account's other passwords.
-    pub(crate) fn app_scram(&self, account: &Guid, password: &str) -> Result<Option<String>, Fault> {
-        let own = self.scram_keys(account)?;
-        let of_apps = || -> Result<_, StoreError> {
-            Ok(self.app_passwords(account)?.into_iter().find_map(|password| password.scram))
-        };
-        let keys = match own {
-            Some(own) => Some(own),
-            None => of_apps()?,
-        };
-        let like = keys.as_deref().map(|keys| Like { keys, rounds: true });
-        self.options.hash.scram(password.as_bytes(), like).map_err(|e| Fault::new(FaultKind::Unavailable, e))
     }
 
     pub(crate) fn credential_changed(&self, account: &Guid) {
