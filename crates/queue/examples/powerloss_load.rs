@@ -9,6 +9,8 @@
 //! OUTCOME id           what became of it is durable
 //! ```
 //!
+//! What is called P… is queued together with a message called CP…: both or neither.
+//!
 //! `powerloss_load DIR verify` opens the queue after the failure and prints what is there, every body compared with
 //! what was accepted: `QUEUED id`, `FILE id`; a fault goes to standard error and makes the status 1.
 
@@ -87,28 +89,39 @@ fn accept(queue: &Queue, seed: u64, session: u64) {
             5..=9 => 0,
             _ => 200 + chance.next() as usize % 12_000,
         };
-        let kind = if chance.next().is_multiple_of(10) { "F" } else { "M" };
+        let kind = match chance.next() % 10 {
+            0 => "F",
+            1..=2 => "P",
+            _ => "M",
+        };
         let id = format!("{kind}{seed:08}{session:04}{number:08}");
-        let text = text(&id, octets);
-        let mut body = queue.begin();
-        let written = text.chunks(8192).try_for_each(|piece| body.write(piece));
-        if let Err(error) = written {
-            eprintln!("{id}: {error}");
+        let second = (kind == "P").then(|| (format!("C{id}"), 200 + chance.next() as usize % 5_000));
+        let ids: Vec<(String, usize)> = [(id, octets)].into_iter().chain(second).collect();
+        let written: Fallible<Vec<NewMessage>> =
+            ids.iter().map(|(id, octets)| message(queue, id, *octets, &mut chance)).collect();
+        let messages = written.unwrap_or_else(|error| {
+            eprintln!("{ids:?}: {error}");
             std::process::exit(1);
-        }
+        });
         if chance.next().is_multiple_of(50) {
             continue; // the client went away after its data
         }
         let sender = sender.clone();
-        queue.commit(body, envelope(&id, &mut chance), move |answer| drop(sender.send(answer)));
+        queue.commit_all(messages, None, move |answer| drop(sender.send(answer)));
         match receiver.recv() {
-            Ok(Ok(())) => say(&format!("ACK {id} {}", text.len())),
+            Ok(Ok(())) => ids.iter().for_each(|(id, octets)| say(&format!("ACK {id} {}", text(id, *octets).len()))),
             other => {
-                eprintln!("{id}: {other:?}");
+                eprintln!("{ids:?}: {other:?}");
                 std::process::exit(1);
             }
         }
     }
+}
+
+fn message(queue: &Queue, id: &str, octets: usize, chance: &mut Chance) -> Fallible<NewMessage> {
+    let mut body = queue.begin();
+    text(id, octets).chunks(8192).try_for_each(|piece| body.write(piece))?;
+    Ok(NewMessage { body, envelope: envelope(id, chance) })
 }
 
 /// Delivers what is due: most of it, some of it later, and what is called F… fails with a bounce.
@@ -148,10 +161,7 @@ fn deliver(queue: &Queue, dir: &Path, seed: u64) -> Fallible<()> {
 }
 
 fn bounce(queue: &Queue, id: &str, chance: &mut Chance) -> Fallible<NewMessage> {
-    let id = format!("B{id}");
-    let mut body = queue.begin();
-    body.write(&text(&id, 900))?;
-    Ok(NewMessage { body, envelope: envelope(&id, chance) })
+    message(queue, &format!("B{id}"), 900, chance)
 }
 
 /// As a Maildir is written: temporary file, sync, rename, sync of the directory.

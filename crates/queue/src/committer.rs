@@ -12,7 +12,7 @@ use crate::keeper::Chore;
 use crate::latency::Latency;
 use crate::schedule::{Due, Lease, Schedule, lane_number};
 use crate::segment::{Segment, Segments, Space};
-use crate::storage::{Effect, Operation, Resolve, Resolved, Row, Settle, Storage};
+use crate::storage::{Accept, Effect, Operation, Resolve, Resolved, Row, Settle, Storage};
 use crate::{Beside, BodyWriter, Envelope, Millis, NewMessage, Outcome, QueueError, Resolution, fail_point};
 
 /// A group ends here, so that the first of it need not wait for thousands.
@@ -62,10 +62,28 @@ impl<T> Drop for Callback<T> {
 
 /// What the committer is asked for.
 pub(crate) enum Request {
-    Accept { message: Box<NewMessage>, beside: Option<Box<Beside>>, done: Callback<()> },
-    Outcome { settlement: Box<Settlement>, bounces: Vec<NewMessage>, done: Callback<()> },
-    Resolve { end: Box<EndOfHold>, bounces: Vec<NewMessage>, done: Callback<()> },
-    Operate { operation: Option<Operation>, done: Callback<Effect> },
+    /// All of at least one message, or none; `beside` is the first one's. `late`: the message that they are reports of
+    /// being late on.
+    Accept {
+        messages: Vec<NewMessage>,
+        beside: Option<Box<Beside>>,
+        late: Option<String>,
+        done: Callback<()>,
+    },
+    Outcome {
+        settlement: Box<Settlement>,
+        bounces: Vec<NewMessage>,
+        done: Callback<()>,
+    },
+    Resolve {
+        end: Box<EndOfHold>,
+        bounces: Vec<NewMessage>,
+        done: Callback<()>,
+    },
+    Operate {
+        operation: Option<Operation>,
+        done: Callback<Effect>,
+    },
     Stop,
 }
 
@@ -141,7 +159,9 @@ impl Committer {
         while let Some(request) = next {
             match &request {
                 Request::Stop => return true,
-                Request::Accept { message, .. } => octets += message.body.tail().len(),
+                Request::Accept { messages, .. } => {
+                    octets += messages.iter().map(|new| new.body.tail().len()).sum::<usize>()
+                }
                 _ => {}
             }
             group.push(request);
@@ -259,20 +279,21 @@ impl Committer {
     /// The operation for the database.
     fn operation(&mut self, work: &mut Work) -> Option<Operation> {
         work.first = self.next_message;
-        let mut row = |message: &NewMessage| {
+        let row = |message: &NewMessage| {
             let row = Row {
                 message: self.next_message,
                 envelope: message.envelope.clone(),
                 blocks: message.body.blocks().to_vec(),
-                beside: None,
             };
             self.next_message += 1;
             row
         };
         match &mut work.request {
-            Request::Accept { message, beside, .. } => {
-                Some(Operation::Accept(Box::new(Row { beside: beside.clone(), ..row(message) })))
-            }
+            Request::Accept { messages, beside, late, .. } => Some(Operation::Accept(Box::new(Accept {
+                rows: messages.iter().map(row).collect(),
+                beside: beside.clone(),
+                late: late.clone(),
+            }))),
             Request::Outcome { settlement, bounces, .. } => Some(Operation::Outcome(Box::new(Settle {
                 message: settlement.lease.message,
                 destination: settlement.destination.clone(),
@@ -310,8 +331,8 @@ impl Committer {
 /// Acknowledges a new message without keeping it; other requests are left.
 fn discarded(request: Request) -> Option<Request> {
     match request {
-        Request::Accept { message, done, .. } => {
-            drop(message);
+        Request::Accept { messages, done, .. } => {
+            drop(messages);
             done.call(Ok(()));
             None
         }
@@ -322,8 +343,9 @@ fn discarded(request: Request) -> Option<Request> {
 /// The new messages of a request.
 fn messages(request: &mut Request) -> &mut [NewMessage] {
     match request {
-        Request::Accept { message, .. } => std::slice::from_mut(message),
-        Request::Outcome { bounces, .. } | Request::Resolve { bounces, .. } => bounces,
+        Request::Accept { messages: new, .. }
+        | Request::Outcome { bounces: new, .. }
+        | Request::Resolve { bounces: new, .. } => new,
         Request::Operate { .. } | Request::Stop => &mut [],
     }
 }
@@ -331,8 +353,7 @@ fn messages(request: &mut Request) -> &mut [NewMessage] {
 /// The bodies of its new messages, and the new head of a released one.
 fn bodies_of(request: &mut Request) -> impl Iterator<Item = &mut BodyWriter> {
     let (head, messages) = match request {
-        Request::Accept { message, .. } => (None, std::slice::from_mut(&mut **message)),
-        Request::Outcome { bounces, .. } => (None, &mut bounces[..]),
+        Request::Accept { messages: new, .. } | Request::Outcome { bounces: new, .. } => (None, &mut new[..]),
         Request::Resolve { end, bounces, .. } => match &mut end.resolution {
             Resolution::Release { head, .. } => (Some(head), &mut bounces[..]),
             Resolution::Hold(_) | Resolution::Remove => (None, &mut bounces[..]),
@@ -397,12 +418,12 @@ fn finish(shared: &Shared, parked: &Mutex<Vec<Request>>, works: Vec<(Work, Resul
             None => answer,
         };
         match (request, answer) {
-            (Request::Accept { message, done, .. }, Ok(_)) => {
-                keep(shared, first, *message, &mut due);
+            (Request::Accept { messages, done, .. }, Ok(_)) => {
+                keep_all(shared, first, messages, &mut due);
                 tell.push(Box::new(move || done.call(Ok(()))));
             }
-            (Request::Accept { message, done, .. }, Err(error)) => {
-                drop(message);
+            (Request::Accept { messages, done, .. }, Err(error)) => {
+                drop(messages);
                 tell.push(Box::new(move || done.call(Err(error))));
             }
             (Request::Outcome { settlement, bounces, done }, Ok(effect)) => {
@@ -413,9 +434,7 @@ fn finish(shared: &Shared, parked: &Mutex<Vec<Request>>, works: Vec<(Work, Resul
                     settlement.lease.settle(next, &done);
                     free(shared, &freed.unwrap_or_default());
                 }
-                for (number, bounce) in bounces.into_iter().enumerate() {
-                    keep(shared, first + number as i64, bounce, &mut due);
-                }
+                keep_all(shared, first, bounces, &mut due);
                 tell.push(Box::new(move || done.call(Ok(()))));
             }
             (request @ Request::Outcome { .. }, Err(QueueError::Full { .. })) => {
@@ -437,9 +456,7 @@ fn finish(shared: &Shared, parked: &Mutex<Vec<Request>>, works: Vec<(Work, Resul
                     head.keep();
                 }
                 take_effect(shared, &effect);
-                for (number, bounce) in bounces.into_iter().enumerate() {
-                    keep(shared, first + number as i64, bounce, &mut due);
-                }
+                keep_all(shared, first, bounces, &mut due);
                 tell.push(Box::new(move || done.call(Ok(()))));
             }
             (Request::Resolve { done, .. }, Err(error)) => tell.push(Box::new(move || done.call(Err(error)))),
@@ -458,6 +475,13 @@ fn finish(shared: &Shared, parked: &Mutex<Vec<Request>>, works: Vec<(Work, Resul
     fail_point("accept.before_acknowledge");
     tell.into_iter().for_each(|tell| tell());
     fail_point("accept.after_acknowledge");
+}
+
+/// New messages are durable; their rows have numbers from `first` on.
+fn keep_all(shared: &Shared, first: i64, messages: Vec<NewMessage>, due: &mut Vec<Due>) {
+    for (number, message) in messages.into_iter().enumerate() {
+        keep(shared, first + number as i64, message, due);
+    }
 }
 
 /// A new message is durable: its body belongs to the database, its deliveries wait.

@@ -49,9 +49,11 @@ impl Keeper {
             match chore {
                 Chore::Stop => break,
                 Chore::Presync(request) => {
-                    if let Request::Accept { message, .. } = &*request {
-                        // A failure is kept by the segment, and the committer meets it again.
-                        let _ = message.body.sync_spilled();
+                    if let Request::Accept { messages, .. } = &*request {
+                        for message in messages {
+                            // A failure is kept by the segment, and the committer meets it again.
+                            let _ = message.body.sync_spilled();
+                        }
                     }
                     let _ = self.requests.send(*request);
                 }

@@ -139,9 +139,22 @@ impl Queue {
         beside: Option<Box<Beside>>,
         done: impl FnOnce(Result<(), QueueError>) + Send + 'static,
     ) {
-        let large = body.spilled() > LARGE;
-        let message = Box::new(NewMessage { body, envelope });
-        let request = Request::Accept { message, beside, done: Callback::new(done) };
+        self.commit_all(vec![NewMessage { body, envelope }], beside, done);
+    }
+
+    /// Queues at least one message: all of them, or none. What is beside them is the first one's, its ticket too.
+    pub fn commit_all(
+        &self,
+        messages: Vec<NewMessage>,
+        beside: Option<Box<Beside>>,
+        done: impl FnOnce(Result<(), QueueError>) + Send + 'static,
+    ) {
+        self.accept(messages, beside, None, Callback::new(done));
+    }
+
+    fn accept(&self, messages: Vec<NewMessage>, beside: Option<Box<Beside>>, late: Option<String>, done: Callback<()>) {
+        let large = messages.iter().any(|message| message.body.spilled() > LARGE);
+        let request = Request::Accept { messages, beside, late, done };
         if large {
             let _ = self.0.shared.chores.send(Chore::Presync(Box::new(request)));
         } else {
@@ -356,9 +369,16 @@ impl Queue {
         self.0.readers.late(expires_before, limit)
     }
 
-    /// Notes that the sender of a message was told that it is late.
-    pub fn warned(&self, queue_id: &str) -> Pending<()> {
-        self.operate(Operation::Warned { queue_id: queue_id.to_owned() }, |_| ())
+    /// Notes that the sender of a message was told that it is late, and queues the `reports` by which he is, all or
+    /// nothing. If the message is gone, it fails with [`QueueError::UnknownMessage`] and queues no report.
+    pub fn warned(&self, queue_id: &str, reports: Vec<NewMessage>) -> Pending<()> {
+        if reports.is_empty() {
+            return self.operate(Operation::Warned { queue_id: queue_id.to_owned() }, |_| ());
+        }
+        let (sender, pending) = Pending::new();
+        let done = Callback::new(move |answer| drop(sender.send(answer)));
+        self.accept(reports, None, Some(queue_id.to_owned()), done);
+        pending
     }
 
     /// Messages in order of acceptance.

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::block::{self, Block};
 use crate::schedule::{Due, lane_number};
 use crate::schema;
-use crate::storage::{Answered, Effect, Operation, Resolve, Resolved, Row, Settle, Storage};
-use crate::{DestinationState, Hold, Millis, Outcome, QueueError, fail_point, ticket};
+use crate::storage::{Accept, Answered, Effect, Operation, Resolve, Resolved, Row, Settle, Storage};
+use crate::{Beside, DestinationState, Hold, Millis, Outcome, QueueError, fail_point, ticket};
 
 pub(crate) const PENDING: i64 = 0;
 pub(crate) const DELIVERED: i64 = 1;
@@ -141,28 +141,31 @@ impl Storage for Sqlite {
 
 fn apply(connection: &Transaction<'_>, operation: &Operation, node: i64, epoch: i64) -> Result<Effect, Fault> {
     match operation {
-        Operation::Accept(row) if row.beside.is_none() => {
-            insert(connection, row, node, epoch)?;
-            Ok(Effect::Done)
-        }
-        Operation::Accept(row) => together(connection, || {
-            insert(connection, row, node, epoch)?;
-            Ok(Effect::Done)
-        }),
+        Operation::Accept(accept) => match &**accept {
+            Accept { rows, beside: None, late: None } if rows.len() == 1 => {
+                insert(connection, &rows[0], None, node, epoch)?;
+                Ok(Effect::Done)
+            }
+            Accept { rows, beside, late } => together(connection, || {
+                let mut beside = beside.as_deref();
+                rows.iter().try_for_each(|row| insert(connection, row, beside.take(), node, epoch))?;
+                late.as_ref().map_or(Ok(Effect::Done), |queue_id| warned(connection, queue_id))
+            }),
+        },
         Operation::Outcome(outcome) => {
             if outcome.bounces.is_empty() && outcome.beside.as_ref().is_none_or(|beside| beside.events.is_empty()) {
                 return settle(connection, outcome);
             }
             together(connection, || {
                 let effect = settle(connection, outcome)?;
-                outcome.bounces.iter().try_for_each(|bounce| insert(connection, bounce, node, epoch))?;
+                outcome.bounces.iter().try_for_each(|bounce| insert(connection, bounce, None, node, epoch))?;
                 ticket::note_beside(connection, outcome.beside.as_deref())?;
                 Ok(effect)
             })
         }
         Operation::Resolve(resolve) => together(connection, || {
             let effect = self::resolve(connection, resolve)?;
-            resolve.bounces.iter().try_for_each(|bounce| insert(connection, bounce, node, epoch))?;
+            resolve.bounces.iter().try_for_each(|bounce| insert(connection, bounce, None, node, epoch))?;
             ticket::note_beside(connection, resolve.beside.as_deref())?;
             Ok(effect)
         }),
@@ -185,15 +188,7 @@ fn apply(connection: &Transaction<'_>, operation: &Operation, node: i64, epoch: 
             let blocks = delete(connection, message, 0)?;
             Ok(Effect::Removed { message, blocks })
         }
-        Operation::Warned { queue_id } => {
-            let noted = connection
-                .prepare_cached("UPDATE message SET flags = flags | ?2 WHERE queue_id = ?1")?
-                .execute(params![queue_id, WARNED])?;
-            match noted {
-                0 => Err(Fault::Operation(QueueError::UnknownMessage { queue_id: queue_id.clone() })),
-                _ => Ok(Effect::Done),
-            }
-        }
+        Operation::Warned { queue_id } => warned(connection, queue_id),
         Operation::Destination { state } => set_destination(connection, state),
         Operation::AcknowledgeAudit { ids } => {
             let mut forget = connection.prepare_cached("DELETE FROM audit WHERE id = ?1")?;
@@ -225,9 +220,14 @@ fn together(connection: &Transaction<'_>, act: impl FnOnce() -> Result<Effect, F
     applied
 }
 
-fn insert(connection: &Transaction<'_>, row: &Row, node: i64, epoch: i64) -> Result<(), Fault> {
+fn insert(
+    connection: &Transaction<'_>,
+    row: &Row,
+    beside: Option<&Beside>,
+    node: i64,
+    epoch: i64,
+) -> Result<(), Fault> {
     let envelope = &row.envelope;
-    let beside = row.beside.as_deref();
     let ticket = beside.and_then(|beside| Some((beside.ticket.as_ref()?, beside.time)));
     let flags = if envelope.smtputf8 { SMTPUTF8 } else { 0 }
         | if envelope.eight_bit { EIGHT_BIT } else { 0 }
@@ -284,6 +284,17 @@ fn insert(connection: &Transaction<'_>, row: &Row, node: i64, epoch: i64) -> Res
     }
     ticket::note_beside(connection, beside)?;
     Ok(())
+}
+
+/// Notes that the sender of a message was told that it is late.
+fn warned(connection: &Transaction<'_>, queue_id: &str) -> Result<Effect, Fault> {
+    let noted = connection
+        .prepare_cached("UPDATE message SET flags = flags | ?2 WHERE queue_id = ?1")?
+        .execute(params![queue_id, WARNED])?;
+    match noted {
+        0 => Err(Fault::Operation(QueueError::UnknownMessage { queue_id: queue_id.to_owned() })),
+        _ => Ok(Effect::Done),
+    }
 }
 
 /// Puts an audit record into the outbox.

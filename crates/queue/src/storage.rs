@@ -15,14 +15,13 @@ pub(crate) struct Row {
     pub(crate) message: i64,
     pub(crate) envelope: Envelope,
     pub(crate) blocks: Vec<Block>,
-    pub(crate) beside: Option<Box<Beside>>,
 }
 
 /// One change of the database. A batch is durable as a whole or not at all, but an operation that does not fit (an
 /// unknown message) fails alone.
 #[derive(Debug)]
 pub(crate) enum Operation {
-    Accept(Box<Row>),
+    Accept(Box<Accept>),
     Outcome(Box<Settle>),
     Hold {
         queue_id: String,
@@ -73,6 +72,17 @@ pub(crate) enum Operation {
         tickets: Millis,
         events: Millis,
     },
+}
+
+/// New messages: all of them, or none.
+#[derive(Debug)]
+pub(crate) struct Accept {
+    /// At least one.
+    pub(crate) rows: Vec<Row>,
+    /// Of the first of them.
+    pub(crate) beside: Option<Box<Beside>>,
+    /// The message that they are reports of being late on.
+    pub(crate) late: Option<String>,
 }
 
 /// The outcome of a delivery, with new messages.

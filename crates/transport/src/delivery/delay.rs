@@ -70,15 +70,14 @@ impl Courier {
             smtputf8: detail.smtputf8,
             asked: MessageFacts::read(&detail.parameters).0,
         };
+        let mut reports = Vec::with_capacity(by_sender.len());
         for (sender, said) in &by_sender {
             let Some(report) = bounce::write(&desk, &about, sender, said)? else { continue };
             tracing::info!(queue_id = about.queue_id, to = sender.as_str(), "the sender is told that it is late");
-            let (done, kept) = tokio::sync::oneshot::channel();
-            queue.commit(report.body, report.envelope, move |result| drop(done.send(result)));
-            kept.await.unwrap_or(Err(QueueError::Closed))?;
+            reports.push(report);
         }
-        // Should this not come to pass, the sender is told twice rather than never.
-        queue.warned(&detail.summary.queue_id).await
+        // In one step, so that whoever is told is told once.
+        queue.warned(&detail.summary.queue_id, reports).await
     }
 
     /// Who is told of a recipient, and what.
