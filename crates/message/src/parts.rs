@@ -224,6 +224,8 @@ impl PartFirewall {
             if self.goes(&name) {
                 self.head.clear();
                 self.place = Place::Cut;
+                // What is left of the line may read otherwise.
+                self.doubt(true);
             }
         }
         input.len()
