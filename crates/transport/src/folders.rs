@@ -4,8 +4,9 @@
 //! folder is, with the token of the account that the folder is assigned, or of the file's owner, or of nobody. What a file
 //! says of itself (`X-CreatedBy`) proves nothing.
 //!
-//! A file is removed after its message is on stable storage, and a key of the file is committed together with the message:
-//! what a crash leaves half done is sent once.
+//! A file is removed after its message is on stable storage. Committed together with the message are the key of the file,
+//! which is in the name that it was taken under, and the report on recipients who were refused: what a crash leaves half
+//! done is sent once, and reported once.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -49,11 +50,18 @@ const REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 /// After so many files in a row that could not be sent, the folder rests.
 const MOST_FAILURES: u32 = 3;
-/// Keys of files that were accepted count so long.
-const KEYS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Each key is of one taking and never comes again, so it counts as long as it is kept.
+const KEYS_LAST: Duration = Duration::MAX;
 
 /// Points at which a test kills the process.
-const FAIL_POINTS: &[&str] = &["folder.after_take", "folder.after_accept", "folder.after_remove"];
+const FAIL_POINTS: &[&str] = &[
+    "folder.before_sync",
+    "folder.after_take",
+    "folder.after_accept",
+    "folder.after_remove",
+    "folder.after_report",
+    "folder.after_set_aside",
+];
 
 fn fail_point(name: &'static str) {
     failpoint::pass(FAIL_POINTS, name);
@@ -353,19 +361,15 @@ impl Folders {
         let snapshot = self.ground.shared.snapshot();
         let account = post::account(&snapshot, source, taken.owner);
         let posted = match account {
-            Ok(account) => post::post(&self.submissions, source, account, &mut taken, waiting.taken).await,
+            Ok(account) => post::post(self, source, account, &mut taken, waiting.taken).await,
             Err(ref posted) => Posted::clone(posted),
         };
         let account = account.ok().flatten();
         let figures = self.ground.shared.figures();
         let kind = source.folder.kind;
         match posted {
-            Posted::Sent { refused, header } => {
+            Posted::Sent => {
                 fail_point("folder.after_accept");
-                if !refused.is_empty() && kind == FolderKind::Pickup {
-                    let bad = Bad { recipients: refused, header, ..Bad::default() };
-                    self.report(source, &taken.called, &bad, account, &taken.identity).await;
-                }
                 if let Err(error) = place.remove(&taken) {
                     // Sent all the same: its key is in the queue.
                     tracing::error!(connector = name, file = taken.called, %error, "a file that was sent cannot be removed");
@@ -374,20 +378,28 @@ impl Folders {
                 figures.filed(kind.name(), "accepted");
                 true
             }
-            Posted::Later(why) => {
-                tracing::warn!(connector = name, file = taken.called, why, "a file cannot be sent now; trying again");
-                figures.filed(kind.name(), "put-off");
-                self.give_back(place, name, taken.held());
-                false
-            }
+            Posted::Later(why) => self.put_off(place, source, &taken, &why),
             Posted::Never(bad) => {
                 if kind == FolderKind::Pickup {
-                    self.report(source, &taken.called, &bad, account, &taken.identity).await;
+                    // Not before whoever is to hear of it will.
+                    if let Err(error) = self.report(source, &taken, &bad, account).await {
+                        return self.put_off(place, source, &taken, &format!("no report can be queued: {error}"));
+                    }
+                    fail_point("folder.after_report");
                 }
                 self.set_aside(place, source, taken.held(), &bad, Some(taken.owner));
+                fail_point("folder.after_set_aside");
                 true
             }
         }
+    }
+
+    fn put_off(&self, place: &Place, source: Source<'_>, taken: &place::Taken, why: &str) -> bool {
+        let name = &source.connector.name;
+        tracing::warn!(connector = name, file = taken.called, why, "a file cannot be sent now; trying again");
+        self.ground.shared.figures().filed(source.folder.kind.name(), "put-off");
+        self.give_back(place, name, taken.held());
+        false
     }
 
     fn give_back(&self, place: &Place, connector: &str, held: &place::Held) {

@@ -25,7 +25,7 @@ mod orders;
 mod release;
 
 pub(crate) use held::pause_parameters;
-pub(crate) use notice::mail;
+pub(crate) use notice::{mail, notice};
 pub use orders::{Chosen, Order, Ordered};
 pub(crate) use release::start;
 pub use session::Pair;

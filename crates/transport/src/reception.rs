@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use acl::Guid;
 use directory::{ObjectId, Snapshot, Time};
-use queue::{Beside, BodyWriter, Envelope, QueueError, Ticket};
+use queue::{Beside, BodyWriter, Envelope, NewMessage, QueueError, Ticket};
 use rights::pause::{Policy, REASON, account_name, event, event_name};
 use rights::{DecisionRecord, VerdictKind};
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ pub(crate) struct Slip {
     pub(crate) fingerprint: Vec<u8>,
     /// What is answered.
     pub(crate) answer: String,
+    /// What is queued together with the message, or not at all.
+    pub(crate) reports: Vec<NewMessage>,
 }
 
 /// Somebody was faster with a submission of the same key.
@@ -52,7 +54,7 @@ pub(crate) async fn keep_with(
     intake: &Intake,
     (body, submission): (Body, Box<Submission>),
     client: SocketAddr,
-    slip: Option<Slip>,
+    mut slip: Option<Slip>,
 ) -> Result<Answer, Duplicate> {
     let body = match body {
         Body::Writing { queue_id, writer } if queue_id == submission.queue_id => writer,
@@ -99,11 +101,15 @@ pub(crate) async fn keep_with(
     let recipients = envelope.recipients.len();
     let to = envelope.recipients.iter().map(|recipient| recipient.address.as_str());
     let introduction = shared.introduction(&submission, to, client, envelope.hold.as_ref());
+    let reports = slip.as_mut().map(|slip| std::mem::take(&mut slip.reports)).unwrap_or_default();
+    let reported: Vec<_> =
+        reports.iter().map(|report| crate::tracking::report(&submission.queue_id, report, envelope.received)).collect();
     let beside = beside(shared, &submission, &envelope, slip);
     let (done, committed) = oneshot::channel();
     // Once committed, the message stays, whether or not its session is still there to hear it.
     let told = beside.as_ref().is_some_and(|beside| !beside.events.is_empty());
-    shared.queue().commit_with(body, envelope, beside, move |result| {
+    let messages = [NewMessage { body, envelope }].into_iter().chain(reports).collect();
+    shared.queue().commit_all(messages, beside, move |result| {
         if let (Ok(()), Some((seat, decided))) = (&result, seat) {
             seat.kept(decided);
         }
@@ -121,7 +127,7 @@ pub(crate) async fn keep_with(
             figures.accepted.bump();
             figures.accepted_bytes.add(submission.size);
             figures.accepted_recipients.add(recipients as u64);
-            introduction.into_iter().for_each(|introduction| shared.note(introduction));
+            introduction.into_iter().chain(reported).for_each(|event| shared.note(event));
             tracing::info!(
                 queue_id = submission.queue_id,
                 client = %client,

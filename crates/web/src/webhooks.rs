@@ -208,7 +208,8 @@ struct State {
 impl Round {
     async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let shared = Arc::clone(&self.shared);
-        let mut tidied = 0;
+        // Not at once: after a long outage, pickup folders look first for what they had taken before it.
+        let mut tidied = now();
         loop {
             if now() - tidied >= TIDY.as_millis() as i64 {
                 tidied = now();

@@ -1,13 +1,14 @@
 //! A folder and its files, held by descriptor: who else may write where, what is taken, and what becomes of it.
 //!
 //! ```text
-//! x.eml --rename--> x.<tag>.tmp --accepted, durable--> removed
-//!                               --refused-----------> x.bad, x.reason
-//!                               --not now-----------> x.eml
+//! x.eml --rename--> x.<id>.<tag>.tmp --accepted, durable--> removed
+//!                                    --refused-----------> x.bad, x.reason
+//!                                    --not now-----------> x.eml
 //! ```
 //!
-//! A file is taken by renaming it, so that of two who try one succeeds; and it is locked meanwhile. The tag is the
-//! connector's: what it had taken when the process died it finds again.
+//! A file is taken by renaming it, so that of two who try one succeeds; and it is locked meanwhile. The id is of this taking
+//! alone, and the name is durable before anything is done under it: by it the queue says, whatever happened, whether the
+//! file was accepted. The tag is the connector's: what it had taken when the process died it finds again.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -18,18 +19,21 @@ use std::path::Path;
 
 use acl::Guid;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, StatxFlags, fchmod, flock, fstat,
-    fsync, openat, renameat, renameat_with, statat, statx, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, fchmod, flock, fstat, fsync, openat,
+    renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use thiserror::Error;
+use ulid::Ulid;
+
+use super::fail_point;
 
 /// Files that are looked at in one round; the others come in the next.
 const MOST: usize = 10_000;
 /// Names that are tried where one is taken already.
 const NAMES: u32 = 1_000;
 /// Longest name without its ending, in octets: the longest ending has to fit too (NAME_MAX is 255).
-const LONGEST: usize = 220;
+const LONGEST: usize = 210;
 /// What was changed within this time may be in the making still, unless its writer is known to be done; milliseconds.
 const SETTLED: i64 = 2_000;
 /// What somebody has open is left to him for so long after it changed last; milliseconds.
@@ -103,10 +107,6 @@ pub(super) struct Taken {
     pub(super) file: File,
     /// As it was called without its ending, in words.
     pub(super) called: String,
-    /// What tells it from every other file that was ever here, but for its text.
-    pub(super) identity: Vec<u8>,
-    /// The identity is that of this file alone: the file system says when it was made.
-    pub(super) unique: bool,
     pub(super) owner: u32,
     pub(super) size: u64,
     /// When its text changed last.
@@ -119,6 +119,7 @@ pub(super) struct Taken {
 pub(super) struct Held {
     name: OsString,
     stem: Vec<u8>,
+    id: String,
 }
 
 /// What came of trying to take a file.
@@ -191,19 +192,24 @@ impl Place {
         Ok(found)
     }
 
-    /// Takes a file. One that cannot be looked at now keeps its name, or has it back.
+    /// Takes a file, durably. One that cannot be looked at now keeps its name, or has it back.
     pub(super) fn take(&self, waiting: &Waiting) -> io::Result<Took> {
-        let held = if waiting.taken {
-            let name = waiting.name.as_bytes();
-            Held { stem: name[..name.len() - self.ending().len()].to_vec(), name: waiting.name.clone() }
-        } else {
-            let stem = stem(waiting.name.as_bytes()).to_vec();
-            match self.rename_free(&waiting.name, &stem, &self.ending())? {
-                Some(name) => Held { name, stem },
-                None => return Ok(Took::Nothing),
+        let held = match self.named(&waiting.name) {
+            Some(held) => held,
+            None => {
+                let (id, name) = (Ulid::generate().to_string(), waiting.name.as_bytes());
+                let stem = name.strip_suffix(&self.ending()[..]).unwrap_or_else(|| stem(name));
+                match self.rename_free(&waiting.name, stem, &self.ending_of(&id))? {
+                    Some(name) => Held { name, stem: stem.to_vec(), id },
+                    None => return Ok(Took::Nothing),
+                }
             }
         };
-        self.examine(held.clone()).inspect_err(|_| {
+        fail_point("folder.before_sync");
+        // A process that died may have renamed it without that. A loss of power may not give back the old name, by which
+        // it would be taken for another one.
+        let taken = self.sync().and_then(|()| self.examine(held.clone()));
+        taken.inspect_err(|_| {
             if !waiting.taken {
                 // Where that fails too, it is found when the server starts.
                 let _ = self.give_back(&held);
@@ -257,27 +263,22 @@ impl Place {
         if !self.is_same(&held.name, &stat) {
             return Ok(Took::Nothing);
         }
-        let born = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME)
-            .ok()
-            .filter(|found| found.stx_mask & StatxFlags::BTIME.bits() != 0)
-            .map(|found| (found.stx_btime.tv_sec, found.stx_btime.tv_nsec));
-        let (seconds, nanoseconds) = born.unwrap_or_default();
-        let mut identity = Vec::with_capacity(48);
-        identity.extend_from_slice(&(stat.st_ino as u64).to_be_bytes());
-        identity.extend_from_slice(&(stat.st_mtime as i64).to_be_bytes());
-        identity.extend_from_slice(&(stat.st_mtime_nsec as i64).to_be_bytes());
-        identity.extend_from_slice(&seconds.to_be_bytes());
-        identity.extend_from_slice(&nanoseconds.to_be_bytes());
         Ok(Took::File(Box::new(Taken {
             file: File::from(file),
             called: String::from_utf8_lossy(&held.stem).into_owned(),
-            identity,
-            unique: born.is_some(),
             owner: stat.st_uid,
             size: u64::try_from(stat.st_size).unwrap_or_default(),
             changed: (stat.st_mtime, stat.st_mtime_nsec),
             held,
         })))
+    }
+
+    /// Makes the names of files durable, as far as the file system can.
+    fn sync(&self) -> io::Result<()> {
+        match fsync(&self.dir) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+            synced => Ok(synced?),
+        }
     }
 
     /// What was sent goes.
@@ -286,7 +287,7 @@ impl Place {
         if self.is_same(&taken.held.name, &stat) {
             unlinkat(&self.dir, &taken.held.name, AtFlags::empty())?;
         }
-        Ok(fsync(&self.dir)?)
+        self.sync()
     }
 
     /// Gives a file its name back: it is tried again later.
@@ -315,7 +316,7 @@ impl Place {
             Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        fsync(&self.dir)?;
+        self.sync()?;
         Ok(shown)
     }
 
@@ -357,6 +358,20 @@ impl Place {
         format!(".{}.tmp", self.tag).into_bytes()
     }
 
+    /// ... and what those that it has taken under an id.
+    fn ending_of(&self, id: &str) -> Vec<u8> {
+        [b".", id.as_bytes(), &self.ending()].concat()
+    }
+
+    /// What was taken under this name.
+    fn named(&self, name: &OsStr) -> Option<Held> {
+        let stem = name.as_bytes().strip_suffix(&self.ending()[..])?;
+        let (stem, id) = stem.split_at_checked(stem.len().checked_sub(ulid::ULID_LEN)?)?;
+        let id = std::str::from_utf8(id).ok().filter(|id| Ulid::from_string(id).is_ok())?;
+        let stem = stem.strip_suffix(b".").filter(|stem| !stem.is_empty())?;
+        Some(Held { name: name.to_owned(), stem: stem.to_vec(), id: id.to_owned() })
+    }
+
     fn is_own(&self, name: &[u8]) -> bool {
         name.strip_suffix(&self.ending()[..]).is_some_and(|stem| !stem.is_empty())
     }
@@ -367,6 +382,11 @@ impl Taken {
     pub(super) fn is_unchanged(&self) -> io::Result<bool> {
         let stat = fstat(&self.file)?;
         Ok(u64::try_from(stat.st_size) == Ok(self.size) && (stat.st_mtime, stat.st_mtime_nsec) == self.changed)
+    }
+
+    /// What tells this taking from every other, and is found again when the process has died: the name of the file has it.
+    pub(super) fn id(&self) -> &str {
+        &self.held.id
     }
 
     /// By which name it is set aside.
@@ -464,12 +484,13 @@ mod tests {
         let (folder, place) = folder(Writers::Anybody);
         fs::write(folder.path().join("a.eml"), "x").unwrap();
         let first = taken(&place, "a.eml");
-        assert_eq!(names(&folder), ["a.07070707.tmp"]);
+        let name = format!("a.{}.07070707.tmp", first.id());
+        assert_eq!(names(&folder), [name.as_str()]);
         let again = place.waiting(LATER, &|_| Writing::Unknown).unwrap();
         assert!(again[0].taken && matches!(place.take(&again[0]).unwrap(), Took::Locked(_)));
         drop(first);
-        let second = taken(&place, "a.07070707.tmp");
-        assert_eq!(second.called, "a");
+        let second = taken(&place, &name);
+        assert_eq!((second.called.as_str(), second.id()), ("a", &name[2..28]));
         let other = Place::open(folder.path(), &Guid([8; 16]), Writers::Anybody).unwrap();
         assert_eq!(waiting(&other), Vec::<String>::new());
         place.remove(&second).unwrap();
@@ -564,13 +585,32 @@ mod tests {
     }
 
     #[test]
-    fn two_files_of_the_same_text_are_two() {
+    fn what_is_given_back_and_taken_again_is_another_one() {
         let (folder, place) = folder(Writers::Anybody);
-        let mut identities = Vec::new();
-        for name in ["a.eml", "b.eml"] {
-            fs::write(folder.path().join(name), "x").unwrap();
-            identities.push(taken(&place, name).identity.clone());
-        }
-        assert_ne!(identities[0], identities[1]);
+        fs::write(folder.path().join("a.eml"), "x").unwrap();
+        let first = taken(&place, "a.eml");
+        place.give_back(first.held()).unwrap();
+        let id = first.id().to_owned();
+        drop(first);
+        assert_ne!(taken(&place, "a.eml").id(), id);
+    }
+
+    #[test]
+    fn what_is_called_as_if_it_were_taken_is_sent_too() {
+        let (folder, place) = folder(Writers::Anybody);
+        fs::write(folder.path().join("a.07070707.tmp"), "x").unwrap();
+        let file = taken(&place, "a.07070707.tmp");
+        assert_eq!(names(&folder), [format!("a.{}.07070707.tmp", file.id())]);
+    }
+
+    #[test]
+    fn a_name_as_long_as_names_may_be_is_taken_and_set_aside() {
+        let (folder, place) = folder(Writers::Anybody);
+        let name = "n".repeat(251) + ".eml";
+        fs::write(folder.path().join(&name), "x").unwrap();
+        let file = taken(&place, &name);
+        place.set_aside(file.held(), &|_| "because".to_owned()).unwrap();
+        let stem = "n".repeat(LONGEST);
+        assert_eq!(names(&folder), [format!("{stem}.bad"), format!("{stem}.reason")]);
     }
 }

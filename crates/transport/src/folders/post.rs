@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::Arc;
 
 use acl::Guid;
 use directory::{Folder, FolderIdentity, FolderKind, ObjectId, ReceiveConnector, Snapshot};
@@ -11,13 +10,14 @@ use message::header::{HeaderBlock, HeaderFault, HeaderProgress, HeaderReader};
 use message::pickup::{pickup_envelope, without_bcc};
 use message::replay::{Parameter, filed_envelope};
 use message::senders::senders;
-use sha2::{Digest, Sha256};
 
+use super::Folders;
 use super::place::Taken;
+use super::report::goes_out;
 use crate::local_users::LocalUsers;
 use crate::sending::Room;
 use crate::shared::now;
-use crate::submission::{Refusal, RefusedRecipient, Submissions};
+use crate::submission::{Refusal, RefusedRecipient};
 
 /// Read at a time.
 const PIECE: usize = 64 * 1024;
@@ -38,13 +38,8 @@ pub(super) struct Source<'a> {
 /// What came of a file.
 #[derive(Debug, Clone)]
 pub(super) enum Posted {
-    /// It is in the queue, durably; or was before.
-    Sent {
-        /// Recipients who were refused, while others were not.
-        refused: Vec<RefusedRecipient>,
-        /// The header, without anything that is secret.
-        header: Vec<u8>,
-    },
+    /// It is in the queue, durably, with the report on those of its recipients who were refused; or was before.
+    Sent,
     /// Not now: why.
     Later(String),
     /// Never, as it is.
@@ -66,6 +61,8 @@ pub(super) struct Bad {
     pub(super) meant_for: Vec<Address>,
     /// Its header, where it could be read.
     pub(super) header: Vec<u8>,
+    /// What the account was told of it by a process that died: it is not told again.
+    pub(super) told: Option<String>,
 }
 
 impl Bad {
@@ -109,37 +106,38 @@ pub(super) fn assigned(snapshot: &Snapshot, connector: ObjectId) -> Result<Objec
 
 /// Sends a file. `again`: it was taken before, by a process that died.
 pub(super) async fn post(
-    submissions: &Arc<Submissions>,
+    folders: &Folders,
     source: Source<'_>,
     account: Option<ObjectId>,
     taken: &mut Taken,
     again: bool,
 ) -> Posted {
-    match attempt(submissions, source, account, taken, again, true).await {
+    match attempt(folders, source, account, taken, again).await {
         Ok(posted) | Err(posted) => posted,
     }
 }
 
 async fn attempt(
-    submissions: &Arc<Submissions>,
+    folders: &Folders,
     source: Source<'_>,
     account: Option<ObjectId>,
     taken: &mut Taken,
     again: bool,
-    keyed: bool,
 ) -> Result<Posted, Posted> {
+    let submissions = &folders.submissions;
     let unreadable = |error: io::Error| Posted::Later(format!("the file cannot be read: {error}"));
     if again {
-        // Accepted by the process that died? Then nothing is to be decided any more.
-        let digest = digest(taken).map_err(unreadable)?;
-        let key = key(taken, &digest);
-        match submissions.submitted(&source.guid, &key) {
-            Ok(None) => {}
-            Ok(Some(ticket)) => {
-                tracing::info!(file = taken.called, queue_id = ticket.queue_id, "a file had been accepted before");
-                return Ok(Posted::Sent { refused: Vec::new(), header: Vec::new() });
-            }
-            Err(error) => return Err(Posted::Later(error.to_string())),
+        // Accepted, or refused and reported, by the process that died? Then nothing is to be decided any more.
+        let kept =
+            |key: &str| submissions.submitted(&source.guid, key).map_err(|error| Posted::Later(error.to_string()));
+        if let Some(ticket) = kept(taken.id())? {
+            tracing::info!(file = taken.called, queue_id = ticket.queue_id, "a file had been accepted before");
+            return Ok(Posted::Sent);
+        }
+        if let Some(ticket) = kept(&report_key(taken))? {
+            let reason = ticket.answer.lines().next().unwrap_or_default().trim_start_matches("Reason:").trim();
+            let bad = Bad { reason: reason.to_owned(), told: Some(ticket.answer.clone()), ..Bad::default() };
+            return Err(Posted::Never(Box::new(bad)));
         }
     }
     taken.file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
@@ -192,24 +190,33 @@ async fn attempt(
         return Err(Posted::Later("the file was changed while it was read".to_owned()));
     }
     let others = logon.refused_recipients().to_vec();
-    let key = key(taken, &text.digest());
-    let under_way = match keyed {
-        true => Some(submissions.begin_key(&source.guid, &key).ok_or(Posted::Later("it is on its way".to_owned()))?),
-        false => None,
+    let report = if others.is_empty() {
+        None
+    } else {
+        let bad = Bad { recipients: others, header: shown(&block), ..Bad::default() };
+        let report = folders.compose(source, &taken.called, &bad, account);
+        report.map_err(|error| Posted::Later(format!("a report cannot be written: {error}")))?
     };
-    match logon.finish(under_way.as_ref(), &[]).await {
+    let (reports, to): (Vec<_>, Vec<_>) = report.into_iter().unzip();
+    let under_way =
+        submissions.begin_key(&source.guid, taken.id()).ok_or(Posted::Later("it is on its way".to_owned()))?;
+    match logon.finish_with(Some(&under_way), &[], reports).await {
         Ok(accepted) => {
             tracing::info!(connector = name, file = taken.called, queue_id = accepted.id, "a file was accepted");
-            Ok(Posted::Sent { refused: others, header: shown(&block) })
+            to.iter().for_each(|to| goes_out(&taken.called, to));
+            Ok(Posted::Sent)
         }
-        Err(Refusal::Duplicate) if again || taken.unique => {
+        Err(Refusal::Duplicate) => {
             tracing::info!(connector = name, file = taken.called, "a file had been accepted before");
-            Ok(Posted::Sent { refused: Vec::new(), header: Vec::new() })
+            Ok(Posted::Sent)
         }
-        // Where the file system does not say when a file was made, another one may have been like it.
-        Err(Refusal::Duplicate) => Box::pin(attempt(submissions, source, account, taken, false, false)).await,
         Err(refusal) => Err(refused(refusal)),
     }
+}
+
+/// The key of the report on a file that was refused.
+pub(super) fn report_key(taken: &Taken) -> String {
+    format!("{} report", taken.id())
 }
 
 /// The commands of a message, and its header.
@@ -266,6 +273,7 @@ fn refused(refusal: Refusal, source: Source<'_>, way: &Way, block: &HeaderBlock)
                 recipients: refused.recipients,
                 meant_for: meant_for(),
                 header: shown(block),
+                told: None,
             }))
         }
         // Of an assigned account it is the folder that is set up wrong, and no fault of the file.
@@ -295,26 +303,6 @@ fn shown(block: &HeaderBlock) -> Vec<u8> {
     message::rewrite(block, &edits)
 }
 
-/// What tells a file and its text from every other.
-fn key(taken: &Taken, digest: &[u8; 32]) -> String {
-    taken.identity.iter().chain(digest).map(|octet| format!("{octet:02x}")).collect()
-}
-
-/// Of the whole file.
-fn digest(taken: &mut Taken) -> io::Result<[u8; 32]> {
-    taken.file.seek(SeekFrom::Start(0))?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; PIECE];
-    loop {
-        match taken.file.read(&mut piece) {
-            Ok(0) => return Ok(hash.finalize().into()),
-            Ok(length) => hash.update(&piece[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// Why a file has no header.
 enum HeadFault {
     Read(io::Error),
@@ -324,7 +312,6 @@ enum HeadFault {
 /// The text of a file with CRLF line ends: where its first line ends with LF alone, LF is its line end.
 struct Text<R> {
     reader: R,
-    hash: Sha256,
     piece: Vec<u8>,
     lines: Vec<u8>,
     /// What was read behind the header.
@@ -335,7 +322,7 @@ struct Text<R> {
 
 impl<R: Read> Text<R> {
     fn new(reader: R) -> Text<R> {
-        Text { reader, hash: Sha256::new(), piece: vec![0; PIECE], lines: Vec::new(), rest: None, lf: None, last: 0 }
+        Text { reader, piece: vec![0; PIECE], lines: Vec::new(), rest: None, lf: None, last: 0 }
     }
 
     /// The header block; what follows it is given by [`Text::next`].
@@ -371,7 +358,6 @@ impl<R: Read> Text<R> {
             return Ok(None);
         }
         let piece = &self.piece[..length];
-        self.hash.update(piece);
         self.lines.clear();
         for octet in piece {
             if *octet == b'\n' {
@@ -384,11 +370,6 @@ impl<R: Read> Text<R> {
             self.last = *octet;
         }
         Ok(Some(&self.lines))
-    }
-
-    /// Of all that was read.
-    fn digest(&self) -> [u8; 32] {
-        self.hash.clone().finalize().into()
     }
 }
 

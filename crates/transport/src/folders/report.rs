@@ -7,13 +7,12 @@ use directory::{Folder, ObjectId};
 use message::Address;
 use message::bounce::Action;
 use queue::{Beside, NewMessage, QueueError, Ticket};
-use rights::pause::account_name;
 use session::Extensions;
-use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
-use super::post::{Bad, Source, one_line};
-use super::{Folders, KEYS_LAST};
+use super::Folders;
+use super::place::Taken;
+use super::post::{Bad, Source, one_line, report_key};
 use crate::delivery::bounce::{Desk, Original, Said, compose};
 use crate::events::instant;
 use crate::pause;
@@ -28,88 +27,120 @@ pub(super) fn reason(file: &str, source: Source<'_>, bad: &Bad, owner: Option<u3
     if let Some(owner) = owner {
         let _ = writeln!(text, "Owner:     user {owner} of this machine");
     }
-    let _ = writeln!(text, "Reason:    {}", bad.reason);
-    for refused in &bad.recipients {
-        let _ = writeln!(text, "Recipient: {}: {}", refused.address, one_line(&refused.reply));
-    }
-    if let Some(decision) = &bad.decision {
-        let _ = writeln!(text, "Decision:  {decision} (`procura explain {decision}` says why)");
-    }
+    text += &verdict(bad);
     let again = file.strip_suffix(".bad").unwrap_or(file);
     let _ =
         writeln!(text, "\nIt was not sent. When the cause is mended, rename it to {again}.eml to have it tried again.");
     text
 }
 
+/// The part of it that is about the file's text, a line for each.
+fn verdict(bad: &Bad) -> String {
+    if let Some(told) = &bad.told {
+        return told.clone();
+    }
+    let mut text = format!("Reason:    {}\n", bad.reason);
+    for refused in &bad.recipients {
+        let _ = writeln!(text, "Recipient: {}: {}", refused.address, one_line(&refused.reply));
+    }
+    if let Some(decision) = &bad.decision {
+        let _ = writeln!(text, "Decision:  {decision} (`procura explain {decision}` says why)");
+    }
+    text
+}
+
 impl Folders {
-    /// Reports to the account that a file was sent for what was not sent of it. Once for each file, whatever happens.
-    pub(super) async fn report(
+    /// Writes the report to the account that a file is sent for on what is not sent of it, and says to whom it goes; none
+    /// where there is nobody to hear it.
+    pub(super) fn compose(
         &self,
         source: Source<'_>,
         file: &str,
         bad: &Bad,
         account: Option<ObjectId>,
-        identity: &[u8],
-    ) {
+    ) -> Result<Option<(NewMessage, Address)>, QueueError> {
         let ground = &self.ground;
         let snapshot = ground.shared.snapshot();
         let to = account.and_then(|account| snapshot.object(account)).and_then(|object| object.primary_address());
-        let Some(to) = to else { return };
+        let Some(to) = to else { return Ok(None) };
         let said = said(bad);
-        if said.is_empty() {
+        let report = if said.is_empty() {
             let text = reason(&format!("{file}.bad"), source, bad, None, now().0).replace('\n', "\r\n");
-            return pause::mail(&ground.shared, &snapshot, &to, &format!("The file {file} was not sent"), &text);
-        }
-        let desk = Desk {
-            queue: ground.shared.queue(),
-            snapshot: &snapshot,
-            intake: &ground.intake,
-            hostname: &ground.hostname,
-            time: now().0,
+            let subject = format!("The file {file} was not sent");
+            pause::notice(&ground.shared, &snapshot, &to, &subject, &text)?
+        } else {
+            let desk = Desk {
+                queue: ground.shared.queue(),
+                snapshot: &snapshot,
+                intake: &ground.intake,
+                hostname: &ground.hostname,
+                time: now().0,
+            };
+            let called = format!("{file}.eml");
+            let about =
+                Original { queue_id: &called, received: now().0, smtputf8: false, asked: Extensions::default() };
+            compose(&desk, &about, (&bad.header, None), &to, &said)?
         };
-        let called = format!("{file}.eml");
-        let about = Original { queue_id: &called, received: now().0, smtputf8: false, asked: Extensions::default() };
-        match compose(&desk, &about, (&bad.header, None), &to, &said) {
-            Ok(Some(report)) => {
-                let owner = account.map(|account| account_name(&snapshot, &guid_of(&snapshot, account)));
-                tracing::info!(file, to = to.as_str(), account = owner, "a report on a file goes out");
-                self.queue(report, &to, identity).await;
-            }
-            Ok(None) => {}
-            Err(error) => tracing::error!(file, %error, "a report on a file cannot be written"),
+        Ok(report.map(|report| (report, to)))
+    }
+
+    /// Reports to the account that a file was sent for that it was not sent. Once for each file, whatever happens.
+    pub(super) async fn report(
+        &self,
+        source: Source<'_>,
+        taken: &Taken,
+        bad: &Bad,
+        account: Option<ObjectId>,
+    ) -> Result<(), QueueError> {
+        if bad.told.is_some() {
+            return Ok(());
+        }
+        match self.compose(source, &taken.called, bad, account)? {
+            Some((report, to)) => self.queue(report, &to, source, taken, verdict(bad)).await,
+            None => Ok(()),
         }
     }
 
     /// Queues a report, unless the one on this file was queued before a crash.
-    async fn queue(&self, report: NewMessage, to: &Address, identity: &[u8]) {
-        let time = now().0;
-        let mut key = Sha256::new();
-        key.update(b"report");
-        key.update(identity);
-        let keys_since = time.saturating_sub(i64::try_from(KEYS_LAST.as_millis()).unwrap_or(i64::MAX));
+    async fn queue(
+        &self,
+        report: NewMessage,
+        to: &Address,
+        source: Source<'_>,
+        taken: &Taken,
+        verdict: String,
+    ) -> Result<(), QueueError> {
+        let (time, shared) = (now().0, &self.ground.shared);
+        let Some(key) = self.submissions.begin_key(&source.guid, &report_key(taken)) else { return Ok(()) };
         let ticket = Ticket {
             owner: String::new(),
-            key: Some(key.finalize().to_vec()),
-            keys_since,
+            key: Some(key.key().to_vec()),
+            keys_since: self.submissions.keys_since(),
             fingerprint: Vec::new(),
-            answer: String::new(),
+            answer: verdict,
             recipients: vec![to.as_str().to_owned()],
         };
         let beside = Beside { time, ticket: Some(ticket), events: Vec::new() };
+        let reported = crate::tracking::report("", &report, time);
         let (done, committed) = oneshot::channel();
-        let NewMessage { body, envelope } = report;
-        self.ground.shared.queue().commit_with(body, envelope, Some(Box::new(beside)), move |result| {
+        shared.queue().commit_all(vec![report], Some(Box::new(beside)), move |result| {
             drop(done.send(result));
         });
         match committed.await.unwrap_or(Err(QueueError::Closed)) {
-            Ok(()) | Err(QueueError::DuplicateKey) => {}
-            Err(error) => tracing::error!(%error, "a report on a file cannot be queued"),
+            Ok(()) => {
+                goes_out(&taken.called, to);
+                shared.note(reported);
+                Ok(())
+            }
+            Err(QueueError::DuplicateKey) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }
 
-fn guid_of(snapshot: &directory::Snapshot, account: ObjectId) -> acl::Guid {
-    snapshot.object(account).map_or(acl::Guid([0; 16]), |object| object.guid())
+/// For the log.
+pub(super) fn goes_out(file: &str, to: &Address) {
+    tracing::info!(file, to = to.as_str(), "a report on a file goes out");
 }
 
 /// What is said of each recipient: of those who were refused their own reply, else of all the reason.

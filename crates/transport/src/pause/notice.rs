@@ -6,7 +6,7 @@ use std::time::Duration;
 use acl::Guid;
 use directory::Snapshot;
 use message::Address;
-use queue::{Envelope, Event, Millis, Queue, Recipient};
+use queue::{Envelope, Event, Millis, NewMessage, Queue, QueueError, Recipient};
 use rights::pause::{Policy, REASON, account_name, event, event_name};
 use rights::shortfall::Shortfall;
 use serde_json::{Value, json};
@@ -257,9 +257,37 @@ fn tell(shared: &Shared, snapshot: &Snapshot, account: Guid, subject: &str, text
     }
 }
 
-/// Queues a notice; with the null reverse-path, so that it never comes back.
+/// Queues a notice.
 pub(crate) fn mail(shared: &Shared, snapshot: &Snapshot, to: &Address, subject: &str, text: &str) {
-    let Some(ground) = shared.pauses().ground.get() else { return };
+    let notice = match notice(shared, snapshot, to, subject, text) {
+        Ok(Some(notice)) => notice,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::error!(%error, "a notice cannot be written");
+            return;
+        }
+    };
+    let time = notice.envelope.received;
+    shared.note(::tracking::Record { reason: subject.to_owned(), ..crate::tracking::report("", &notice, time) });
+    shared.queue().commit(notice.body, notice.envelope, |result| {
+        if let Err(error) = result {
+            tracing::error!(%error, "a notice cannot be queued");
+        }
+    });
+}
+
+/// Writes a notice; with the null reverse-path, so that it never comes back. None before the server runs.
+///
+/// # Errors
+/// Faults of the queue.
+pub(crate) fn notice(
+    shared: &Shared,
+    snapshot: &Snapshot,
+    to: &Address,
+    subject: &str,
+    text: &str,
+) -> Result<Option<NewMessage>, QueueError> {
+    let Some(ground) = shared.pauses().ground.get() else { return Ok(None) };
     let hostname = &ground.hostname;
     let domain = snapshot
         .accepted_domains()
@@ -283,10 +311,7 @@ pub(crate) fn mail(shared: &Shared, snapshot: &Snapshot, to: &Address, subject: 
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(text.as_bytes());
     let mut body = shared.queue().begin();
-    if let Err(error) = body.write(&bytes) {
-        tracing::error!(%error, "a notice cannot be written");
-        return;
-    }
+    body.write(&bytes)?;
     let canonical = to.canonical();
     let route = Route::resolve(snapshot, &canonical, bytes.len() as u64, &ground.intake.exits);
     let envelope = Envelope {
@@ -306,19 +331,5 @@ pub(crate) fn mail(shared: &Shared, snapshot: &Snapshot, to: &Address, subject: 
         lane: None,
         audit: None,
     };
-    shared.note(::tracking::Record {
-        time,
-        id: envelope.queue_id.clone(),
-        event: ::tracking::Event::Bounced,
-        sender: Some(String::new()),
-        to: vec![to.as_str().to_owned()],
-        reason: subject.to_owned(),
-        size: bytes.len() as u64,
-        ..::tracking::Record::default()
-    });
-    shared.queue().commit(body, envelope, |result| {
-        if let Err(error) = result {
-            tracing::error!(%error, "a notice cannot be queued");
-        }
-    });
+    Ok(Some(NewMessage { body, envelope }))
 }

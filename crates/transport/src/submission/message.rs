@@ -7,6 +7,7 @@ use std::time::Duration;
 use acl::Guid;
 use directory::{FolderKind, ObjectId, Time};
 use message::Address;
+use queue::NewMessage;
 use rights::DecisionRecord;
 use serde_json::{Value, json};
 use session::{Answer, Session, StoreOutcome, Submission, Submitter, Wait};
@@ -207,7 +208,17 @@ impl Logon {
     }
 
     /// The message is complete: it is made durable, and answered. `under_way` names its key, `fingerprint` is what it was.
-    pub async fn finish(mut self, under_way: Option<&UnderWay>, fingerprint: &[u8]) -> Result<Accepted, Refusal> {
+    pub async fn finish(self, under_way: Option<&UnderWay>, fingerprint: &[u8]) -> Result<Accepted, Refusal> {
+        self.finish_with(under_way, fingerprint, Vec::new()).await
+    }
+
+    /// The same, together with reports: they are queued if and only if the message is.
+    pub(crate) async fn finish_with(
+        mut self,
+        under_way: Option<&UnderWay>,
+        fingerprint: &[u8],
+        reports: Vec<NewMessage>,
+    ) -> Result<Accepted, Refusal> {
         let Some(mut lines) = self.lines.take() else { return Err(broken()) };
         let mut last = Vec::new();
         lines.finish(&mut |octets| last.extend_from_slice(octets));
@@ -222,6 +233,7 @@ impl Logon {
                 keys_since: self.submissions.keys_since(),
                 fingerprint: fingerprint.to_vec(),
                 answer: answer.clone(),
+                reports,
             };
             let message = (self.out.take_body(), submission);
             let intake = &self.submissions.intake;
