@@ -1,11 +1,12 @@
 //! The organization as a document says: each part is compared with what is there, and becomes the requests that make it
 //! so. All of them are tried out in order on a copy and then committed as one change.
 
+mod folders;
 mod requests;
 
 use std::collections::{BTreeSet, HashMap};
 
-use directory::{ObjectId, Snapshot, Time};
+use directory::{Snapshot, Time};
 
 use crate::authorize::is_administrator;
 use crate::error::{Fault, FaultKind};
@@ -50,8 +51,27 @@ fn once(items: &[Item]) -> Result<(), Fault> {
         if let Some(first) = named.insert(item.wanted.key(), item)
             && text(first) != text(item)
         {
-            let message = format!("line {} says something else of the same", first.line);
-            return Err(at_line(item, Fault::new(FaultKind::Invalid, message).help("leave one of the two away")));
+            return Err(twice(item, first));
+        }
+    }
+    Ok(())
+}
+
+fn twice(item: &Item, first: &Item) -> Fault {
+    let message = format!("line {} says something else of the same", first.line);
+    at_line(item, Fault::new(FaultKind::Invalid, message).help("leave one of the two away"))
+}
+
+/// The same of folders, however their owners are named: each part is all of a folder's list.
+fn each_folder_once(snapshot: &Snapshot, items: &[Item]) -> Result<(), Fault> {
+    let mut named = HashMap::new();
+    for item in items {
+        if let Wanted::FolderPermission(wanted) = &item.wanted
+            && let Some(subject) = requests::subject(snapshot, &item.wanted)
+            && let Some((first, other)) = named.insert(subject, (item, wanted))
+            && (&other.entries, other.absent) != (&wanted.entries, wanted.absent)
+        {
+            return Err(twice(item, first));
         }
     }
     Ok(())
@@ -94,12 +114,15 @@ fn settled(item: &Item, now: Time) -> Result<Item, Fault> {
 
 fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], prune: &[Wanted]) -> Result<Plan, Fault> {
     let trial = Trial::on(snapshot);
+    let named = items;
     let items: Vec<Item> = items.iter().cloned().chain(no_longer_named(snapshot, items, prune)).collect();
     let mut done = Done::default();
     // What goes makes room first; then what is referred to: grants by name need the accounts, members the groups.
     for stage in 0..STAGES {
         all_of(asked, &trial, &items, stage, &mut done)?;
     }
+    // Whoever is named is there now.
+    each_folder_once(&trial.snapshot(), named)?;
     for wanted in prune {
         let what = match wanted {
             Wanted::Ou(ou) => format!("unit {}", ou.name),
@@ -116,14 +139,15 @@ fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], prune: &[Wanted])
     Ok(Plan { changes, done, authorized: true })
 }
 
-/// What is pruned. An object that has another name now than in an earlier document is the same object.
+/// What is pruned. An object that has another name now than in an earlier document is the same object, and its folder the
+/// same folder.
 fn no_longer_named(snapshot: &Snapshot, items: &[Item], prune: &[Wanted]) -> Vec<Item> {
-    let object = |wanted: &Wanted| requests::object(snapshot, wanted);
-    let named: BTreeSet<ObjectId> = match prune {
+    let subject = |wanted: &Wanted| requests::subject(snapshot, wanted);
+    let named: BTreeSet<_> = match prune {
         [] => BTreeSet::new(),
-        _ => items.iter().filter_map(|item| object(&item.wanted)).collect(),
+        _ => items.iter().filter_map(|item| subject(&item.wanted)).collect(),
     };
-    let left = prune.iter().filter(|wanted| object(wanted).is_none_or(|id| !named.contains(&id)));
+    let left = prune.iter().filter(|wanted| subject(wanted).is_none_or(|subject| !named.contains(&subject)));
     left.filter_map(|wanted| wanted.clone().gone()).map(|wanted| Item { line: 0, wanted }).collect()
 }
 
@@ -154,7 +178,7 @@ fn all_of(asked: Asked<'_>, trial: &Trial, items: &[Item], stage: u8, done: &mut
     Ok(())
 }
 
-/// Grants that go, objects that go; servers that go, and objects; members; what refers to them.
+/// Grants and rights on folders that go, objects that go; servers that go, and objects; members; what refers to them.
 const STAGES: u8 = 5;
 
 /// Does what one part needs, and says what was done.

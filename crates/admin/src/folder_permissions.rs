@@ -5,6 +5,7 @@
 
 pub mod documents;
 mod dovecot;
+pub(crate) mod whole;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use rights::folder::{
 
 use crate::accounts::{account, account_name, guid_of};
 use crate::authorize::{may_change_folders, require, require_organization};
+use crate::caller::Caller;
 use crate::error::{Fault, FaultKind};
 use crate::mailboxes::owner;
 use crate::permissions::trustee;
@@ -34,6 +36,7 @@ pub(crate) fn answer(asked: Asked<'_>, request: &FolderRequest) -> Result<Respon
         FolderRequest::Get(wanted) => FolderResponse::Entries(get(asked, wanted)?),
         FolderRequest::Add(wanted) => return change(asked, wanted, false),
         FolderRequest::Set(wanted) => return change(asked, wanted, true),
+        FolderRequest::Replace(wanted) => return whole::replace(asked, wanted),
         FolderRequest::Remove(wanted) => return remove(asked, wanted),
         FolderRequest::Check(wanted) => FolderResponse::Checked(Box::new(check(asked, wanted)?)),
         FolderRequest::Export(wanted) => FolderResponse::Exported(dovecot::export(asked, wanted)?),
@@ -55,10 +58,7 @@ impl Folder {
             Some((mailbox, _)) => (mailbox, Some(&identity[mailbox.len() + 1..])),
             None => (identity, None),
         };
-        let path = path.map(str::parse).transpose().map_err(|error: rights::folder::NoFolderPath| {
-            Fault::new(FaultKind::Invalid, error.to_string())
-                .help("name a folder as in alice@example.com:\\Calendar; alice@example.com:\\ is the whole mailbox")
-        })?;
+        let path = path.map(self::path).transpose()?;
         let by_guid = mailbox.parse().ok().and_then(|guid| snapshot.mailbox_owner(&guid));
         let id = by_guid.map_or_else(|| find(snapshot, mailbox), Ok).map_err(|fault| {
             match mailbox.contains(':') && path.is_none() {
@@ -73,6 +73,22 @@ impl Folder {
     fn path(&self) -> FolderPath {
         self.path.clone().unwrap_or_else(FolderPath::root)
     }
+}
+
+/// The path of a folder.
+pub(crate) fn path(text: &str) -> Result<FolderPath, Fault> {
+    text.parse().map_err(|error: rights::folder::NoFolderPath| {
+        Fault::new(FaultKind::Invalid, error.to_string())
+            .help("name a folder as in alice@example.com:\\Calendar; alice@example.com:\\ is the whole mailbox")
+    })
+}
+
+/// Who may neither read the entries nor change them learns nothing of them by trying to.
+fn look(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) -> Result<(), Fault> {
+    if caller.token.account == Some(owner) || may_change_folders(snapshot, caller, owner) {
+        return Ok(());
+    }
+    require(snapshot, caller, owner, Action::Read, "read the permissions of")
 }
 
 fn unreadable(error: Unreadable) -> Fault {
@@ -120,10 +136,7 @@ fn list(folders: &Folders, path: &FolderPath) -> Result<(FolderList, Option<Fold
 fn get(asked: Asked<'_>, wanted: &FolderGet) -> Result<Page<FolderEntryRow>, Fault> {
     let snapshot = asked.snapshot;
     let folder = Folder::named(snapshot, &wanted.identity)?;
-    let is_own = asked.caller.token.account == Some(folder.owner);
-    if !is_own {
-        require(snapshot, asked.caller, folder.owner, Action::Read, "read the permissions of")?;
-    }
+    look(snapshot, asked.caller, folder.owner)?;
     let folders = Folders::of(snapshot, folder.owner);
     let paths: Vec<FolderPath> = match &folder.path {
         Some(path) => vec![path.clone()],
@@ -219,6 +232,7 @@ fn entrant(snapshot: &Snapshot, name: &str) -> Result<(Sid, String, bool), Fault
 fn change(asked: Asked<'_>, wanted: &FolderChange, replace: bool) -> Result<Response, Fault> {
     asked.change(|snapshot| {
         let folder = Folder::named(snapshot, &wanted.identity)?;
+        look(snapshot, asked.caller, folder.owner)?;
         let path = folder.path();
         let (sid, name, is_group) = entrant(snapshot, &wanted.user)?;
         let rights = rights(&wanted.rights)?;
@@ -238,22 +252,22 @@ fn change(asked: Asked<'_>, wanted: &FolderChange, replace: bool) -> Result<Resp
         list.set(&sid, rights, is_group);
         let mut plan = Plan::new(format!("{rights} on {spot} given to {name}"), Vec::new());
         plan.changes.push(put(snapshot, &folder, &path, Some(&list))?);
-        plan.done.warnings.extend(of_its_own(&path, from.as_ref()));
-        if snapshot.by_sid(&sid) == Some(folder.owner) {
-            plan.done
-                .warnings
-                .push(format!("{name} owns the mailbox and may do everything in it, whatever it says here"));
-        }
+        plan.done.warnings.extend(of_its_own(&path, from.as_ref(), ", which begin as a copy of those"));
+        plan.done.warnings.extend(of_the_owner(snapshot, folder.owner, &sid));
         Ok(plan)
     })
 }
 
 /// That a folder no longer takes the entries of one above it.
-fn of_its_own(path: &FolderPath, from: Option<&FolderPath>) -> Option<String> {
+fn of_its_own(path: &FolderPath, from: Option<&FolderPath>, how: &str) -> Option<String> {
     let from = from.filter(|from| !from.is(path))?;
-    Some(format!(
-        "{path} had the entries of {from} until now; it has entries of its own from now on, which begin as a copy of those"
-    ))
+    Some(format!("{path} had the entries of {from} until now; it has entries of its own from now on{how}"))
+}
+
+/// That an entry of the owner says nothing.
+fn of_the_owner(snapshot: &Snapshot, owner: ObjectId, sid: &Sid) -> Option<String> {
+    let name = (snapshot.by_sid(sid) == Some(owner)).then(|| name_of(snapshot, owner))?;
+    Some(format!("{name} owns the mailbox and may do everything in it, whatever it says here"))
 }
 
 fn spot(snapshot: &Snapshot, owner: ObjectId, path: &FolderPath) -> String {
@@ -263,6 +277,7 @@ fn spot(snapshot: &Snapshot, owner: ObjectId, path: &FolderPath) -> String {
 fn remove(asked: Asked<'_>, wanted: &FolderRemove) -> Result<Response, Fault> {
     asked.change(|snapshot| {
         let folder = Folder::named(snapshot, &wanted.identity)?;
+        look(snapshot, asked.caller, folder.owner)?;
         let path = folder.path();
         let spot = spot(snapshot, folder.owner, &path);
         let folders = Folders::of(snapshot, folder.owner);
@@ -271,7 +286,12 @@ fn remove(asked: Asked<'_>, wanted: &FolderRemove) -> Result<Response, Fault> {
                 return Err(Fault::new(FaultKind::NotFound, format!("{spot} has no entries of its own")));
             }
             let change = put(snapshot, &folder, &path, None)?;
-            return Ok(Plan::new(format!("{spot} has no entries of its own any more"), vec![change]));
+            let mut plan = Plan::new(format!("{spot} has no entries of its own any more"), vec![change]);
+            plan.done.warnings.push(match above(&folders, &path)? {
+                Some(above) => format!("{path} has the entries of {above} from now on"),
+                None => format!("no folder above {path} has entries: only the owner and Full Mailbox Access get in"),
+            });
+            return Ok(plan);
         };
         let (mut list, from) = list(&folders, &path)?;
         // An entry may be of somebody who is gone.
@@ -285,9 +305,15 @@ fn remove(asked: Asked<'_>, wanted: &FolderRemove) -> Result<Response, Fault> {
         }
         let mut plan = Plan::new(format!("the entry of {name} on {spot} taken away"), Vec::new());
         plan.changes.push(put(snapshot, &folder, &path, Some(&list))?);
-        plan.done.warnings.extend(of_its_own(&path, from.as_ref()));
+        plan.done.warnings.extend(of_its_own(&path, from.as_ref(), ", which begin as a copy of those"));
         Ok(plan)
     })
+}
+
+/// The nearest folder above one that has entries.
+fn above(folders: &Folders, path: &FolderPath) -> Result<Option<FolderPath>, Fault> {
+    let Some(parent) = path.parent() else { return Ok(None) };
+    Ok(folders.at(&parent).map_err(unreadable)?.map(|(from, _)| from.clone()))
 }
 
 /// The change that gives a folder a list, or takes its own away.
@@ -400,10 +426,21 @@ fn right_row(snapshot: &Snapshot, token: &Token, found: &FolderAccess, at: &Righ
 pub(crate) fn words(snapshot: &Snapshot, value: &Value) -> Option<String> {
     let folder = FolderDescriptor::parse(value).ok()?;
     let list = FolderList::of(&folder.descriptor)?;
-    let named = list.accounts.iter().chain(&list.groups);
-    let mut said: Vec<String> =
-        named.map(|entry| format!("{} {}", sid_name(snapshot, &entry.sid), entry.rights)).collect();
-    said.push(format!("Default {}", list.default));
-    said.push(format!("Anonymous {}", list.anonymous));
+    let said: Vec<String> =
+        each(&list).map(|(sid, rights)| format!("{} {rights}", entry_name(snapshot, &sid))).collect();
     Some(format!("{}: {}", folder.path, said.join("; ")))
+}
+
+/// The entries of a list, Default and Anonymous at the end.
+fn each(list: &FolderList) -> impl Iterator<Item = (Sid, FolderRights)> {
+    let named = list.accounts.iter().chain(&list.groups).map(|entry| (entry.sid.clone(), entry.rights));
+    named.chain([(well_known::EVERYONE, list.default), (well_known::ANONYMOUS_LOGON, list.anonymous)])
+}
+
+fn entry_name(snapshot: &Snapshot, sid: &Sid) -> String {
+    match sid {
+        sid if *sid == well_known::EVERYONE => "Default".to_owned(),
+        sid if *sid == well_known::ANONYMOUS_LOGON => "Anonymous".to_owned(),
+        sid => sid_name(snapshot, sid),
+    }
 }

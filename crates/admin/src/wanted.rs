@@ -80,6 +80,8 @@ pub enum Wanted {
     Grant(WantedGrant),
     /// A right on a mailbox.
     MailboxGrant(WantedMailboxGrant),
+    /// Rights on a folder of a mailbox.
+    FolderPermission(WantedFolderPermission),
     /// Delegates of an owner: these, and no others.
     Delegates(WantedDelegates),
 }
@@ -348,6 +350,33 @@ pub struct WantedMailboxGrant {
     pub absent: bool,
 }
 
+/// Rights on a folder of a mailbox. It has these entries of its own, and no others.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedFolderPermission {
+    /// The owner of the mailbox.
+    pub on: String,
+    /// Its path, as `\Calendar`; `\` is the mailbox as a whole.
+    pub folder: String,
+    /// Who may do what in it; Default and Anonymous may nothing where they are not named. Needed where the folder is to have
+    /// entries of its own: none of them is a list that lets nobody in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<Vec<WantedFolderEntry>>,
+    /// It is to have no entries of its own, and so those of the folder above it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
+}
+
+/// What somebody may do in a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedFolderEntry {
+    /// An account or a security group, `Default` or `Anonymous`.
+    pub user: String,
+    /// A role, or rights separated by commas: `Editor`, `ReadAny, Create`.
+    pub right: String,
+}
+
 /// Delegates of an owner.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -391,6 +420,7 @@ impl Wanted {
                 let (deny, right) = (if grant.deny { "deny" } else { "" }, grant.right.as_deref());
                 of(&["mailbox", &grant.on, &grant.user, right.unwrap_or("full-access"), deny])
             }
+            Wanted::FolderPermission(wanted) => of(&["folder", &wanted.on, &wanted.folder]),
             Wanted::Delegates(delegates) => of(&["delegates", &delegates.of]),
         }
     }
@@ -409,7 +439,8 @@ impl Wanted {
             | Wanted::ReceiveConnector(WantedReceive { absent, .. })
             | Wanted::SendConnector(WantedSend { absent, .. })
             | Wanted::Grant(WantedGrant { absent, .. })
-            | Wanted::MailboxGrant(WantedMailboxGrant { absent, .. }) => !absent,
+            | Wanted::MailboxGrant(WantedMailboxGrant { absent, .. })
+            | Wanted::FolderPermission(WantedFolderPermission { absent, .. }) => !absent,
         }
     }
 
@@ -430,7 +461,8 @@ impl Wanted {
             | Wanted::ReceiveConnector(WantedReceive { absent, .. })
             | Wanted::SendConnector(WantedSend { absent, .. })
             | Wanted::Grant(WantedGrant { absent, .. })
-            | Wanted::MailboxGrant(WantedMailboxGrant { absent, .. }) => *absent = true,
+            | Wanted::MailboxGrant(WantedMailboxGrant { absent, .. })
+            | Wanted::FolderPermission(WantedFolderPermission { absent, .. }) => *absent = true,
         }
         Some(self)
     }

@@ -20,6 +20,8 @@ fn all() -> Vec<Value> {
         json!({"user": {"name": "anna", "ou": "OU=Desk", "display_name": "Anna B.", "mailbox": true,
                         "addresses": ["anna@example.com", "a.b@example.com"]}}),
         json!({"mailbox-grant": {"on": "anna", "user": "helpers"}}),
+        json!({"folder-permission": {"on": "anna", "folder": "\\Calendar", "entries": [
+            {"user": "helpers", "right": "Editor"}, {"user": "Default", "right": "AvailabilityOnly"}]}}),
         json!({"delegates": {"of": "anna", "users": ["zoe"]}}),
         json!({"connector": {"name": "Client", "header_from": "observe", "enabled": false}}),
     ]
@@ -170,7 +172,7 @@ fn a_fault_names_its_line_and_nothing_is_done() {
     let mut items = all();
     items.push(json!({"grant": {"on": "anna", "user": "nobody-of-that-name", "right": "Send As"}}));
     let (_, message) = site.fault(common::ROOT, apply(&items));
-    assert!(message.starts_with("line 9: ") && message.contains("nobody-of-that-name"), "{message}");
+    assert!(message.starts_with("line 10: ") && message.contains("nobody-of-that-name"), "{message}");
     assert_eq!(site.records(), before);
 }
 
@@ -299,6 +301,10 @@ fn rest() -> Vec<Value> {
         json!({"grant": {"on": "zoe", "user": "max", "right": "Send As", "until": "1970-01-01T00:00:05Z"}}),
         json!({"mailbox-grant": {"on": "linda", "user": "max", "right": "full-access, read-permission",
                                  "until": "1970-01-02"}}),
+        json!({"folder-permission": {"on": "linda", "folder": "\\Inbox\\Orders", "entries": [
+            {"user": "News", "right": "ReadAny, Create"}, {"user": "max", "right": "None"}]}}),
+        json!({"folder-permission": {"on": "zoe", "folder": "\\", "entries": [
+            {"user": "linda", "right": "Reviewer"}, {"user": "Anonymous", "right": "Contributor"}]}}),
         json!({"delegates": {"of": "zoe", "users": ["helper", "max"], "until": {"max": "1970-01-01T00:00:09Z"}}}),
     ]
 }
@@ -496,23 +502,37 @@ fn items() -> impl Strategy<Value = Vec<Value>> {
         let first = users.first().copied().zip(until);
         json!({"delegates": {"of": of, "users": users, "until": first.into_iter().collect::<BTreeMap<_, _>>()}})
     });
+    let whom =
+        proptest::sample::select(vec!["max", "helper", "new1", "EXAMPLE\\zoe", "Default", "Anonymous", "group0"]);
+    let right =
+        proptest::sample::select(vec!["None", "Editor", "Author, CreateSubfolder", "EditAny", "FreeBusyDetailed"]);
+    let path = proptest::sample::select(vec!["\\", "\\Calendar", "\\Calendar\\Team", "\\calendar"]);
+    let entries = proptest::option::of(proptest::collection::btree_map(whom, right, 0..4));
+    let folder = (names(), path, entries).prop_map(|(on, folder, entries)| match entries {
+        Some(entries) => {
+            let entries: Vec<Value> =
+                entries.iter().map(|(user, right)| json!({"user": user, "right": right})).collect();
+            json!({"folder-permission": {"on": on, "folder": folder, "entries": entries}})
+        }
+        None => json!({"folder-permission": {"on": on, "folder": folder, "absent": true}}),
+    });
     // Each thing once: a document that contradicts itself has no state that it describes.
     let key = |item: &Value| {
         let (kind, body) = item.as_object().unwrap().iter().next().unwrap();
         format!(
-            "{kind} {} {} {}",
+            "{kind} {} {} {} {}",
             body["name"],
             body["of"],
+            if kind == "folder-permission" { format!("{} {}", body["on"], body["folder"]) } else { String::new() },
             if kind == "grant" { format!("{} {} {}", body["on"], body["user"], body["deny"]) } else { String::new() }
         )
     };
-    proptest::collection::vec(prop_oneof![user, sending, group, contact, place, grant, delegates], 0..8).prop_map(
-        move |mut items| {
+    proptest::collection::vec(prop_oneof![user, sending, group, contact, place, grant, delegates, folder], 0..8)
+        .prop_map(move |mut items| {
             let mut seen = std::collections::BTreeSet::new();
             items.retain(|item| seen.insert(key(item)));
             items
-        },
-    )
+        })
 }
 
 proptest! {
@@ -524,6 +544,7 @@ proptest! {
         for name in ["new1", "new2"] {
             site.user(name, None);
         }
+        site.group("group0", &[]);
         if site.service.call(common::ROOT, "", apply(&items)).is_ok() {
             let version = site.version();
             let Response::Done(done) = site.ask(apply(&items)) else { panic!() };

@@ -140,6 +140,10 @@ fn however_a_document_spells_what_it_says_the_second_time_changes_nothing() {
         json!({"grant": {"on": "OU=staff", "user": "max@example.com", "right": "send as", "inherit_to": "USER"}}),
         json!({"grant": {"on": "OU=Staff", "user": "max", "right": "WriteDacl", "inheritance": "all"}}),
         json!({"mailbox-grant": {"on": "zoe", "user": "max", "right": "Full Access,read-permission"}}),
+        json!({"folder-permission": {"on": "ZOE@example.com", "folder": "\\Calendar", "entries": [
+            {"user": "everyone", "right": "availability only"}, {"user": "MAX@example.com", "right": "edit-any,Visible"},
+            {"user": "anonymous", "right": "NONE"}]}}),
+        json!({"folder-permission": {"on": "EXAMPLE\\zoe", "folder": "\\CALENDAR", "absent": true}}),
         json!({"delegates": {"of": "zoe@example.com", "users": ["max", "max@example.com"],
                              "until": {"EXAMPLE\\max": "1970-01-02T00:00:00+00:00"}}}),
     ];

@@ -157,3 +157,31 @@ fn an_export_does_not_follow_links_out_of_a_maildir() {
     std::os::unix::fs::symlink(elsewhere.join("secret"), maildir.join("dovecot-acl")).unwrap();
     run(&data, &export).fails(2, &["it is no file"]);
 }
+
+#[test]
+fn a_file_gives_and_takes_rights_on_folders_and_an_export_says_them() {
+    let (folder, data) = organization();
+    let file = folder.path().join("org.toml");
+    let text = "[[folder_permission]]\non = \"ann\"\nfolder = '\\Calendar'\nentries = [\n  \
+                { user = \"bob\", right = \"Editor\" },\n  { user = \"Default\", right = \"AvailabilityOnly\" },\n]\n";
+    let apply = |text: &str, more: &[&str]| {
+        fs::write(&file, text).unwrap();
+        on(&data, &[&["apply", file.to_str().unwrap()], more].concat(), "")
+    };
+    let listed = || run(&data, &["get", "ann"]).ok();
+    let tried = apply(text, &["--dry-run"]).ok();
+    assert!(tried.contains("\\Calendar: EXAMPLE\\bob Editor; Default AvailabilityOnly; Anonymous None"), "{tried}");
+    assert!(!listed().contains("bob"));
+    apply(text, &[]).ok();
+    assert!(listed().contains("EXAMPLE\\bob"));
+    assert!(apply(text, &[]).ok().contains("nothing was changed"));
+    apply(&text.replace("Editor", "Emperor"), &[]).fails(2, &["org.toml:1: ", "`Emperor`", "PublishingEditor"]);
+    apply(&text.replace("right", "rihgt"), &[]).fails(2, &["org.toml:1: ", "unknown field `rihgt`"]);
+    apply("", &["--prune"]).ok();
+    assert!(!listed().contains("bob"));
+    apply(text, &[]).ok();
+    let exported = on(&data, &["export", "--toml"], "").ok();
+    let said = text.replace("\"bob\"", "'EXAMPLE\\bob'");
+    assert!(exported.contains(&said), "{exported}");
+    assert!(apply(&exported, &[]).ok().contains("nothing was changed"));
+}

@@ -60,7 +60,8 @@ impl FolderPath {
         self.folded() == other.folded()
     }
 
-    fn folded(&self) -> String {
+    /// A text that is the same for all spellings of one folder, and another for any other.
+    pub fn folded(&self) -> String {
         self.0.to_lowercase()
     }
 }

@@ -6,6 +6,7 @@ use directory::{Class, Config, NameError, Object, ObjectId, Snapshot, Time, attr
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::folders;
 use crate::accounts::{addresses, container, guid_of};
 use crate::connectors::documents::{ReceiveSettings, SendSettings};
 use crate::connectors::{receive, send};
@@ -28,6 +29,7 @@ pub(super) fn removing(snapshot: &Snapshot, now: Time, wanted: &Wanted, stage: u
     Ok(match (wanted, stage) {
         (Wanted::Grant(grant), 0) => vec![Request::PermissionRemove(permission(grant)?)],
         (Wanted::MailboxGrant(grant), 0) => vec![Request::MailboxPermissionRemove(mailbox_permission(grant)?)],
+        (Wanted::FolderPermission(wanted), 0) => folders::removing(snapshot, wanted)?,
         (Wanted::Delegates(wanted), 0) if there(&wanted.of)? => delegates(snapshot, now, wanted)?,
         (Wanted::User(user), 1) if there(&user.name)? => vec![Request::UserRemove(target(&user.name))],
         (Wanted::Group(group), 1) if there(&group.name)? => vec![Request::GroupRemove(target(&group.name))],
@@ -46,9 +48,11 @@ pub(super) fn removing(snapshot: &Snapshot, now: Time, wanted: &Wanted, stage: u
     })
 }
 
-/// The object that a part is about, if it is there; none for grants and delegates, which are about two.
-pub(super) fn object(snapshot: &Snapshot, wanted: &Wanted) -> Option<ObjectId> {
-    match wanted {
+/// The object that a part is about, if it is there, and which folder of it; none for grants and delegates, which are about
+/// two.
+pub(super) fn subject(snapshot: &Snapshot, wanted: &Wanted) -> Option<(ObjectId, Option<String>)> {
+    let object = match wanted {
+        Wanted::FolderPermission(own) => return folders::subject(snapshot, own),
         Wanted::User(WantedUser { name, .. }) | Wanted::Group(WantedGroup { name, .. }) => find(snapshot, name).ok(),
         Wanted::Contact(own) | Wanted::DynamicGroup(own) => contact_there(snapshot, own).ok().flatten(),
         Wanted::Server(own) => servers::server(snapshot, &own.name).ok(),
@@ -61,7 +65,8 @@ pub(super) fn object(snapshot: &Snapshot, wanted: &Wanted) -> Option<ObjectId> {
         | Wanted::Grant(_)
         | Wanted::MailboxGrant(_)
         | Wanted::Delegates(_) => None,
-    }
+    };
+    object.map(|object| (object, None))
 }
 
 /// What makes a part so: objects first, then what they consist of, then what refers to others.
@@ -96,6 +101,7 @@ pub(super) fn making(snapshot: &Snapshot, now: Time, wanted: &Wanted, stage: u8)
         },
         (Wanted::Grant(grant), 2) => vec![Request::PermissionAdd(permission(grant)?)],
         (Wanted::MailboxGrant(grant), 2) => vec![Request::MailboxPermissionAdd(mailbox_permission(grant)?)],
+        (Wanted::FolderPermission(wanted), 2) => folders::making(snapshot, wanted)?,
         (Wanted::Delegates(delegates), 2) => self::delegates(snapshot, now, delegates)?,
         _ => Vec::new(),
     })

@@ -1,7 +1,7 @@
 //! The organization as parts of a document that `procura apply` takes: applied to where it came from, it changes nothing.
 //!
 //! What a document cannot say is left out: entries of other forms than `procura permission add` makes, passwords, pauses of
-//! service accounts, public folders, rights on folders of mailboxes. The LDIF has all of it but the passwords.
+//! service accounts, public folders. The LDIF has all of it but the passwords.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,11 @@ use crate::accounts::addresses;
 use crate::authorize::is_administrator;
 use crate::connectors::{receive, send};
 use crate::error::{Fault, FaultKind};
+use crate::folder_permissions::whole;
 use crate::operations::{
     DomainKind, ExportOrganization, GroupScope, MailboxPermissionChange, OrganizationPage, PermissionChange,
-    RecipientSettings, Wanted, WantedContact, WantedDatabase, WantedDelegates, WantedDomain, WantedGrant, WantedGroup,
-    WantedMailboxGrant, WantedOrganization, WantedOu, WantedReceive, WantedSend, WantedServer, WantedUser,
+    RecipientSettings, Wanted, WantedContact, WantedDatabase, WantedDelegates, WantedDomain, WantedFolderPermission,
+    WantedGrant, WantedGroup, WantedMailboxGrant, WantedOrganization, WantedOu, WantedReceive, WantedSend, WantedServer, WantedUser,
 };
 use crate::queued::iso;
 use crate::response::Response;
@@ -80,6 +81,7 @@ impl Parts<'_, '_> {
         }
         if self.object.mailbox().is_some() {
             self.mailbox_grants();
+            listed += self.folder_permissions();
         }
         listed += self.delegates();
         listed + self.page.items.len() - before
@@ -325,6 +327,20 @@ impl Parts<'_, '_> {
             until: until.map(iso),
             absent: false,
         })
+    }
+
+    /// How many entries there are.
+    fn folder_permissions(&mut self) -> usize {
+        let said = whole::said(self.snapshot, self.id);
+        self.page.entries_left_out += said.left_out;
+        let on = name(self.snapshot, self.id);
+        let mut count = 0;
+        for (folder, entries) in said.lists {
+            count += entries.len();
+            let entries = Some(entries);
+            self.put(Wanted::FolderPermission(WantedFolderPermission { on: on.clone(), folder, entries, absent: false }));
+        }
+        count
     }
 
     /// Whom a SID means, by a name that means the same, or by SID.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::response::Page;
+use crate::wanted::WantedFolderEntry;
 
 /// What can be asked about folders of mailboxes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ pub enum FolderRequest {
     Add(FolderChange),
     /// Give it this entry, whatever it had.
     Set(FolderChange),
+    /// Give the folder these entries of its own, and no others.
+    Replace(FolderReplace),
     /// Take an entry away, or all.
     Remove(FolderRemove),
     /// What an account may do in a folder.
@@ -38,6 +41,15 @@ pub struct FolderChange {
     pub user: String,
     /// Roles and rights: `Editor`, `ReadAny,Create`.
     pub rights: Vec<String>,
+}
+
+/// All entries of a folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FolderReplace {
+    /// `alice@example.com:\Calendar`; a mailbox alone means its root.
+    pub identity: String,
+    /// Each once. A SID that nobody has is taken where the folder has an entry for it.
+    pub entries: Vec<WantedFolderEntry>,
 }
 
 /// An entry that goes.

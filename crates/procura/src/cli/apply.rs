@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::fault::Failure;
 use super::run::named;
 
-pub const HELP: &str = r#"With --dry-run: what would change, who would gain and who lose; nothing is done. Applying a file twice changes nothing the second time. Lists (addresses, members, delegates, keys, limits) are complete: what is not in them goes, and so does what has absent = true. An empty text takes a value away. What has `until` ends by itself then: a time with its zone, or a date, which begins at midnight UTC; once it has passed, the grant is not to be there. Users, groups, contacts and dynamic groups have the settings of `procura recipient get --format json`. With --prune goes what an earlier file named and this one does not; nothing else. Connectors have the settings of `procura connector receive get --format json` and `send get`; passwords are no part of a file.
+pub const HELP: &str = r#"With --dry-run: what would change, who would gain and who lose; nothing is done. Applying a file twice changes nothing the second time. Lists (addresses, members, delegates, keys, limits, entries of folders) are complete: what is not in them goes, and so does what has absent = true. An empty text takes a value away. What has `until` ends by itself then: a time with its zone, or a date, which begins at midnight UTC; once it has passed, the grant is not to be there. Users, groups, contacts and dynamic groups have the settings of `procura recipient get --format json`. With --prune goes what an earlier file named and this one does not; nothing else. Connectors have the settings of `procura connector receive get --format json` and `send get`; passwords are no part of a file.
 
 Example file:
   [[domain]]
@@ -64,6 +64,15 @@ Example file:
   on = "alice"
   user = "Helpdesk"
 
+  [[folder_permission]]
+  on = "alice"
+  folder = '\Calendar'
+  entries = [
+    { user = "bob", right = "Editor" },
+    { user = "Helpdesk", right = "ReadAny, Create, Visible" },
+    { user = "Default", right = "AvailabilityOnly" },
+  ]
+
   [[delegates]]
   of = "alice"
   users = ["bob", "carl"]
@@ -107,6 +116,7 @@ struct Document {
     send_connector: Vec<Part>,
     grant: Vec<Part>,
     mailbox_grant: Vec<Part>,
+    folder_permission: Vec<Part>,
     delegates: Vec<Part>,
 }
 
@@ -122,7 +132,7 @@ pub fn request(file: &Path, prune: bool) -> Result<Request, Failure> {
 }
 
 /// What the text asks for, in the order of its lines; or the line and the fault.
-fn items(text: &str) -> Result<Vec<Item>, (u32, String)> {
+pub(super) fn items(text: &str) -> Result<Vec<Item>, (u32, String)> {
     // A file may have millions of lines, and as many parts.
     let ends: Vec<usize> = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
     let line = |at: usize| ends.partition_point(|end| *end < at) as u32 + 1;
@@ -149,6 +159,7 @@ fn items(text: &str) -> Result<Vec<Item>, (u32, String)> {
     put(document.send_connector, &|part| known(part).map(Wanted::SendConnector))?;
     put(document.grant, &|part| known(part).map(Wanted::Grant))?;
     put(document.mailbox_grant, &|part| known(part).map(Wanted::MailboxGrant))?;
+    put(document.folder_permission, &|part| known(part).map(Wanted::FolderPermission))?;
     put(document.delegates, &|part| known(part).map(Wanted::Delegates))?;
     items.sort_by_key(|item| item.line);
     Ok(items)
@@ -207,6 +218,6 @@ mod tests {
     #[test]
     fn the_example_of_the_help_is_a_document() {
         let example = HELP.split_once("Example file:\n").unwrap().1.split("\nExamples:").next().unwrap();
-        assert_eq!(items(example).unwrap().len(), 15);
+        assert_eq!(items(example).unwrap().len(), 16);
     }
 }

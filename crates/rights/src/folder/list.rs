@@ -6,6 +6,8 @@
 //! granted, then a denial of the rest; Anonymous likewise; of groups first all that is granted, then all that is denied;
 //! at the end what Everyone is granted.
 
+use std::collections::BTreeMap;
+
 use acl::{Ace, AceFlags, Acl, SecurityDescriptor, Sid, well_known};
 
 use super::words::FolderRights;
@@ -77,6 +79,15 @@ impl FolderList {
         aces.extend(some.iter().filter_map(|group| deny(&group.sid, group.rights)));
         aces.extend(allow(&well_known::EVERYONE, self.default));
         SecurityDescriptor::with_dacl(Acl::new(aces))
+    }
+
+    /// Whether both say the same: the order of groups says nothing, that of accounts may.
+    pub fn is(&self, other: &FolderList) -> bool {
+        let groups = |list: &FolderList| -> BTreeMap<Sid, FolderRights> {
+            list.groups.iter().map(|entry| (entry.sid.clone(), entry.rights)).collect()
+        };
+        (&self.accounts, self.default, self.anonymous) == (&other.accounts, other.default, other.anonymous)
+            && groups(self) == groups(other)
     }
 
     /// The entry of an account or a group.

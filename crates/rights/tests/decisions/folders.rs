@@ -246,6 +246,21 @@ fn the_entries_of_a_list_are_found() {
 }
 
 #[test]
+fn lists_are_the_same_in_any_order_of_groups_and_not_of_accounts() {
+    let mut world = world();
+    world.group("All", &["bob"]);
+    let of = |entries: &[(&str, &str)]| list(&world, entries);
+    let one = of(&[("bob", "Author"), ("carla", "Editor"), ("Sales", "Editor"), ("All", "Author")]);
+    assert!(one.is(&of(&[("All", "Author"), ("bob", "Author"), ("Sales", "Editor"), ("carla", "Editor")])));
+    assert!(!one.is(&of(&[("carla", "Editor"), ("bob", "Author"), ("Sales", "Editor"), ("All", "Author")])));
+    assert!(!one.is(&of(&[("bob", "Author"), ("carla", "Editor"), ("Sales", "Author"), ("All", "Author")])));
+    assert!(!one.is(&of(&[("bob", "Author"), ("carla", "Editor"), ("Sales", "Editor")])));
+    for other in ["Default", "Anonymous"] {
+        assert!(!of(&[]).is(&of(&[(other, "Reviewer")])), "{other}");
+    }
+}
+
+#[test]
 fn an_entry_that_is_set_stays_in_its_place() {
     let world = world();
     let mut list = list(&world, &[("bob", "Author"), ("carla", "Editor"), ("Sales", "Editor")]);
