@@ -18,7 +18,8 @@ pub enum Method {
     /// DirSync with the right to replicate: deletions are seen at once.
     #[default]
     DirSync,
-    /// DirSync with what the account may see: deletions may be seen at the next check only.
+    /// DirSync with what the account may see: of deletions it is told where the account may see deleted objects, which by
+    /// default administrators alone may (MS-ADTS 6.1.1.4.2).
     DirSyncAsSeen,
     /// By uSNChanged: the same.
     Usn,
@@ -136,13 +137,36 @@ fn by_number(connection: &mut Connection, domain: &Domain, mark: &Mark, dse: &Ro
         attributes: ["objectGUID", "isDeleted"].map(str::to_owned).to_vec(),
     };
     let mut objects = BTreeMap::new();
-    connection.search(&search, &[controls::show_deleted()], Some(500), &mut |entry| {
+    connection.search(&search, &controls::show_deleted(), Some(500), &mut |entry| {
         note(&mut objects, &entry);
         Ok(())
     })?;
     // Whether a password is among the changes is not said.
     objects.values_mut().for_each(|touched: &mut Touched| touched.password = true);
     Ok(Changed { objects, mark: Mark { cookie: Vec::new(), usn: dse.usn } })
+}
+
+/// How many deleted accounts of a domain can be seen as [`since`] would see them by their numbers.
+///
+/// # Errors
+/// The server failed.
+pub fn tombstones(connection: &mut Connection, domain: &Domain) -> Result<usize, LdapError> {
+    let search = Search {
+        base: domain.dn.clone(),
+        scope: Scope::Subtree,
+        filter: Filter::And(vec![
+            Filter::equal("isDeleted", "TRUE"),
+            Filter::equal("objectClass", "user"),
+            Filter::AtLeast("uSNChanged".to_owned(), b"1".to_vec()),
+        ]),
+        attributes: ["objectGUID", "isDeleted"].map(str::to_owned).to_vec(),
+    };
+    let mut objects = BTreeMap::new();
+    connection.search(&search, &controls::show_deleted(), Some(500), &mut |entry| {
+        note(&mut objects, &entry);
+        Ok(())
+    })?;
+    Ok(objects.values().filter(|touched| touched.deleted).count())
 }
 
 fn note(objects: &mut BTreeMap<Guid, Touched>, entry: &Entry) {

@@ -1,6 +1,6 @@
 //! Work with one domain controller: who it is, and everything that it holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use acl::{Guid, Sid};
 use directory::attributes as a;
@@ -367,6 +367,41 @@ pub fn load(
     read(connection, domain, &search, Some(page), map, now)
 }
 
+/// The objectGUIDs of everything that [`load`] would find, which costs a third of it.
+///
+/// # Errors
+/// The server failed half way: nothing of it counts then.
+pub fn present(connection: &mut Connection, domain: &Domain, page: u32) -> Result<HashSet<Guid>, LdapError> {
+    let search = Search {
+        base: domain.dn.clone(),
+        scope: Scope::Subtree,
+        filter: kept(),
+        attributes: vec!["objectGUID".to_owned()],
+    };
+    let outside = outside(domain);
+    let mut there = HashSet::new();
+    connection.search(&search, &[], Some(page), &mut |entry| {
+        if !is_outside(&outside, &entry) {
+            there.extend(
+                entry.values("objectGUID").first().and_then(|value| Some(Guid(value.as_slice().try_into().ok()?))),
+            );
+        }
+        Ok(())
+    })?;
+    Ok(there)
+}
+
+/// The ends of DNs of what a catalog finds below a domain and is not of it.
+fn outside(domain: &Domain) -> Vec<String> {
+    domain.outside.iter().map(|dn| format!(",{}", dn.to_ascii_lowercase())).collect()
+}
+
+fn is_outside(outside: &[String], entry: &Entry) -> bool {
+    // Only a catalog finds what is below other partitions.
+    let dn = if outside.is_empty() { return false } else { format!(",{}", crate::found::plain_dn(&entry.dn)) };
+    outside.iter().any(|below| dn.to_ascii_lowercase().ends_with(below))
+}
+
 /// Some objects again, as they are now; those that are gone or may not be seen are missing.
 ///
 /// # Errors
@@ -403,14 +438,9 @@ fn read(
     let others = [controls::descriptor_parts(controls::OWNER_GROUP_DACL), controls::extended_dn()];
     let mut entries = Vec::new();
     let mut cut = Vec::new();
-    let outside: Vec<String> = domain.outside.iter().map(|dn| format!(",{}", dn.to_ascii_lowercase())).collect();
-    let is_outside = |entry: &Entry| {
-        // Only a catalog finds what is below other partitions.
-        let dn = if outside.is_empty() { return false } else { format!(",{}", crate::found::plain_dn(&entry.dn)) };
-        outside.iter().any(|below| dn.to_ascii_lowercase().ends_with(below))
-    };
+    let outside = outside(domain);
     connection.search(search, &others, page, &mut |entry| {
-        if is_outside(&entry) {
+        if is_outside(&outside, &entry) {
             return Ok(());
         }
         if entry.attributes.iter().any(|(name, _)| range(name).is_some_and(|(_, upper)| upper.is_some())) {

@@ -9,6 +9,8 @@ const DESCRIPTOR: &str = "1.2.840.113556.1.4.801";
 const EXTENDED_DN: &str = "1.2.840.113556.1.4.529";
 /// LDAP_SERVER_SHOW_DELETED_OID
 const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
+/// LDAP_SERVER_SHOW_RECYCLED_OID
+const SHOW_RECYCLED: &str = "1.2.840.113556.1.4.2064";
 /// LDAP_SERVER_DIRSYNC_OID
 const DIRSYNC: &str = "1.2.840.113556.1.4.841";
 /// LDAP_PAGED_RESULT_OID_STRING
@@ -46,9 +48,10 @@ pub fn notify() -> Control {
     critical(NOTIFICATION, None)
 }
 
-/// Deleted objects too.
-pub fn show_deleted() -> Control {
-    critical(SHOW_DELETED, None)
+/// Deleted objects too (MS-ADTS 3.1.1.3.4.1.14); and those of which a recycle bin keeps no more than that they were there
+/// (3.1.1.3.4.1.26), where the server knows of such.
+pub fn show_deleted() -> [Control; 2] {
+    [critical(SHOW_DELETED, None), Control { oid: SHOW_RECYCLED.to_owned(), critical: false, value: None }]
 }
 
 /// So many objects, from a cookie on; an empty one: from the first.

@@ -13,6 +13,7 @@ use crate::controller::{self, Domain, RootDse};
 use crate::found::Found;
 use crate::lockout;
 use crate::mirror::{self, Wanted};
+use crate::presence::Presence;
 use crate::settings::{Address, Settings};
 use crate::source::{Inner, filetime, lock, milliseconds};
 use crate::state::Kept;
@@ -29,7 +30,7 @@ const SET: u64 = 1_000;
 /// How often policies of lockout are read: they do not show among the changes that are followed.
 const LOCKOUT_EVERY: Duration = Duration::from_secs(60);
 /// After how long a comparison that failed is tried again.
-const CHECK_AGAIN: Duration = Duration::from_secs(300);
+pub(crate) const CHECK_AGAIN: Duration = Duration::from_secs(300);
 
 /// A domain that is followed.
 pub(crate) struct Followed {
@@ -59,6 +60,8 @@ pub(crate) struct Followed {
     pub(crate) check: Option<Receiver<Result<Vec<Found>, LdapError>>>,
     /// Not before then again.
     check_after: Instant,
+    /// Which objects are still there.
+    pub(crate) presence: Presence,
 }
 
 impl Followed {
@@ -80,6 +83,7 @@ impl Followed {
             lockout_after: Instant::now(),
             check: None,
             check_after: Instant::now(),
+            presence: Presence::new(),
         }
     }
 
@@ -121,6 +125,7 @@ impl Followed {
             Some(mark) if self.knows_ends => {
                 self.follow(inner, connection, &dse, &mark)?;
                 self.check(inner, connection, address, is_due)?;
+                self.look_who_is_there(inner, connection, address, dse.usn)?;
             }
             // After a start the ends of accounts are not known; everything is compared anyway.
             _ => self.load(inner, connection, &dse, invocation)?,
@@ -168,6 +173,7 @@ impl Followed {
         let found = controller::load(connection, &domain, &settings.map, settings.page, filetime())?;
         let wanted = Wanted { domain: domain.guid(), theirs: &domain.theirs, found: &found, gone: &[], whole: true };
         believable(inner, &domain, &wanted)?;
+        self.presence = Presence::new();
         let read = begin.elapsed();
         self.problems = follow(inner, &format!("{} as it is", domain.dn), &wanted)?;
         self.problems.truncate(SHOWN);
@@ -289,6 +295,8 @@ impl Followed {
         };
         let touched: Vec<Guid> = changed.objects.iter().filter(|(_, is)| !is.deleted).map(|(guid, _)| *guid).collect();
         let found = controller::again(connection, domain, &settings.map, &touched, filetime())?;
+        let gone: Vec<Guid> = changed.objects.iter().filter(|(_, is)| is.deleted).map(|(guid, _)| *guid).collect();
+        self.presence.told(&inner.sink.snapshot(), &gone);
         self.take(inner, &found, &changed.objects.keys().copied().collect::<Vec<_>>())?;
         for (guid, is) in &changed.objects {
             if is.password || is.deleted {
@@ -304,7 +312,7 @@ impl Followed {
     }
 
     /// Takes over some objects: those that were asked for and not found are gone.
-    fn take(&mut self, inner: &Inner, found: &[Found], asked: &[Guid]) -> Result<(), LdapError> {
+    pub(crate) fn take(&mut self, inner: &Inner, found: &[Found], asked: &[Guid]) -> Result<(), LdapError> {
         let there: BTreeSet<Guid> = found.iter().filter(|found| !found.deleted).map(|found| found.guid).collect();
         let gone: Vec<Guid> = asked.iter().filter(|guid| !there.contains(guid)).copied().collect();
         let domain = &self.kept.domain;
@@ -385,10 +393,15 @@ pub(crate) fn open(settings: &Settings, address: &Address) -> Result<Connection,
 
 /// A whole domain of which most is gone, or even the domain itself, is one that the account may not read any more.
 fn believable(inner: &Inner, domain: &Domain, wanted: &Wanted<'_>) -> Result<(), LdapError> {
-    if !wanted.found.iter().any(|found| found.guid == domain.guid()) {
+    let (held, lost) = mirror::loss(&inner.sink.snapshot(), wanted);
+    plausible(domain, wanted.found.iter().any(|found| found.guid == domain.guid()), held, lost)
+}
+
+/// The same, by what is left: whether the domain itself is there, how many objects were held, how many of them are gone.
+pub(crate) fn plausible(domain: &Domain, has_root: bool, held: usize, lost: usize) -> Result<(), LdapError> {
+    if !has_root {
         return Err(LdapError::Nonsense(format!("{} itself was not among its objects", domain.dn)));
     }
-    let (held, lost) = mirror::loss(&inner.sink.snapshot(), wanted);
     if lost > MAY_GO && lost * 2 > held {
         return Err(LdapError::Nonsense(format!(
             "{lost} of {held} objects of {} are not there any more: may the account still read them?",

@@ -20,6 +20,7 @@ mod login;
 mod loose;
 pub mod message;
 pub mod mirror;
+mod presence;
 mod settings;
 mod source;
 pub mod state;

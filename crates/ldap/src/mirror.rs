@@ -116,7 +116,8 @@ impl Planning<'_> {
         }));
         gone.retain(|id| {
             let object = snapshot.object(*id);
-            object.is_some_and(|object| object.guid() != self.wanted.domain) && self.is_theirs(*id)
+            object.is_some_and(|object| object.guid() != self.wanted.domain)
+                && is_theirs(snapshot, &self.wanted.domain, *id)
         });
         let mut order: Vec<(usize, ObjectId)> = gone.iter().map(|id| (depth(snapshot, *id), *id)).collect();
         order.sort_by_key(|(depth, id)| (std::cmp::Reverse(*depth), *id));
@@ -130,13 +131,6 @@ impl Planning<'_> {
             changes.extend(snapshot.object(id).map(|object| Change::Delete { guid: object.guid() }));
         }
         changes
-    }
-
-    /// Whether an object is of this domain: nothing else is ever deleted.
-    fn is_theirs(&self, id: ObjectId) -> bool {
-        let domain = self.snapshot.domain_of(id).and_then(|domain| self.snapshot.object(domain.object));
-        let below_configuration = self.snapshot.ancestor(id, Class::Configuration).is_some();
-        domain.is_some_and(|domain| domain.guid() == self.wanted.domain) && !below_configuration
     }
 
     fn object(&mut self, found: &Found) {
@@ -481,6 +475,21 @@ pub fn touched(changes: &[Change]) -> BTreeSet<Guid> {
         | Change::Delete { guid } => *guid,
     };
     changes.iter().map(guid).collect()
+}
+
+/// Whether an object is of a domain: nothing else is ever deleted with it.
+fn is_theirs(snapshot: &Snapshot, domain: &Guid, id: ObjectId) -> bool {
+    let own = snapshot.domain_of(id).and_then(|domain| snapshot.object(domain.object));
+    own.is_some_and(|own| own.guid() == *domain) && snapshot.ancestor(id, Class::Configuration).is_none()
+}
+
+/// Objects of a domain that are held and are not among those that are there; and how many are held.
+pub fn absent(snapshot: &Snapshot, domain: &Guid, there: &HashSet<Guid>) -> (usize, Vec<Guid>) {
+    let Some(root) = snapshot.by_guid(domain) else { return (0, Vec::new()) };
+    let theirs: Vec<ObjectId> =
+        snapshot.subtree(root).into_iter().filter(|id| is_theirs(snapshot, domain, *id)).collect();
+    let guids = theirs.iter().filter_map(|id| snapshot.object(*id)).map(|object| object.guid());
+    (theirs.len(), guids.filter(|guid| !there.contains(guid)).collect())
 }
 
 /// How much of a domain would go with a whole load: objects held, and objects that would be deleted.

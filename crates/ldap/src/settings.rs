@@ -44,6 +44,8 @@ pub struct Settings {
     pub stale_limit: Duration,
     /// How often everything is read again and compared.
     pub check: Duration,
+    /// How often at most it is asked which objects are still there, where deletions are not told for certain; zero: never.
+    pub list: Duration,
 }
 
 /// Where a domain controller is.

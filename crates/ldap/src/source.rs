@@ -472,6 +472,7 @@ impl Running {
                 age_seconds: age.as_secs(),
                 server: followed.connection.as_ref().map(|(address, _)| address.to_string()),
                 method: method.to_owned(),
+                deletions: followed.deletions(settings),
                 partial: kept.partial,
                 notified: followed.watch.as_ref().is_some_and(Watch::tells),
                 usn: kept.usn,

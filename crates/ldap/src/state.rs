@@ -134,6 +134,9 @@ pub struct DomainStatus {
     pub notified: bool,
     /// How changes are followed: `dir-sync`, `dir-sync-as-seen`, `usn`.
     pub method: String,
+    /// How deletions are seen, in words.
+    #[serde(default)]
+    pub deletions: String,
     /// The last change by number on that server.
     pub usn: u64,
     /// Octets of the cookie.

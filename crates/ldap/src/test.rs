@@ -1,6 +1,7 @@
 //! `directory test`: what works, what is missing, and what to do about it.
 
 mod abilities;
+mod deletions;
 
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +86,6 @@ impl Forest {
     }
 
     fn report(&self, report: &mut Report<'_>) {
-        let is_in = |list: &[String], dn: &str| list.iter().any(|own| own.eq_ignore_ascii_case(dn));
         for member in self.members.iter().filter(|member| !is_in(&self.served, &member.dn)) {
             match is_in(&self.told, &member.dn) {
                 true => report.note(
@@ -103,6 +103,10 @@ impl Forest {
             }
         }
     }
+}
+
+fn is_in(list: &[String], dn: &str) -> bool {
+    list.iter().any(|own| own.eq_ignore_ascii_case(dn))
 }
 
 struct Report<'a> {
@@ -181,6 +185,10 @@ fn catalog(
                 "name a domain controller of each domain, or have the schema replicate them (isMemberOfPartialAttributeSet)",
             );
         }
+        if !is_in(&forest.served, &member.dn) {
+            let advice = "name a domain controller of the domain";
+            deletions::look(settings, &mut connection, &domain, advice, report)?;
+        }
         forest.told.push(member.dn.clone());
     }
     forest.add(members);
@@ -219,16 +227,20 @@ fn server(
             ),
         }
     }
-    match changes::begin(&mut connection, &domain, &dse)?.0 {
+    let method = changes::begin(&mut connection, &domain, &dse)?.0;
+    match method {
         Method::DirSync => report.good("changes are followed by DirSync, deletions too"),
         Method::DirSyncAsSeen => report.note(
-            "changes are followed by DirSync with what the account may see: a deleted account may count until the next check",
+            "changes are followed by DirSync with what the account may see",
             "grant the account “Replicating Directory Changes” on the domain (not “… All”)",
         ),
         Method::Usn => report.note(
-            "DirSync is refused: changes are followed by their number, and a deleted account may count until the next check",
+            "DirSync is refused: changes are followed by their number",
             "grant the account “Replicating Directory Changes” on the domain (not “… All”)",
         ),
+    }
+    if method != Method::DirSync {
+        deletions::look(settings, &mut connection, &domain, "grant that right", report)?;
     }
     objects(settings, &mut connection, &domain, report)?;
     abilities::look(settings, &mut connection, &dse, &domain, report)

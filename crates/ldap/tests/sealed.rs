@@ -71,6 +71,7 @@ fn settings(servers: &[&Server], ticket: Duration) -> Settings {
         max_age: Duration::from_secs(300),
         stale_limit: Duration::from_secs(7200),
         check: Duration::from_secs(3600),
+        list: Duration::from_secs(5),
     }
 }
 

@@ -37,6 +37,9 @@ pub fn fault(config: &Directory) -> Option<(&'static str, String, &'static str)>
         ("stale_limit_seconds", config.stale_limit_seconds),
         ("check_minutes", config.check_minutes),
     ];
+    if config.list_seconds > 31_536_000 {
+        return Some(("list_seconds", "list_seconds is out of range".to_owned(), "write 0 for never, or a number of seconds"));
+    }
     if let Some((key, _)) = seconds.into_iter().find(|(_, count)| !(1..=31_536_000).contains(count)) {
         return Some((key, format!("{key} is out of range"), "write 1 or more"));
     }
@@ -111,6 +114,7 @@ fn read(loaded: &Loaded, held: Option<&Taken>) -> Result<Option<Settings>, Failu
         max_age: seconds(config.max_age_seconds),
         stale_limit: seconds(config.stale_limit_seconds),
         check: seconds(config.check_minutes) * 60,
+        list: seconds(config.list_seconds),
     }))
 }
 

@@ -102,6 +102,8 @@ pub struct Question {
     pub scope: i64,
     /// Tag and content of the filter.
     pub filter: (u8, Vec<u8>),
+    /// Attributes that are asked for.
+    pub attributes: Vec<String>,
     /// Object identifiers of controls.
     pub controls: Vec<String>,
 }
@@ -110,8 +112,8 @@ fn question(octets: &[u8]) -> Question {
     let mut message = Reader::new(octets).enter(SEQUENCE).unwrap();
     let id = message.integer(INTEGER).unwrap();
     let (tag, content) = message.value().unwrap();
-    let mut question =
-        Question { id, tag, base: String::new(), scope: 0, filter: (0, Vec::new()), controls: Vec::new() };
+    let (base, filter) = (String::new(), (0, Vec::new()));
+    let mut question = Question { id, tag, base, scope: 0, filter, attributes: Vec::new(), controls: Vec::new() };
     if tag == 0x63 {
         let mut search = Reader::new(content);
         question.base = String::from_utf8(search.expect(OCTETS).unwrap().to_vec()).unwrap();
@@ -121,6 +123,10 @@ fn question(octets: &[u8]) -> Question {
         }
         let (tag, content) = search.value().unwrap();
         question.filter = (tag, content.to_vec());
+        let mut names = search.enter(SEQUENCE).unwrap();
+        while let Ok(name) = names.expect(OCTETS) {
+            question.attributes.push(String::from_utf8(name.to_vec()).unwrap());
+        }
     }
     while let Ok((0xa0, content)) = message.value() {
         let mut list = Reader::new(content);
@@ -353,7 +359,7 @@ impl Domain {
         }
     }
 
-    fn root(&self, id: i64) -> Vec<u8> {
+    pub fn root(&self, id: i64) -> Vec<u8> {
         entry(id, self.dn, &object(self.guid, None, "S-1-5-21-1-2-3", &["top", "domain", "domainDNS"]))
     }
 
@@ -366,7 +372,8 @@ impl Domain {
     }
 }
 
-fn object(guid: Guid, parent: Option<Guid>, sid: &str, classes: &[&str]) -> Vec<(String, Vec<Vec<u8>>)> {
+/// The attributes that every object has.
+pub fn object(guid: Guid, parent: Option<Guid>, sid: &str, classes: &[&str]) -> Vec<(String, Vec<Vec<u8>>)> {
     let sd = SecurityDescriptor::from_sddl("O:SYG:SYD:AI(A;;RP;;;WD)", &SddlContext::default()).unwrap();
     let mut attributes = vec![
         ("objectGUID".to_owned(), vec![guid.0.to_vec()]),

@@ -116,6 +116,9 @@ fn domain(domain: &DomainStatus) -> String {
         text += &format!("  followed on {server} by {}, change {}", domain.method, domain.usn);
         text += &format!(", cookie of {} octets", domain.cookie_octets);
         text += if domain.notified { ", told of changes" } else { ", looked for now and then" };
+        if !domain.deletions.is_empty() {
+            text += &format!(", deletions are {}", domain.deletions);
+        }
         text += &format!("; the last change took {} ms\n", domain.last_took_ms);
     }
     if domain.partial {

@@ -189,6 +189,10 @@ configuration! {
         stale_limit_seconds: u32 = 7_200, "number", "86400";
         /// Minutes between two times at which everything is read again and compared.
         check_minutes: u32 = 60, "number", "240";
+        /// Seconds at least between two times at which it is asked which objects are still there, where domain controllers do
+        /// not tell of deletions for certain (a global catalog, an account without “Replicating Directory Changes”); never more
+        /// than a twentieth of the time is spent on it. 0: deletions that are not told are found by the comparison alone.
+        list_seconds: u32 = 5, "number", "60";
     }
     /// What is kept, and how much of it.
     storage: Storage {
