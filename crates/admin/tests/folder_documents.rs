@@ -128,6 +128,15 @@ fn a_document_of_folders_applied_again_changes_nothing_however_it_spells_them() 
 }
 
 #[test]
+fn entries_of_accounts_come_in_the_order_of_the_document() {
+    let site = Site::new();
+    site.ask(apply(&[folder("zoe", "\\Calendar", &[("max", "Editor"), ("helper", "None")])]));
+    let said = site.done(apply(&[folder("zoe", "\\Calendar", &[("helper", "None"), ("max", "Editor")])]));
+    assert!(said.contains("line 1: EXAMPLE\\zoe:\\Calendar: the same entries in another order"), "{said}");
+    assert_eq!(listed(&site, "zoe:\\Calendar")[2..], ["EXAMPLE\\helper None", "EXAMPLE\\max Editor"]);
+}
+
+#[test]
 fn a_trial_shows_what_an_entry_was_and_would_be_and_changes_nothing() {
     let site = Site::new();
     site.ask(set("zoe:\\Calendar", "max", "Reviewer"));

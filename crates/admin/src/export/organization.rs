@@ -17,7 +17,8 @@ use crate::folder_permissions::whole;
 use crate::operations::{
     DomainKind, ExportOrganization, GroupScope, MailboxPermissionChange, OrganizationPage, PermissionChange,
     RecipientSettings, Wanted, WantedContact, WantedDatabase, WantedDelegates, WantedDomain, WantedFolderPermission,
-    WantedGrant, WantedGroup, WantedMailboxGrant, WantedOrganization, WantedOu, WantedReceive, WantedSend, WantedServer, WantedUser,
+    WantedGrant, WantedGroup, WantedMailboxGrant, WantedOrganization, WantedOu, WantedReceive, WantedSend,
+    WantedServer, WantedUser,
 };
 use crate::queued::iso;
 use crate::response::Response;
@@ -338,7 +339,12 @@ impl Parts<'_, '_> {
         for (folder, entries) in said.lists {
             count += entries.len();
             let entries = Some(entries);
-            self.put(Wanted::FolderPermission(WantedFolderPermission { on: on.clone(), folder, entries, absent: false }));
+            self.put(Wanted::FolderPermission(WantedFolderPermission {
+                on: on.clone(),
+                folder,
+                entries,
+                absent: false,
+            }));
         }
         count
     }

@@ -220,4 +220,11 @@ mod tests {
         let example = HELP.split_once("Example file:\n").unwrap().1.split("\nExamples:").next().unwrap();
         assert_eq!(items(example).unwrap().len(), 16);
     }
+
+    #[test]
+    fn the_example_of_the_book_is_a_document() {
+        let page = include_str!("../../../../docs/src/mailboxes.md");
+        let example = page.split_once("```toml\n").unwrap().1.split("```").next().unwrap();
+        assert_eq!(items(example).unwrap().len(), 2);
+    }
 }
