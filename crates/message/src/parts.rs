@@ -400,19 +400,21 @@ impl Delimiters {
         }
     }
 
-    /// Whether `text` ends with a delimiter; if not, it is left with what may still become one.
+    /// Whether `text` ends with a delimiter; if not, it is left with what may still become one. One may end within what may
+    /// become another.
     fn find(&self, text: &mut Vec<u8>) -> bool {
-        loop {
-            if self.begin(text).is_some() {
-                return true;
-            }
-            let may_become = |boundary: &Vec<u8>| text.get(2..).is_none_or(|rest| boundary.starts_with(rest));
-            let dashes = text.len() <= 2 && text.iter().all(|byte| *byte == b'-');
-            if text.is_empty() || dashes || (text.starts_with(b"--") && self.boundaries.iter().any(may_become)) {
-                return false;
-            }
-            text.remove(0);
+        let ends =
+            |boundary: &Vec<u8>| text.strip_suffix(boundary.as_slice()).is_some_and(|rest| rest.ends_with(b"--"));
+        if (self.any && text.ends_with(b"--")) || self.boundaries.iter().any(ends) {
+            return true;
         }
+        let may_become = |text: &[u8]| match text.strip_prefix(b"--") {
+            Some(begun) => begun.is_empty() || self.boundaries.iter().any(|boundary| boundary.starts_with(begun)),
+            None => text.is_empty() || text == b"-",
+        };
+        let gone = (0..=text.len()).find(|start| may_become(&text[*start..])).unwrap_or(text.len());
+        text.drain(..gone);
+        false
     }
 
     /// The length of the delimiter that this begins with. What follows it is not looked at: it may be the `--` of the last

@@ -182,6 +182,12 @@ fn a_type_behind_something_without_a_colon_hides_nothing() {
 }
 
 #[test]
+fn a_delimiter_within_what_may_become_another_counts_in_its_line() {
+    let inner = "Content-Type: multipart/mixed; boundary=--bb\n\n";
+    assert_gone(&format!("Content-Type: multipart/mixed; boundary=b\n\n--b\n{inner}----b\n{FORGED}\nHello.\n--b--\n"));
+}
+
+#[test]
 fn more_boundaries_than_are_told_apart_hide_nothing() {
     let mut parts = String::new();
     for number in 0..50 {
