@@ -132,7 +132,7 @@ fn entries_of_accounts_come_in_the_order_of_the_document() {
     let site = Site::new();
     site.ask(apply(&[folder("zoe", "\\Calendar", &[("max", "Editor"), ("helper", "None")])]));
     let said = site.done(apply(&[folder("zoe", "\\Calendar", &[("helper", "None"), ("max", "Editor")])]));
-    assert!(said.contains("line 1: EXAMPLE\\zoe:\\Calendar: the same entries in another order"), "{said}");
+    assert!(said.contains("line 1: the same entries in another order, on EXAMPLE\\zoe:\\Calendar"), "{said}");
     assert_eq!(listed(&site, "zoe:\\Calendar")[2..], ["EXAMPLE\\helper None", "EXAMPLE\\max Editor"]);
 }
 
@@ -148,8 +148,8 @@ fn a_trial_shows_what_an_entry_was_and_would_be_and_changes_nothing() {
     assert_eq!(change.removed, [was]);
     assert_eq!(change.added, ["\\Calendar: EXAMPLE\\max Editor; Default AvailabilityOnly; Anonymous None"]);
     let Response::Done(done) = *tried.outcome else { panic!() };
-    let step = "line 1: EXAMPLE\\zoe:\\Calendar: EXAMPLE\\max Editor; Default AvailabilityOnly; \
-                EXAMPLE\\helper no entry any more";
+    let step = "line 1: EXAMPLE\\max Editor; Default AvailabilityOnly; EXAMPLE\\helper no entry any more, \
+                on EXAMPLE\\zoe:\\Calendar";
     assert_eq!(done.steps, [step]);
     assert_eq!(site.records(), before);
 }

@@ -33,7 +33,7 @@ pub(super) fn replace(asked: Asked<'_>, wanted: &FolderReplace) -> Result<Respon
             return Ok(plan);
         }
         let change = put(snapshot, &folder, &path, Some(&list))?;
-        let mut plan = Plan::new(format!("{spot}: {}", told(snapshot, before.as_ref(), &list)), vec![change]);
+        let mut plan = Plan::new(format!("{}, on {spot}", told(snapshot, before.as_ref(), &list)), vec![change]);
         plan.done.warnings.extend(of_its_own(&path, at.map(|(from, _)| from), ", and none of those"));
         if own.is_some() && before.is_none() {
             plan.done.warnings.push(format!("{path} had a descriptor that no permission list makes; it is replaced"));

@@ -209,7 +209,7 @@ fn simulated(simulated: &Simulated) -> String {
     }
     let differences = simulated.gained.len() + simulated.lost.len();
     if differences == 0 {
-        return text + "\nnobody gains or loses a permission\n";
+        return text + "\nnobody gains or loses Send As, Send on Behalf or Full Mailbox Access\n";
     }
     let line = |sign: &'static str| {
         move |row: &DifferenceRow| {
