@@ -85,14 +85,19 @@ struct Site {
 
 impl Site {
     fn start(forest: Forest, servers: &[&str], directory: &str) -> Site {
+        Site::read_by(Forest::ACCOUNT, "Passw0rd!x1", forest, servers, directory)
+    }
+
+    /// The same with another account of the first domain.
+    fn read_by(account: &str, password: &str, forest: Forest, servers: &[&str], directory: &str) -> Site {
         let folder = tempfile::Builder::new().prefix("procura-ad-").tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
-        fs::write(path("password"), "Passw0rd!x1\n").unwrap();
+        fs::write(path("password"), format!("{password}\n")).unwrap();
         let roots = forest.certificates().display().to_string();
-        let (data, password) = (path("data"), path("password"));
+        let (data, file) = (path("data"), path("password"));
         let mut init = vec!["init", &data, "--hostname", "mail.ad.example.test", "--domain", "ad.example.test"];
         servers.iter().for_each(|server| init.extend(["--ldap", server]));
-        init.extend(["--ldap-account", Forest::ACCOUNT, "--ldap-password-file", &password, "--ldap-roots", &roots]);
+        init.extend(["--ldap-account", account, "--ldap-password-file", &file, "--ldap-roots", &roots]);
         finished(&forest, &init).ok();
         let file = format!("{data}/procura.toml");
         let written = fs::read_to_string(&file).unwrap();
@@ -115,18 +120,24 @@ impl Site {
         talk
     }
 
-    /// Sends until the reply begins so.
+    /// Sends until the reply begins so; how long that took.
     #[track_caller]
-    fn until(&self, talk: &mut Talk, from: &str, to: &str, wanted: &str) {
+    fn until(&self, talk: &mut Talk, from: &str, to: &str, wanted: &str) -> Duration {
         let begin = Instant::now();
         loop {
             let reply = send(talk, from, to);
             if reply.starts_with(wanted) {
-                return;
+                return begin.elapsed();
             }
             assert!(begin.elapsed() < PATIENCE, "{from} to {to}: {reply}, not {wanted}\n{}", self.server.output());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Something of the child domain is deleted, and the catalog gets to know.
+    fn delete(&self, name: &str) {
+        self.forest.python(1, &format!("db.delete('{}')\n", person(name, 1)));
+        self.forest.copy(1, 0);
     }
 
     fn status(&self) -> serde_json::Value {
@@ -275,12 +286,52 @@ fn what_changes_in_a_domain_of_which_only_a_global_catalog_tells_counts_in_an_op
     site.until(&mut hanna, "hanna", "mona", "250");
 }
 
-/// Sends until it is not accepted.
+/// What was deleted in a domain of which only a global catalog tells, read by an account of the first domain. `own` is put into
+/// `[directory]`. The comparison comes in an hour.
+fn deletions_count(account: &str, password: &str, own: &str, deleted: &[&str]) {
+    let Some(forest) = forest() else { return };
+    let servers = ["ldaps://dc1.ad.example.test", "ldaps://dc1.ad.example.test:3269"];
+    let site = Site::read_by(account, password, forest, &servers, own);
+    let (mut hanna, mut otto) = (site.session("hanna"), site.session("otto"));
+    site.until(&mut otto, "ivan", "hanna", "250");
+    site.until(&mut hanna, "hanna", "leo", "250");
+    for name in deleted {
+        site.delete(name);
+        let took = match *name {
+            // By which otto may send as ivan.
+            "UniC" => until_refused(&site, &mut otto, "ivan"),
+            _ => site.until(&mut hanna, "hanna", name, "550 5.1.1"),
+        };
+        println!("{account}: {name} was gone after {took:?}");
+    }
+    // The others are there still.
+    let reply = send(&mut hanna, "hanna", "kira");
+    assert!(reply.starts_with("250"), "{reply}");
+}
+
+#[test]
+fn what_is_deleted_in_a_domain_of_which_only_a_global_catalog_tells_is_gone_in_an_open_session() {
+    deletions_count(Forest::ACCOUNT, "Passw0rd!x1", "", &["UniC", "leo"]);
+}
+
+/// Samba's catalog shows administrators what was deleted; of people it tells them too little of it to be found by its number.
+#[test]
+fn a_tombstone_of_a_group_in_a_global_catalog_ends_it_without_a_list() {
+    deletions_count(Forest::ACCOUNT, "Passw0rd!x1", "list_seconds = 0\n", &["UniC"]);
+}
+
+#[test]
+fn an_ordinary_account_sees_deletions_in_a_global_catalog_too() {
+    deletions_count("ivan@ad.example.test", PASSWORD, "", &["leo", "UniC"]);
+}
+
+/// Sends until it is not accepted; how long that took.
 #[track_caller]
-fn until_refused(site: &Site, talk: &mut Talk, from: &str) {
+fn until_refused(site: &Site, talk: &mut Talk, from: &str) -> Duration {
     let begin = Instant::now();
     while send(talk, from, "ivan").starts_with("250") {
         assert!(begin.elapsed() < PATIENCE, "{from} is accepted still\n{}", site.server.output());
         std::thread::sleep(Duration::from_millis(50));
     }
+    begin.elapsed()
 }

@@ -88,7 +88,8 @@ fn the_test_says_what_is_wrong_and_what_to_do() {
     let svc = site.controller.sid(&format!("CN=svc,CN=Users,{DOMAIN}"));
     site.controller.add_ace(&person("ivan"), &format!("(D;;RC;;;{svc})"));
     site.read_as("svc");
-    says(&site, "a deleted account may count until the next check", "Replicating Directory Changes");
+    says(&site, "DirSync with what the account may see", "Replicating Directory Changes");
+    says(&site, &format!("no deleted accounts of {DOMAIN} can be seen"), "CN=Deleted Objects");
     says(&site, &format!("cannot be read, the first {}", person("ivan")), "Read permissions");
     says(&site, "the account may write the permissions of 0 of", "Modify permissions");
     says(&site, "no password policies of single accounts and groups are seen", "Password Settings Container");
