@@ -17,6 +17,7 @@
  * not seen either; the driver compares the journal with strace.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -56,6 +57,7 @@ static unsigned long until_killed;
 #define REAL(type, name, ...) static type (*real_##name)(__VA_ARGS__)
 REAL(int, openat, int, const char *, int, ...);
 REAL(int, close, int);
+REAL(int, closedir, DIR *);
 REAL(int, dup, int);
 REAL(int, dup2, int, int);
 REAL(int, dup3, int, int, int);
@@ -84,7 +86,7 @@ REAL(int, syncfs, int);
 
 static void set_up(void) {
 #define FIND(name) *(void **)&real_##name = dlsym(RTLD_NEXT, #name)
-    FIND(openat); FIND(close); FIND(dup); FIND(dup2); FIND(dup3); FIND(fcntl); FIND(write); FIND(pwrite);
+    FIND(openat); FIND(close); FIND(closedir); FIND(dup); FIND(dup2); FIND(dup3); FIND(fcntl); FIND(write); FIND(pwrite);
     FIND(writev); FIND(pwritev); FIND(pwritev2); FIND(sendfile); FIND(copy_file_range); FIND(ftruncate);
     FIND(truncate); FIND(fallocate); FIND(posix_fallocate); FIND(mmap); FIND(renameat2); FIND(linkat);
     FIND(symlinkat); FIND(unlinkat); FIND(mkdirat); FIND(fsync); FIND(fdatasync); FIND(sync); FIND(syncfs);
@@ -253,6 +255,18 @@ int close(int fd) {
     LOCK();
     fds[fd].tracked = 0;
     int answer = real_close(fd);
+    UNLOCK();
+    return answer;
+}
+
+/* A descriptor that was opened here and given to fdopendir. */
+int closedir(DIR *directory) {
+    active();
+    int fd = directory ? dirfd(directory) : -1;
+    if (!tracked(fd)) return real_closedir(directory);
+    LOCK();
+    fds[fd].tracked = 0;
+    int answer = real_closedir(directory);
     UNLOCK();
     return answer;
 }

@@ -440,26 +440,105 @@ fn a_file_with_a_lease_is_sent_when_the_lease_is_given_back() {
     wait_until_empty(&folder);
 }
 
+/// Starts the server with a file in its folder and lets it die at a point; false where it has no fail points.
+fn die_at(demo: &mut Demo, point: &str) -> bool {
+    let mut command = Command::new(procura());
+    command.args(demo.arguments()).env("PROCURA_FAILPOINT", point);
+    let mut server = Server::spawn(command);
+    let died = dies(&mut server);
+    if !died {
+        let wanted = std::env::var_os("PROCURA_FAILPOINTS").is_some();
+        assert!(!wanted, "the server passed {point}: it was built without fail points");
+        println!("skipped: the server was built without fail points (queue/failpoints)");
+    }
+    died
+}
+
+/// Reports in all mailboxes, once what is there is read.
+fn reports(demo: &Demo) -> usize {
+    demo.mailboxes().iter().filter(|message| message.text.contains("multipart/report")).count()
+}
+
+/// From taking a file to its removal, and each step of the queue between them.
 #[test]
-fn a_file_that_was_taken_when_the_server_died_is_sent_once() {
-    for point in ["folder.after_take", "folder.after_accept", "folder.after_remove"] {
+fn a_file_that_was_taken_when_the_server_died_is_sent_once_and_reported_once() {
+    for point in [
+        "folder.before_sync",
+        "folder.after_take",
+        "body.after_sync",
+        "schedule.before_commit",
+        "schedule.after_commit",
+        "accept.after_acknowledge",
+        "folder.after_accept",
+        "folder.after_remove",
+    ] {
         let (mut demo, folder) = pickup("alice");
         demo.stop();
-        let mut command = Command::new(procura());
-        command.args(demo.arguments()).env("PROCURA_FAILPOINT", point);
-        put(&folder, "x.eml", &message("alice@example.com", "bob@example.com", point));
-        let mut server = Server::spawn(command);
-        if !dies(&mut server) {
-            let wanted = std::env::var_os("PROCURA_FAILPOINTS").is_some();
-            assert!(!wanted, "the server passed {point}: it was built without fail points");
-            println!("skipped: the server was built without fail points (queue/failpoints)");
+        put(&folder, "x.eml", &message("alice@example.com", "bob@example.com, nobody@example.com", point));
+        if !die_at(&mut demo, point) {
             return;
         }
         demo.start_again();
         demo.delivered(point);
         wait_until_empty(&folder);
-        assert_eq!(demo.delivered_now(point).len(), 1, "{point}");
+        wait_for("a report", &folder, || (reports(&demo) > 0).then_some(()));
+        wait_until_nothing_is_queued(&demo, &folder);
+        assert_eq!((demo.delivered_now(point).len(), reports(&demo)), (1, 1), "{point}");
     }
+}
+
+/// What was refused and reported is not sent, though it could be now: its account was told that it was not.
+#[test]
+fn a_file_that_was_refused_when_the_server_died_is_reported_once_and_stays_refused() {
+    for point in ["schedule.before_commit", "schedule.after_commit", "folder.after_report", "folder.after_set_aside"] {
+        let (mut demo, folder) = pickup("bob");
+        demo.stop();
+        put(&folder, "x.eml", &message("ceo@example.com", "alice@example.com", point));
+        if !die_at(&mut demo, point) {
+            return;
+        }
+        // Here the account was told for certain.
+        if point.starts_with("folder.") {
+            demo.procura(&["permission", "add", "ceo@example.com", "--user", "bob", "--right", "Send As"]).ok();
+        }
+        demo.start_again();
+        let reason = reason(&folder, "x");
+        assert!(reason.contains("550 5.7.1") && reason.contains("Decision:"), "{point}: {reason}");
+        wait_for("a report", &folder, || (reports(&demo) > 0).then_some(()));
+        wait_until_nothing_is_queued(&demo, &folder);
+        assert_eq!((demo.delivered_now(point).len(), reports(&demo)), (0, 1), "{point}");
+        assert_eq!(names(&folder), ["x.bad", "x.reason"], "{point}");
+    }
+}
+
+/// A loss of power may leave a file under any name that it had, with another inode and other times.
+#[test]
+fn a_file_that_comes_back_as_it_was_taken_is_known_by_its_name_alone() {
+    let (mut demo, folder) = pickup("alice");
+    demo.stop();
+    let text = message("alice@example.com", "bob@example.com", "came back");
+    put(&folder, "x.eml", &text);
+    if !die_at(&mut demo, "folder.after_accept") {
+        return;
+    }
+    let taken = names(&folder).remove(0);
+    fs::remove_file(folder.join(&taken)).unwrap();
+    put(&folder, &taken, &text);
+    // The same text under another name is another message.
+    put(&folder, "y.eml", &text);
+    demo.start_again();
+    wait_until_empty(&folder);
+    wait_until_nothing_is_queued(&demo, &folder);
+    assert_eq!(demo.delivered_now("came back").len(), 2);
+}
+
+#[track_caller]
+fn wait_until_nothing_is_queued(demo: &Demo, folder: &Path) {
+    wait_for("an empty queue", folder, || {
+        let listed = demo.procura(&["queue", "list", "--format", "json"]).ok();
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        listed["rows"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
 }
 
 #[test]
@@ -471,12 +550,7 @@ fn a_file_whose_leaving_was_interrupted_is_left_once() {
         demo.procura(&[&new[..], &[drop.to_str().unwrap()]].concat()).ok();
         demo.stop();
         put(&pickup, "x.eml", &message("alice@example.com", "one@fax.example.net", point));
-        let mut command = Command::new(procura());
-        command.args(demo.arguments()).env("PROCURA_FAILPOINT", point);
-        let mut server = Server::spawn(command);
-        if !dies(&mut server) {
-            assert!(std::env::var_os("PROCURA_FAILPOINTS").is_none(), "the server passed {point}");
-            println!("skipped: the server was built without fail points (queue/failpoints)");
+        if !die_at(&mut demo, point) {
             return;
         }
         demo.start_again();
