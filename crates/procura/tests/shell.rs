@@ -250,12 +250,35 @@ fn rows_come_in_every_format() {
         );
         let csv = shown("csv");
         let heads = csv.lines().next().unwrap_or_default().to_owned();
-        assert!(!heads.starts_with('{') && csv.ends_with("\r\n") || csv.is_empty(), "{command}: {csv}");
+        assert!(!heads.is_empty() && !heads.starts_with('{') && csv.ends_with("\r\n"), "{command}: {csv}");
         for formula in [",=", ",+", ",-", ",@", "\n=", "\n+", "\n-", "\n@"] {
             assert!(!csv.contains(formula), "{command}: {csv}");
         }
         let table = shown("table");
         assert!(!table.starts_with('{'), "{command}: {table}");
+    }
+}
+
+#[test]
+fn an_empty_list_has_the_header_of_a_full_one() {
+    let mut demo = Demo::start();
+    demo.stop();
+    let fills: &[(&str, &[&str])] = &[
+        ("token list", &["token new bob --name application"]),
+        ("webhook list", &["webhook add bob https://app.example.com/hooks"]),
+        ("account app-password list bob", &["account app-password add bob phone"]),
+        ("send-on-behalf get bob", &["send-on-behalf add bob ceo"]),
+        ("connector send get", &["connector send new Out --usage internet --address-space * --smart-host relay.test"]),
+    ];
+    for (list, fill) in fills {
+        let rows = || demo.run(&list.split(' ').chain(["--format", "csv"]).collect::<Vec<_>>()).ok();
+        let header = |rows: &str| rows.split("\r\n").next().unwrap().to_owned();
+        let empty = rows();
+        fill.iter().for_each(|command| drop(demo.run(&command.split(' ').collect::<Vec<_>>()).ok()));
+        let full = rows();
+        assert!(full.lines().count() > empty.lines().count(), "{list}: {empty}{full}");
+        assert!(!header(&empty).is_empty(), "{list}: {empty}");
+        assert_eq!(header(&empty), header(&full), "{list}");
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod apply;
 pub mod args;
+mod columns;
 pub mod connectors;
 mod diff;
 pub mod directory;

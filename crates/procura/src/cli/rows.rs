@@ -92,7 +92,7 @@ pub fn response(out: impl Write, format: Format, response: &Response) -> io::Res
             }
             rows.finish()
         }
-        _ => document(out, format, response),
+        _ => document(out, format, response, super::columns::of(response)),
     }
 }
 
@@ -114,14 +114,14 @@ struct Changed<'a> {
     change: &'a ChangeLine,
 }
 
-/// Any document as rows: those of its list, else itself.
-fn document(out: impl Write, format: Format, document: &impl Serialize) -> io::Result<()> {
+/// Any document as rows: those of its list, else itself. The columns that are known come first.
+fn document(out: impl Write, format: Format, document: &impl Serialize, known: Vec<&str>) -> io::Result<()> {
     let mut value = serde_json::to_value(document)?;
     let rows = match value.get_mut("rows").map(Value::take) {
         Some(Value::Array(rows)) => rows,
         _ => vec![value],
     };
-    let mut columns: Vec<&str> = Vec::new();
+    let mut columns = known;
     for row in rows.iter().filter_map(Value::as_object) {
         for name in row.keys().filter(|name| *name != "result") {
             if !columns.contains(&name.as_str()) {
