@@ -78,8 +78,13 @@ pub fn run(endpoint: &mut Endpoint, global: &Global, test: &TestSend) -> Result<
     let mut steps = Steps { format: global.format, kept: Vec::new() };
     let sent = send(&mut steps, (server, &connector), (&test.account, &password), (from, to));
     let queue_id = match sent {
-        Ok(Some(queue_id)) => Some(queue_id),
-        Ok(None) => None,
+        Ok(Sent::Taken(queue_id)) => Some(queue_id),
+        Ok(Sent::Refused) => None,
+        // Who may send as whom was not asked: nobody had logged on.
+        Ok(Sent::NotLoggedOn(step)) => {
+            finish(&steps, global.format, &format!("REFUSED: {step}"), None, None).map_err(broken)?;
+            return Ok(true);
+        }
         Err(error) => return Err(Failure::new(format!("{server}: {error}")).help("is the server running?")),
     };
     let held = queue_id.as_ref().and_then(|id| held(endpoint, id));
@@ -169,51 +174,61 @@ impl Steps {
     }
 }
 
-/// Sends; the queue id, or nothing where a step was refused.
+/// How far it came.
+enum Sent {
+    /// The message was taken: the queue id.
+    Taken(String),
+    /// A step after the logon was refused.
+    Refused,
+    /// The logon was refused, or a step before it: which, in words.
+    NotLoggedOn(&'static str),
+}
+
+/// Sends.
 fn send(
     steps: &mut Steps,
     (server, connector): (SocketAddr, &str),
     (account, password): (&str, &Zeroizing<String>),
     (from, to): (&str, &str),
-) -> io::Result<Option<String>> {
+) -> io::Result<Sent> {
     steps.note(format!("connect to {server} ({connector})"))?;
     let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut client = Client { stream: Stream::Plain(stream), input: Vec::new() };
     if !client.heard(steps)?.is_positive() {
-        return Ok(None);
+        return Ok(Sent::NotLoggedOn("the server takes no connection"));
     }
     let mut hello = client.say(steps, "EHLO test-send.invalid", None)?;
     if Capabilities::parse(&hello).starttls {
         if client.say(steps, "STARTTLS", None)?.code != 220 {
-            return Ok(None);
+            return Ok(Sent::NotLoggedOn("the server does not begin TLS"));
         }
         client.start_tls()?;
         steps.note("* TLS; the certificate is not looked at: this is the server's own connector".to_owned())?;
         hello = client.say(steps, "EHLO test-send.invalid", None)?;
     }
     if !hello.is_positive() {
-        return Ok(None);
+        return Ok(Sent::NotLoggedOn("the server does not take the greeting"));
     }
     let response = Zeroizing::new(STANDARD.encode(format!("\0{account}\0{}", password.as_str())));
     let logon = Zeroizing::new(format!("AUTH PLAIN {}", response.as_str()));
     if client.say(steps, &logon, Some("AUTH PLAIN *"))?.code != 235 {
-        return Ok(None);
+        return Ok(Sent::NotLoggedOn("the logon failed; nothing was sent"));
     }
     for command in [format!("MAIL FROM:<{from}>"), format!("RCPT TO:<{to}>"), "DATA".to_owned()] {
         if !client.say(steps, &command, None)?.is_positive() {
-            return Ok(None);
+            return Ok(Sent::Refused);
         }
     }
     let reply = client.data(steps, message(from, to).as_bytes())?;
     let _ = client.say(steps, "QUIT", None);
     if !reply.is_positive() {
-        return Ok(None);
+        return Ok(Sent::Refused);
     }
     // `250 2.6.0 QUEUE-ID Queued mail for delivery`
     let text = reply.lines.first().map(String::as_str).unwrap_or_default();
-    Ok(Some(text.split(' ').find(|word| word.len() == 26).unwrap_or("(no id)").to_owned()))
+    Ok(Sent::Taken(text.split(' ').find(|word| word.len() == 26).unwrap_or("(no id)").to_owned()))
 }
 
 fn message(from: &str, to: &str) -> String {
