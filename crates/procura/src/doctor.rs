@@ -71,9 +71,25 @@ impl Finding {
         Finding { level: Level::Warning, check, text: text.into(), mend: mend.into() }
     }
 
+    /// What a part that failed says.
+    fn of(check: &'static str, failure: &Failure) -> Finding {
+        let help = miette::Diagnostic::help(failure).map(|help| help.to_string()).unwrap_or_default();
+        Finding::fault(check, failure.to_string(), help)
+    }
+
     fn fault(check: &'static str, text: impl Into<String>, mend: impl Into<String>) -> Finding {
         Finding { level: Level::Fault, check, text: text.into(), mend: mend.into() }
     }
+}
+
+/// What is wrong with the certificates that a configuration names.
+pub fn certificates(node: &Node) -> Vec<Finding> {
+    let mut findings = host::authorities(node);
+    if node.loaded.config.tls.certificate.is_some() {
+        findings.splice(0..0, host::certificate(node));
+    }
+    findings.retain(|finding| finding.level != Level::Ok);
+    findings
 }
 
 /// All checks.
@@ -125,6 +141,7 @@ fn examine(global: &Global, arguments: &Doctor) -> Vec<Finding> {
     )];
     findings.extend(host::files(&node));
     findings.extend(host::certificate(&node));
+    findings.extend(host::authorities(&node));
     findings.extend(host::name(&node, arguments.no_network));
     findings.extend(host::disk(&node));
     findings.extend(host::clock(&node));
@@ -133,14 +150,9 @@ fn examine(global: &Global, arguments: &Doctor) -> Vec<Finding> {
     // Last: a command that is alone opens the data directory, and gives up root for its owner.
     match node.endpoint() {
         Ok(mut endpoint) => findings.extend(service::examine(&mut endpoint, arguments.no_network, &wanted)),
-        Err(failure) => findings.push(unreachable(failure)),
+        Err(failure) => findings.push(Finding::of("service", &failure)),
     }
     findings
-}
-
-fn unreachable(failure: Failure) -> Finding {
-    let help = miette::Diagnostic::help(&failure).map(|help| help.to_string()).unwrap_or_default();
-    Finding::fault("service", failure.to_string(), help)
 }
 
 fn show(findings: &[&Finding], looked_at: usize, format: Format) -> io::Result<()> {

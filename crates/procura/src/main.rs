@@ -81,7 +81,9 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Config(ConfigCommand::Template) => print!("{}", config::keys::commented(&[])),
         Command::Config(ConfigCommand::Check { file }) => {
             let loaded = Loaded::read(&file)?;
-            Node { data: loaded.data(), loaded }.check_users()?;
+            let node = Node { data: loaded.data(), loaded };
+            node.check_users()?;
+            check_certificates(&node)?;
             println!("{}: no fault found", file.display());
         }
         Command::Import(arguments) => import::import(&global, &arguments)?,
@@ -106,6 +108,21 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         command => return ask(&global, command),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Warns of what is not well with the certificates of a configuration.
+fn check_certificates(node: &Node) -> Result<(), Failure> {
+    let (faults, warnings): (Vec<_>, Vec<_>) =
+        doctor::certificates(node).into_iter().partition(|finding| finding.level == doctor::Level::Fault);
+    for warning in warnings {
+        let text = format!("warning: {}; mend it: {}", warning.text, warning.mend);
+        eprintln!("{}", cli::output::plain(&text));
+    }
+    let all = |of: fn(&doctor::Finding) -> &str| faults.iter().map(of).collect::<Vec<_>>().join("; ");
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(all(|fault| &fault.text)).help(all(|fault| &fault.mend))),
+    }
 }
 
 /// A command that is one request to the service.

@@ -1,4 +1,4 @@
-//! `[tls]`: the certificate, which is taken anew while the server runs, and how TLS is spoken.
+//! `[tls]`: the certificate, which is taken anew while the server runs, and how TLS is spoken; whom to trust about others.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,9 +8,13 @@ use std::time::Duration;
 
 use transport::TlsOptions;
 use transport::certificate::{self, LiveCertificate};
+use transport::delivery::Roots;
 
 use crate::cli::fault::Failure;
 use crate::node::Node;
+
+/// Where Debian has the authorities that programs trust.
+const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The certificate of `[tls]`, if one is configured.
 pub fn configured_certificate(node: &Node) -> Result<Option<Arc<LiveCertificate>>, Failure> {
@@ -44,6 +48,14 @@ pub fn options(node: &Node) -> Result<TlsOptions, Failure> {
         None => None,
     };
     Ok(TlsOptions { only_13: tls.min_version == "1.3", partner_roots })
+}
+
+/// The authorities of next hops: those of `[delivery]`, else those of the system, if it has any.
+pub fn delivery_roots(node: &Node) -> Result<Option<Roots>, Failure> {
+    let Some(path) = &node.loaded.config.delivery.roots else { return Ok(Roots::read(Path::new(SYSTEM_ROOTS)).ok()) };
+    let path = node.loaded.path(path);
+    let failed = |e| Failure::new(format!("{}: {e}", path.display())).help("check [delivery] roots in procura.toml");
+    Roots::read(&path).map(Some).map_err(failed)
 }
 
 /// Looks at the files of the certificate every so many seconds, and whenever it is told to through what is returned. It ends

@@ -10,6 +10,7 @@ use transport::certificate;
 
 use super::Finding;
 use crate::node::Node;
+use crate::{http, tls};
 
 /// Open files that a busy server needs.
 const FILES: u64 = 8_192;
@@ -77,8 +78,8 @@ fn collect(folder: &Path, owner: u32, depth: u32, strangers: &mut Vec<PathBuf>) 
 /// The certificate: readable, in force, for the name of this host.
 pub(super) fn certificate(node: &Node) -> Vec<Finding> {
     const CHECK: &str = "certificate";
-    let tls = &node.loaded.config.tls;
-    let (chain, key, own) = match (&tls.certificate, &tls.key) {
+    let names = &node.loaded.config.tls;
+    let (chain, key, own) = match (&names.certificate, &names.key) {
         (Some(chain), Some(key)) => (node.loaded.path(chain), node.loaded.path(key), false),
         _ => (node.data.join("certificate.pem"), node.data.join("certificate.key"), true),
     };
@@ -121,6 +122,19 @@ pub(super) fn certificate(node: &Node) -> Vec<Finding> {
         findings.push(Finding::ok(CHECK, format!("{shown} is in force, for {hostname}")));
     }
     findings
+}
+
+/// The authorities that the configuration names, as the server reads them when it starts.
+pub(super) fn authorities(node: &Node) -> Vec<Finding> {
+    const CHECK: &str = "certificate";
+    let config = &node.loaded.config;
+    let read = [
+        config.tls.partner_roots.is_some().then(|| tls::options(node).map(drop)),
+        config.delivery.roots.is_some().then(|| tls::delivery_roots(node).map(drop)),
+        config.webhooks.roots.is_some().then(|| http::poster(node).map(drop)),
+    ];
+    let failures = read.into_iter().flatten().filter_map(Result::err);
+    failures.map(|failure| Finding::of(CHECK, &failure)).collect()
 }
 
 /// Whether a name of a certificate stands for a host (RFC 6125 §6.4.3: a wildcard is the whole first label).

@@ -9,7 +9,6 @@ use admin::Service;
 use directory::Snapshot;
 use queue::Backoff;
 use tracking::{Tracking, TrackingOptions};
-use transport::delivery::Roots;
 use transport::{
     ClientTimeouts, DeliveryOptions, DnsOptions, Exits, LmtpHost, ProtocolLog, ProtocolLogOptions, ServerOptions,
     SmartHost, StartError, StsOptions,
@@ -18,6 +17,7 @@ use transport::{
 use crate::cli::fault::Failure;
 use crate::config::Config;
 use crate::node::Node;
+use crate::tls;
 
 /// What the server is started with, but for certificates, tokens and sockets.
 pub(super) fn server_options(node: &Node, service: &Service, hostname: String) -> Result<ServerOptions, Failure> {
@@ -40,16 +40,6 @@ fn delivery_options(node: &Node, usual: DeliveryOptions) -> Result<DeliveryOptio
         })?),
         None => None,
     };
-    let usual_roots = Path::new("/etc/ssl/certs/ca-certificates.crt");
-    let roots = match &delivery.roots {
-        Some(path) => {
-            let path = node.loaded.path(path);
-            let failed =
-                |e| Failure::new(format!("{}: {e}", path.display())).help("check [delivery] roots in procura.toml");
-            Some(Roots::read(&path).map_err(failed)?)
-        }
-        None => Roots::read(usual_roots).ok(),
-    };
     let reply = seconds(delivery.reply_seconds);
     Ok(DeliveryOptions {
         exits: Exits { smart_host, lmtp: delivery.lmtp.as_deref().and_then(LmtpHost::parse) },
@@ -69,7 +59,7 @@ fn delivery_options(node: &Node, usual: DeliveryOptions) -> Result<DeliveryOptio
             patience: seconds(config.dns.seconds),
         },
         sts: StsOptions { server: delivery.mta_sts_server.as_deref().and_then(|server| server.parse().ok()) },
-        roots: roots.map(Arc::new),
+        roots: tls::delivery_roots(node)?.map(Arc::new),
         ..usual
     })
 }
