@@ -70,7 +70,7 @@ impl admin::Hasher for Hashes {
 }
 
 fn open(dir: &Path) -> Fallible<Service> {
-    let data = DataDirectory::open(dir, Absent::Refuse)?;
+    let data = DataDirectory::open(dir, Absent::Create)?;
     let options = Options {
         users: Users { owner: data.owner(), accounts: Default::default() },
         hash: std::sync::Arc::new(Hashes),

@@ -95,6 +95,7 @@ pub enum Absent {
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
+    absent: Absent,
     caller: u32,
     owner: u32,
     _lock: File,
@@ -102,6 +103,8 @@ pub struct DataDirectory {
 
 /// Files that show that a directory is ours.
 const OURS: [&str; 5] = ["lock", "directory.db", "audit.db", "queue.db", "procura.toml"];
+/// What a server makes when it starts.
+const AT_WORK: [&str; 3] = ["audit.db", "queue", "mail"];
 
 impl DataDirectory {
     /// Takes a data directory, or says who has it.
@@ -126,7 +129,7 @@ impl DataDirectory {
             become_owner(meta.uid(), meta.gid()).map_err(DataError::io(&path))?;
         }
         let lock = take_lock(&path)?;
-        Ok(DataDirectory { caller, owner: meta.uid(), _lock: lock, path })
+        Ok(DataDirectory { absent, caller, owner: meta.uid(), _lock: lock, path })
     }
 
     fn check_existing(path: &Path, meta: &fs::Metadata) -> Result<(), DataError> {
@@ -144,6 +147,16 @@ impl DataDirectory {
             return fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(DataError::io(path));
         }
         Err(DataError::Exposed { path: path.to_owned(), mode })
+    }
+
+    /// Whether a server was ever at work in a data directory.
+    pub fn was_at_work(path: &Path) -> bool {
+        AT_WORK.iter().any(|name| path.join(name).exists())
+    }
+
+    /// Whether what is not in it may be made.
+    pub fn may_be_new(&self) -> bool {
+        self.absent == Absent::Create
     }
 
     /// The directory, absolute.

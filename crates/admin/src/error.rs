@@ -96,6 +96,12 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Fault {
         let help = match error {
             StoreError::Corrupt { .. } | StoreError::NewerSchema { .. } => None,
+            StoreError::Missing { .. } => Some(
+                "create an organization with `procura init`, or restore a backup into a new directory: `procura --data DIR restore FILE`",
+            ),
+            StoreError::Empty { .. } => Some(
+                "restore a backup into a new directory: `procura --data DIR restore FILE`; where nothing was ever in it, repeat `procura init`",
+            ),
             StoreError::Foreign { .. } => Some("choose another data directory with --data"),
             StoreError::Full { .. } => Some("free some space, then repeat the command; nothing was changed"),
             StoreError::Conflict { .. } | StoreError::Database { .. } => Some("nothing was changed"),

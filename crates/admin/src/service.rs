@@ -65,10 +65,15 @@ impl Plan {
 }
 
 impl Service {
-    /// Opens the stores of a data directory and loads the directory.
+    /// Opens the stores of a data directory and loads the directory. Unless the data directory was opened to be created
+    /// ([`Absent::Create`](crate::Absent::Create)), an empty `directory.db` is refused and left as it is, and so is one that
+    /// is missing where a server was at work.
     pub fn open(data: DataDirectory, options: Options) -> Result<Service, AdminError> {
         let directory = data.path().to_owned();
-        let store = DirectoryStore::open(&directory.join("directory.db")).map_err(Fault::from)?;
+        let path = directory.join("directory.db");
+        let is_new = data.may_be_new() || !(path.exists() || DataDirectory::was_at_work(&directory));
+        let open = if is_new { DirectoryStore::open } else { DirectoryStore::open_existing };
+        let store = open(&path).map_err(Fault::from)?;
         let version = store.version();
         let loaded = store.load(|records| Snapshot::load(records, version)).map_err(Fault::from)?;
         let loaded = loaded.map_err(|e| {

@@ -39,6 +39,9 @@ pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
         let because = trust::ignored_because(snapshot, id)?;
         Some(format!("{}: ExternalAuthoritative is ignored: {because}", connector.name))
     });
+    let nothing = snapshot.organization().is_none().then(|| {
+        "there is no organization: `procura init` makes one, and `procura import` or `restore` brings one".to_owned()
+    });
     let queue = match service.open_queue() {
         Some(queue) => {
             let counts = queue.counts()?;
@@ -61,7 +64,7 @@ pub fn status(asked: Asked<'_>) -> Result<Response, Fault> {
         accounts,
         mailboxes,
         change_counts_within_seconds: CHANGE_COUNTS_WITHIN,
-        problems: service.problems().iter().cloned().chain(disbelieved).collect(),
+        problems: nothing.into_iter().chain(service.problems().iter().cloned()).chain(disbelieved).collect(),
         connectors: connectors.collect(),
         queue,
         directory: service.active_directory(),

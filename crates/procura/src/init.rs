@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use acl::{Guid, SecurityDescriptor, Sid};
+use acl::{Guid, SecurityDescriptor, Sid, well_known};
 use admin::random::{new_domain_sid, new_guid};
-use admin::{Absent, DataDirectory, Service, default_connectors};
+use admin::{Absent, DataDirectory, DataError, Service, default_connectors};
 use directory::organization::{Names, NewConnector, Usage, new_edge_organization, new_organization};
-use directory::{Change, Snapshot, attributes as a};
+use directory::{Change, ChangeBatch, Snapshot, attributes as a};
 use rights::{GroupTrustee, PermissionGroup, ServerRole, assign_groups, permission_groups, role_of};
 
 use crate::cli::args::{Global, Init, Role};
@@ -29,12 +29,29 @@ pub fn init(global: &Global, arguments: &Init) -> miette::Result<()> {
         (None, _, None) => Some(Node::locate(global)?.loaded),
         _ => None,
     };
-    create(arguments, configured, global.data.clone()).map_err(Into::into)
+    create(arguments, configured, global.data.clone())
 }
 
-fn create(arguments: &Init, configured: Option<Loaded>, data: Option<PathBuf>) -> Result<(), Failure> {
+/// What an organization begins with.
+const BEGUN: [&str; 2] = ["directory.db", "procura.toml"];
+
+/// Creates the organization. The directory gets it as one change, so that an `init` that was interrupted is repeated.
+fn create(arguments: &Init, configured: Option<Loaded>, data: Option<PathBuf>) -> miette::Result<()> {
     let default = configured.as_ref().map(Loaded::data).or(data).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
     let path = arguments.dir.clone().unwrap_or(default);
+    let shown = path.display();
+    let there = |name: &str| path.join(name).exists();
+    let taken = || {
+        Failure::new(format!("{shown} holds an organization already"))
+            .help("start it with `procura serve --data`, or create another one elsewhere")
+    };
+    if BEGUN.iter().any(|name| there(name)) && DataDirectory::was_at_work(&path) {
+        return Err(taken().into());
+    }
+    let configured = match configured {
+        None if there(BEGUN[1]) => Some(left_behind(&path)?),
+        configured => configured,
+    };
     let domain = message_domain(arguments.domain.as_deref().unwrap_or("example.com"))?;
     let hostname = match &arguments.hostname {
         Some(name) => name.clone(),
@@ -43,37 +60,31 @@ fn create(arguments: &Init, configured: Option<Loaded>, data: Option<PathBuf>) -
             None => qualified(&node::system_hostname(), &domain),
         },
     };
-    if ["directory.db", "procura.toml"].iter().any(|name| path.join(name).exists()) {
-        return Err(Failure::new(format!("{} holds an organization already", path.display()))
-            .help("start it with `procura serve --data`, or create another one elsewhere"));
-    }
-    let data = DataDirectory::open(&path, Absent::Create)?;
-    let shown = path.display();
-    let loaded = match configured {
-        Some(loaded) => loaded,
-        None => {
-            let file = data.path().join("procura.toml");
-            let set = [("node.hostname", format!("\"{hostname}\"")), ("node.data", "\".\"".to_owned())];
-            write_new(&file, &config::keys::commented(&set))?;
-            Loaded { config: config::Config::default(), base: data.path().to_owned(), file: Some(file) }
-        }
+    let data = match DataDirectory::open(&path, Absent::Create) {
+        Err(DataError::Locked { .. }) if there(BEGUN[0]) => return Err(taken().into()),
+        data => data.map_err(Failure::from)?,
     };
+    let is_new = configured.is_none();
+    let loaded = configured.unwrap_or_else(|| {
+        let file = Some(data.path().join(BEGUN[1]));
+        Loaded { config: config::Config::default(), base: data.path().to_owned(), file }
+    });
     let of_system = loaded.file.as_deref() == Some(Path::new(node::SYSTEM_CONFIG));
     let file = loaded.file.clone().unwrap_or_default();
     let node = Node { loaded, data: data.path().to_owned() };
     let options = node.options(&data, Default::default());
-    let service = Service::open(data, options)?;
+    let service = Service::open(data, options).map_err(Failure::from)?;
+    if service.snapshot().version() > 0 {
+        return Err(taken().into());
+    }
+    if is_new {
+        let set = [("node.hostname", format!("\"{hostname}\"")), ("node.data", "\".\"".to_owned())];
+        write_new(&file, &config::keys::commented(&set))?;
+    }
     let netbios = arguments.netbios.clone().unwrap_or_else(|| netbios_of(&domain));
     let names = names(&domain, &netbios, &hostname);
-    let changes = match arguments.role {
-        Role::Hub => new_organization(&names, &[], &mut new_guid),
-        Role::Edge => new_edge_organization(&names, &mut new_guid),
-    };
-    let snapshot = service.commit_as_system("procura init", changes)?;
-    let snapshot = service.commit_as_system("default connectors", default_connectors(&snapshot)?)?;
-    if arguments.internet || arguments.role == Role::Edge {
-        take_strangers(&service, &snapshot)?;
-    }
+    let changes = founding(arguments, &names)?;
+    service.commit_as_system("procura init", changes).map_err(Failure::from)?;
 
     println!("created {shown}: organization of {domain}, server {hostname}");
     println!("  configuration  {}", file.display());
@@ -106,24 +117,62 @@ fn create(arguments: &Init, configured: Option<Loaded>, data: Option<PathBuf>) -
     Ok(())
 }
 
+/// The configuration in a data directory without an organization: of an `init` that was interrupted, or written by hand.
+fn left_behind(path: &Path) -> miette::Result<Loaded> {
+    let file = path.join(BEGUN[1]);
+    let loaded = Loaded::read(&file)?;
+    let same = |data: &Path| data.canonicalize().ok() == path.canonicalize().ok();
+    if !same(&loaded.data()) {
+        let failure = Failure::new(format!("{}: the data are in {}", file.display(), loaded.data().display()));
+        return Err(failure.help("name that directory, or write `data = \".\"` under [node]").into());
+    }
+    Ok(loaded)
+}
+
+/// The changes that make a new organization, its connectors included.
+fn founding(arguments: &Init, names: &Names) -> Result<Vec<Change>, Failure> {
+    let mut changes = match arguments.role {
+        Role::Hub => new_organization(names, &[], &mut new_guid),
+        Role::Edge => new_edge_organization(names, &mut new_guid),
+    };
+    let founded = after(&Snapshot::empty(), &changes)?;
+    let connectors = default_connectors(&founded)?;
+    let equipped = after(&founded, &connectors)?;
+    changes.extend(connectors);
+    if arguments.internet || arguments.role == Role::Edge {
+        changes.extend(strangers(&equipped));
+    }
+    Ok(changes)
+}
+
+fn after(snapshot: &Snapshot, changes: &[Change]) -> Result<Snapshot, Failure> {
+    let changes = changes.to_vec();
+    let batch = ChangeBatch { author: well_known::SYSTEM.clone(), time: node::now(), comment: String::new(), changes };
+    Ok(snapshot.apply(&batch).map_err(admin::Fault::from)?.snapshot)
+}
+
 /// The connector on port 25 takes strangers. Nobody's mail is refused for its header before somebody has looked at what
 /// would be.
 pub fn take_strangers(service: &Service, snapshot: &Snapshot) -> Result<(), Failure> {
-    let found = snapshot.receive_connectors().find(|(_, connector)| connector.name.starts_with("Default "));
-    let Some((id, guid)) = found.and_then(|(id, _)| Some((id, snapshot.object(id)?.guid()))) else { return Ok(()) };
+    let changes: Vec<Change> = strangers(snapshot).into_iter().collect();
+    service.commit_as_system("mail from strangers", changes)?;
+    Ok(())
+}
+
+fn strangers(snapshot: &Snapshot) -> Option<Change> {
+    let (id, _) = snapshot.receive_connectors().find(|(_, connector)| connector.name.starts_with("Default "))?;
+    let guid = snapshot.object(id)?.guid();
     let mut groups = permission_groups(snapshot, id).groups;
     if !groups.contains(&PermissionGroup::AnonymousUsers) {
         groups.push(PermissionGroup::AnonymousUsers);
     }
-    let Some(descriptor) = snapshot.explicit_descriptor(id) else { return Ok(()) };
-    let mut descriptor = SecurityDescriptor::clone(&descriptor);
+    let mut descriptor = SecurityDescriptor::clone(&*snapshot.explicit_descriptor(id)?);
     assign_groups(snapshot, id, role_of(snapshot, id), &mut descriptor, &groups);
     let attributes = vec![
         (a::DESCRIPTOR.to_owned(), vec![descriptor.to_bytes()]),
         (a::HEADER_FROM.to_owned(), vec![b"observe".to_vec()]),
     ];
-    service.commit_as_system("mail from strangers", vec![Change::Modify { guid, attributes }])?;
-    Ok(())
+    Some(Change::Modify { guid, attributes })
 }
 
 /// The changes that make an organization with these connectors.

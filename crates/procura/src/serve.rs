@@ -139,7 +139,7 @@ fn folders(data: &Path) -> Result<Vec<PathBuf>, Failure> {
         return Ok(Vec::new());
     }
     let named = [directory::attributes::FOLDER_PATH, directory::attributes::DROP_FOLDER];
-    let found = store::DirectoryStore::open(&path).and_then(|store| store.texts(&named));
+    let found = store::DirectoryStore::open_existing(&path).and_then(|store| store.texts(&named));
     let found = found.map_err(|e| Failure::from(admin::Fault::from(e)))?;
     Ok(found.into_iter().map(PathBuf::from).collect())
 }

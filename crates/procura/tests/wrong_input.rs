@@ -199,3 +199,77 @@ fn init_does_not_overwrite() {
     finish(command().arg("init").arg(&data), "").ok();
     finish(command().arg("init").arg(&data), "").fails(2, &["already"]);
 }
+
+#[test]
+fn an_empty_directory_is_refused_by_name_and_left_as_it_is() {
+    let (_folder, data) = common::organization(&[]);
+    let database = data.join("directory.db");
+    let _ = fs::remove_file(data.join("directory.db-wal"));
+    fs::write(&database, "").unwrap();
+    let data = data.to_str().unwrap();
+    for command in [&["status"][..], &["user", "list"], &["serve"]] {
+        let arguments: Vec<&str> = ["--data", data].iter().chain(command).copied().collect();
+        procura(&arguments).fails(2, &["directory.db is empty", "procura --data DIR restore FILE"]);
+        assert_eq!(fs::metadata(&database).unwrap().len(), 0, "{command:?}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_missing_where_a_server_was_at_work_is_refused_by_name_and_not_begun() {
+    let (_folder, data) = common::organization(&[]);
+    for name in ["directory.db", "directory.db-wal", "directory.db-shm"] {
+        let _ = fs::remove_file(data.join(name));
+    }
+    fs::create_dir(data.join("queue")).unwrap();
+    for command in ["status", "serve"] {
+        procura(&["--data", data.to_str().unwrap(), command]).fails(2, &["directory.db is missing", "procura init"]);
+        assert!(!data.join("directory.db").exists(), "{command}");
+    }
+}
+
+#[test]
+fn the_status_of_a_data_directory_without_an_organization_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = on(folder.path(), &["status"], "").ok();
+    assert!(said.contains("problem     there is no organization"), "{said}");
+}
+
+#[test]
+fn an_init_that_was_interrupted_is_repeated() {
+    for state in ["no directory", "an empty file", "tables and nothing in them"] {
+        let (_folder, data) = common::organization(&[]);
+        let configuration = fs::read_to_string(data.join("procura.toml")).unwrap();
+        for name in ["directory.db", "directory.db-wal", "directory.db-shm"] {
+            let _ = fs::remove_file(data.join(name));
+        }
+        let database = data.join("directory.db");
+        match state {
+            "an empty file" => fs::write(&database, "").unwrap(),
+            "tables and nothing in them" => drop(store::DirectoryStore::open(&database).unwrap()),
+            _ => {}
+        }
+        procura(&["init", data.to_str().unwrap(), "--domain", "example.com"]).ok();
+        assert_eq!(fs::read_to_string(data.join("procura.toml")).unwrap(), configuration, "{state}");
+        let status = on(&data, &["status", "--format", "json"], "").json();
+        assert_eq!(status["connectors"].as_array().unwrap().len(), 2, "{state}: {status}");
+        assert!(status["connectors"].to_string().contains("Default MAIL"), "{state}: {status}");
+    }
+}
+
+#[test]
+fn init_makes_nothing_new_where_an_organization_was_at_work() {
+    let (_folder, data) = common::organization(&[]);
+    fs::write(data.join("directory.db"), "").unwrap();
+    fs::create_dir(data.join("queue")).unwrap();
+    procura(&["init", data.to_str().unwrap()]).fails(2, &["holds an organization already"]);
+    assert_eq!(fs::metadata(data.join("directory.db")).unwrap().len(), 0);
+}
+
+#[test]
+fn init_leaves_an_organization_that_never_ran_alone() {
+    let (_folder, data) = common::organization(&["zoe"]);
+    fs::remove_file(data.join("procura.toml")).unwrap();
+    procura(&["init", data.to_str().unwrap()]).fails(2, &["holds an organization already"]);
+    assert!(!data.join("procura.toml").exists());
+    on(&data, &["user", "list"], "").ok().find("zoe").unwrap();
+}

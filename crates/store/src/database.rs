@@ -1,5 +1,6 @@
 //! Opening an SQLite file that is ours, and only such a one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,6 +80,16 @@ impl Database {
             sync_parent(path)?;
         }
         Ok(Database { connection, path: path.to_owned() })
+    }
+
+    /// Opens a file that is there and holds something.
+    pub(crate) fn open_existing(path: &Path, kind: &Kind) -> Result<Database, StoreError> {
+        match path.metadata() {
+            Ok(file) if file.len() == 0 && file.is_file() => Err(StoreError::Empty { path: path.to_owned() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing { path: path.to_owned() }),
+            // SQLite says what else is wrong.
+            _ => Self::open(path, kind),
+        }
     }
 
     /// Opens a file that exists, to read it only; it stays as it is.

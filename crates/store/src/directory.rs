@@ -135,7 +135,19 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Corrupt`], [`StoreError::Foreign`], [`StoreError::NewerSchema`], [`StoreError::Database`].
     pub fn open(path: &Path) -> Result<DirectoryStore, StoreError> {
-        let database = Database::open(path, &KIND)?;
+        Self::of(Database::open(path, &KIND)?)
+    }
+
+    /// Opens `path`, where a directory is. An absent or empty file stays as it is: SQLite takes both for a database without
+    /// tables, and would make of a lost directory one that never held anything.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], [`StoreError::Empty`]; those of [`DirectoryStore::open`].
+    pub fn open_existing(path: &Path) -> Result<DirectoryStore, StoreError> {
+        Self::of(Database::open_existing(path, &KIND)?)
+    }
+
+    fn of(database: Database) -> Result<DirectoryStore, StoreError> {
         let version: i64 = database
             .connection
             .query_row("SELECT coalesce(max(version), 0) FROM batch", [], |row| row.get(0))

@@ -13,6 +13,18 @@ pub enum StoreError {
         /// What was found.
         detail: String,
     },
+    /// There is no file.
+    #[error("{} is missing", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file has no octets, not even those that make it a database.
+    #[error("{} is empty: whatever was in it is lost", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is a database, but of something else.
     #[error("{} is not a Procura {expected} database", path.display())]
     Foreign {

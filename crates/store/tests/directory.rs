@@ -274,6 +274,26 @@ fn a_damaged_file_is_refused_by_name_and_not_touched() {
 }
 
 #[test]
+fn an_empty_file_is_no_directory_that_exists_and_stays_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("directory.db");
+    std::fs::write(&path, b"").unwrap();
+    assert!(matches!(DirectoryStore::open_existing(&path), Err(StoreError::Empty { .. })));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+    // Whoever was interrupted while it was made begins again.
+    drop(DirectoryStore::open(&path).unwrap());
+    drop(DirectoryStore::open_existing(&path).unwrap());
+}
+
+#[test]
+fn a_directory_that_should_exist_is_not_created() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("directory.db");
+    assert!(matches!(DirectoryStore::open_existing(&path), Err(StoreError::Missing { .. })));
+    assert!(!path.exists());
+}
+
+#[test]
 fn a_text_file_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("directory.db");
