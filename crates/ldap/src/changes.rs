@@ -19,7 +19,7 @@ pub enum Method {
     #[default]
     DirSync,
     /// DirSync with what the account may see: of deletions it is told where the account may see deleted objects, which by
-    /// default administrators alone may (MS-ADTS 6.1.1.4.2).
+    /// default administrators alone may (Microsoft's KB 892806).
     DirSyncAsSeen,
     /// By uSNChanged: the same.
     Usn,

@@ -2,7 +2,7 @@
 //!
 //! An object that was deleted stays for months as a tombstone, with its objectGUID, and the search for what changed finds it as
 //! anything else (MS-ADTS 3.1.1.5.5, 3.1.1.3.4.1.14): where the account may see it. By default administrators alone may
-//! (6.1.1.4.2), and a global catalog of Samba takes away from tombstones what they inherited, so that even those may not. So it
+//! (Microsoft's KB 892806), and a global catalog of Samba takes away from tombstones what they inherited, so that even those may not. So it
 //! is asked besides which objects there are, by their objectGUIDs alone, as often as it takes up no more than a small part of a
 //! domain controller's time. What is held and not among them is asked for once more, and goes when that finds nothing either. A list
 //! that ends with an error says nothing.
@@ -96,7 +96,10 @@ impl Presence {
     /// Tombstones of these were seen, of which the snapshot still knows what they were.
     pub(crate) fn told(&mut self, before: &Snapshot, gone: &[Guid]) {
         let is_account = |guid: &Guid| class(before, guid).is_some_and(|class| class.is_account());
-        let is_said = gone.iter().any(|guid| self.unsaid.remove(guid) | is_account(guid));
+        let mut is_said = false;
+        for guid in gone {
+            is_said |= self.unsaid.remove(guid) | is_account(guid);
+        }
         if is_said && self.tombstones == Tombstones::Unknown {
             self.tombstones = Tombstones::Seen;
         }

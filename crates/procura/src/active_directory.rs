@@ -38,7 +38,8 @@ pub fn fault(config: &Directory) -> Option<(&'static str, String, &'static str)>
         ("check_minutes", config.check_minutes),
     ];
     if config.list_seconds > 31_536_000 {
-        return Some(("list_seconds", "list_seconds is out of range".to_owned(), "write 0 for never, or a number of seconds"));
+        let message = "list_seconds is out of range".to_owned();
+        return Some(("list_seconds", message, "write 0 for never, or a number of seconds"));
     }
     if let Some((key, _)) = seconds.into_iter().find(|(_, count)| !(1..=31_536_000).contains(count)) {
         return Some((key, format!("{key} is out of range"), "write 1 or more"));

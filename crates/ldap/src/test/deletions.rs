@@ -22,7 +22,10 @@ pub(super) fn look(
     match changes::tombstones(connection, domain)? {
         0 => {}
         many => {
-            report.good(format!("deletions in {} count at once: {many} deleted accounts can be seen", domain.dn));
+            report.good(format!(
+                "deletions in {} count at once: deleted accounts can be seen ({many} of them)",
+                domain.dn
+            ));
             return Ok(());
         }
     }
