@@ -434,6 +434,30 @@ fn what_is_too_old_needs_a_person() {
 }
 
 #[test]
+fn the_operator_hears_once_of_what_needs_a_person_although_the_server_dies_before_it_tells() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let mut demo = small(&Sink::start());
+    let enable = ["service-account", "pause", "enable", "gateway", "--max-age", "1s", "--notify", "alice@example.com"];
+    demo.procura(&enable).ok();
+    assert!(send(&mut log_on(&demo), "dora", "dora 0").starts_with("250"));
+    // At once: what is to be told is gathered first.
+    demo.server().wait_for_output("a paused message needs a person");
+    wait_for("a hold", || paused(&demo)[0]["state"] == "set-aside");
+    demo.kill();
+    demo.start_again();
+    let notice = "Mail of EXAMPLE\\gateway needs a decision";
+    demo.delivered(notice);
+    demo.stop();
+    demo.start_again();
+    // Another one is told of by itself: the first is not in it again.
+    assert!(send(&mut log_on(&demo), "dora", "dora 1").starts_with("250"));
+    wait_for("the second", || demo.delivered_now(notice).len() == 2);
+    assert!(demo.delivered_now(notice).iter().all(|notice| notice.text.contains("1 message(s)")));
+}
+
+#[test]
 fn people_release_return_and_remove() {
     if !require(&["python3"]) {
         return;

@@ -7,7 +7,7 @@ use acl::Guid;
 use directory::Snapshot;
 use message::Address;
 use queue::{Envelope, Event, Millis, NewMessage, Queue, QueueError, Recipient};
-use rights::pause::{Policy, REASON, account_name, event, event_name};
+use rights::pause::{Key, Policy, REASON, account_name, event, event_name};
 use rights::shortfall::Shortfall;
 use serde_json::{Value, json};
 use session::Pair;
@@ -23,7 +23,9 @@ use crate::shared::{Shared, now};
 const GATHER: Millis = 2_000;
 /// Whom the queue's events about causes that were told of are for: us.
 const TOLD_OF: &str = "pause-told";
-/// Causes at a time that are remembered over a restart.
+/// ... and about messages that were set aside, until that was told.
+const ASIDE: &str = "pause-aside";
+/// Causes, and messages set aside, at a time that are remembered over a restart.
 const MOST_CAUSES: usize = 100_000;
 /// Users that a notice names.
 const SHOWN: usize = 20;
@@ -32,8 +34,8 @@ const SHOWN: usize = 20;
 #[derive(Default)]
 pub(crate) struct Notices {
     causes: BTreeMap<Cause, Told>,
-    /// Messages that need a person, by account: when to tell, and why.
-    aside: BTreeMap<Guid, (Millis, Vec<(Pair, String)>)>,
+    /// Messages that need a person, by account.
+    aside: BTreeMap<Guid, Aside>,
     /// Causes may have been mended.
     stale: bool,
     /// What was told of, as the queue keeps it: a process that died before it told of a cause does so when it is back.
@@ -44,6 +46,17 @@ struct Told {
     /// When to tell; `None`: it was told.
     due: Option<Millis>,
     found: Shortfall,
+}
+
+/// Messages that need a person.
+#[derive(Default)]
+struct Aside {
+    /// When to tell.
+    due: Millis,
+    /// Whose they are, and why.
+    messages: Vec<(Pair, String)>,
+    /// The events that the queue keeps of them.
+    events: HashSet<String>,
 }
 
 impl Notices {
@@ -59,16 +72,27 @@ impl Notices {
         self.stale = true;
     }
 
-    /// A message needs a person.
-    pub(crate) fn aside(&mut self, pair: Pair, reason: &str, time: Millis) {
-        let (_, messages) = self.aside.entry(pair.account).or_insert((time.saturating_add(GATHER), Vec::new()));
-        messages.push((pair, reason.to_owned()));
+    /// A message needs a person. What is given back commits with that: a process that dies before it told of it does so
+    /// when it is back.
+    pub(crate) fn aside(&mut self, pair: Pair, reason: &str, time: Millis) -> Event {
+        let kind = Key { account: pair.account, user: pair.user, aside: true }.to_string();
+        let id = Ulid::generate().to_string();
+        let event = Event { id, target: ASIDE.to_owned(), kind, body: reason.to_owned() };
+        self.gather(pair, &event, time);
+        event
+    }
+
+    fn gather(&mut self, pair: Pair, event: &Event, time: Millis) {
+        let due = time.saturating_add(GATHER);
+        let aside = self.aside.entry(pair.account).or_insert_with(|| Aside { due, ..Aside::default() });
+        aside.messages.push((pair, event.body.clone()));
+        aside.events.insert(event.id.clone());
     }
 
     /// How long to wait for the next notice that is due.
     pub(crate) fn next(&self, time: Millis) -> Option<Duration> {
         let causes = self.causes.values().filter_map(|told| told.due);
-        let next = causes.chain(self.aside.values().map(|(due, _)| *due)).min()?;
+        let next = causes.chain(self.aside.values().map(|aside| aside.due)).min()?;
         Some(Duration::from_millis(u64::try_from(next.saturating_sub(time)).unwrap_or(0).max(1)))
     }
 
@@ -76,7 +100,7 @@ impl Notices {
     pub(crate) fn send(&mut self, shared: &Shared) {
         let time = now().0;
         let causes = self.causes.values().filter_map(|told| told.due);
-        let any_due = causes.chain(self.aside.values().map(|(due, _)| *due)).any(|due| due <= time);
+        let any_due = causes.chain(self.aside.values().map(|aside| aside.due)).any(|due| due <= time);
         if !any_due && !std::mem::take(&mut self.stale) {
             return;
         }
@@ -100,12 +124,13 @@ impl Notices {
             }
         }
         let due: Vec<Guid> =
-            self.aside.iter().filter(|(_, (due, _))| *due <= time).map(|(account, _)| *account).collect();
+            self.aside.iter().filter(|(_, aside)| aside.due <= time).map(|(account, _)| *account).collect();
         for account in due {
-            if let Some((_, messages)) = self.aside.remove(&account) {
+            if let Some(Aside { messages, events, .. }) = self.aside.remove(&account) {
                 let (subject, text) = set_aside(&snapshot, account, &messages);
                 tell(shared, &snapshot, account, &subject, &text);
                 post(shared, account, Webhook::ASIDE, &aside_data(&snapshot, account, &messages));
+                forget(shared.queue(), ASIDE, |event| events.contains(&event.id));
             }
         }
     }
@@ -114,23 +139,36 @@ impl Notices {
 impl Notices {
     /// With what was told of before the process began.
     pub(crate) fn of(queue: &Queue) -> Notices {
-        let kept = queue.events(TOLD_OF, false, MOST_CAUSES).unwrap_or_else(|error| {
-            tracing::error!(%error, "it cannot be read which pauses were told of; they are told of again");
-            Vec::new()
-        });
-        Notices { told_of: kept.into_iter().map(|kept| kept.event.kind).collect(), ..Notices::default() }
+        let kept = |target| {
+            queue.events(target, false, MOST_CAUSES).unwrap_or_else(|error| {
+                tracing::error!(%error, "it cannot be read what was told of paused mail; some is told again, or not at all");
+                Vec::new()
+            })
+        };
+        let told_of = kept(TOLD_OF).into_iter().map(|kept| kept.event.kind).collect();
+        let mut notices = Notices { told_of, ..Notices::default() };
+        for kept in kept(ASIDE) {
+            if let Some(Key { account, user, .. }) = Key::parse(&kept.event.kind) {
+                notices.gather(Pair { account, user }, &kept.event, now().0);
+            }
+        }
+        notices
     }
 
     /// A cause is mended: when it comes again, it is told of again.
     fn forget(&mut self, queue: &Queue, cause: Cause) {
         let name = name(cause);
-        if !self.told_of.remove(&name) {
-            return;
+        if self.told_of.remove(&name) {
+            forget(queue, TOLD_OF, |event| event.kind == name);
         }
-        let kept = queue.events(TOLD_OF, false, MOST_CAUSES).unwrap_or_default();
-        for kept in kept.into_iter().filter(|kept| kept.event.kind == name) {
-            drop(queue.event_told(kept.number, queue::Told::Yes));
-        }
+    }
+}
+
+/// Forgets some events that are for us.
+fn forget(queue: &Queue, target: &str, which: impl Fn(&Event) -> bool) {
+    let kept = queue.events(target, false, MOST_CAUSES).unwrap_or_default();
+    for kept in kept.into_iter().filter(|kept| which(&kept.event)) {
+        drop(queue.event_told(kept.number, queue::Told::Yes));
     }
 }
 

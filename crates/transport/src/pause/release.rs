@@ -203,8 +203,7 @@ impl Releaser {
             let (queue_id, bytes) = (message.queue_id, message.size);
             if message.received.saturating_add(max_age) <= now().0 {
                 let reason = format!("{REASON}: it is older than {} days and needs a person", max_age / 86_400_000);
-                in_flight.push_back(self.set_aside(pair, (queue_id, bytes), reason.clone()));
-                self.notices.aside(pair, &reason, now().0);
+                in_flight.push_back(self.set_aside(pair, (queue_id, bytes), reason));
                 continue;
             }
             self.next_age = self.next_age.min(message.received.saturating_add(max_age));
@@ -215,8 +214,7 @@ impl Releaser {
                 Err(error) => {
                     tracing::error!(queue_id, %error, "a paused message cannot be read");
                     let reason = format!("{REASON}: {error}");
-                    in_flight.push_back(self.set_aside(pair, (queue_id, bytes), reason.clone()));
-                    self.notices.aside(pair, &reason, now().0);
+                    in_flight.push_back(self.set_aside(pair, (queue_id, bytes), reason));
                     continue;
                 }
             };
@@ -242,8 +240,7 @@ impl Releaser {
                 }
                 Judgement::Undeliverable(denied, to) => {
                     let reason = format!("{REASON}: {to}: {}", denied.refusal.reply().text);
-                    in_flight.push_back(self.set_aside(pair, (queue_id, bytes), reason.clone()));
-                    self.notices.aside(pair, &reason, now().0);
+                    in_flight.push_back(self.set_aside(pair, (queue_id, bytes), reason));
                 }
                 Judgement::Waits(paused) => {
                     let user = snapshot.object(paused.user).map_or(pair.user, |object| object.guid());
@@ -268,10 +265,12 @@ impl Releaser {
     }
 
     /// A message that needs a person.
-    fn set_aside(&self, pair: Pair, (queue_id, bytes): (String, u64), reason: String) -> InFlight {
-        let hold = Resolution::Hold(Hold { key: key(pair, true), reason: reason.clone() });
+    fn set_aside(&mut self, pair: Pair, (queue_id, bytes): (String, u64), reason: String) -> InFlight {
         tracing::warn!(queue_id, account = %pair.account, user = %pair.user, reason, "a paused message needs a person");
-        let pending = self.shared.queue().resolve(&queue_id, &key(pair, false), hold, (Vec::new(), None), now().0);
+        let time = now().0;
+        let with = (Vec::new(), None, vec![self.notices.aside(pair, &reason, time)]);
+        let hold = Resolution::Hold(Hold { key: key(pair, true), reason });
+        let pending = self.shared.queue().resolve_with(&queue_id, &key(pair, false), hold, with, time);
         InFlight { pair, bytes, moved_to: Some(pair), queue_id, audited: false, pending }
     }
 
