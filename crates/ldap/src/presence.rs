@@ -26,6 +26,8 @@ use crate::source::{Inner, filetime};
 /// A list is asked for again after so many times as long as the last one took: it takes a twentieth of the time of one processor
 /// of a domain controller at most.
 const REST: u32 = 20;
+/// How long a list is supposed to take before one was there.
+const SUPPOSED: Duration = Duration::from_secs(1);
 /// How often, where tombstones of accounts were seen, and none was missed.
 const RELAXED: Duration = Duration::from_secs(300);
 
@@ -39,8 +41,8 @@ pub(crate) struct Presence {
     worker: Option<Worker>,
     /// Not before then again.
     after: Instant,
-    /// How long the last list took.
-    took: Duration,
+    /// How long the last two lists took. A domain controller that is slow once is asked as often as before.
+    took: [Duration; 2],
     /// The number of the last change that the last list tells of.
     usn: Option<u64>,
     tombstones: Tombstones,
@@ -80,7 +82,7 @@ impl Presence {
         Presence {
             worker: None,
             after: Instant::now(),
-            took: Duration::ZERO,
+            took: [SUPPOSED; 2],
             usn: None,
             tombstones: Tombstones::Unknown,
             unsaid: BTreeSet::new(),
@@ -89,7 +91,7 @@ impl Presence {
 
     /// How often a list is asked for, where anything changed.
     pub(crate) fn every(&self, settings: &Settings) -> Duration {
-        let every = rest(settings, self.took).unwrap_or_default();
+        let every = rest(settings, self.took[0].min(self.took[1])).unwrap_or_default();
         if self.tombstones == Tombstones::Seen { every.max(RELAXED) } else { every }
     }
 
@@ -112,7 +114,7 @@ impl Presence {
         match told {
             Some(Ok((listed, asked))) => {
                 self.usn = asked.filter(|_| listed.there.is_ok());
-                self.took = listed.took;
+                self.took = [listed.took, self.took[0]];
                 Some(listed)
             }
             Some(Err(TryRecvError::Empty)) => None,
