@@ -129,6 +129,12 @@ mod tests {
     }
 
     #[test]
+    fn a_server_without_a_recycle_bin_shows_what_was_deleted_too() {
+        let [deleted, recycled] = show_deleted();
+        assert!(deleted.critical && !recycled.critical, "what it does not know and must not pass over, it refuses");
+    }
+
+    #[test]
     fn the_cookie_of_a_page_reads_as_it_was_written() {
         assert_eq!(next_page(&[page(500, b"abc")]), Ok(Some(b"abc".to_vec())));
         assert_eq!(next_page(&[page(500, b"")]), Ok(None));
