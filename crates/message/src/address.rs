@@ -170,13 +170,14 @@ impl CanonicalAddress {
         &self.text[usize::from(self.at) + 1..]
     }
 
-    /// The same local part in another domain; `None` when `domain` is no domain name.
+    /// The same local part in another domain; `None` when `domain` is no domain name, or too long for this local part.
     pub fn with_domain(&self, domain: &str) -> Option<CanonicalAddress> {
         let domain = domain::canonical(domain)?;
-        Some(CanonicalAddress { text: format_compact!("{}@{domain}", self.local()), at: self.at })
+        CanonicalAddress { text: format_compact!("{}@{domain}", self.local()), at: self.at }.short_enough()
     }
 
-    /// The address without its subaddress: `carla+list@x` gives `carla@x` (RFC 5233). `None` when there is no tag.
+    /// The address without its subaddress: `carla+list@x` gives `carla@x` (RFC 5233). `None` when there is no tag, or when what
+    /// is left has to be quoted and is too long by that.
     pub fn without_tag(&self) -> Option<CanonicalAddress> {
         let content = local::content(self.local());
         let user = &content[..content.find('+')?];
@@ -188,7 +189,11 @@ impl CanonicalAddress {
         let at = text.len() as u16;
         text.push('@');
         text.push_str(self.domain());
-        Some(CanonicalAddress { text, at })
+        CanonicalAddress { text, at }.short_enough()
+    }
+
+    fn short_enough(self) -> Option<CanonicalAddress> {
+        (self.text.len() <= Address::MAX_LENGTH).then_some(self)
     }
 }
 

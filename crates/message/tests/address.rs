@@ -150,6 +150,20 @@ fn a_tag_can_be_taken_off_and_the_domain_exchanged() {
 }
 
 #[test]
+fn what_is_derived_of_an_address_is_no_longer_than_one_may_be() {
+    let label = "d".repeat(60);
+    let domain = [label.as_str(); 4].join(".");
+    // Without its tag the local part ends with a dot, and is quoted: one octet more than the whole was.
+    let of_length = |length: usize| {
+        let local = format!("{}.+", "l".repeat(length - domain.len() - 3));
+        CanonicalAddress::parse(&format!("{local}@{domain}")).unwrap()
+    };
+    assert_eq!(of_length(319).without_tag().map(|address| address.as_str().len()), Some(320));
+    assert_eq!(of_length(320).without_tag(), None);
+    assert_eq!(of_length(320).with_domain(&format!("{domain}.de")), None);
+}
+
+#[test]
 fn a_tag_is_cut_at_the_first_plus() {
     assert_eq!(CanonicalAddress::parse("a+b+c@x.com").unwrap().without_tag().unwrap().as_str(), "a@x.com");
 }
