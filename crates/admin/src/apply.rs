@@ -1,19 +1,22 @@
 //! The organization as a document says: each part is compared with what is there, and becomes the requests that make it
 //! so. All of them are tried out in order on a copy and then committed as one change.
 
+mod connectors;
 mod folders;
 mod requests;
 
 use std::collections::{BTreeSet, HashMap};
 
-use directory::{Snapshot, Time};
+use directory::{Class, ObjectId, Snapshot, Time};
 
 use crate::authorize::is_administrator;
 use crate::error::{Fault, FaultKind};
+use crate::groups::is_of_every_domain;
 use crate::operations::{Apply, Item, Wanted};
 use crate::response::{Done, Response};
-use crate::service::{Asked, Plan};
+use crate::service::{Asked, Plan, find};
 use crate::simulate::Trial;
+use crate::{domains, servers};
 
 /// Setting of the directory: what documents have named, as JSON. Only that is pruned.
 const SETTING: &str = "applied document";
@@ -34,7 +37,7 @@ pub fn apply(asked: Asked<'_>, apply: &Apply) -> Result<Response, Fault> {
         false => plan(asked, snapshot, &items, prune),
     })?;
     if asked.trial.is_none() {
-        let stays = left.into_iter().filter(|wanted| !apply.prune || !can_go(wanted));
+        let stays = left.into_iter().filter(|wanted| !apply.prune || !can_go(asked.snapshot, wanted));
         let present = apply.items.iter().map(|item| &item.wanted).filter(|wanted| wanted.is_present()).cloned();
         let managed: Vec<Wanted> = stays.chain(present).collect();
         let text = serde_json::to_string(&managed).map_err(|e| Fault::new(FaultKind::Invalid, e.to_string()))?;
@@ -92,8 +95,8 @@ fn managed(asked: Asked<'_>) -> Result<Vec<Wanted>, Fault> {
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
-fn can_go(wanted: &Wanted) -> bool {
-    wanted.clone().gone().is_some()
+fn can_go(snapshot: &Snapshot, wanted: &Wanted) -> bool {
+    wanted.clone().gone().is_some() && stays(snapshot, wanted).is_none()
 }
 
 /// The part as it is to be now: a grant whose end has passed is not to be there.
@@ -115,7 +118,8 @@ fn settled(item: &Item, now: Time) -> Result<Item, Fault> {
 fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], prune: &[Wanted]) -> Result<Plan, Fault> {
     let trial = Trial::on(snapshot);
     let named = items;
-    let items: Vec<Item> = items.iter().cloned().chain(no_longer_named(snapshot, items, prune)).collect();
+    let (gone, staying) = no_longer_named(snapshot, items, prune);
+    let items: Vec<Item> = items.iter().cloned().chain(gone).collect();
     let mut done = Done::default();
     // What goes makes room first; then what is referred to: grants by name need the accounts, members the groups.
     for stage in 0..STAGES {
@@ -123,14 +127,7 @@ fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], prune: &[Wanted])
     }
     // Whoever is named is there now.
     each_folder_once(&trial.snapshot(), named)?;
-    for wanted in prune {
-        let what = match wanted {
-            Wanted::Ou(ou) => format!("unit {}", ou.name),
-            Wanted::Database(database) => format!("mailbox database {}", database.name),
-            _ => continue,
-        };
-        done.warnings.push(format!("no longer named: the {what} stays, it may hold what no document names"));
-    }
+    done.warnings.extend(staying);
     let changes = trial.into_changes();
     done.summary = match changes.len() {
         0 => "everything is as the document says: nothing was changed".to_owned(),
@@ -139,16 +136,49 @@ fn plan(asked: Asked<'_>, snapshot: &Snapshot, items: &[Item], prune: &[Wanted])
     Ok(Plan { changes, done, authorized: true })
 }
 
-/// What is pruned. An object that has another name now than in an earlier document is the same object, and its folder the
-/// same folder.
-fn no_longer_named(snapshot: &Snapshot, items: &[Item], prune: &[Wanted]) -> Vec<Item> {
+/// What is pruned, and what is not although no document names it, in words. An object that has another name now than in an
+/// earlier document is the same object, and its folder the same folder.
+fn no_longer_named(snapshot: &Snapshot, items: &[Item], prune: &[Wanted]) -> (Vec<Item>, Vec<String>) {
     let subject = |wanted: &Wanted| requests::subject(snapshot, wanted);
     let named: BTreeSet<_> = match prune {
         [] => BTreeSet::new(),
         _ => items.iter().filter_map(|item| subject(&item.wanted)).collect(),
     };
-    let left = prune.iter().filter(|wanted| subject(wanted).is_none_or(|subject| !named.contains(&subject)));
-    left.filter_map(|wanted| wanted.clone().gone()).map(|wanted| Item { line: 0, wanted }).collect()
+    let (mut gone, mut staying) = (Vec::new(), Vec::new());
+    for wanted in prune.iter().filter(|wanted| subject(wanted).is_none_or(|subject| !named.contains(&subject))) {
+        match stays(snapshot, wanted) {
+            Some(why) => staying.push(format!("no longer named: {why}")),
+            None => gone.extend(wanted.clone().gone().map(|wanted| Item { line: 0, wanted })),
+        }
+    }
+    (gone, staying)
+}
+
+/// Why a part stays that no document names any more, in words; none: it goes, or nothing is to be said of it.
+fn stays(snapshot: &Snapshot, wanted: &Wanted) -> Option<String> {
+    match wanted {
+        Wanted::Ou(ou) => Some(format!("the unit {} stays, it may hold what no document names", ou.name)),
+        Wanted::Database(database) => {
+            Some(format!("the mailbox database {} stays, it may hold what no document names", database.name))
+        }
+        Wanted::Group(group) => {
+            let own = snapshot.object(find(snapshot, &group.name).ok()?)?;
+            let is_there_always = own.sid().is_some_and(|sid| is_of_every_domain(&snapshot.sid(sid)));
+            is_there_always.then(|| format!("the group {} stays, every domain has it", group.name))
+        }
+        Wanted::Domain(own) => {
+            let id = domains::named(snapshot, &own.name).ok()?;
+            let is_default = snapshot.accepted_domains().any(|(other, domain)| other == id && domain.default);
+            is_default.then(|| format!("the accepted domain {} stays, it is the default one", own.name))
+        }
+        Wanted::Server(own) => {
+            let id = servers::server(snapshot, &own.name).ok()?;
+            let is_database = |id: &ObjectId| snapshot.object(*id).is_some_and(|own| own.class() == Class::Database);
+            let holds = snapshot.subtree(id).iter().any(is_database);
+            holds.then(|| format!("the server {} stays, it has mailbox databases", own.name))
+        }
+        _ => None,
+    }
 }
 
 /// Does one stage of all parts. Those that need what comes later in the document (a unit its parent, a domain its

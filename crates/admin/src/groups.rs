@@ -74,7 +74,7 @@ pub fn remove(asked: Asked<'_>, identity: &str) -> Result<Response, Fault> {
 
 /// Whether a SID is that of an account or group which a domain begins with and cannot be without (MS-DTYP 2.4.2.4): descriptors
 /// everywhere name it.
-fn is_of_every_domain(sid: &Sid) -> bool {
+pub(crate) fn is_of_every_domain(sid: &Sid) -> bool {
     const FIRST_OF_PEOPLE: u32 = 1000;
     sid.rid().is_some_and(|rid| rid < FIRST_OF_PEOPLE)
 }

@@ -40,6 +40,35 @@ fn what_is_named_otherwise_than_before_is_not_pruned() {
 }
 
 #[test]
+fn groups_that_every_domain_has_stay_when_everything_that_was_exported_is_pruned() {
+    let site = Site::new();
+    site.group("crew", &["zoe"]);
+    let Response::Organization(page) = site.ask(R::ExportOrganization(op::ExportOrganization::default())) else {
+        panic!("no organization")
+    };
+    assert!(page.next.is_none());
+    let items = (1..).zip(page.items).map(|(line, wanted)| op::Item { line, wanted }).collect();
+    site.ask(R::Apply(op::Apply { items, prune: false }));
+    for _ in 0..2 {
+        let said = site.done(pruned(&[]));
+        let groups = said.lines().filter(|line| line.ends_with(" stays, every domain has it"));
+        assert!(groups.filter(|line| line.contains("group Administrators")).count() == 1, "{said}");
+        let snapshot = site.service.snapshot();
+        assert!(snapshot.resolve("Administrators").is_ok() && snapshot.resolve("crew").is_err());
+    }
+    let absent = json!({"group": {"name": "Administrators", "absent": true}});
+    assert_eq!(site.fault(ROOT, apply(&[absent])).0, FaultKind::Invalid);
+}
+
+#[test]
+fn a_group_that_every_domain_has_and_that_is_named_otherwise_is_not_missed() {
+    let site = Site::new();
+    site.ask(apply(&[json!({"group": {"name": "Domain Admins"}})]));
+    let said = site.done(pruned(&[json!({"group": {"name": "EXAMPLE\\Domain Admins"}})]));
+    assert!(!said.contains("stays"), "{said}");
+}
+
+#[test]
 fn a_part_that_is_named_twice_is_refused() {
     let site = Site::new();
     let before = site.records();

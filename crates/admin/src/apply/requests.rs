@@ -3,21 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use directory::{Class, Config, NameError, Object, ObjectId, Snapshot, Time, attributes as a};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::folders;
+use super::{connectors, folders};
 use crate::accounts::{addresses, container, guid_of};
-use crate::connectors::documents::{ReceiveSettings, SendSettings};
-use crate::connectors::{receive, send};
 use crate::error::{Fault, FaultKind};
 use crate::operations::{
     CatchAll, DatabaseNew, DatabaseSet, Delegates, DomainAdd, DomainKind, DomainRemove, DomainSet, GroupAdd, GroupSet,
     Journal, MailboxEnable, MailboxLink, MailboxPermissionChange, MailboxSet, Members, OuAdd, PermissionChange,
-    ReceiveNew, ReceiveSet, RecipientNew, RecipientRequest, RecipientSet, RecipientSettings, Request, SecureDomains,
-    SendNew, SendSet, ServerNew, ServerSet, Target, UserAdd, UserSet, Wanted, WantedContact, WantedDatabase,
-    WantedDelegates, WantedDomain, WantedGrant, WantedGroup, WantedMailboxGrant, WantedOrganization, WantedOu,
-    WantedReceive, WantedSend, WantedServer, WantedUser,
+    RecipientNew, RecipientRequest, RecipientSet, RecipientSettings, Request, SecureDomains, ServerNew, ServerSet,
+    Target, UserAdd, UserSet, Wanted, WantedContact, WantedDatabase, WantedDelegates, WantedDomain, WantedGrant,
+    WantedGroup, WantedMailboxGrant, WantedOrganization, WantedOu, WantedServer, WantedUser,
 };
 use crate::service::find;
 use crate::{databases, domains, expiry, ownership, recipients, servers};
@@ -38,7 +33,7 @@ pub(super) fn removing(snapshot: &Snapshot, now: Time, wanted: &Wanted, stage: u
             None => Vec::new(),
         },
         (Wanted::Domain(domain), 1) => vec![Request::DomainRemove(DomainRemove { domain: domain.name.clone() })],
-        (Wanted::ReceiveConnector(wanted), 1) => match receive_there(snapshot, wanted)? {
+        (Wanted::ReceiveConnector(wanted), 1) => match connectors::receive_there(snapshot, wanted)? {
             Some(id) => vec![Request::ReceiveConnectorRemove(target(&snapshot.dn(id)))],
             None => Vec::new(),
         },
@@ -57,8 +52,8 @@ pub(super) fn subject(snapshot: &Snapshot, wanted: &Wanted) -> Option<(ObjectId,
         Wanted::Contact(own) | Wanted::DynamicGroup(own) => contact_there(snapshot, own).ok().flatten(),
         Wanted::Server(own) => servers::server(snapshot, &own.name).ok(),
         Wanted::Domain(own) => domains::named(snapshot, &own.name).ok(),
-        Wanted::ReceiveConnector(own) => receive_there(snapshot, own).ok().flatten(),
-        Wanted::SendConnector(own) => connector(snapshot, Class::SendConnector, &own.name).next(),
+        Wanted::ReceiveConnector(own) => connectors::receive_there(snapshot, own).ok().flatten(),
+        Wanted::SendConnector(own) => connectors::connector(snapshot, Class::SendConnector, &own.name).next(),
         Wanted::Organization(_)
         | Wanted::Database(_)
         | Wanted::Ou(_)
@@ -82,8 +77,8 @@ pub(super) fn making(snapshot: &Snapshot, now: Time, wanted: &Wanted, stage: u8)
         (Wanted::DynamicGroup(own), 0) => contact(snapshot, own, true)?,
         (Wanted::Group(group), 1) => members(snapshot, group)?,
         (Wanted::User(user), 1) => mailbox(snapshot, user)?,
-        (Wanted::ReceiveConnector(connector), 1) => receive_connector(snapshot, connector)?,
-        (Wanted::SendConnector(connector), 1) => send_connector(snapshot, connector)?,
+        (Wanted::ReceiveConnector(connector), 1) => connectors::receive_connector(snapshot, connector)?,
+        (Wanted::SendConnector(connector), 1) => connectors::send_connector(snapshot, connector)?,
         (Wanted::Server(wanted), 2) => {
             legacy(snapshot, servers::server(snapshot, &wanted.name)?, wanted.legacy_send_as)
         }
@@ -532,73 +527,4 @@ fn delegates(snapshot: &Snapshot, now: Time, wanted: &WantedDelegates) -> Result
         requests.push(Request::DelegateRemove(change(&remove, None)));
     }
     Ok(requests)
-}
-
-fn receive_connector(snapshot: &Snapshot, wanted: &WantedReceive) -> Result<Vec<Request>, Fault> {
-    let WantedReceive { name, usage, server, mut permission_groups, mut settings, .. } = wanted.clone();
-    let Some(id) = receive_there(snapshot, wanted)? else {
-        return Ok(vec![Request::ReceiveConnectorNew(ReceiveNew { name, usage, server, permission_groups, settings })]);
-    };
-    let now = receive::row(snapshot, id);
-    settings = other_settings(settings, &now.settings)?;
-    permission_groups = permission_groups.filter(|groups| *groups != now.permission_groups);
-    if settings == ReceiveSettings::default() && permission_groups.is_none() {
-        return Ok(Vec::new());
-    }
-    let set = ReceiveSet { identity: snapshot.dn(id), permission_groups, settings, ..ReceiveSet::default() };
-    Ok(vec![Request::ReceiveConnectorSet(set)])
-}
-
-fn send_connector(snapshot: &Snapshot, wanted: &WantedSend) -> Result<Vec<Request>, Fault> {
-    let WantedSend { name, usage, mut settings, .. } = wanted.clone();
-    let Some(id) = connector(snapshot, Class::SendConnector, &name).next() else {
-        return Ok(vec![Request::SendConnectorNew(SendNew { name, usage, password: None, settings })]);
-    };
-    settings = other_settings(settings, &send::settings(snapshot, id))?;
-    if settings == SendSettings::default() {
-        return Ok(Vec::new());
-    }
-    Ok(vec![Request::SendConnectorSet(SendSet { identity: name, settings, ..SendSet::default() })])
-}
-
-/// The settings that are others than those of the connector: a default that is spelled out is no change.
-fn other_settings<T: Serialize + DeserializeOwned>(wanted: T, now: &T) -> Result<T, Fault> {
-    let other = || -> serde_json::Result<T> {
-        let (mut wanted, now) = (serde_json::to_value(&wanted)?, serde_json::to_value(now)?);
-        if let Some(wanted) = wanted.as_object_mut() {
-            wanted.retain(|name, value| now.get(name) != Some(value));
-        }
-        serde_json::from_value(wanted)
-    };
-    other().map_err(|error| Fault::new(FaultKind::Invalid, error.to_string()))
-}
-
-/// The receive connector of this name, on this server if the part names one.
-fn receive_there(snapshot: &Snapshot, wanted: &WantedReceive) -> Result<Option<ObjectId>, Fault> {
-    let mut named = connector(snapshot, Class::ReceiveConnector, &wanted.name);
-    if let Some(name) = &wanted.server {
-        return match servers::server(snapshot, name) {
-            Ok(server) => Ok(named.find(|id| snapshot.ancestor(*id, Class::Server) == Some(server))),
-            Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
-            Err(fault) => Err(fault),
-        };
-    }
-    let named: Vec<ObjectId> = named.collect();
-    match named[..] {
-        [] => Ok(None),
-        [id] => Ok(Some(id)),
-        _ => {
-            let message = format!("{} connectors are called {}", named.len(), wanted.name);
-            Err(Fault::new(FaultKind::Ambiguous, message).help("say the `server` that it is on"))
-        }
-    }
-}
-
-/// Connectors of this name.
-fn connector(snapshot: &Snapshot, class: Class, name: &str) -> impl Iterator<Item = ObjectId> {
-    let name = directory::dn::folded(name);
-    let configured = snapshot.configuration().filter_map(|(id, _)| Some((id, snapshot.object(id)?)));
-    configured
-        .filter(move |(_, object)| object.class() == class && directory::dn::folded(&object.name()) == name)
-        .map(|(id, _)| id)
 }
