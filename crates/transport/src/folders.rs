@@ -8,7 +8,8 @@
 //! which is in the name that it was taken under, and the report on recipients who were refused: what a crash leaves half
 //! done is sent once, and reported once.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
@@ -39,7 +40,7 @@ mod report;
 mod watching;
 
 pub(crate) use place::sandbox_hint;
-use place::{Place, Took, Waiting, Writers};
+use place::{MOST, Place, Took, Waiting, Writers};
 use post::{Bad, Posted, Source};
 use watching::Watch;
 
@@ -90,7 +91,8 @@ pub(crate) fn start(ground: Ground, stop: watch::Receiver<Stop>) -> io::Result<J
         let place = (ground.intake.clone(), ground.server);
         let log = (None, ground.protocol_log.clone());
         let submissions = Arc::new(Submissions::new(Arc::clone(&ground.shared), &ground.hostname, place, log, options));
-        LocalSet::new().block_on(&runtime, Rc::new(Folders { ground, submissions }).run(stop));
+        let folders = Folders { ground, submissions, unremoved: RefCell::default() };
+        LocalSet::new().block_on(&runtime, Rc::new(folders).run(stop));
     })
 }
 
@@ -106,6 +108,8 @@ impl TokenSource for NoTokens {
 struct Folders {
     ground: Ground,
     submissions: Arc<Submissions>,
+    /// Files of connectors, by their keys, that were sent and could not be removed yet: the queue forgets keys after a while.
+    unremoved: RefCell<HashSet<(Guid, String)>>,
 }
 
 /// One folder at work.
@@ -186,7 +190,7 @@ struct Task {
     watched: Option<(u64, u64)>,
     /// What was said last of what is wrong with the folder, so that it is said once.
     said: String,
-    /// What a process that died had taken was looked at, and settled.
+    /// All that was left under the name that it was taken by, when the process before this died or by a fault, is settled.
     resumed: bool,
 }
 
@@ -194,6 +198,17 @@ struct Task {
 struct Wait {
     until: Instant,
     rest: Duration,
+}
+
+/// What a look at one file came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// It is sent, or set aside, or gone.
+    Settled,
+    /// It waits under its name.
+    Later,
+    /// It was left under the name that it was taken by.
+    Left,
 }
 
 /// What a round came to.
@@ -259,10 +274,10 @@ impl Task {
                 self.watched = Some(place.key());
             }
             let seen = watch.as_mut().map(Watch::look).unwrap_or_default();
-            let found = place.waiting(now().0, &|name| seen.writing(name))?;
+            let found = place.waiting(now().0, !self.resumed, &|name| seen.writing(name))?;
             Ok((place, found))
         });
-        let (place, mut found) = match opened {
+        let (place, found) = match opened {
             Ok(opened) => opened,
             Err(fault) => {
                 self.watched = None;
@@ -274,11 +289,11 @@ impl Task {
             self.said.clear();
             self.folders.ground.shared.closed_folders().remove(&self.guid);
         }
-        // What this process has taken, and could not give back, is found at its next start.
-        found.retain(|waiting| !waiting.taken || !self.resumed);
-        found.sort_by_key(|waiting| !waiting.taken);
-        self.waits.retain(|name, _| found.iter().any(|waiting| waiting.name == *name));
-        let (mut failures, mut unsettled) = (0, false);
+        let names: HashSet<&OsString> = found.iter().map(|waiting| &waiting.name).collect();
+        self.waits.retain(|name, _| names.contains(name));
+        // Of what was taken there may be more.
+        let mut unsettled = found.len() == MOST && found.iter().all(|waiting| waiting.taken);
+        let mut failures = 0;
         for waiting in found {
             if *stopped.borrow() {
                 return Round::Done;
@@ -292,15 +307,18 @@ impl Task {
             if !self.rates.admits(steady(), source.folder.per_minute) {
                 return Round::After(Duration::from_millis(60_000 / u64::from(source.folder.per_minute.max(1))));
             }
-            if folders.one(&place, source, &waiting).await {
+            let came = folders.one(&place, source, &waiting).await;
+            if came == Came::Settled {
                 self.waits.remove(&waiting.name);
                 failures = 0;
                 continue;
             }
-            unsettled |= waiting.taken;
+            self.resumed &= came != Came::Left;
+            unsettled |= waiting.taken || came == Came::Left;
             let rest = self.waits.get(&waiting.name).map_or(REST, |wait| (wait.rest * 2).min(LONGEST_REST));
-            self.waits.insert(waiting.name, Wait { until: Instant::now() + rest, rest });
-            failures += 1;
+            self.waits.insert(waiting.name.clone(), Wait { until: Instant::now() + rest, rest });
+            // What has the name of a taken file may be anybody's, and keeps nothing else waiting.
+            failures += u32::from(!(waiting.taken && came == Came::Left));
             // Then it is not because of the files.
             if failures == MOST_FAILURES {
                 return Round::After(REST);
@@ -333,29 +351,27 @@ impl Folders {
         Some(Source { id, guid, connector, folder, owners: &self.ground.owners })
     }
 
-    /// Takes one file and sends it, or sets it aside. False: not now.
-    async fn one(&self, place: &Place, source: Source<'_>, waiting: &Waiting) -> bool {
+    /// Takes one file and sends it, or sets it aside.
+    async fn one(&self, place: &Place, source: Source<'_>, waiting: &Waiting) -> Came {
         let name = &source.connector.name;
         let taken = place.take(waiting);
         fail_point("folder.after_take");
         let mut taken = match taken {
             Ok(Took::File(taken)) => taken,
-            Ok(Took::Nothing) => return true,
-            // What was taken by another process that lives is that one's.
-            Ok(Took::Locked(_)) if waiting.taken => return true,
+            Ok(Took::Nothing) => return Came::Settled,
             Ok(Took::Locked(held)) => {
                 tracing::warn!(connector = name, file = %waiting.name.display(), "a file is locked; trying again");
-                self.give_back(place, name, &held);
-                return false;
+                // Another process that lives may have taken it: then it keeps the name.
+                return if waiting.taken { Came::Left } else { self.give_back(place, name, &held) };
             }
             Ok(Took::Unfit(held, why)) => {
                 let bad = Bad { reason: why, ..Bad::default() };
-                self.set_aside(place, source, &held, &bad, None);
-                return true;
+                return self.set_aside(place, source, &held, &bad, None);
             }
             Err(error) => {
                 tracing::error!(connector = name, file = %waiting.name.display(), %error, "a file cannot be taken");
-                return false;
+                // It may not have its name back.
+                return Came::Left;
             }
         };
         let snapshot = self.ground.shared.snapshot();
@@ -370,13 +386,17 @@ impl Folders {
         match posted {
             Posted::Sent => {
                 fail_point("folder.after_accept");
+                let key = (source.guid, taken.key());
                 if let Err(error) = place.remove(&taken) {
-                    // Sent all the same: its key is in the queue.
+                    // Sent all the same.
                     tracing::error!(connector = name, file = taken.called, %error, "a file that was sent cannot be removed");
+                    self.unremoved.borrow_mut().insert(key);
+                    return Came::Left;
                 }
+                self.unremoved.borrow_mut().remove(&key);
                 fail_point("folder.after_remove");
                 figures.filed(kind.name(), "accepted");
-                true
+                Came::Settled
             }
             Posted::Later(why) => self.put_off(place, source, &taken, &why),
             Posted::Never(bad) => {
@@ -387,35 +407,42 @@ impl Folders {
                     }
                     fail_point("folder.after_report");
                 }
-                self.set_aside(place, source, taken.held(), &bad, Some(taken.owner));
+                let came = self.set_aside(place, source, taken.held(), &bad, Some(taken.owner));
                 fail_point("folder.after_set_aside");
-                true
+                came
             }
         }
     }
 
-    fn put_off(&self, place: &Place, source: Source<'_>, taken: &place::Taken, why: &str) -> bool {
+    fn put_off(&self, place: &Place, source: Source<'_>, taken: &place::Taken, why: &str) -> Came {
         let name = &source.connector.name;
         tracing::warn!(connector = name, file = taken.called, why, "a file cannot be sent now; trying again");
         self.ground.shared.figures().filed(source.folder.kind.name(), "put-off");
-        self.give_back(place, name, taken.held());
-        false
+        self.give_back(place, name, taken.held())
     }
 
-    fn give_back(&self, place: &Place, connector: &str, held: &place::Held) {
-        if let Err(error) = place.give_back(held) {
-            tracing::error!(connector, %error, "a file cannot be given its name back; it is looked at when the server starts");
+    fn give_back(&self, place: &Place, connector: &str, held: &place::Held) -> Came {
+        match place.give_back(held) {
+            Ok(()) => Came::Later,
+            Err(error) => {
+                tracing::error!(connector, %error, "a file cannot be given its name back; trying again");
+                Came::Left
+            }
         }
     }
 
-    fn set_aside(&self, place: &Place, source: Source<'_>, held: &place::Held, bad: &Bad, owner: Option<u32>) {
-        self.ground.shared.figures().filed(source.folder.kind.name(), "bad");
+    fn set_aside(&self, place: &Place, source: Source<'_>, held: &place::Held, bad: &Bad, owner: Option<u32>) -> Came {
         let (name, decision, reason) = (&source.connector.name, bad.decision.as_deref(), &bad.reason);
         let reason_of = |file: &str| report::reason(file, source, bad, owner, now().0);
         match place.set_aside(held, &reason_of) {
-            Ok(file) => tracing::warn!(connector = name, file, reason, decision, "a file was refused and set aside"),
+            Ok(file) => {
+                tracing::warn!(connector = name, file, reason, decision, "a file was refused and set aside");
+                self.ground.shared.figures().filed(source.folder.kind.name(), "bad");
+                Came::Settled
+            }
             Err(error) => {
-                tracing::error!(connector = name, %error, reason, "a file was refused, and cannot be set aside")
+                tracing::error!(connector = name, %error, reason, "a file was refused, and cannot be set aside");
+                Came::Left
             }
         }
     }

@@ -532,6 +532,47 @@ fn a_file_that_comes_back_as_it_was_taken_is_known_by_its_name_alone() {
     assert_eq!(demo.delivered_now("came back").len(), 2);
 }
 
+/// What the names of taken files end with: the first octets of the connector's GUID.
+fn tag(demo: &Demo) -> String {
+    let shown = demo.procura(&["connector", "receive", "get", "Files", "--format", "json"]).ok();
+    let guid = shown.split_once("\"guid\":").unwrap().1.trim_start_matches([' ', '"']);
+    [6, 4, 2, 0].map(|at| &guid[at..at + 2]).concat()
+}
+
+/// Locked by a backup, or by somebody who looks at it.
+#[test]
+fn a_taken_file_that_is_locked_when_the_server_starts_is_sent_when_it_is_free() {
+    let (mut demo, folder) = pickup("alice");
+    let taken = format!("x.01M8228N4W2JST6Q6SG9FHTPNC.{}.tmp", tag(&demo));
+    demo.stop();
+    put(&folder, &taken, &message("alice@example.com", "bob@example.com", "locked"));
+    let locked = fs::File::open(folder.join(&taken)).unwrap();
+    locked.lock().unwrap();
+    demo.start_again();
+    demo.server().wait_for_output("a file is locked; trying again");
+    // What comes after it does not wait for it.
+    put(&folder, "y.eml", &message("alice@example.com", "bob@example.com", "not locked"));
+    demo.delivered("not locked");
+    assert!(demo.delivered_now("locked").is_empty());
+    drop(locked);
+    demo.delivered("locked");
+    wait_until_empty(&folder);
+}
+
+#[test]
+fn what_could_not_be_set_aside_is_set_aside_when_it_can_be() {
+    let (mut demo, folder) = pickup("bob");
+    let bad = |number| folder.join(if number == 0 { "x.bad".into() } else { format!("x.{number}.bad") });
+    (0..1000).for_each(|number| fs::write(bad(number), "somebody's").unwrap());
+    put(&folder, "x.eml", &message("ceo@example.com", "alice@example.com", "refused"));
+    demo.server().wait_for_output("cannot be set aside");
+    fs::remove_file(bad(0)).unwrap();
+    assert!(reason(&folder, "x").contains("550 5.7.1"));
+    wait_until_nothing_is_queued(&demo, &folder);
+    wait_for("a report", &folder, || (reports(&demo) > 0).then_some(()));
+    assert_eq!(reports(&demo), 1);
+}
+
 #[track_caller]
 fn wait_until_nothing_is_queued(demo: &Demo, folder: &Path) {
     wait_for("an empty queue", folder, || {

@@ -10,6 +10,7 @@
 //! alone, and the name is durable before anything is done under it: by it the queue says, whatever happened, whether the
 //! file was accepted. The tag is the connector's: what it had taken when the process died it finds again.
 
+use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
@@ -28,8 +29,8 @@ use ulid::Ulid;
 
 use super::fail_point;
 
-/// Files that are looked at in one round; the others come in the next.
-const MOST: usize = 10_000;
+/// Files that are looked at in one round, those that came first; the others come in the next.
+pub(super) const MOST: usize = if cfg!(test) { 100 } else { 10_000 };
 /// Names that are tried where one is taken already.
 const NAMES: u32 = 1_000;
 /// Longest name without its ending, in octets: the longest ending has to fit too (NAME_MAX is 255).
@@ -101,6 +102,12 @@ pub(super) struct Waiting {
     changed: (i64, i64),
 }
 
+impl Waiting {
+    fn order(&self, other: &Waiting) -> Ordering {
+        (!self.taken, self.changed, &self.name).cmp(&(!other.taken, other.changed, &other.name))
+    }
+}
+
 /// A file that was taken: nobody else has it.
 #[derive(Debug)]
 pub(super) struct Taken {
@@ -157,16 +164,22 @@ impl Place {
         self.key
     }
 
-    /// The files that wait, in the order in which they came: by the time that no writer can set. `time` is now; `writing`
-    /// says what is known of the writer of a file.
-    pub(super) fn waiting(&self, time: i64, writing: &dyn Fn(&OsStr) -> Writing) -> Result<Vec<Waiting>, PlaceFault> {
+    /// The first of the files that wait: those that were taken, if they are asked for, then the others, in the order in which
+    /// they came: by the time that no writer can set. `time` is now; `writing` says what is known of the writer of a file.
+    pub(super) fn waiting(
+        &self,
+        time: i64,
+        taken_too: bool,
+        writing: &dyn Fn(&OsStr) -> Writing,
+    ) -> Result<Vec<Waiting>, PlaceFault> {
         let read = |error: Errno| PlaceFault::Read(error.into());
         let mut found = Vec::new();
         for entry in Dir::read_from(&self.dir).map_err(read)? {
             let entry = entry.map_err(read)?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             let taken = self.is_own(name.as_bytes());
-            if !taken && !is_message(name.as_bytes()) {
+            let waits = if taken { taken_too } else { is_message(name.as_bytes()) };
+            if !waits {
                 continue;
             }
             let Ok(stat) = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
@@ -184,11 +197,14 @@ impl Place {
             }
             let changed = (stat.st_ctime, stat.st_ctime_nsec);
             found.push(Waiting { name: name.to_owned(), taken, changed });
-            if found.len() == MOST {
-                break;
+            if found.len() == 2 * MOST {
+                // Whatever order the folder has them in: those that wait for something else keep none out.
+                found.select_nth_unstable_by(MOST, Waiting::order);
+                found.truncate(MOST);
             }
         }
-        found.sort_by(|one, other| (one.changed, &one.name).cmp(&(other.changed, &other.name)));
+        found.sort_by(Waiting::order);
+        found.truncate(MOST);
         Ok(found)
     }
 
@@ -384,9 +400,10 @@ impl Taken {
         Ok(u64::try_from(stat.st_size) == Ok(self.size) && (stat.st_mtime, stat.st_mtime_nsec) == self.changed)
     }
 
-    /// What tells this taking from every other, and is found again when the process has died: the name of the file has it.
-    pub(super) fn id(&self) -> &str {
-        &self.held.id
+    /// What tells this taking from every other, and is found again when the process has died: the id in the name, and whose
+    /// file it is. The folder shows the id to others, who may call a file of their own by it; they give none away, though.
+    pub(super) fn key(&self) -> String {
+        format!("{} {}", self.held.id, self.owner)
     }
 
     /// By which name it is set aside.

@@ -126,11 +126,14 @@ async fn attempt(
 ) -> Result<Posted, Posted> {
     let submissions = &folders.submissions;
     let unreadable = |error: io::Error| Posted::Later(format!("the file cannot be read: {error}"));
+    if again && folders.unremoved.borrow().contains(&(source.guid, taken.key())) {
+        return Ok(Posted::Sent);
+    }
     if again {
         // Accepted, or refused and reported, by the process that died? Then nothing is to be decided any more.
         let kept =
             |key: &str| submissions.submitted(&source.guid, key).map_err(|error| Posted::Later(error.to_string()));
-        if let Some(ticket) = kept(taken.id())? {
+        if let Some(ticket) = kept(&taken.key())? {
             tracing::info!(file = taken.called, queue_id = ticket.queue_id, "a file had been accepted before");
             return Ok(Posted::Sent);
         }
@@ -199,7 +202,7 @@ async fn attempt(
     };
     let (reports, to): (Vec<_>, Vec<_>) = report.into_iter().unzip();
     let under_way =
-        submissions.begin_key(&source.guid, taken.id()).ok_or(Posted::Later("it is on its way".to_owned()))?;
+        submissions.begin_key(&source.guid, &taken.key()).ok_or(Posted::Later("it is on its way".to_owned()))?;
     match logon.finish_with(Some(&under_way), &[], reports).await {
         Ok(accepted) => {
             tracing::info!(connector = name, file = taken.called, queue_id = accepted.id, "a file was accepted");
@@ -216,7 +219,7 @@ async fn attempt(
 
 /// The key of the report on a file that was refused.
 pub(super) fn report_key(taken: &Taken) -> String {
-    format!("{} report", taken.id())
+    format!("{} report", taken.key())
 }
 
 /// The commands of a message, and its header.

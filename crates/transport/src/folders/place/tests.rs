@@ -19,12 +19,12 @@ fn folder(writers: Writers) -> (TempDir, Place) {
 }
 
 fn waiting(place: &Place) -> Vec<String> {
-    let found = place.waiting(LATER, &|_| Writing::Unknown).unwrap();
+    let found = place.waiting(LATER, true, &|_| Writing::Unknown).unwrap();
     found.into_iter().map(|waiting| waiting.name.into_string().unwrap()).collect()
 }
 
 fn take(place: &Place, name: &str) -> Took {
-    let found = place.waiting(LATER, &|_| Writing::Unknown).unwrap();
+    let found = place.waiting(LATER, true, &|_| Writing::Unknown).unwrap();
     place.take(found.iter().find(|waiting| waiting.name == name).unwrap()).unwrap()
 }
 
@@ -59,7 +59,7 @@ fn what_is_in_the_making_is_left_alone_until_its_writer_is_done() {
     fs::write(folder.path().join("a.eml"), "x").unwrap();
     let changed = changed(&statat(&place.dir, "a.eml", AtFlags::empty()).unwrap());
     for (writing, settled) in [(Writing::Done, 0), (Writing::Unknown, SETTLED), (Writing::Open, ABANDONED)] {
-        let found = |after| place.waiting(changed + after, &|_| writing).unwrap().len();
+        let found = |after| place.waiting(changed + after, true, &|_| writing).unwrap().len();
         assert_eq!(found(settled), 1, "{writing:?}");
         assert!(settled == 0 || (found(settled - 1), found(1)) == (0, 0), "{writing:?}");
     }
@@ -70,13 +70,13 @@ fn a_file_is_taken_once_and_found_again_by_its_connector_alone() {
     let (folder, place) = folder(Writers::Anybody);
     fs::write(folder.path().join("a.eml"), "x").unwrap();
     let first = taken(&place, "a.eml");
-    let name = format!("a.{}.07070707.tmp", first.id());
+    let name = format!("a.{}.07070707.tmp", first.held.id);
     assert_eq!(names(&folder), [name.as_str()]);
-    let again = place.waiting(LATER, &|_| Writing::Unknown).unwrap();
+    let again = place.waiting(LATER, true, &|_| Writing::Unknown).unwrap();
     assert!(again[0].taken && matches!(place.take(&again[0]).unwrap(), Took::Locked(_)));
     drop(first);
     let second = taken(&place, &name);
-    assert_eq!((second.called.as_str(), second.id()), ("a", &name[2..28]));
+    assert_eq!((second.called.as_str(), second.held.id.as_str()), ("a", &name[2..28]));
     let other = Place::open(folder.path(), &Guid([8; 16]), Writers::Anybody).unwrap();
     assert_eq!(waiting(&other), Vec::<String>::new());
     place.remove(&second).unwrap();
@@ -175,9 +175,34 @@ fn what_is_given_back_and_taken_again_is_another_one() {
     fs::write(folder.path().join("a.eml"), "x").unwrap();
     let first = taken(&place, "a.eml");
     place.give_back(first.held()).unwrap();
-    let id = first.id().to_owned();
+    let id = first.held.id.clone();
     drop(first);
-    assert_ne!(taken(&place, "a.eml").id(), id);
+    assert_ne!(taken(&place, "a.eml").held.id, id);
+}
+
+/// The folder shows the id of a file that is taken to whoever reads it.
+#[test]
+fn a_file_that_somebody_else_calls_by_the_id_of_a_taken_one_is_another_one() {
+    let (folder, place) = folder(Writers::Anybody);
+    fs::write(folder.path().join("a.eml"), "x").unwrap();
+    let first = taken(&place, "a.eml");
+    let name = format!("b.{}.07070707.tmp", first.held.id);
+    fs::write(folder.path().join(&name), "y").unwrap();
+    let mut other = taken(&place, &name);
+    assert_eq!(other.held.id, first.held.id);
+    other.owner += 1;
+    assert_ne!(other.key(), first.key());
+}
+
+#[test]
+fn of_many_files_those_come_first_that_were_taken_and_then_the_oldest() {
+    let (folder, place) = folder(Writers::Anybody);
+    let names: Vec<String> = (0..7 * MOST).map(|number| format!("{number:04}.eml")).collect();
+    let last = "x.07070707.tmp".to_owned();
+    names.iter().chain([&last]).for_each(|name| fs::write(folder.path().join(name), "x").unwrap());
+    let expected: Vec<String> = [last].into_iter().chain(names).take(MOST).collect();
+    assert_eq!(waiting(&place), expected);
+    assert!(place.waiting(LATER, false, &|_| Writing::Unknown).unwrap().iter().all(|waiting| !waiting.taken));
 }
 
 #[test]
@@ -185,7 +210,7 @@ fn what_is_called_as_if_it_were_taken_is_sent_too() {
     let (folder, place) = folder(Writers::Anybody);
     fs::write(folder.path().join("a.07070707.tmp"), "x").unwrap();
     let file = taken(&place, "a.07070707.tmp");
-    assert_eq!(names(&folder), [format!("a.{}.07070707.tmp", file.id())]);
+    assert_eq!(names(&folder), [format!("a.{}.07070707.tmp", file.held.id)]);
 }
 
 proptest! {
