@@ -41,7 +41,7 @@ pub(crate) struct Presence {
     worker: Option<Worker>,
     /// Not before then again.
     after: Instant,
-    /// How long the last two lists took. A domain controller that is slow once is asked as often as before.
+    /// How long the last two lists took that were whole. A domain controller that is slow once is asked as often as before.
     took: [Duration; 2],
     /// The number of the last change that the last list tells of.
     usn: Option<u64>,
@@ -113,8 +113,12 @@ impl Presence {
         let told = worker.map(|worker| worker.told.try_recv().map(|listed| (listed, worker.asked.take())));
         match told {
             Some(Ok((listed, asked))) => {
-                self.usn = asked.filter(|_| listed.there.is_ok());
-                self.took = [listed.took, self.took[0]];
+                let is_whole = listed.there.is_ok();
+                self.usn = asked.filter(|_| is_whole);
+                // How soon one is refused says nothing of how long a list takes.
+                if is_whole {
+                    self.took = [listed.took, self.took[0]];
+                }
                 Some(listed)
             }
             Some(Err(TryRecvError::Empty)) => None,
@@ -258,4 +262,30 @@ impl Followed {
 /// What an object is.
 fn class(snapshot: &Snapshot, guid: &Guid) -> Option<Class> {
     snapshot.by_guid(guid).and_then(|id| snapshot.object(id)).map(|object| object.class())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Security;
+
+    #[test]
+    fn how_soon_a_list_is_refused_says_nothing_of_how_often_one_can_be_asked_for() {
+        let address = Address { host: "dc.x.test".to_owned(), port: 636, security: Security::Tls };
+        let (ask, _asked) = channel();
+        let (tell, told) = channel();
+        let mut presence = Presence::new();
+        presence.worker = Some(Worker { address: address.clone(), ask, told, asked: Some(1) });
+        let long = Duration::from_secs(30);
+        for (there, took) in [
+            (Ok(HashSet::new()), long),
+            (Ok(HashSet::new()), long),
+            (Err(LdapError::Referral), Duration::ZERO),
+            (Ok(HashSet::new()), long),
+        ] {
+            tell.send(Listed { there, took }).unwrap_or_default();
+            assert!(presence.listed(&address).is_some());
+        }
+        assert_eq!(presence.took, [long; 2]);
+    }
 }
