@@ -208,9 +208,13 @@ fn mark(loaded: &Loaded) -> u64 {
 /// `procura init --ldap`: an organization whose people are those of a domain.
 pub fn init(arguments: &Init) -> Result<(), Failure> {
     let path = arguments.dir.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
-    if ["directory.db", "procura.toml"].iter().any(|name| path.join(name).exists()) {
-        return Err(Failure::new(format!("{} holds an organization already", path.display()))
-            .help("create another one elsewhere"));
+    let taken = || {
+        Failure::new(format!("{} holds an organization already", path.display())).help("create another one elsewhere")
+    };
+    // A directory in which nothing is yet is of an `init` that failed: it is repeated.
+    let is_begun = path.join("directory.db").exists();
+    if path.join("procura.toml").exists() || is_begun && DataDirectory::was_at_work(&path) {
+        return Err(taken());
     }
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     let config = Directory {
@@ -242,6 +246,9 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
     node.data = data.path().to_owned();
     let options = node.options(&data, Default::default());
     let service = Arc::new(Service::open(data, options)?);
+    if service.snapshot().version() > 0 {
+        return Err(taken());
+    }
     let status = service.load_active_directory(settings)?;
     let names = Names {
         domain: mail,

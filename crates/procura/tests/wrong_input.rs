@@ -257,6 +257,27 @@ fn an_init_that_was_interrupted_is_repeated() {
 }
 
 #[test]
+fn an_init_of_a_domain_that_failed_is_repeated_and_leaves_organizations_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    fs::write(&password, "a password").unwrap();
+    let init = |data: &std::path::Path| {
+        let (data, password) = (data.to_str().unwrap(), password.to_str().unwrap());
+        let of_nobody = ["--ldap", "ldaps://127.0.0.1:1", "--ldap-account", "svc", "--ldap-password-file", password];
+        procura(&[&["init", data][..], &of_nobody].concat())
+    };
+    let begun = folder.path().join("begun");
+    drop(admin::DataDirectory::open(&begun, admin::Absent::Create).unwrap());
+    drop(store::DirectoryStore::open(&begun.join("directory.db")).unwrap());
+    init(&begun).fails(2, &["127.0.0.1", "nothing was created"]);
+    let (_folder, own) = common::organization(&[]);
+    init(&own).fails(2, &["holds an organization already"]);
+    fs::remove_file(own.join("procura.toml")).unwrap();
+    fs::create_dir(own.join("queue")).unwrap();
+    init(&own).fails(2, &["holds an organization already"]);
+}
+
+#[test]
 fn init_makes_nothing_new_where_an_organization_was_at_work() {
     let (_folder, data) = common::organization(&[]);
     fs::write(data.join("directory.db"), "").unwrap();
