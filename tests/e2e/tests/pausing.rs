@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::process::Command;
 use std::thread;
 
@@ -46,7 +47,7 @@ fn organization(sink: &Sink) -> Demo {
         descriptor("O:BAG:BAD:AI")
     );
     let file = demo.scratch().join("child.ldif");
-    std::fs::write(&file, child).unwrap();
+    fs::write(&file, child).unwrap();
     demo.procura(&["import", file.to_str().unwrap()]).ok();
     let mut text = String::from("[[ou]]\nname = \"Mobile\"\n\n[[ou]]\nname = \"Hosted\"\nprotected = true\n\n");
     for user in 0..ALL {
@@ -58,7 +59,7 @@ fn organization(sink: &Sink) -> Demo {
         .unwrap();
     }
     let file = demo.scratch().join("users.toml");
-    std::fs::write(&file, text).unwrap();
+    fs::write(&file, text).unwrap();
     demo.procura(&["apply", file.to_str().unwrap()]).ok();
     let administrators: Vec<String> = (ALL - ADMINISTRATORS..ALL).map(name).collect();
     let mut arguments = vec!["group", "member", "add", "Domain Admins"];
@@ -455,6 +456,29 @@ fn the_operator_hears_once_of_what_needs_a_person_although_the_server_dies_befor
     assert!(send(&mut log_on(&demo), "dora", "dora 1").starts_with("250"));
     wait_for("the second", || demo.delivered_now(notice).len() == 2);
     assert!(demo.delivered_now(notice).iter().all(|notice| notice.text.contains("1 message(s)")));
+}
+
+#[test]
+fn the_operator_hears_of_what_needs_a_person_when_there_is_space_again() {
+    if !require(&["python3"]) {
+        return;
+    }
+    let mut demo = small(&Sink::start());
+    let enable = ["service-account", "pause", "enable", "gateway", "--max-age", "1s", "--notify", "alice@example.com"];
+    demo.procura(&enable).ok();
+    assert!(send(&mut log_on(&demo), "dora", "dora 0").starts_with("250"));
+    // At once: what is to be told is gathered first.
+    demo.server().wait_for_output("a paused message needs a person");
+    wait_for("a hold", || paused(&demo)[0]["state"] == "set-aside");
+    demo.kill();
+    let configuration = demo.data().join("procura.toml");
+    fs::write(&configuration, "[storage]\nmin_free_mib = 1000000000\n").unwrap();
+    demo.start_again();
+    demo.server().wait_for_output("cannot be queued");
+    demo.stop();
+    fs::remove_file(&configuration).unwrap();
+    demo.start_again();
+    demo.delivered("Mail of EXAMPLE\\gateway needs a decision");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Telling the operator of a service account that mail waits: once for each cause, not for each message.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use acl::Guid;
@@ -21,6 +22,8 @@ use crate::shared::{Shared, now};
 
 /// A notice waits so long for others with the same cause, so that it can say how many there are.
 const GATHER: Millis = 2_000;
+/// What cannot be told now is told after so long.
+const AGAIN: Millis = 30_000;
 /// Whom the queue's events about causes that were told of are for: us.
 const TOLD_OF: &str = "pause-told";
 /// ... and about messages that were set aside, until that was told.
@@ -111,28 +114,36 @@ impl Notices {
             self.causes.remove(&cause);
             self.forget(shared.queue(), cause);
         }
-        for (cause, told) in &mut self.causes {
-            if told.due.is_some_and(|due| due <= time) {
-                told.due = None;
-                let users = by_cause.get(cause).map(Vec::as_slice).unwrap_or_default();
-                let (subject, text) = paused(&snapshot, *cause, &told.found, users);
-                tell(shared, &snapshot, cause.account, &subject, &text);
-                post(shared, cause.account, Webhook::CAUSE, &cause_data(&snapshot, *cause, &told.found, users));
-                if self.told_of.insert(name(*cause)) {
-                    drop(shared.queue().note_events(vec![told_of(*cause)], time));
+        let mut telling = Vec::new();
+        for (cause, told) in self.causes.iter().filter(|(_, told)| told.due.is_some_and(|due| due <= time)) {
+            let users = by_cause.get(cause).map(Vec::as_slice).unwrap_or_default();
+            let (subject, text) = paused(&snapshot, *cause, &told.found, users);
+            let data = cause_data(&snapshot, *cause, &told.found, users);
+            telling.push((*cause, data, Telling::begin(shared, &snapshot, cause.account, &subject, &text)));
+        }
+        for (cause, data, telling) in telling {
+            let done = telling.finish(shared);
+            if let Some(told) = self.causes.get_mut(&cause) {
+                told.due = (!done).then_some(time.saturating_add(AGAIN));
+            }
+            if done {
+                post(shared, cause.account, Webhook::CAUSE, &data);
+                if self.told_of.insert(name(cause)) {
+                    drop(shared.queue().note_events(vec![told_of(cause)], time));
                 }
             }
         }
-        let due: Vec<Guid> =
-            self.aside.iter().filter(|(_, aside)| aside.due <= time).map(|(account, _)| *account).collect();
-        for account in due {
-            if let Some(Aside { messages, events, .. }) = self.aside.remove(&account) {
-                let (subject, text) = set_aside(&snapshot, account, &messages);
-                tell(shared, &snapshot, account, &subject, &text);
-                post(shared, account, Webhook::ASIDE, &aside_data(&snapshot, account, &messages));
-                forget(shared.queue(), ASIDE, |event| events.contains(&event.id));
+        for (account, aside) in self.aside.iter_mut().filter(|(_, aside)| aside.due <= time) {
+            let (subject, text) = set_aside(&snapshot, *account, &aside.messages);
+            if !Telling::begin(shared, &snapshot, *account, &subject, &text).finish(shared) {
+                aside.due = time.saturating_add(AGAIN);
+                continue;
             }
+            post(shared, *account, Webhook::ASIDE, &aside_data(&snapshot, *account, &aside.messages));
+            forget(shared.queue(), ASIDE, |event| aside.events.contains(&event.id));
         }
+        // What cannot be told now has got another time.
+        self.aside.retain(|_, aside| aside.due > time);
     }
 }
 
@@ -284,15 +295,57 @@ fn post(shared: &Shared, account: Guid, kind: &str, data: &Value) {
     }
 }
 
-/// Tells those whom the account's policy names.
-fn tell(shared: &Shared, snapshot: &Snapshot, account: Guid, subject: &str, text: &str) {
-    let policy = snapshot.by_guid(&account).and_then(|id| Policy::of(snapshot, id));
-    for to in policy.map(|policy| policy.notify).unwrap_or_default() {
-        match Address::parse(&to) {
-            Ok(address) => mail(shared, snapshot, &address, subject, text),
-            Err(error) => tracing::error!(to, %error, "nobody can be told of paused mail there"),
+/// Notices on their way into the queue, all of them or none.
+struct Telling {
+    kept: Receiver<Result<(), QueueError>>,
+    records: Vec<::tracking::Record>,
+}
+
+impl Telling {
+    /// Tells those whom the account's policy names.
+    fn begin(shared: &Shared, snapshot: &Snapshot, account: Guid, subject: &str, text: &str) -> Telling {
+        let (done, kept) = channel();
+        let policy = snapshot.by_guid(&account).and_then(|id| Policy::of(snapshot, id));
+        let mut notices = Vec::new();
+        for to in policy.map(|policy| policy.notify).unwrap_or_default() {
+            let Ok(address) = Address::parse(&to) else {
+                tracing::error!(to, "nobody can be told of paused mail there");
+                continue;
+            };
+            match notice(shared, snapshot, &address, subject, text) {
+                Ok(notice) => notices.extend(notice),
+                Err(error) => {
+                    let _ = done.send(Err(error));
+                    return Telling { kept, records: Vec::new() };
+                }
+            }
         }
+        let records = notices.iter().map(|notice| record(notice, subject)).collect();
+        if notices.is_empty() {
+            let _ = done.send(Ok(()));
+        } else {
+            shared.queue().commit_all(notices, None, move |result| drop(done.send(result)));
+        }
+        Telling { kept, records }
     }
+
+    /// Waits until they are in the queue; false where they cannot be now.
+    fn finish(self, shared: &Shared) -> bool {
+        match self.kept.recv().unwrap_or(Err(QueueError::Closed)) {
+            Ok(()) => self.records.into_iter().for_each(|record| shared.note(record)),
+            Err(error) => {
+                tracing::error!(%error, "notices of paused mail cannot be queued; trying again");
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// What is noted of a notice.
+fn record(notice: &NewMessage, subject: &str) -> ::tracking::Record {
+    let time = notice.envelope.received;
+    ::tracking::Record { reason: subject.to_owned(), ..crate::tracking::report("", notice, time) }
 }
 
 /// Queues a notice.
@@ -305,8 +358,7 @@ pub(crate) fn mail(shared: &Shared, snapshot: &Snapshot, to: &Address, subject: 
             return;
         }
     };
-    let time = notice.envelope.received;
-    shared.note(::tracking::Record { reason: subject.to_owned(), ..crate::tracking::report("", &notice, time) });
+    shared.note(record(&notice, subject));
     shared.queue().commit(notice.body, notice.envelope, |result| {
         if let Err(error) = result {
             tracing::error!(%error, "a notice cannot be queued");
