@@ -7,8 +7,9 @@
 //! The record is append-only. A file that is large enough, and a new day, begin another file; the oldest go when they are
 //! too old or all are too much. There is no index: a day with a million messages is under a gigabyte, and is searched in
 //! seconds. Whoever writes a record does not wait for the disk. A record is given to the system as soon as the writer
-//! gets to it, so a crash of the process loses nothing that was written; the files are synced every second, so a loss of
-//! power may take the last second, of the record only, never of mail.
+//! gets to it, so a crash of the process may take what happened in its last instant; the files are synced every second, so
+//! a loss of power may take the last second: of the record only, never of mail. Of a message whose acceptance is missing
+//! nothing is found.
 
 mod file;
 mod log;

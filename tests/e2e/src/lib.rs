@@ -53,7 +53,7 @@ pub use outcome::{Message, Outcome};
 pub use page::{Known, Shell, Step, steps};
 pub use peer::{Peer, faketime, require, skip_without};
 pub use postfix::Postfix;
-pub use server::{Finished, Server, finish, free_port, procura, run_procura, wait_for};
+pub use server::{Finished, Server, finish, free_port, procura, procura_with_fail_points, run_procura, wait_for};
 pub use sink::Sink;
 pub use swarm::{StalledHosts, hand_in};
 pub use table::run_table;

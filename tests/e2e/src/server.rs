@@ -17,14 +17,30 @@ use crate::peer;
 /// Longest wait for anything that must happen. Generous: a loaded machine is no failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The binary `procura` with fail points (`queue/failpoints`), where the variable `PROCURA_FAILPOINT` names one; none where
+/// it is not built, as with [`crate::require`].
+#[must_use]
+pub fn procura_with_fail_points() -> Option<PathBuf> {
+    let binary = beside_tests("procura-failpoints");
+    if !binary.is_file() {
+        peer::skip_without("procura-failpoints, built with fail points,");
+        return None;
+    }
+    Some(binary)
+}
+
+/// target/PROFILE/deps/test-… -> target/PROFILE/NAME
+fn beside_tests(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().and_then(Path::parent).unwrap().join(name)
+}
+
 /// The binary `procura`.
 pub fn procura() -> PathBuf {
     if let Some(path) = std::env::var_os("PROCURA_BIN") {
         return path.into();
     }
-    // target/PROFILE/deps/test-… -> target/PROFILE/procura
-    let test = std::env::current_exe().unwrap();
-    let binary = test.parent().and_then(Path::parent).unwrap().join("procura");
+    let binary = beside_tests("procura");
     assert!(binary.is_file(), "{} is not built: run `cargo build --bin procura`, or ./test", binary.display());
     binary
 }
