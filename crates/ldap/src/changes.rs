@@ -130,19 +130,9 @@ fn sync(
 }
 
 fn by_number(connection: &mut Connection, domain: &Domain, mark: &Mark, dse: &RootDse) -> Result<Changed, LdapError> {
-    let search = Search {
-        base: domain.dn.clone(),
-        scope: Scope::Subtree,
-        filter: Filter::AtLeast("uSNChanged".to_owned(), mark.usn.saturating_add(1).to_string().into_bytes()),
-        attributes: ["objectGUID", "isDeleted"].map(str::to_owned).to_vec(),
-    };
-    let mut objects = BTreeMap::new();
-    connection.search(&search, &controls::show_deleted(), Some(500), &mut |entry| {
-        note(&mut objects, &entry);
-        Ok(())
-    })?;
+    let mut objects = all_that(connection, domain, since_number(mark.usn.saturating_add(1)))?;
     // Whether a password is among the changes is not said.
-    objects.values_mut().for_each(|touched: &mut Touched| touched.password = true);
+    objects.values_mut().for_each(|touched| touched.password = true);
     Ok(Changed { objects, mark: Mark { cookie: Vec::new(), usn: dse.usn } })
 }
 
@@ -151,14 +141,25 @@ fn by_number(connection: &mut Connection, domain: &Domain, mark: &Mark, dse: &Ro
 /// # Errors
 /// The server failed.
 pub fn tombstones(connection: &mut Connection, domain: &Domain) -> Result<usize, LdapError> {
+    let deleted = Filter::equal("isDeleted", "TRUE");
+    let filter = Filter::And(vec![deleted, Filter::equal("objectClass", "user"), since_number(1)]);
+    Ok(all_that(connection, domain, filter)?.values().filter(|touched| touched.deleted).count())
+}
+
+fn since_number(usn: u64) -> Filter {
+    Filter::AtLeast("uSNChanged".to_owned(), usn.to_string().into_bytes())
+}
+
+/// What of a domain this holds for, what was deleted too.
+fn all_that(
+    connection: &mut Connection,
+    domain: &Domain,
+    filter: Filter,
+) -> Result<BTreeMap<Guid, Touched>, LdapError> {
     let search = Search {
         base: domain.dn.clone(),
         scope: Scope::Subtree,
-        filter: Filter::And(vec![
-            Filter::equal("isDeleted", "TRUE"),
-            Filter::equal("objectClass", "user"),
-            Filter::AtLeast("uSNChanged".to_owned(), b"1".to_vec()),
-        ]),
+        filter,
         attributes: ["objectGUID", "isDeleted"].map(str::to_owned).to_vec(),
     };
     let mut objects = BTreeMap::new();
@@ -166,7 +167,7 @@ pub fn tombstones(connection: &mut Connection, domain: &Domain) -> Result<usize,
         note(&mut objects, &entry);
         Ok(())
     })?;
-    Ok(objects.values().filter(|touched| touched.deleted).count())
+    Ok(objects)
 }
 
 fn note(objects: &mut BTreeMap<Guid, Touched>, entry: &Entry) {
