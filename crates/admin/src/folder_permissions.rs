@@ -70,6 +70,15 @@ impl Folder {
         Ok(Folder { owner: id, path })
     }
 
+    /// The same for somebody who looks at its entries. Who may neither read nor change them learns nothing of them by trying to.
+    fn shown_to(snapshot: &Snapshot, caller: &Caller, identity: &str) -> Result<Folder, Fault> {
+        let folder = Folder::named(snapshot, identity)?;
+        if caller.token.account != Some(folder.owner) && !may_change_folders(snapshot, caller, folder.owner) {
+            require(snapshot, caller, folder.owner, Action::Read, "read the permissions of")?;
+        }
+        Ok(folder)
+    }
+
     fn path(&self) -> FolderPath {
         self.path.clone().unwrap_or_else(FolderPath::root)
     }
@@ -81,14 +90,6 @@ pub(crate) fn path(text: &str) -> Result<FolderPath, Fault> {
         Fault::new(FaultKind::Invalid, error.to_string())
             .help("name a folder as in alice@example.com:\\Calendar; alice@example.com:\\ is the whole mailbox")
     })
-}
-
-/// Who may neither read the entries nor change them learns nothing of them by trying to.
-fn look(snapshot: &Snapshot, caller: &Caller, owner: ObjectId) -> Result<(), Fault> {
-    if caller.token.account == Some(owner) || may_change_folders(snapshot, caller, owner) {
-        return Ok(());
-    }
-    require(snapshot, caller, owner, Action::Read, "read the permissions of")
 }
 
 fn unreadable(error: Unreadable) -> Fault {
@@ -135,8 +136,7 @@ fn list(folders: &Folders, path: &FolderPath) -> Result<(FolderList, Option<Fold
 
 fn get(asked: Asked<'_>, wanted: &FolderGet) -> Result<Page<FolderEntryRow>, Fault> {
     let snapshot = asked.snapshot;
-    let folder = Folder::named(snapshot, &wanted.identity)?;
-    look(snapshot, asked.caller, folder.owner)?;
+    let folder = Folder::shown_to(snapshot, asked.caller, &wanted.identity)?;
     let folders = Folders::of(snapshot, folder.owner);
     let paths: Vec<FolderPath> = match &folder.path {
         Some(path) => vec![path.clone()],
@@ -231,8 +231,7 @@ fn entrant(snapshot: &Snapshot, name: &str) -> Result<(Sid, String, bool), Fault
 
 fn change(asked: Asked<'_>, wanted: &FolderChange, replace: bool) -> Result<Response, Fault> {
     asked.change(|snapshot| {
-        let folder = Folder::named(snapshot, &wanted.identity)?;
-        look(snapshot, asked.caller, folder.owner)?;
+        let folder = Folder::shown_to(snapshot, asked.caller, &wanted.identity)?;
         let path = folder.path();
         let (sid, name, is_group) = entrant(snapshot, &wanted.user)?;
         let rights = rights(&wanted.rights)?;
@@ -276,8 +275,7 @@ fn spot(snapshot: &Snapshot, owner: ObjectId, path: &FolderPath) -> String {
 
 fn remove(asked: Asked<'_>, wanted: &FolderRemove) -> Result<Response, Fault> {
     asked.change(|snapshot| {
-        let folder = Folder::named(snapshot, &wanted.identity)?;
-        look(snapshot, asked.caller, folder.owner)?;
+        let folder = Folder::shown_to(snapshot, asked.caller, &wanted.identity)?;
         let path = folder.path();
         let spot = spot(snapshot, folder.owner, &path);
         let folders = Folders::of(snapshot, folder.owner);

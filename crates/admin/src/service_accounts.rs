@@ -12,6 +12,7 @@ use crate::documents::{
     GrantRow, ServiceAccountCheck, ServiceAccountGrant, ServiceAccountReport, TaskRow, UncoveredRow,
 };
 use crate::error::{Fault, FaultKind};
+use crate::groups::is_of_every_domain;
 use crate::reach;
 use crate::reports::principal;
 use crate::response::Response;
@@ -21,9 +22,8 @@ use crate::service::{Asked, Plan, find};
 const PAGE: usize = 2_000;
 /// Users that a grant names as not reached.
 const SHOWN: usize = 20;
-/// RIDs of Domain Users and of the first account that somebody made.
+/// RID of Domain Users.
 const DOMAIN_USERS: u32 = 513;
-const FIRST_RID: u32 = 1000;
 
 pub fn check(asked: Asked<'_>, check: &ServiceAccountCheck) -> Result<Response, Fault> {
     let snapshot = asked.snapshot;
@@ -170,7 +170,7 @@ fn not_separate(snapshot: &Snapshot, service: &Service) -> Vec<String> {
     if !service.enabled {
         faults.push("the account is disabled: it cannot send at all".to_owned());
     }
-    if service.sid.rid().is_some_and(|rid| rid < FIRST_RID) {
+    if is_of_every_domain(&service.sid) {
         faults.push("it is a built-in account: create one for the service alone".to_owned());
     }
     let linked: Vec<ObjectId> = snapshot.sid_id(&service.sid).map(|sid| snapshot.linked_to(sid)).unwrap_or_default();

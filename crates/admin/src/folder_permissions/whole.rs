@@ -7,7 +7,7 @@ use directory::{ObjectId, Snapshot};
 use rights::folder::{FolderList, FolderRights, Folders};
 
 use super::documents::FolderReplace;
-use super::{Folder, each, entrant, entry_name, look, of_its_own, of_the_owner, put, rights, spot, unreadable};
+use super::{Folder, each, entrant, entry_name, of_its_own, of_the_owner, put, rights, spot, unreadable};
 use crate::error::{Fault, FaultKind};
 use crate::response::Response;
 use crate::service::{Asked, Plan};
@@ -18,8 +18,7 @@ const TOLD: usize = 10;
 
 pub(super) fn replace(asked: Asked<'_>, wanted: &FolderReplace) -> Result<Response, Fault> {
     asked.change(|snapshot| {
-        let folder = Folder::named(snapshot, &wanted.identity)?;
-        look(snapshot, asked.caller, folder.owner)?;
+        let folder = Folder::shown_to(snapshot, asked.caller, &wanted.identity)?;
         let path = folder.path();
         let spot = spot(snapshot, folder.owner, &path);
         let folders = Folders::of(snapshot, folder.owner);
