@@ -3,6 +3,7 @@
 //! Whatever waits when it gets around is one group: it writes the bodies, syncs each touched segment once, commits one
 //! transaction, and then tells everybody. While it does, the next group gathers; there is no timer.
 
+use std::io::IoSlice;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -123,7 +124,6 @@ pub(crate) struct Committer {
     pub(crate) parked: Arc<Mutex<Vec<Request>>>,
     /// New messages are acknowledged and forgotten.
     pub(crate) discard: bool,
-    pub(crate) buffer: Vec<u8>,
 }
 
 impl Committer {
@@ -235,7 +235,7 @@ impl Committer {
         let lengths: Vec<usize> = bodies.iter().map(|(_, body)| body.tail().len()).collect();
         let mut faults: Vec<(usize, QueueError)> = Vec::new();
         match self.shared.segments.allocate(&lengths) {
-            Ok(spaces) => self.write_runs(bodies.into_iter().zip(spaces), &mut faults),
+            Ok(spaces) => write_runs(bodies.into_iter().zip(spaces).collect(), &mut faults),
             // There may be space for some of them.
             Err(_) => {
                 for (at, body) in bodies {
@@ -246,34 +246,7 @@ impl Committer {
         for (at, error) in faults {
             works[at].fault.get_or_insert(error);
         }
-        if self.buffer.capacity() > GROUP_OCTETS / 4 {
-            self.buffer = Vec::new();
-        }
         fail_point("body.after_write");
-    }
-
-    /// Writes each run of bodies that lie side by side in one segment at once.
-    fn write_runs<'a>(
-        &mut self,
-        placed: impl Iterator<Item = ((usize, &'a mut BodyWriter), Space)>,
-        faults: &mut Vec<(usize, QueueError)>,
-    ) {
-        let mut placed = placed.peekable();
-        while let Some(((at, body), space)) = placed.next() {
-            self.buffer.clear();
-            self.buffer.extend_from_slice(body.tail());
-            let (segment, start) = (space.segment.clone(), space.offset);
-            let mut run = vec![at];
-            body.tail_written(space.segment, space.offset);
-            while let Some(((at, body), space)) = placed.next_if(|(_, space)| space.segment.id() == segment.id()) {
-                self.buffer.extend_from_slice(body.tail());
-                body.tail_written(space.segment, space.offset);
-                run.push(at);
-            }
-            if let Err(error) = segment.write_at(&self.buffer, start) {
-                faults.extend(run.into_iter().map(|at| (at, error.clone())));
-            }
-        }
     }
 
     /// The operation for the database.
@@ -384,6 +357,19 @@ fn write_alone(segments: &Segments, body: &mut BodyWriter) -> Result<(), QueueEr
     let written = space.segment.write_at(body.tail(), space.offset);
     body.tail_written(space.segment, space.offset);
     written
+}
+
+/// Writes each run of bodies that lie side by side in one segment at once.
+fn write_runs(mut placed: Vec<((usize, &mut BodyWriter), Space)>, faults: &mut Vec<(usize, QueueError)>) {
+    for run in placed.chunk_by_mut(|(_, one), (_, other)| one.segment.id() == other.segment.id()) {
+        let (segment, start) = (run[0].1.segment.clone(), run[0].1.offset);
+        let mut pieces: Vec<IoSlice<'_>> = run.iter().map(|((_, body), _)| IoSlice::new(body.tail())).collect();
+        let written = segment.write_pieces_at(&mut pieces, start);
+        for ((at, body), space) in run {
+            body.tail_written(space.segment.clone(), space.offset);
+            faults.extend(written.clone().err().map(|error| (*at, error)));
+        }
+    }
 }
 
 /// Syncs each touched segment once.

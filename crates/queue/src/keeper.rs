@@ -70,6 +70,7 @@ impl Keeper {
         if let Err(error) = self.segments.prepare_spare() {
             tracing::debug!(%error, "cannot prepare a segment");
         }
+        self.segments.uncache();
         if self.log.is_long()
             && let Err(error) = self.log.checkpoint()
         {

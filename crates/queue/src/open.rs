@@ -35,8 +35,7 @@ pub(crate) fn open(dir: &Path, options: &QueueOptions) -> Result<(Inner, Recover
     // The names of the database and its log, before anything that depends on them is acknowledged.
     segment::sync_directory(dir)?;
 
-    let (segments, found) =
-        Segments::open(dir, options.segment_size, options.spare_segments, options.capacity, &all.referenced)?;
+    let (segments, found) = Segments::open(dir, options, &all.referenced)?;
     let damaged = hold_damaged(&mut storage, &all.damaged);
     let schedule = Arc::new(Schedule::new(crate::pace::Shares::of(options)));
     let deliveries: Vec<_> = all.deliveries.into_iter().filter(|due| !damaged.contains(&due.message)).collect();
@@ -83,7 +82,6 @@ pub(crate) fn open(dir: &Path, options: &QueueOptions) -> Result<(Inner, Recover
         next_message: all.last_message + 1,
         parked: Arc::default(),
         discard: options.discard,
-        buffer: Vec::new(),
     };
     let threads =
         [spawn(dir, "queue-keeper", move || keeper.run())?, spawn(dir, "queue-committer", move || committer.run())?];

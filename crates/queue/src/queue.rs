@@ -31,6 +31,10 @@ pub struct QueueOptions {
     pub segment_size: u64,
     /// Drained segments kept for reuse (default 2).
     pub spare_segments: usize,
+    /// How many octets of the newest bodies stay in the page cache for the deliveries that are about to read them, rounded
+    /// down to segments, at least one besides the current one (default 256 MiB). A long queue then does not push everything
+    /// else out of memory.
+    pub cached: u64,
     /// Accept nothing while the file system has less than this free (default 64 MiB).
     pub min_free: u64,
     /// Accept nothing beyond this many octets in segment files; `None`: no bound but the disk.
@@ -57,6 +61,7 @@ impl Default for QueueOptions {
             node: "local".to_owned(),
             segment_size: 64 << 20,
             spare_segments: 2,
+            cached: 256 << 20,
             min_free: 64 << 20,
             capacity: None,
             wal_size: 8 << 20,

@@ -4,21 +4,24 @@
 //! is referenced. A segment without references is reused under a new number, or removed. Numbers are never reused, so a
 //! row of the database cannot point into the wrong file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{Advice, FallocateFlags};
 
 use crate::block::Block;
-use crate::{QueueError, fail_point};
+use crate::{QueueError, QueueOptions, fail_point};
 
 /// Space is given out in steps of a page: a page that holds acknowledged octets is never written again.
 const PAGE: u64 = 4096;
+
+/// How many pieces one system call takes (IOV_MAX).
+const MOST_PIECES: usize = 1024;
 
 /// One segment file, open.
 #[derive(Debug)]
@@ -37,10 +40,38 @@ impl Segment {
     }
 
     pub(crate) fn write_at(&self, octets: &[u8], offset: u64) -> Result<(), QueueError> {
-        self.file.write_all_at(octets, offset).map_err(|error| match QueueError::io("write", &self.path, &error) {
+        self.file.write_all_at(octets, offset).map_err(|error| self.write_fault(&error))
+    }
+
+    /// Writes pieces one behind the other.
+    pub(crate) fn write_pieces_at(&self, mut pieces: &mut [IoSlice<'_>], mut offset: u64) -> Result<(), QueueError> {
+        while !pieces.is_empty() {
+            let some = &pieces[..pieces.len().min(MOST_PIECES)];
+            match rustix::io::pwritev(&self.file, some, offset) {
+                Ok(0) => return Err(self.write_fault(&io::ErrorKind::WriteZero.into())),
+                Ok(written) => {
+                    offset += written as u64;
+                    IoSlice::advance_slices(&mut pieces, written);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(self.write_fault(&error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_fault(&self, error: &io::Error) -> QueueError {
+        match QueueError::io("write", &self.path, error) {
             QueueError::Full { dir } => QueueError::Full { dir: dir.parent().unwrap_or(&dir).to_owned() },
             other => other,
-        })
+        }
+    }
+
+    /// The page cache need not keep what of it is on disk.
+    fn uncache(&self) {
+        if let Err(error) = rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed) {
+            tracing::debug!(%error, path = %self.path.display(), "cannot give up cached pages");
+        }
     }
 
     pub(crate) fn read_at(&self, octets: &mut [u8], offset: u64) -> io::Result<()> {
@@ -77,6 +108,8 @@ pub(crate) struct Segments {
     size: u64,
     spare_wanted: usize,
     capacity: Option<u64>,
+    /// So many segments stay in the page cache besides the current one.
+    cached: usize,
     state: Mutex<State>,
     prepared: Condvar,
 }
@@ -86,6 +119,8 @@ struct State {
     /// Every segment but the spares.
     used: BTreeMap<u32, Used>,
     current: Option<u32>,
+    /// Those that were current, oldest first, of which the page cache may hold something.
+    cached: VecDeque<u32>,
     tail: u64,
     next_id: u32,
     spares: Vec<Arc<Segment>>,
@@ -124,13 +159,11 @@ impl Segments {
     /// Opens what is in `queue/segments`; `referenced` is what the database refers to.
     pub(crate) fn open(
         queue: &Path,
-        size: u64,
-        spare_wanted: usize,
-        capacity: Option<u64>,
+        options: &QueueOptions,
         referenced: &BTreeMap<u32, Referenced>,
     ) -> Result<(Segments, Found), QueueError> {
         let dir = queue.join("segments");
-        let size = size.max(8 * crate::block::BLOCK as u64).next_multiple_of(PAGE);
+        let size = options.segment_size.max(8 * crate::block::BLOCK as u64).next_multiple_of(PAGE);
         let mut found = Found::default();
         let mut state =
             State { next_id: referenced.keys().next_back().map_or(1, |id| id.saturating_add(1)), ..State::default() };
@@ -165,8 +198,9 @@ impl Segments {
             queue: queue.to_owned(),
             dir,
             size,
-            spare_wanted,
-            capacity,
+            spare_wanted: options.spare_segments,
+            capacity: options.capacity,
+            cached: usize::try_from(options.cached / size).unwrap_or(usize::MAX).max(1),
             state: Mutex::new(state),
             prepared: Condvar::new(),
         };
@@ -229,6 +263,7 @@ impl Segments {
             }
         };
         if let Some(id) = state.current.take() {
+            state.cached.push_back(id);
             retire(state, id);
         }
         let id = segment.id;
@@ -308,6 +343,24 @@ impl Segments {
         self.prepared.notify_all();
         state.spares.push(spare?);
         Ok(())
+    }
+
+    /// Takes all but the newest segments out of the page cache. In a virtual machine, pages that were given back serve the
+    /// next bodies at once, while the host must find others first.
+    pub(crate) fn uncache(&self) {
+        loop {
+            let segment = {
+                let mut state = self.lock();
+                if state.cached.len() <= self.cached {
+                    return;
+                }
+                let oldest = state.cached.pop_front();
+                oldest.and_then(|id| state.used.get(&id)).map(|used| used.segment.clone())
+            };
+            if let Some(segment) = segment {
+                segment.uncache();
+            }
+        }
     }
 
     /// Recycles or removes the segments that nothing refers to.

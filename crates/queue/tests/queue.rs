@@ -379,6 +379,36 @@ fn segments_are_removed_or_recycled_when_they_are_drained() {
 }
 
 #[test]
+fn only_the_newest_bodies_of_a_long_queue_stay_in_the_page_cache() {
+    // Not in the folder for temporary files, which may be memory itself.
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let options = QueueOptions { cached: 2 << 20, ..common::options() };
+    let (queue, _) = Queue::open(dir.path(), options).unwrap();
+    let body = |number: u8| vec![number; 300_000];
+    for number in 0..30 {
+        common::commit(&queue, envelope(&format!("M{number}"), &["bob@example.com"]), &body(number)).unwrap();
+    }
+    let mut segments: Vec<_> =
+        std::fs::read_dir(dir.path().join("segments")).unwrap().map(|file| file.unwrap().path()).collect();
+    segments.sort();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let old = |cached: &[u64]| cached[..6].iter().sum::<u64>();
+    loop {
+        let cached: Vec<u64> = segments.iter().map(|segment| common::in_page_cache(segment)).collect();
+        // The current one is followed by a spare, perhaps.
+        assert!(cached[6..].iter().sum::<u64>() >= 1 << 20, "the newest are needed: {cached:?}");
+        if old(&cached) == 0 {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "still in the page cache: {cached:?}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    for number in [0, 29] {
+        assert_eq!(read_all(&queue, &format!("M{number}")).unwrap(), body(number));
+    }
+}
+
+#[test]
 fn unreferenced_segments_are_reclaimed_when_the_queue_is_opened() {
     let mut spool = Spool::new();
     spool.accept("A", &["bob@example.com"], b"x").unwrap();

@@ -96,3 +96,10 @@ pub fn read_all(queue: &Queue, queue_id: &str) -> Result<Vec<u8>, QueueError> {
     queue.read(queue_id)?.read_to_end(&mut body).expect("a sound body");
     Ok(body)
 }
+
+/// Octets of a file in the page cache.
+pub fn in_page_cache(path: &std::path::Path) -> u64 {
+    let mut fincore = std::process::Command::new("fincore");
+    let answer = fincore.args(["--bytes", "--noheadings", "--output", "RES"]).arg(path).output().unwrap();
+    String::from_utf8(answer.stdout).unwrap().trim().parse().unwrap()
+}
