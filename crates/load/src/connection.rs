@@ -1,6 +1,6 @@
 //! One client connection: greeting, EHLO, STARTTLS, AUTH, and replies.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::client::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -105,12 +105,17 @@ impl Connection {
 
     /// Sends bytes as they are.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
+        self.send_all(&[bytes]).await
+    }
+
+    /// Sends pieces of bytes as they are, at once.
+    pub(crate) async fn send_all(&mut self, pieces: &[&[u8]]) -> Result<(), LoadError> {
         let target = self.target;
         let writing = async {
             match &mut self.stream {
-                Stream::Plain(stream) => stream.write_all(bytes).await,
+                Stream::Plain(stream) => write_all(stream, pieces).await,
                 Stream::Tls(stream) => {
-                    stream.write_all(bytes).await?;
+                    write_all(stream, pieces).await?;
                     stream.flush().await
                 }
                 Stream::Nothing => Err(io::ErrorKind::NotConnected.into()),
@@ -244,6 +249,18 @@ impl Connection {
             }
         }
     }
+}
+
+async fn write_all(stream: &mut (impl AsyncWrite + Unpin), pieces: &[&[u8]]) -> io::Result<()> {
+    let mut pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut left = pieces.as_mut_slice();
+    while !left.is_empty() {
+        match stream.write_vectored(left).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => IoSlice::advance_slices(&mut left, written),
+        }
+    }
+    Ok(())
 }
 
 /// Code, whether it is the last line, and text (RFC 5321 §4.2.1).

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::connection::{Connection, Reply};
 use crate::error::LoadError;
-use crate::mail::write_message;
+use crate::mail::Message;
 use crate::plan::{Connections, Plan, Stop, Tls};
 use crate::random::Random;
 use crate::report::{Report, Tally};
@@ -135,7 +135,6 @@ impl Course {
 async fn session(course: Rc<Course>, number: u32, first: Option<Open>) -> Result<(), LoadError> {
     let mut random = Random::new(course.plan.seed.wrapping_mul(0x1_0000_0001).wrapping_add(u64::from(number)));
     let mut open = first;
-    let mut buffer = Vec::new();
     while let Some((message, due)) = course.next() {
         if let Some(due) = due {
             sleep_until(due).await;
@@ -155,7 +154,7 @@ async fn session(course: Rc<Course>, number: u32, first: Option<Open>) -> Result
             },
         };
         course.tally.borrow_mut().attempted += 1;
-        match transaction(&course, &mut current, &mut random, message, &mut buffer).await {
+        match transaction(&course, &mut current, &mut random, message).await {
             Ok(end) => {
                 course.failures.set(0);
                 if matches!(end, End::Closing) {
@@ -186,13 +185,7 @@ enum End {
     Closing,
 }
 
-async fn transaction(
-    course: &Course,
-    open: &mut Open,
-    random: &mut Random,
-    number: u64,
-    buffer: &mut Vec<u8>,
-) -> Result<End, LoadError> {
+async fn transaction(course: &Course, open: &mut Open, random: &mut Random, number: u64) -> Result<End, LoadError> {
     let plan = &course.plan;
     let senders = plan.senders.any(random, &open.login);
     let recipients: Vec<String> =
@@ -253,9 +246,8 @@ async fn transaction(
             return Ok(if reply.is_positive() { End::Usable } else { End::Closing });
         }
     }
-    buffer.clear();
-    write_message(buffer, &senders, &recipients[0], &format!("{}-{number}", plan.seed), size);
-    connection.send(buffer).await?;
+    let message = Message::new(&senders, &recipients[0], &format!("{}-{number}", plan.seed), size);
+    connection.send_all(&message.pieces()).await?;
     let sent = Instant::now();
     let reply = connection.reply().await?;
     let mut tally = course.tally.borrow_mut();
@@ -263,7 +255,7 @@ async fn transaction(
         tally.end_of_data(sent.elapsed());
         tally.accepted += 1;
         tally.recipients += accepted_recipients;
-        tally.bytes += buffer.len() as u64 - 3;
+        tally.bytes += message.size();
     } else {
         tally.refused("end of data", reply.kind());
     }
