@@ -390,7 +390,7 @@ impl Content {
     pub(crate) fn take(&mut self, session: &mut Session, host: &dyn Host, bytes: &[u8], out: &mut dyn Output) {
         self.size = self.size.saturating_add(bytes.len() as u64);
         // RFC 5321 §2.3.8 and §4.5.2 leave NUL to nobody: readers end a line or a message at it (attack 17).
-        if !self.binary && bytes.contains(&0) && !matches!(self.stage, Stage::Refused(_)) {
+        if !self.binary && !matches!(self.stage, Stage::Refused(_)) && memchr::memchr(0, bytes).is_some() {
             return self.refuse(session, replies::nul_in_data(), out);
         }
         let Stage::Header(reader) = &mut self.stage else {
