@@ -97,9 +97,15 @@ pub fn read_all(queue: &Queue, queue_id: &str) -> Result<Vec<u8>, QueueError> {
     Ok(body)
 }
 
-/// Octets of a file in the page cache.
-pub fn in_page_cache(path: &std::path::Path) -> u64 {
+/// Octets of a file in the page cache; `None` where nobody can tell, which is a failure with `CI=true`.
+pub fn in_page_cache(path: &std::path::Path) -> Option<u64> {
     let mut fincore = std::process::Command::new("fincore");
-    let answer = fincore.args(["--bytes", "--noheadings", "--output", "RES"]).arg(path).output().unwrap();
-    String::from_utf8(answer.stdout).unwrap().trim().parse().unwrap()
+    match fincore.args(["--bytes", "--noheadings", "--output", "RES"]).arg(path).output() {
+        Ok(answer) => Some(String::from_utf8(answer.stdout).unwrap().trim().parse().unwrap()),
+        Err(error) => {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "fincore: {error}; ./test installs it");
+            eprintln!("skipped: fincore is not installed");
+            None
+        }
+    }
 }
